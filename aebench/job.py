@@ -1,0 +1,129 @@
+"""What one training job is: the frozen `Job`, the protocols it may follow, and its content key.
+
+Everything that decides a job's numbers is a field here; where and when it runs is not. This
+module knows no grid, no file and no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from aebench.errors import RequestError, unknown
+
+ENGINES = ("reference", "eager")
+PRECISIONS = ("fp32", "tf32", "bf16")
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything about training that is not the model (DESIGN, section "The study's protocol").
+
+    Adam on the mean squared error over all elements of a batch; the last, partial batch of
+    every split is dropped; images pass in the order of the split in every epoch.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+PROTOCOLS = {"study": Protocol(epochs=15, batch_size=128, learning_rate=1e-4)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training job. `latent` is a code width (mlp) or a channel count (conv).
+
+    `protocol` names where the training settings came from; `epochs`, `batch_size` and
+    `learning_rate` are what is really used, and `modified` tells where they depart from the
+    protocol. `repeat` numbers repetitions of the same job for timing: same seed, same result.
+    """
+
+    architecture: str
+    dataset: str
+    latent: int
+    depth: int = 1
+    seed: int = 0
+    protocol: str = "study"
+    epochs: int = 15
+    batch_size: int = 128
+    learning_rate: float = 1e-4
+    engine: str = "eager"
+    precision: str = "fp32"
+    device: str = "cpu"
+    repeat: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what can be no job, whoever builds it.
+
+        Raises:
+            RequestError: a count below its minimum, or a name that is not known here.
+        """
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise RequestError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise RequestError(f"learning_rate must be a positive number, not {self.learning_rate!r}")
+        for name, valid in (
+            ("protocol", tuple(PROTOCOLS)),
+            ("engine", ENGINES),
+            ("precision", PRECISIONS),
+            ("device", DEVICES),
+        ):
+            if getattr(self, name) not in valid:
+                raise RequestError(unknown(name, getattr(self, name), valid))
+        if self.precision == "tf32" and self.device != "cuda":
+            raise RequestError("precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here")
+
+    @classmethod
+    def create(cls, protocol: str = "study", **fields: Any) -> Job:
+        """Build a job whose training settings are those of `protocol` unless given."""
+        if protocol not in PROTOCOLS:
+            raise RequestError(unknown("protocol", protocol, PROTOCOLS))
+        return cls(protocol=protocol, **(dataclasses.asdict(PROTOCOLS[protocol]) | fields))
+
+    @property
+    def key(self) -> str:
+        """Sixteen hexadecimal digits that name the job's content.
+
+        Only fields that differ from their default are hashed, so a field added later, with
+        today's behaviour as its default, leaves every stored key valid.
+        """
+        content = {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)
+            if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
+        }
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def modified(self) -> str:
+        """How the training settings depart from the named protocol; empty where they do not."""
+        named = PROTOCOLS[self.protocol]
+        return ", ".join(
+            f"{f.name}={getattr(self, f.name)}"
+            for f in dataclasses.fields(named)
+            if getattr(self, f.name) != getattr(named, f.name)
+        )
+
+    @property
+    def name(self) -> str:
+        """Short name for people: ``mnist mlp-512``, ``mnist conv-16 depth 2 seed 1 reference``."""
+        parts = [f"{self.dataset} {self.architecture}-{self.latent}"]
+        parts += [f"depth {self.depth}"] if self.depth > 1 else []
+        parts += [f"seed {self.seed}"] if self.seed else []
+        parts += [f"repeat {self.repeat}"] if self.repeat else []
+        parts += [self.engine] if self.engine != "eager" else []
+        parts += [self.precision] if self.precision != "fp32" else []
+        return " ".join(parts)
+
+
+_LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
+FIELDS = tuple(f.name for f in dataclasses.fields(Job))

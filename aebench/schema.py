@@ -1,0 +1,118 @@
+"""The columns of the four result tables: name, type and meaning of each, in one place.
+
+Worker, store, report and documentation all read this list, so a column cannot mean two things.
+How the tables reach the disk is the store's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VERSION = 1
+STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `kind` is a pyarrow type name; `about` says what it holds, and when it is null."""
+
+    name: str
+    kind: str
+    about: str
+
+
+def _columns(text: str) -> tuple[Column, ...]:
+    rows = (line.split("|") for line in text.strip().splitlines())
+    return tuple(Column(*(cell.strip() for cell in row)) for row in rows)
+
+
+JOBS = _columns("""
+key | string | content key of the job: what it is, not where or when it ran
+architecture | string | family of autoencoders
+dataset | string | data set
+latent | int64 | the study's latent-size: code width of an MLP, code channels of a conv
+depth | int64 | encoder layers up to and including the code
+seed | int64 | seeds initial weights, split and order
+protocol | string | named training settings the job started from
+epochs | int64 | passes over the training split
+batch_size | int64 | images per training step
+learning_rate | float64 | Adam's step size
+engine | string | how the training steps were executed
+precision | string | arithmetic asked for: fp32, tf32 or bf16
+device | string | cpu or cuda
+repeat | int64 | number of the timing repetition; same seed, same result
+modified | string | settings that depart from the named protocol; empty where none does
+status | string | ok, failed, out_of_memory, timed_out, diverged, killed or skipped
+reason | string | why the status is not ok; empty where it is
+study_error | float64 | sum over the full test batches of 128 of the batch's mean squared error
+mse | float64 | mean squared error per pixel over the whole test set, pixels in [0, 1]
+psnr_db | float64 | 10 log10(1 / mse)
+val_mse | float64 | mean squared error over the whole validation split after the last epoch
+train_mse | float64 | mean loss over the steps of the last epoch, while the weights still moved
+mean_mse | float64 | test error of the mean training image: no latent at all
+pca_mse | float64 | test error of PCA with as many components as this job's bottleneck
+input_size | int64 | numbers per image: channels x height x width
+parameters | int64 | trainable parameters
+bottleneck | int64 | numbers per image that pass through the code, measured on the encoder
+compression | float64 | input_size / bottleneck
+flops_per_step | int64 | floating-point operations of one training step, 2 per multiply-add
+steps | int64 | training steps taken
+train_images | int64 | images in the training split
+data_s | float64 | seconds to have the data in memory and on the device
+build_s | float64 | seconds to build and measure the model
+compile_s | float64 | seconds spent compiling; 0 for engines that do not compile
+warmup_s | float64 | seconds of warm-up steps, whose effect is undone
+train_s | float64 | seconds of training proper: first step to last, device synchronized
+eval_s | float64 | seconds of validation and test
+baseline_s | float64 | seconds to compute or read the exact baselines
+samples_s | float64 | seconds to make the sample pictures
+total_s | float64 | seconds from taking the job to having its record
+images_per_s | float64 | images trained on per second of train_s
+gflops | float64 | arithmetic rate reached while training, 1e9 floating-point operations per second
+peak_device_bytes | int64 | most accelerator memory held; null on a CPU
+peak_host_bytes | int64 | most memory the worker process has held so far
+concurrent | bool | whether other jobs of the run shared the machine: times not comparable
+threads | int64 | threads torch computed with
+precision_read | string | precision settings as read back from torch
+load_1m | float64 | load average of the last minute when the job started; null on Windows
+data_source | string | where the data came from
+data_sha256 | string | checksum of the pixels, train and test
+machine_id | string | hash of the hardware and system description
+device_name | string | model name of the CPU or GPU computed on
+cpu_name | string | model name of the CPU
+cores | int64 | CPU cores this process may use
+memory_bytes | int64 | main memory of the machine
+system | string | operating system and its architecture
+driver | string | driver of the accelerator; empty on a CPU
+torch | string | version of torch
+python | string | version of Python
+aebench | string | version of aebench
+commit | string | git commit of aebench, with +changes if the tree was not clean; empty if unknown
+command | string | command line that asked for the job
+started_at | string | when the job started, UTC, ISO 8601
+""")
+
+EPOCHS = _columns("""
+key | string | content key of the job
+epoch | int64 | 1 is the first
+train_mse | float64 | mean loss over the steps of the epoch
+val_mse | float64 | error over the whole validation split after the epoch
+train_s | float64 | seconds of training in the epoch
+val_s | float64 | seconds of validation after it
+""")
+
+SAMPLES = _columns("""
+key | string | content key of the job
+kind | string | what was fed in: reconstruction
+images | int64 | images side by side in each strip
+input_png | binary | PNG strip of the inputs
+output_png | binary | PNG strip of the outputs
+mse | float64 | mean squared error per pixel over the images of the strip
+""")
+
+BASELINES = _columns("""
+dataset | string | data set
+seed | int64 | seed of the split whose training images the baseline was fitted to
+components | int64 | principal components kept; 0 is the mean image
+mse | float64 | mean squared error per pixel over the whole test set
+""")

@@ -1,0 +1,250 @@
+"""Results on disk: one Parquet part per finished job, folded into four plain tables.
+
+A job's record is written once, atomically, into ``parts/``; nothing another job does can harm
+it. `Store.compact` folds parts into ``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``
+and ``baselines.parquet``. A key found in a part replaces the same key in the tables, so a fold
+cut off at any point loses and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from aebench import schema
+from aebench.errors import RequestError
+
+Row = dict[str, Any]
+
+_VERSION_KEY = b"aebench_schema"
+_COMPACT_AT = 200  # parts; reading one costs about a millisecond, a folded table next to nothing
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one job left behind: its row of `jobs` and its rows of the other tables.
+
+    `baselines` holds the whole curve of its data set; jobs that share it carry the same rows.
+    """
+
+    job: Row
+    epochs: Sequence[Row] = ()
+    samples: Sequence[Row] = ()
+    baselines: Sequence[Row] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """The four tables as data frames, and one sentence for each file that could not be read."""
+
+    jobs: pd.DataFrame
+    epochs: pd.DataFrame
+    samples: pd.DataFrame
+    baselines: pd.DataFrame
+    problems: list[str] = field(default_factory=list)
+
+
+def _arrow(columns: Iterable[schema.Column]) -> pa.Schema:
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+        "binary": pa.binary(),
+    }
+    return pa.schema([(c.name, types[c.kind]) for c in columns])
+
+
+_TABLES = {
+    "jobs": _arrow(schema.JOBS),
+    "epochs": _arrow(schema.EPOCHS),
+    "samples": _arrow(schema.SAMPLES),
+    "baselines": _arrow(schema.BASELINES),
+}
+# Rows of a later record replace rows of an earlier one that agree in these columns.
+_IDENTITY = {
+    "jobs": ["key"],
+    "epochs": ["key"],
+    "samples": ["key"],
+    "baselines": ["dataset", "seed"],
+}
+_NESTED = ("epochs", "samples", "baselines")
+_PART = pa.schema(
+    [*_TABLES["jobs"], *(pa.field(n, pa.list_(pa.struct(list(_TABLES[n])))) for n in _NESTED)]
+)
+
+
+class Store:
+    """A folder of results. Several processes may write and read it at the same time."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def parts(self) -> Path:
+        """Folder of the records not folded yet."""
+        return self.path / "parts"
+
+    def write(self, record: Record) -> Path:
+        """Store one record, replacing an earlier record of the same key.
+
+        Raises:
+            ValueError: the record has a column the schema does not know, or lacks its key.
+        """
+        unknown = set(record.job) - set(_TABLES["jobs"].names)
+        if unknown or not record.job.get("key"):
+            raise ValueError(f"not a record: no key, or unknown columns {sorted(unknown)}")
+        row = record.job | {name: list(getattr(record, name)) for name in _NESTED}
+        target = self.parts / f"{record.job['key']}.parquet"
+        self._replace(target, pa.Table.from_pylist([row], schema=_PART))
+        return target
+
+    def read(self) -> Results:
+        """Read all four tables, leaving out and naming every file that is not ours or torn.
+
+        Raises:
+            RequestError: there is no such folder, or no results in it.
+        """
+        if not self.path.is_dir():
+            raise RequestError(
+                f"no results at {self.path}: run `aebench run --results {self.path}` first"
+            )
+        problems: list[str] = []
+        new = self._read_parts(problems)
+        tables = {
+            name: self._merged(name, new[name], problems).to_pandas() for name in _TABLES
+        }
+        return Results(**tables, problems=problems)
+
+    def statuses(self) -> dict[str, str]:
+        """Map the key of every job with a readable record to its status."""
+        if not self.path.is_dir():
+            return {}
+        jobs = self.read().jobs
+        return dict(zip(jobs["key"], jobs["status"], strict=True))
+
+    def compact(self, *, force: bool = True) -> None:
+        """Fold the parts into the four tables; without `force`, only when parts are many."""
+        paths = self._part_paths()
+        if not paths or (not force and len(paths) < _COMPACT_AT):
+            return
+        with FileLock(self.path / ".lock"):
+            problems: list[str] = []
+            read: list[Path] = []
+            new = self._read_parts(problems, read)
+            merged = {name: self._merged(name, new[name], problems) for name in _TABLES}
+            # `jobs` goes last: a key listed there always has its other rows beside it.
+            for name in reversed(_TABLES):
+                path = self._table_path(name)
+                if any(str(path) in problem for problem in problems):
+                    return  # never overwrite a table we could not read
+                self._replace(path, merged[name])
+            for path in read:
+                path.unlink(missing_ok=True)
+
+    def _part_paths(self) -> list[Path]:
+        return sorted(p for p in self.parts.glob("*.parquet") if not p.name.startswith("."))
+
+    def _table_path(self, name: str) -> Path:
+        return self.path / f"{name}.parquet"
+
+    def _read_parts(
+        self, problems: list[str], read: list[Path] | None = None
+    ) -> dict[str, pa.Table]:
+        rows: list[Row] = []
+        for path in self._part_paths():
+            table = _read_file(path, problems)
+            if table is not None:
+                rows += _conform(table, _PART).to_pylist()
+                if read is not None:
+                    read.append(path)
+        found: dict[str, list[Row]] = {"jobs": rows}
+        for name in _NESTED:
+            found[name] = [item for row in rows for item in row.pop(name) or ()]
+        found["baselines"] = list(_last_by(found["baselines"], ("dataset", "seed", "components")))
+        return {n: pa.Table.from_pylist(found[n], schema=_TABLES[n]) for n in _TABLES}
+
+    def _merged(self, name: str, new: pa.Table, problems: list[str]) -> pa.Table:
+        path = self._table_path(name)
+        old = _read_file(path, problems) if path.exists() else None
+        if old is None:
+            return new
+        old = _conform(old, _TABLES[name])
+        replaced = pc.is_in(_identities(old, name), _identities(new, name))
+        return pa.concat_tables([old.filter(pc.invert(replaced)), new])
+
+    def _replace(self, target: Path, table: pa.Table) -> None:
+        table = table.replace_schema_metadata({_VERSION_KEY: str(schema.VERSION)})
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A leading dot keeps half-written files out of every reader's glob.
+        handle, name = tempfile.mkstemp(prefix=".", suffix=".parquet", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def read(path: Path | str) -> Results:
+    """Read a results folder: ``aebench.read("results/quick").jobs`` is a data frame."""
+    return Store(path).read()
+
+
+def _identities(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """One string per row that says which record the row belongs to."""
+    columns = [table.column(c).cast(pa.string()) for c in _IDENTITY[name]]
+    return pc.binary_join_element_wise(*columns, " ")
+
+
+def _last_by(rows: Iterable[Row], identity: Sequence[str]) -> Iterable[Row]:
+    last: Mapping[Any, Row] = {tuple(row[name] for name in identity): row for row in rows}
+    return last.values()
+
+
+def _read_file(path: Path, problems: list[str]) -> pa.Table | None:
+    """Read one of our files; where that fails, say why in `problems` and return None."""
+    try:
+        with pq.ParquetFile(path) as file:
+            version = (file.schema_arrow.metadata or {}).get(_VERSION_KEY)
+            if version is None:
+                problems.append(f"{path}: not written by aebench; left out")
+                return None
+            if int(version) > schema.VERSION:
+                problems.append(
+                    f"{path}: written by a newer aebench (schema {int(version)}, this one reads"
+                    f" up to {schema.VERSION}); left out, upgrade to read it"
+                )
+                return None
+            return file.read(use_threads=False)
+    except FileNotFoundError:
+        return None  # folded by another process since it was listed
+    except (pa.ArrowException, OSError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        problems.append(f"{path}: unreadable ({first}); left out, delete it to run its job again")
+        return None
+
+
+def _conform(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """Give `table` the columns of `wanted`: missing ones null, unknown ones dropped."""
+    columns = [
+        table.column(f.name).cast(f.type)
+        if f.name in table.column_names
+        else pa.nulls(table.num_rows, f.type)
+        for f in wanted
+    ]
+    return pa.Table.from_arrays(columns, schema=wanted)
