@@ -79,8 +79,12 @@ _IDENTITY = {
     "baselines": ["dataset", "seed"],
 }
 _NESTED = ("epochs", "samples", "baselines")
+# A part is one row: the job's columns, and each other table's rows as a list of structs.
 _PART = pa.schema(
-    [*_TABLES["jobs"], *(pa.field(n, pa.list_(pa.struct(list(_TABLES[n])))) for n in _NESTED)]
+    [
+        *_TABLES["jobs"],
+        *(pa.field(f"{n}_rows", pa.list_(pa.struct(list(_TABLES[n])))) for n in _NESTED),
+    ]
 )
 
 
@@ -104,10 +108,14 @@ class Store:
         unknown = set(record.job) - set(_TABLES["jobs"].names)
         if unknown or not record.job.get("key"):
             raise ValueError(f"not a record: no key, or unknown columns {sorted(unknown)}")
-        row = record.job | {name: list(getattr(record, name)) for name in _NESTED}
-        target = self.parts / f"{record.job['key']}.parquet"
+        row = record.job | {f"{n}_rows": list(getattr(record, n)) for n in _NESTED}
+        target = self._part_path(record.job["key"])
         self._replace(target, pa.Table.from_pylist([row], schema=_PART))
         return target
+
+    def has_part(self, key: str) -> bool:
+        """Whether the record of `key` was written since the last fold."""
+        return self._part_path(key).exists()
 
     def read(self) -> Results:
         """Read all four tables, leaving out and naming every file that is not ours or torn.
@@ -152,6 +160,9 @@ class Store:
             for path in read:
                 path.unlink(missing_ok=True)
 
+    def _part_path(self, key: str) -> Path:
+        return self.parts / f"{key}.parquet"
+
     def _part_paths(self) -> list[Path]:
         return sorted(p for p in self.parts.glob("*.parquet") if not p.name.startswith("."))
 
@@ -170,7 +181,7 @@ class Store:
                     read.append(path)
         found: dict[str, list[Row]] = {"jobs": rows}
         for name in _NESTED:
-            found[name] = [item for row in rows for item in row.pop(name) or ()]
+            found[name] = [item for row in rows for item in row.pop(f"{name}_rows") or ()]
         found["baselines"] = list(_last_by(found["baselines"], ("dataset", "seed", "components")))
         return {n: pa.Table.from_pylist(found[n], schema=_TABLES[n]) for n in _TABLES}
 

@@ -89,4 +89,5 @@ def names() -> tuple[str, ...]:
     return tuple(_registry)
 
 
-from aebench.architectures import conv, mlp  # noqa: E402, F401  (they register themselves)
+# Last, since they register themselves in what is above.
+from aebench.architectures import colour_mlp, conv, mlp  # noqa: E402, F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,26 @@ class Autoencoder(nn.Module):
         """Reconstruct `images`, [N, C, H, W]."""
         reconstruction: Tensor = self.decoder(self.encoder(images))
         return reconstruction
+
+
+class PerChannel(nn.Module):
+    """Applies module i to channel i and stacks the results; a module given twice is shared.
+
+    [N, C, ...] goes in, and each module sees its channel flattened. Of planes, [N, 1, H, W]
+    each, it makes [N, C, H, W]; of codes, [N, k] each, [N, C, k].
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.channels = nn.ModuleList(modules)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Apply each module to its channel."""
+        parts = [
+            module(part.flatten(1))
+            for module, part in zip(self.channels, images.split(1, dim=1), strict=True)
+        ]
+        return torch.cat([p if p.dim() > 2 else p.unsqueeze(1) for p in parts], dim=1)
 
 
 class Built(NamedTuple):

@@ -1,0 +1,33 @@
+"""Datasets: catalogue, sources, checksums, cache and splits.
+
+`load` hands out verified pixels as read-only uint8 arrays N x C x H x W, wherever they come
+from. Scaling them to [0, 1] and moving them to a device is left to the engines. Importing this
+loads neither numpy nor torch.
+"""
+
+from aebench.datasets.access import Status, add, fetch, load, status, verify
+from aebench.datasets.cache import Dataset, cache_directory
+from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, names, register
+from aebench.datasets.errors import BadData, DataUnavailable, UnknownDataset
+from aebench.datasets.splits import split
+
+__all__ = [
+    "BadData",
+    "DataUnavailable",
+    "Dataset",
+    "DatasetInfo",
+    "Member",
+    "Source",
+    "Status",
+    "UnknownDataset",
+    "add",
+    "cache_directory",
+    "fetch",
+    "info",
+    "load",
+    "names",
+    "register",
+    "split",
+    "status",
+    "verify",
+]

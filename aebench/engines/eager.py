@@ -1,0 +1,65 @@
+"""The default engine: data resident on the device, no host synchronization inside an epoch.
+
+The split lies on the device as uint8; a batch is a slice of it, scaled by 1/255 in float32
+exactly as `ToTensor` does. Adam is torch's fused one, and losses add up on the device.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from aebench.engines import Engine, Setup
+from aebench.engines.precision import autocast
+
+_WARMUP_STEPS = 3
+
+
+class Eager:
+    """See the module's docstring."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.images = setup.images
+        self.optimizer = self._adam(setup.model)
+
+    def _adam(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=self.setup.job.learning_rate, fused=True)
+
+    def load(self) -> None:
+        """Bring the whole split to the device, once."""
+        self.images = self.setup.images.to(self.setup.device)
+
+    def warm_up(self) -> None:
+        """Take a few steps with a copy of the model."""
+        twin = copy.deepcopy(self.setup.model)
+        self._steps(twin, self._adam(twin), min(_WARMUP_STEPS, self.setup.steps_per_epoch))
+
+    def train_epoch(self) -> Tensor:
+        """One pass over the split."""
+        steps = self.setup.steps_per_epoch
+        return self._steps(self.setup.model, self.optimizer, steps) / steps
+
+    def _steps(self, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> Tensor:
+        device, precision = self.setup.device, self.setup.job.precision
+        size = self.setup.job.batch_size
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        model.train()
+        for batch in self.images[: steps * size].split(size):
+            images = batch.to(torch.float32).div_(255)
+            optimizer.zero_grad(set_to_none=True)
+            with autocast(precision, device):
+                output = model(images)
+            loss = mse_loss(output.float(), images)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        return total
+
+
+def create(setup: Setup) -> Engine:
+    """Make the engine for `setup`."""
+    return Eager(setup)

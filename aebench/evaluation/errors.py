@@ -1,0 +1,55 @@
+"""Reconstruction errors of a trained model on a whole split.
+
+One pass gives both the study's figure and the plain MSE. Sums are kept in float64 on the
+device and read once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aebench.engines.precision import autocast
+
+STUDY_BATCH = 128  # the study sums over batches of this size, whatever a job trains with
+
+
+@dataclass(frozen=True)
+class Errors:
+    """`mse` per pixel over all images; `study_error` as the study defines its error."""
+
+    mse: float
+    study_error: float
+
+    @property
+    def psnr_db(self) -> float:
+        """Peak signal-to-noise ratio for pixels in [0, 1]: 10 log10(1 / MSE), in decibels."""
+        return -10 * math.log10(self.mse) if self.mse > 0 else math.inf
+
+
+def reconstruct(model: nn.Module, images: Tensor, precision: str) -> Tensor:
+    """Run `images`, float32 [N, C, H, W] on the model's device, through the model."""
+    with torch.inference_mode(), autocast(precision, images.device):
+        output: Tensor = model.eval()(images)
+    return output.float()
+
+
+def measure(model: nn.Module, images: Tensor, device: torch.device, precision: str) -> Errors:
+    """Errors over `images`, uint8 [N, C, H, W]; the model is on `device`.
+
+    `study_error` is the sum, over the full batches of 128, of the batch's mean squared error.
+    With fewer than 128 images there is no full batch, and it is 0.
+    """
+    sums = torch.zeros(math.ceil(len(images) / STUDY_BATCH), dtype=torch.float64, device=device)
+    for i, part in enumerate(images.split(STUDY_BATCH)):
+        batch = part.to(device, torch.float32).div_(255)
+        sums[i] = (reconstruct(model, batch, precision) - batch).double().square().sum()
+    numbers = images[0].numel()
+    full = len(images) // STUDY_BATCH
+    return Errors(
+        mse=float(sums.sum()) / (len(images) * numbers),
+        study_error=float(sums[:full].sum()) / (STUDY_BATCH * numbers),
+    )

@@ -1,0 +1,38 @@
+"""Executors: where jobs run. Each takes jobs and a store, and reports to a `Listener`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from aebench.job import Job
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended, for a listener; everything else is in the store."""
+
+    status: str
+    reason: str
+    study_error: float | None = None
+    mse: float | None = None
+    train_s: float | None = None
+
+
+class Listener(Protocol):
+    """Somebody who watches a run. Called in the parent process, never in one that is timed."""
+
+    def started(self, slot: int, job: Job) -> None:
+        """A worker has taken the job."""
+
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float, val_mse: float) -> None:
+        """The job has finished an epoch."""
+
+    def ended(self, slot: int, job: Job, ending: Ending) -> None:
+        """The job has a record in the store."""
+
+    def tick(self) -> None:
+        """Called a few times a second, whether or not anything has happened."""
+
+    def stopping(self, running: int) -> None:
+        """The user asked to stop: jobs that run are finished, no other is started."""

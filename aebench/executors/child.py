@@ -1,0 +1,43 @@
+"""A worker process: takes jobs from a pipe, runs them, stores their records.
+
+torch and the data are loaded once per process, not once per job. The record is on disk before
+the parent hears of it, so that the death of the parent loses no finished job.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from aebench.executors import Ending
+from aebench.store import Store
+
+
+def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
+    """Serve jobs until the pipe closes."""
+    # Ctrl-C reaches the whole process group; only the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from aebench.plugins import load_plugins
+    from aebench.worker import run_job
+
+    load_plugins(plugins)
+    store = Store(results)
+    try:
+        pipe.send(("ready",))
+        while True:
+            job, where = pipe.recv()
+            record = run_job(job, where, lambda *epoch: pipe.send(("epoch", *epoch)))
+            store.write(record)
+            row = record.job
+            ending = Ending(
+                row["status"],
+                row["reason"],
+                row.get("study_error"),
+                row.get("mse"),
+                row.get("train_s"),
+            )
+            pipe.send(("ended", ending))
+    except (EOFError, ConnectionError):
+        os._exit(0)  # the parent is gone, and nobody waits for the rest of this job

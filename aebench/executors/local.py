@@ -1,0 +1,269 @@
+"""Local executor: persistent worker processes, one job each at a time, every one killable.
+
+Written here rather than taken from a pool library: `joblib` and `concurrent.futures` give up
+all jobs when one worker dies, and none passes progress on while a job runs, which is how a
+hard timeout, a crash or a kill stays the fate of one job only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from aebench import machine
+from aebench.executors import Ending, Listener, child
+from aebench.job import Job
+from aebench.records import Circumstances, ended_without_record
+from aebench.store import Store
+
+_POLL_S = 0.25
+_HEALTHY = ("ok", "diverged", "skipped")  # endings after which a worker may take another job
+
+
+class WorkerStartError(RuntimeError):
+    """A worker process ended before it could take a job; its own words are on stderr."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: `workers` processes, `timeout_s` per job, on torch's `device`.
+
+    `threads` per worker defaults to an equal share of the cores.
+    """
+
+    device: str = "cpu"
+    workers: int = 1
+    timeout_s: float | None = None
+    threads: int | None = None
+    data: Path | None = None
+    command: str = ""
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass
+class _Worker:
+    """One slot: its process, and the job it has in hand."""
+
+    process: SpawnProcess
+    pipe: Connection
+    ready: bool = False
+    job: Job | None = None
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class _Stop:
+    """How often the user has pressed Ctrl-C."""
+
+    asked: int = 0
+
+
+def run(
+    jobs: Sequence[Job], store: Store, options: Options, listener: Listener | None = None
+) -> bool:
+    """Run `jobs`, leaving a record of each in `store`; False if the user stopped it early.
+
+    The first Ctrl-C lets running jobs finish, the second kills them; a killed one leaves no
+    record then, and is simply missing.
+
+    Raises:
+        WorkerStartError: no worker could be started.
+    """
+    pool = _Pool(deque(jobs), store, options, listener or _Silent())
+    with _interruptible(pool.stop):
+        try:
+            pool.serve()
+        finally:
+            pool.close()
+    store.compact()
+    return not pool.stop.asked
+
+
+class _Pool:
+    def __init__(
+        self, todo: deque[Job], store: Store, options: Options, listener: Listener
+    ) -> None:
+        self.todo, self.store, self.options, self.listener = todo, store, options, listener
+        self.stop = _Stop()
+        self._told = False
+        slots = min(options.workers, len(todo))
+        # With fewer jobs than workers, those that run share the machine's cores all the same.
+        self.where = Circumstances(
+            device=options.device,
+            threads=options.threads or max(1, machine.cores() // max(1, slots)),
+            concurrent=slots > 1,
+            data=options.data,
+            command=options.command,
+        )
+        self.workers: dict[int, _Worker] = {}
+        self.slots = slots
+
+    def serve(self) -> None:
+        """Keep the slots busy until no job is left or the user wants no more."""
+        for slot in range(self.slots):
+            self.workers[slot] = self._spawn()
+        while self.workers:
+            if self.stop.asked > 1:
+                return
+            if self.stop.asked and not self._told:
+                self._told = True
+                self.listener.stopping(sum(w.job is not None for w in self.workers.values()))
+            for slot in list(self.workers):
+                self._attend(slot)
+            self.listener.tick()
+            wait([w.pipe for w in self.workers.values()], timeout=_POLL_S)
+
+    def close(self) -> None:
+        """End every worker that is left, at once."""
+        for worker in self.workers.values():
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+        self.workers.clear()
+
+    def _spawn(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=child.main, args=(theirs, self.store.path, self.options.plugins), daemon=True
+        )
+        with _ignoring_sigint():  # inherited by the child until it takes care of itself
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _attend(self, slot: int) -> None:
+        """Read what a worker has said, mind its time, and give it the next job."""
+        worker = self.workers[slot]
+        alive = self._listen(slot, worker)
+        limit = self.options.timeout_s
+        if worker.job and limit and time.monotonic() - worker.since > limit:
+            worker.process.kill()
+            reason = f"stopped after {limit:g} s, the limit set by --timeout"
+            self._replace(slot, worker, "timed_out", reason)
+        elif not alive:
+            worker.process.join()
+            if not worker.ready:
+                raise WorkerStartError(
+                    f"a worker process ended with {_exit(worker)} before it took a job;"
+                    " see what it wrote to stderr above"
+                )
+            self._replace(slot, worker, "killed", f"the worker process ended with {_exit(worker)}")
+        elif worker.ready and worker.job is None:
+            if self.todo and not self.stop.asked:
+                worker.job, worker.since = self.todo.popleft(), time.monotonic()
+                with contextlib.suppress(ConnectionError):  # found dead at the next visit
+                    worker.pipe.send((worker.job, self.where))
+                self.listener.started(slot, worker.job)
+            else:
+                self._dismiss(slot)
+
+    def _listen(self, slot: int, worker: _Worker) -> bool:
+        """Take in every waiting message; False once the worker is dead and has said all."""
+        try:
+            while worker.pipe.poll():
+                kind, *content = worker.pipe.recv()
+                if kind == "ready":
+                    worker.ready = True
+                elif kind == "epoch" and worker.job:
+                    self.listener.epoch(slot, worker.job, *content)
+                elif kind == "ended" and worker.job:
+                    ending: Ending = content[0]
+                    self._ended(slot, worker, ending)
+                    if ending.status not in _HEALTHY:
+                        # What failed may have left the process in any state: start afresh.
+                        self._dismiss(slot)
+                        self._refill(slot)
+                        return True
+        except (EOFError, ConnectionError):
+            return False
+        return True
+
+    def _ended(self, slot: int, worker: _Worker, ending: Ending) -> None:
+        job, worker.job = worker.job, None
+        assert job is not None
+        self.store.compact(force=False)
+        self.listener.ended(slot, job, ending)
+
+    def _replace(self, slot: int, worker: _Worker, status: str, reason: str) -> None:
+        """Record the job of a worker that is dead or killed, and put a new worker in its place."""
+        job = worker.job
+        if job is not None:
+            took = time.monotonic() - worker.since
+            # It may have died after its record was on disk; that record then stands.
+            if not self.store.has_part(job.key):
+                self.store.write(
+                    ended_without_record(job, self.where, status, reason, total_s=took)
+                )
+            self._ended(slot, worker, Ending(status, reason))
+        self._dismiss(slot)
+        self._refill(slot)
+
+    def _refill(self, slot: int) -> None:
+        if self.todo and not self.stop.asked:
+            self.workers[slot] = self._spawn()
+
+    def _dismiss(self, slot: int) -> None:
+        worker = self.workers.pop(slot)
+        worker.pipe.close()  # an idle worker ends by itself when its pipe closes
+        worker.process.join(timeout=5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+def _exit(worker: _Worker) -> str:
+    code = worker.process.exitcode
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = "; out of memory is the usual cause" if name == "SIGKILL" else ""
+        return f"signal {-code} ({name}{hint})"
+    return f"exit code {code}"
+
+
+@contextlib.contextmanager
+def _ignoring_sigint() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _interruptible(stop: _Stop) -> Iterator[None]:
+    """Count Ctrl-C in `stop` rather than raise, for as long as workers are running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def asked(signum: int, frame: object) -> None:
+        stop.asked += 1
+
+    before = signal.signal(signal.SIGINT, asked)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Silent:
+    """A listener that does nothing, for the Python interface."""
+
+    def started(self, slot: int, job: Job) -> None: ...
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float, val_mse: float) -> None: ...
+    def ended(self, slot: int, job: Job, ending: Ending) -> None: ...
+    def tick(self) -> None: ...
+    def stopping(self, running: int) -> None: ...

@@ -1,0 +1,244 @@
+"""One job, from its description to its stored record.
+
+`run_job` walks a job through its phases (data, build, compile, warm-up, train with validation
+after each epoch, test, baselines, samples) with the clock, and turns however it ends into a
+record. Where this runs, and what becomes of a worker that dies, is the executor's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from aebench import datasets, engines, machine
+from aebench.architectures.autoencoder import build
+from aebench.engines.clock import PhaseClock
+from aebench.engines.precision import read_precision, set_precision
+from aebench.errors import RequestError
+from aebench.evaluation import baselines, errors, samples
+from aebench.job import Job
+from aebench.records import Circumstances, starting_row
+from aebench.store import Record, Row
+
+OnEpoch = Callable[[int, float, float], None]
+"""Called after each epoch with its number, mean training loss and validation MSE."""
+
+
+class Diverged(Exception):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class _Splits:
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    source: str
+    sha256: str
+
+
+@lru_cache(maxsize=2)  # a worker meets the same few splits again and again; two fit any memory
+def _splits(name: str, seed: int, directory: Path | None) -> _Splits:
+    data = datasets.load(name, directory)
+    train, validation = datasets.split(len(data.train), data.info.validation_images, seed)
+    return _Splits(
+        train=torch.from_numpy(data.train[train]),
+        validation=torch.from_numpy(data.train[validation]),
+        test=torch.from_numpy(data.test.copy()),
+        source=data.source,
+        sha256=data.sha256,
+    )
+
+
+def run_job(
+    job: Job,
+    where: Circumstances | None = None,
+    on_epoch: OnEpoch = lambda epoch, train_mse, val_mse: None,
+) -> Record:
+    """Run one job in this process and return its record, whatever happens to it.
+
+    Only `KeyboardInterrupt` and its like pass through; every other exception becomes a record
+    with status `failed`, `out_of_memory` or `diverged` and its reason.
+    """
+    where = where or Circumstances()
+    device = torch.device(where.device)
+    on_gpu = device.type == "cuda" and torch.cuda.is_available()
+    clock = PhaseClock(
+        synchronize=(lambda: torch.cuda.synchronize(device)) if on_gpu else (lambda: None)
+    )
+    progress = _Progress(job, where, device, clock, on_epoch)
+    try:
+        progress.run()
+        progress.row |= {"status": "ok", "reason": ""}
+    except Diverged as error:
+        progress.row |= {"status": "diverged", "reason": str(error)}
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        progress.row |= {"status": "out_of_memory", "reason": _first_line(error)}
+    except RequestError as error:
+        progress.row |= {"status": "failed", "reason": str(error)}
+    except Exception as error:
+        memory = "can't allocate memory" in str(error)
+        status = "out_of_memory" if memory else "failed"
+        progress.row |= {"status": status, "reason": _describe(error)}
+    return progress.record()
+
+
+class _Progress:
+    """A job under way: the row grows as things become known, so a failure keeps the rest."""
+
+    def __init__(
+        self,
+        job: Job,
+        where: Circumstances,
+        device: torch.device,
+        clock: PhaseClock,
+        on_epoch: OnEpoch,
+    ) -> None:
+        self.job, self.where, self.device = job, where, device
+        self.clock, self.on_epoch = clock, on_epoch
+        self.row: Row = starting_row(job, where)
+        self.epochs: list[Row] = []
+        self.samples: list[Row] = []
+        self.baselines: list[Row] = []
+
+    def run(self) -> None:
+        """Take the job through every phase.
+
+        Raises:
+            Diverged, RequestError, torch.OutOfMemoryError: see `run_job`.
+        """
+        job, device, clock = self.job, self.device, self.clock
+        if device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise RequestError("no CUDA device that this torch can use; try --device cpu")
+            torch.cuda.reset_peak_memory_stats(device)
+        if self.where.threads:
+            torch.set_num_threads(self.where.threads)
+        set_precision(job.precision)
+        self.row |= machine.describe(device)
+        self.row |= {
+            "threads": torch.get_num_threads(),
+            "precision_read": read_precision(job.precision),
+        }
+        with clock.phase("data"):
+            splits = _splits(job.dataset, job.seed, self.where.data)
+            validation, test = splits.validation.to(device), splits.test.to(device)
+        self.row |= {
+            "data_source": splits.source,
+            "data_sha256": splits.sha256,
+            "train_images": len(splits.train),
+        }
+        shape = (splits.train.shape[1], splits.train.shape[2], splits.train.shape[3])
+        with clock.phase("build"):
+            model, size = build(job, shape)
+            setup = engines.Setup(job, model.to(device), splits.train, device)
+            if setup.steps_per_epoch == 0:
+                raise RequestError(
+                    f"batch_size {job.batch_size} is more than the {len(splits.train)} training"
+                    f" images of {job.dataset}; no full batch is left"
+                )
+            engine = engines.create(setup)
+        steps = setup.steps_per_epoch * job.epochs
+        self.row |= {
+            "input_size": prod(shape),
+            "parameters": size.parameters,
+            "bottleneck": size.bottleneck,
+            "compression": prod(shape) / size.bottleneck,
+            "flops_per_step": size.flops * job.batch_size,
+        }
+        with clock.phase("data"):
+            engine.load()
+        with clock.phase("warmup"):
+            engine.warm_up()
+            errors.measure(model, validation[: errors.STUDY_BATCH], device, job.precision)
+        self._train(engine, model, validation)
+        train_s = clock.seconds["train"]
+        self.row |= {
+            "steps": steps,
+            "images_per_s": steps * job.batch_size / train_s,
+            "gflops": steps * size.flops * job.batch_size / train_s / 1e9,
+        }
+        with clock.phase("eval"):
+            found = errors.measure(model, test, device, job.precision)
+        self.row |= {
+            "study_error": found.study_error,
+            "mse": found.mse,
+            "psnr_db": found.psnr_db,
+        }
+        with clock.phase("samples"):
+            self.samples = samples.strips(model, test, device, job.precision)
+        with clock.phase("baseline"):
+            self._baselines(splits, size.bottleneck)
+
+    def _train(self, engine: engines.Engine, model: nn.Module, validation: Tensor) -> None:
+        for epoch in range(1, self.job.epochs + 1):
+            with self.clock.phase("train"):
+                mean_loss = engine.train_epoch()
+            train_s, train_mse = self.clock.last_s, float(mean_loss)
+            if not math.isfinite(train_mse):
+                raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
+            with self.clock.phase("eval"):
+                val = errors.measure(model, validation, self.device, self.job.precision)
+            self.epochs.append(
+                {
+                    "epoch": epoch,
+                    "train_mse": train_mse,
+                    "val_mse": val.mse,
+                    "train_s": train_s,
+                    "val_s": self.clock.last_s,
+                }
+            )
+            self.row |= {"train_mse": train_mse, "val_mse": val.mse}
+            self.on_epoch(epoch, train_mse, val.mse)
+
+    def _baselines(self, splits: _Splits, bottleneck: int) -> None:
+        folder = (self.where.data or datasets.cache_directory()) / "baselines"
+        cache = folder / f"pca-{splits.sha256[:16]}-{self.job.seed}.npy"
+        curve = baselines.curve(splits.train, splits.test, cache, self.device)
+        self.row |= {
+            "mean_mse": float(curve[0]),
+            "pca_mse": float(curve[min(bottleneck, len(curve) - 1)]),
+        }
+        self.baselines = [
+            {"dataset": self.job.dataset, "seed": self.job.seed, "components": k, "mse": float(e)}
+            for k, e in enumerate(curve)
+        ]
+
+    def record(self) -> Record:
+        """The record as it stands, times included."""
+        on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
+        self.row |= {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
+        self.row |= {
+            "total_s": self.clock.total_s(),
+            "peak_host_bytes": machine.peak_host_bytes(),
+            "peak_device_bytes": torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
+        }
+        key = {"key": self.job.key}
+        return Record(
+            job=self.row,
+            epochs=[key | row for row in self.epochs],
+            samples=[key | row for row in self.samples],
+            baselines=self.baselines,
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _describe(error: BaseException) -> str:
+    """Type, message and the place in the code, on one line: enough to find a defect."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" ({Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name})"
+        trace = trace.tb_next
+    return f"{type(error).__name__}: {_first_line(error)}{place}"

@@ -1,0 +1,322 @@
+"""The project's commands, for a machine that has Python 3.11 or later and nothing else.
+
+    python3 noxfile.py -s quickstart    train the quick grid and render its report
+    python3 noxfile.py -s tests         run the tests; what follows `--` goes to pytest
+    python3 noxfile.py -s lint types    check style, layout and types
+    python3 noxfile.py -s bench         time the suites in bench/ on the CPU (also: bench-cpu)
+    python3 noxfile.py -s bench-cuda    the same on a CUDA device; skipped where there is none
+
+Decides: which interpreter runs aebench, and that it has the dependencies. All sessions share one
+environment, `.venv` in the checkout, for torch alone takes gigabytes. It is made on first use and
+again when an install was cut short, and brought up to date when its stamp no longer matches
+pyproject.toml, constraints.txt and the checkout's place. `uvx nox`, `uv run noxfile.py` and an
+installed `nox` read this file too. Leaves to others: what a command does.
+
+    AEBENCH_PYTHON=PATH      use this interpreter and install nothing
+    AEBENCH_VENV=PATH        where the shared environment lies
+    AEBENCH_CONSTRAINTS=1    install the versions in constraints.txt (0: the newest that fit);
+                             without it, they are installed where CI is set
+"""
+
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox"]
+# ///
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / Path(os.environ.get("AEBENCH_VENV") or ".venv").expanduser()
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "aebench-stamp"
+INSTALLING = "installing"
+HEARTBEAT_S = 15
+# What an install was measured to take, on Linux, where torch brings CUDA; less elsewhere.
+INSTALLED_GB, NEEDED_GB = (6.2, 7.0) if sys.platform == "linux" else (1.5, 2.5)
+
+
+def say(text):
+    print(f"aebench: {text}", file=sys.stderr, flush=True)
+
+
+def stop(text, status=2):
+    say(text)
+    raise SystemExit(status)
+
+
+def check_python(version=sys.version_info):
+    if version < (3, 11):
+        stop(f"needs Python 3.11 or later; this is {version[0]}.{version[1]} ({sys.executable}).")
+
+
+check_python()
+
+
+def interpreter():
+    """Path of the interpreter that has the dependencies, set up now if it lacks them."""
+    given = os.environ.get("AEBENCH_PYTHON")
+    if given:
+        found = shutil.which(given) or stop(f"AEBENCH_PYTHON={given} is not an interpreter.")
+        os.environ["AEBENCH_PYTHON"] = str(Path(found).absolute())  # nox changes directory
+        return os.environ["AEBENCH_PYTHON"]
+    if not is_ready():
+        try:
+            with locked() as lock:
+                if not is_ready():  # else another command did it while this one waited
+                    set_up(lock)
+        except KeyboardInterrupt:
+            stop("set-up interrupted; the same command takes it up again.", 130)
+    return str(PYTHON)
+
+
+def is_ready():
+    version = venv_version()
+    return bool(version) and read_stamp() == stamp(version)
+
+
+def venv_version():
+    """The Python version of the environment; empty where there is none or it does not start."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        return subprocess.check_output([PYTHON, "-c", code], text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def stamp(version):
+    """What the environment is made from: Python's version, then a hash of the rest."""
+    digest = hashlib.sha256(f"{ROOT} {constrained()}".encode())
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((ROOT / name).read_bytes())
+    return f"{version} {digest.hexdigest()}"
+
+
+def read_stamp():
+    return STAMP.read_text(encoding="utf-8") if STAMP.is_file() else ""
+
+
+def constrained():
+    chosen = os.environ.get("AEBENCH_CONSTRAINTS") or os.environ.get("CI") or "0"
+    return chosen.lower() not in ("0", "false", "no")
+
+
+@contextlib.contextmanager
+def locked():
+    """One set-up at a time. Installers inherit the lock: it holds on if only we are killed."""
+    VENV.parent.mkdir(parents=True, exist_ok=True)
+    with VENV.with_name(f"{VENV.name}.lock").open("a+b") as lock:
+        began, heard = time.monotonic(), -HEARTBEAT_S
+        while not try_lock(lock):
+            waited = time.monotonic() - began
+            if waited - heard >= HEARTBEAT_S:
+                heard = waited
+                say(f"another command is setting up {VENV}: waiting, {waited:.0f} s so far ...")
+            time.sleep(0.5)
+        yield lock
+
+
+def try_lock(lock):
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def set_up(lock):
+    began = time.monotonic()
+    fresh = clear_unusable()
+    free_gb = shutil.disk_usage(VENV.parent).free / 1e9
+    check_disk(free_gb, NEEDED_GB if fresh else 0.5)
+    VENV.mkdir(exist_ok=True)
+    STAMP.write_text(INSTALLING, encoding="utf-8")
+    if fresh:
+        say(f"making {VENV}, once: torch and what aebench needs beside it.")
+        say(f"Up to 3 GB to download, {INSTALLED_GB} GB on disk, of {free_gb:.0f} GB free.")
+        say("Elsewhere it took half a minute with uv, two minutes with pip.")
+        make_venv()
+    else:
+        say(f"bringing {VENV} up to date.")
+    install(lock)
+    STAMP.write_text(stamp(venv_version()), encoding="utf-8")  # last, so a cut install is seen
+    say(f"{VENV} is ready after {time.monotonic() - began:.0f} s.")
+
+
+def clear_unusable():
+    """True if the environment must be made; a half-made or broken one of ours is emptied first."""
+    made_from, version = read_stamp(), venv_version()
+    if made_from and made_from.split()[0] == version:
+        return False
+    found = sorted(VENV.iterdir()) if VENV.exists() else []
+    if found and not made_from:
+        stop(
+            f"{VENV} is there and was not made by this file. Remove it, name another place in "
+            f"AEBENCH_VENV, or use it as it is: AEBENCH_PYTHON={PYTHON}"
+        )
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != STAMP:  # the stamp stays, so that a cut here is seen too
+            path.unlink()
+    return True
+
+
+def check_disk(free_gb, needed_gb):
+    if free_gb < needed_gb:
+        stop(
+            f"needs {needed_gb:.1f} GB of free disk for {VENV}, and {free_gb:.1f} GB are free: "
+            "make room, or name a place on another disk in AEBENCH_VENV."
+        )
+
+
+def make_venv():
+    uv = shutil.which("uv")
+    made = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True)
+    if made.returncode and uv:  # Debian's Python without python3-venv
+        command = [uv, "venv", "--quiet", "--seed", "--allow-existing", "-p", sys.executable, VENV]
+        made = subprocess.run(command)
+    if made.returncode:
+        package = f"python3.{sys.version_info[1]}-venv"
+        stop(f"this Python cannot make an environment; on Debian: apt install {package}")
+
+
+def install(lock):
+    """Install the project, editable, with its extra `test`: by uv, and by pip where uv fails."""
+    what = ["-e", ".[test]"] + (["-c", "constraints.txt"] if constrained() else [])
+    pip = [PYTHON, "-m", "pip", "install"] + ([] if sys.stderr.isatty() else ["--quiet"])
+    uv = [shutil.which("uv")]
+    if not uv[0]:
+        uv = [PYTHON, "-m", "uv"]
+        watch([*pip, "uv"], lock)
+    if watch([*uv, "pip", "install", "--python", PYTHON, *what], lock) == 0:
+        return
+    say("uv could not install here (it does not read all of pip's configuration): pip goes on,")
+    say("slower, and with 4 GB more of passing downloads.")
+    if watch([*pip, *what], lock) != 0:
+        stop("the dependencies could not be installed; pip says above why.", 1)
+
+
+def watch(command, lock):
+    """Run an installer; give its exit status. Off a terminal, say now and then that it lives."""
+    env = {**os.environ, "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **pip_for_uv()}
+    inherit = {} if os.name == "nt" else {"pass_fds": [lock.fileno()]}
+    began, free = time.monotonic(), shutil.disk_usage(VENV).free
+    child = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, **inherit
+    )
+    try:
+        while True:
+            try:
+                return child.wait(HEARTBEAT_S)
+            except subprocess.TimeoutExpired:
+                if not sys.stderr.isatty():
+                    grown = max(0, free - shutil.disk_usage(VENV).free) / 1e9
+                    took = time.monotonic() - began
+                    say(f"still installing: {took:.0f} s, {grown:.1f} GB written so far ...")
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
+
+
+def pip_for_uv():
+    """Pip's own index and certificate, under uv's names where uv has none yet."""
+    config = [PYTHON, "-m", "pip", "config", "list"]
+    listed = subprocess.run(config, capture_output=True, text=True).stdout
+    pip = dict(re.findall(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", listed, re.MULTILINE))
+    pairs = {"UV_DEFAULT_INDEX": pip.get("index-url"), "SSL_CERT_FILE": pip.get("cert")}
+    return {name: value for name, value in pairs.items() if value and name not in os.environ}
+
+
+def main():
+    if len(sys.argv) == 1:
+        sys.exit(print(__doc__))
+    python = interpreter()
+    if subprocess.run([python, "-c", "import nox"], stderr=subprocess.DEVNULL).returncode:
+        stop(f"{python} has no nox. Without it: {python} -m pytest, or {python} -m aebench --help")
+    command = [python, "-m", "nox", "-f", str(ROOT / "noxfile.py"), *sys.argv[1:]]
+    if os.name == "nt":  # where execv returns to the shell before the command has ended
+        sys.exit(subprocess.call(command))
+    os.execv(python, command)
+
+
+if __name__ == "__main__":
+    main()
+
+# ---- The sessions: read by nox, which main() started from the environment or the user called.
+
+import nox  # noqa: E402
+
+nox.options.sessions = []  # with none named, nox lists them
+nox.options.default_venv_backend = "none"
+
+
+def module(session, *words):
+    """Run `python -m WORDS`. On Ctrl-C nox waits for it: aebench finishes its running jobs."""
+    session.run(interpreter(), "-m", *words, external=True, interrupt_timeout=None)
+
+
+def time_suites(session, device, marker):
+    session.env["AEBENCH_DEVICE"] = device
+    module(session, "pytest", "bench", "--benchmark-only", "-m", marker, *session.posargs)
+
+
+@nox.session
+def quickstart(session):
+    """Train the quick grid and render its report."""
+    module(session, "aebench", "run", "--grid", "quick", "--report", *session.posargs)
+
+
+@nox.session
+def tests(session):
+    """Run the tests; what follows `--` goes to pytest."""
+    module(session, "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """Check style and layout."""
+    module(session, "ruff", "check", ".")
+    module(session, "ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session):
+    """Check the types of the package."""
+    module(session, "mypy", *session.posargs)
+
+
+@nox.session
+def bench(session):
+    """Time the suites in bench/ on the CPU."""
+    time_suites(session, "cpu", "not cuda")
+
+
+@nox.session(name="bench-cpu")
+def bench_cpu(session):
+    """The same as bench."""
+    time_suites(session, "cpu", "not cuda")
+
+
+@nox.session(name="bench-cuda")
+def bench_cuda(session):
+    """Time the suites in bench/ on a CUDA device; skipped where there is none."""
+    code = "import torch; print(torch.cuda.is_available())"
+    if "True" not in session.run(interpreter(), "-c", code, external=True, silent=True):
+        session.skip("torch finds no CUDA device on this machine")
+    time_suites(session, "cuda", "cuda")

