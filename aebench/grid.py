@@ -54,24 +54,30 @@ class Grid:
         return Grid(self.name, jobs, {j: r for j, r in self.impossible.items() if j in set(jobs)})
 
 
-def load_grid(source: str | None, overrides: Mapping[str, Any] | None = None) -> Grid:
+def load_grid(
+    source: str | None,
+    overrides: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> Grid:
     """Enumerate a preset, a TOML file, or, with no source, what the overrides alone describe.
 
     `overrides` maps option names to a value, a list or a range text (``"0..4"``); each replaces
-    that key everywhere in the file.
+    that key everywhere in the file. `defaults` holds where neither says anything.
 
     Raises:
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
     if source is None:
-        return _enumerate("custom", {}, overrides or {}, "the command line")
+        return _enumerate("custom", dict(defaults or {}), overrides or {}, "the command line")
     if source in PRESETS:
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
         name = source
     else:
         path = Path(source)
         if path.suffix != ".toml":
-            raise RequestError(f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml")
+            raise RequestError(
+                f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml"
+            )
         try:
             text = path.read_text("utf-8")
         except FileNotFoundError:
@@ -83,7 +89,7 @@ def load_grid(source: str | None, overrides: Mapping[str, Any] | None = None) ->
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"{source} is not valid TOML: {error}") from None
-    return _enumerate(name, content, overrides or {}, str(source))
+    return _enumerate(name, dict(defaults or {}) | content, overrides or {}, str(source))
 
 
 def _enumerate(
@@ -169,7 +175,9 @@ def _listed(name: str, given: Any) -> Iterable[Any]:
         if name in _WHOLE and isinstance(value, str):
             first, dots, last = value.partition("..")
             if not (dots and first.strip().isdigit() and last.strip().isdigit()):
-                raise RequestError(f"{name} takes whole numbers or a range like 0..4, not {value!r}")
+                raise RequestError(
+                    f"{name} takes whole numbers or a range like 0..4, not {value!r}"
+                )
             if int(last) < int(first):
                 raise RequestError(f"{name}: the range {value} is empty")
             yield from range(int(first), int(last) + 1)

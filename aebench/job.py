@@ -67,9 +67,13 @@ class Job:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise RequestError(f"{name} must be a whole number of at least {least}, not {value!r}")
+                raise RequestError(
+                    f"{name} must be a whole number of at least {least}, not {value!r}"
+                )
         if not 0 < self.learning_rate < float("inf"):
-            raise RequestError(f"learning_rate must be a positive number, not {self.learning_rate!r}")
+            raise RequestError(
+                f"learning_rate must be a positive number, not {self.learning_rate!r}"
+            )
         for name, valid in (
             ("protocol", tuple(PROTOCOLS)),
             ("engine", ENGINES),
@@ -79,7 +83,9 @@ class Job:
             if getattr(self, name) not in valid:
                 raise RequestError(unknown(name, getattr(self, name), valid))
         if self.precision == "tf32" and self.device != "cuda":
-            raise RequestError("precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here")
+            raise RequestError(
+                "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
+            )
 
     @classmethod
     def create(cls, protocol: str = "study", **fields: Any) -> Job:

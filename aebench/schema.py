@@ -14,7 +14,7 @@ STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `kind` is a pyarrow type name; `about` says what it holds, and when it is null."""
+    """One column: `kind` is a pyarrow type; `about` says what it holds, and when it is null."""
 
     name: str
     kind: str

@@ -129,9 +129,7 @@ class Store:
             )
         problems: list[str] = []
         new = self._read_parts(problems)
-        tables = {
-            name: self._merged(name, new[name], problems).to_pandas() for name in _TABLES
-        }
+        tables = {name: self._merged(name, new[name], problems).to_pandas() for name in _TABLES}
         return Results(**tables, problems=problems)
 
     def statuses(self) -> dict[str, str]:

@@ -65,7 +65,9 @@ def architecture(name: str, *, size: Sizer | None = None) -> Callable[[Builder],
     def register(build: Builder) -> Builder:
         taken = _registry.get(name)
         if taken is not None and taken.build.__qualname__ != build.__qualname__:
-            raise RequestError(f"an architecture named {name!r} exists already; choose another name")
+            raise RequestError(
+                f"an architecture named {name!r} exists already; choose another name"
+            )
         about = (build.__doc__ or "").strip().partition("\n")[0]
         _registry[name] = Architecture(name, about, build, size)
         return build

@@ -78,10 +78,12 @@ def measure(model: nn.Module, shape: Shape, name: str = "model") -> Size:
         ValueError: no `encoder`, or the output has not the shape of the input.
     """
     if not isinstance(getattr(model, "encoder", None), nn.Module):
-        raise ValueError(f"{name}: the model needs an `encoder` module, so that its code can be measured")
+        raise ValueError(
+            f"{name}: the model needs an `encoder` module, so that its code can be measured"
+        )
     twin = copy.deepcopy(model).eval()  # measuring must leave no trace, not even in running means
     image = torch.full((1, *shape), 0.5)
-    code = twin.encoder(image)
+    code = twin.get_submodule("encoder")(image)
     codes = code if isinstance(code, tuple | list) else [code]
     counter = FlopCounterMode(display=False)
     with counter:

@@ -20,6 +20,13 @@ def _colour_only(name: str, shape: Shape) -> None:
         raise RequestError(f"{name} works on colour channels, and these images are grey; use mlp")
 
 
+def _per_channel(planes: list[nn.Module]) -> list[nn.Module]:
+    """Encoder and decoder that apply the MLP `planes[i]` to channel i."""
+    from aebench.architectures.autoencoder import PerChannel
+
+    return [PerChannel([p.get_submodule(n) for p in planes]) for n in ("encoder", "decoder")]
+
+
 def shared_size(shape: Shape, latent: int, depth: int) -> Size:
     """Size of `shared`: one plane's parameters, every plane's work and code.
 
@@ -39,30 +46,24 @@ def separate_size(shape: Shape, latent: int, depth: int) -> Size:
     """
     _colour_only("mlp-separate", shape)
     plane = mlp.size(_plane(shape), latent, depth)
-    return Size(
-        plane.parameters * shape[0], plane.bottleneck * shape[0], plane.flops * shape[0]
-    )
+    return Size(plane.parameters * shape[0], plane.bottleneck * shape[0], plane.flops * shape[0])
 
 
 @architecture("mlp-shared", size=shared_size)
 def shared(shape: Shape, latent: int, depth: int) -> nn.Module:
     """One MLP applied to each colour channel in turn, with shared weights (latent per channel)."""
-    from aebench.architectures.autoencoder import Autoencoder, PerChannel
+    from aebench.architectures.autoencoder import Autoencoder
 
     _colour_only("mlp-shared", shape)
     plane = mlp.build(_plane(shape), latent, depth)
-    return Autoencoder(
-        PerChannel([plane.encoder] * shape[0]), PerChannel([plane.decoder] * shape[0])
-    )
+    return Autoencoder(*_per_channel([plane] * shape[0]))
 
 
 @architecture("mlp-separate", size=separate_size)
 def separate(shape: Shape, latent: int, depth: int) -> nn.Module:
     """An MLP of its own for each colour channel (latent per channel)."""
-    from aebench.architectures.autoencoder import Autoencoder, PerChannel
+    from aebench.architectures.autoencoder import Autoencoder
 
     _colour_only("mlp-separate", shape)
     planes = [mlp.build(_plane(shape), latent, depth) for _ in range(shape[0])]
-    return Autoencoder(
-        PerChannel([p.encoder for p in planes]), PerChannel([p.decoder for p in planes])
-    )
+    return Autoencoder(*_per_channel(planes))

@@ -1,7 +1,10 @@
 """The default engine: data resident on the device, no host synchronization inside an epoch.
 
 The split lies on the device as uint8; a batch is a slice of it, scaled by 1/255 in float32
-exactly as `ToTensor` does. Adam is torch's fused one, and losses add up on the device.
+exactly as `ToTensor` does. Adam is torch's fused one, and losses add up on the device. On a
+CPU, models with convolutions and their batches lie in memory channels last: oneDNN has no fast
+kernel for a transposed convolution laid out channels first, and the conv-16 step of MNIST then
+takes more than twice as long. Layout changes where a number lies, not which number it is.
 """
 
 from __future__ import annotations
@@ -24,6 +27,13 @@ class Eager:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.images = setup.images
+        convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in setup.model.modules())
+        self.layout = (
+            torch.channels_last
+            if convolves and setup.device.type == "cpu"
+            else torch.contiguous_format
+        )
+        setup.model.to(memory_format=self.layout)
         self.optimizer = self._adam(setup.model)
 
     def _adam(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -49,7 +59,7 @@ class Eager:
         total = torch.zeros((), dtype=torch.float64, device=device)
         model.train()
         for batch in self.images[: steps * size].split(size):
-            images = batch.to(torch.float32).div_(255)
+            images = batch.to(torch.float32).div_(255).contiguous(memory_format=self.layout)
             optimizer.zero_grad(set_to_none=True)
             with autocast(precision, device):
                 output = model(images)

@@ -1,4 +1,4 @@
-"""The study's training loop as it stands in the study: slow on purpose, and the measure of the rest.
+"""The study's training loop as it stands in the study: slow, and the measure of the rest.
 
 A torchvision dataset makes a PIL image of every sample and `ToTensor` a tensor of it, a
 DataLoader without workers collates 128 of them, and every step waits for `.item()`. Only what

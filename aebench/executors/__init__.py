@@ -25,7 +25,7 @@ class Listener(Protocol):
     def started(self, slot: int, job: Job) -> None:
         """A worker has taken the job."""
 
-    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float, val_mse: float) -> None:
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None:
         """The job has finished an epoch."""
 
     def ended(self, slot: int, job: Job, ending: Ending) -> None:

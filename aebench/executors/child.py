@@ -20,15 +20,16 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from aebench.plugins import load_plugins
-    from aebench.worker import run_job
+    from aebench.worker import run_job, warm_process
 
     load_plugins(plugins)
+    warm_process()
     store = Store(results)
     try:
         pipe.send(("ready",))
         while True:
             job, where = pipe.recv()
-            record = run_job(job, where, lambda *epoch: pipe.send(("epoch", *epoch)))
+            record = run_job(job, where, lambda n, loss, _: pipe.send(("epoch", n, loss)))
             store.write(record)
             row = record.job
             ending = Ending(

@@ -8,6 +8,7 @@ hard timeout, a crash or a kill stays the fate of one job only.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import signal
 import threading
@@ -35,12 +36,12 @@ class WorkerStartError(RuntimeError):
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: `workers` processes, `timeout_s` per job, on torch's `device`.
+    """How to run: `workers` processes, `timeout_s` per job, CUDA jobs on torch's device `cuda`.
 
     `threads` per worker defaults to an equal share of the cores.
     """
 
-    device: str = "cpu"
+    cuda: str = "cuda"
     workers: int = 1
     timeout_s: float | None = None
     threads: int | None = None
@@ -98,7 +99,6 @@ class _Pool:
         slots = min(options.workers, len(todo))
         # With fewer jobs than workers, those that run share the machine's cores all the same.
         self.where = Circumstances(
-            device=options.device,
             threads=options.threads or max(1, machine.cores() // max(1, slots)),
             concurrent=slots > 1,
             data=options.data,
@@ -129,6 +129,10 @@ class _Pool:
             worker.process.join()
             worker.pipe.close()
         self.workers.clear()
+
+    def _where(self, job: Job) -> Circumstances:
+        device = self.options.cuda if job.device == "cuda" else "cpu"
+        return dataclasses.replace(self.where, device=device)
 
     def _spawn(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -162,7 +166,7 @@ class _Pool:
             if self.todo and not self.stop.asked:
                 worker.job, worker.since = self.todo.popleft(), time.monotonic()
                 with contextlib.suppress(ConnectionError):  # found dead at the next visit
-                    worker.pipe.send((worker.job, self.where))
+                    worker.pipe.send((worker.job, self._where(worker.job)))
                 self.listener.started(slot, worker.job)
             else:
                 self._dismiss(slot)
@@ -202,7 +206,7 @@ class _Pool:
             # It may have died after its record was on disk; that record then stands.
             if not self.store.has_part(job.key):
                 self.store.write(
-                    ended_without_record(job, self.where, status, reason, total_s=took)
+                    ended_without_record(job, self._where(job), status, reason, total_s=took)
                 )
             self._ended(slot, worker, Ending(status, reason))
         self._dismiss(slot)
@@ -249,7 +253,7 @@ def _interruptible(stop: _Stop) -> Iterator[None]:
         yield
         return
 
-    def asked(signum: int, frame: object) -> None:
+    def asked(_signal: int, _frame: object) -> None:
         stop.asked += 1
 
     before = signal.signal(signal.SIGINT, asked)
@@ -263,7 +267,7 @@ class _Silent:
     """A listener that does nothing, for the Python interface."""
 
     def started(self, slot: int, job: Job) -> None: ...
-    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float, val_mse: float) -> None: ...
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None: ...
     def ended(self, slot: int, job: Job, ending: Ending) -> None: ...
     def tick(self) -> None: ...
     def stopping(self, running: int) -> None: ...

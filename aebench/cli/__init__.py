@@ -1,0 +1,57 @@
+"""The command line: reads arguments, prints, and chooses the exit code; nothing else does.
+
+stdout carries results, stderr carries progress and messages. Exit codes: 0 everything asked
+for is there, 1 some jobs failed, 2 the request was wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+import aebench
+from aebench.cli import data, report, run, show
+from aebench.errors import RequestError
+
+app = typer.Typer(
+    name="aebench",
+    help="Benchmark harness for autoencoders: trains a grid, times it honestly, reports it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("show")(show.show)
+app.command("report")(report.report)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aebench {aebench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Benchmark harness for autoencoders: trains a grid, times it honestly, reports it."""
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one message and exit code 2."""
+    try:
+        app()
+    except RequestError as error:
+        print(f"aebench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # Whoever read our output has closed it, `| head` for instance. Python would complain
+        # once more when it flushes stdout at exit, unless that leads nowhere.
+        sys.stdout = None
+        sys.exit(0)

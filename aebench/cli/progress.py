@@ -1,0 +1,124 @@
+"""What a user sees while jobs run: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from aebench.cli.text import duration, number
+from aebench.estimate import Estimator
+from aebench.executors import Ending, Listener
+from aebench.job import Job
+
+_HEARTBEAT_S = 30.0
+
+
+@contextmanager
+def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterator[Listener]:
+    """A listener that shows the run on `console`, for as long as the block lasts."""
+    if not console.is_terminal:
+        yield _Lines(jobs, console)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # Four refreshes a second cost too little to disturb what the workers time.
+    with Progress(*columns, console=console, refresh_per_second=4) as bars:
+        yield _Bars(jobs, estimator, bars)
+
+
+def _outcome(job: Job, ending: Ending) -> str:
+    if ending.status != "ok":
+        return f"{job.name}: {ending.status}: {ending.reason}"
+    error, train = number(ending.study_error, 4), duration(ending.train_s)
+    return f"{job.name}: study error {error}, MSE {number(ending.mse, 3)}, training {train}"
+
+
+class _Lines:
+    """For logs: one line per finished job and a heartbeat between them."""
+
+    def __init__(self, jobs: Sequence[Job], console: Console) -> None:
+        self.console, self.total, self.done = console, len(jobs), 0
+        self.running: dict[int, str] = {}
+        self.spoke = time.monotonic()
+
+    def _say(self, line: str) -> None:
+        self.spoke = time.monotonic()
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def started(self, slot: int, job: Job) -> None:
+        self.running[slot] = job.name
+
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None:
+        self.running[slot] = f"{job.name} epoch {epoch}/{job.epochs} loss {number(train_mse)}"
+
+    def ended(self, slot: int, job: Job, ending: Ending) -> None:
+        self.running.pop(slot, None)
+        self.done += 1
+        self._say(f"[{self.done}/{self.total}] {_outcome(job, ending)}")
+
+    def tick(self) -> None:
+        if time.monotonic() - self.spoke > _HEARTBEAT_S:
+            what = "; ".join(self.running.values()) or "a worker is starting"
+            self._say(f"[{self.done}/{self.total}] running: {what}")
+
+    def stopping(self, running: int) -> None:
+        self._say(f"stopping: {running} running jobs are finished first; Ctrl-C again kills them")
+
+
+class _Bars:
+    """For a terminal: an overall bar by estimated cost, and a line for each running job."""
+
+    def __init__(self, jobs: Sequence[Job], estimator: Estimator, bars: Progress) -> None:
+        self.bars, self.total, self.done = bars, len(jobs), 0
+        guesses = {job: estimator.job_s(job) for job in jobs}
+        known = [s for s in guesses.values() if s is not None]
+        typical = sum(known) / len(known) if known else 1.0
+        self.cost = {job: s if s is not None else typical for job, s in guesses.items()}
+        self.overall = bars.add_task("all jobs", total=sum(self.cost.values()), note="")
+        self.tasks: dict[int, TaskID] = {}
+        self._count()
+
+    def _count(self) -> None:
+        self.bars.update(self.overall, note=f"{self.done}/{self.total} jobs")
+
+    def started(self, slot: int, job: Job) -> None:
+        self.tasks[slot] = self.bars.add_task(f"  {job.name}", total=job.epochs, note="preparing")
+
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None:
+        note = f"epoch {epoch}/{job.epochs} loss {number(train_mse)}"
+        self.bars.update(self.tasks[slot], completed=epoch, note=note)
+        self.bars.advance(self.overall, self.cost[job] / job.epochs)
+
+    def ended(self, slot: int, job: Job, ending: Ending) -> None:
+        task = self.tasks.pop(slot)
+        left = 1 - self.bars.tasks[self.bars.task_ids.index(task)].completed / job.epochs
+        self.bars.remove_task(task)
+        self.bars.advance(self.overall, self.cost[job] * left)
+        self.done += 1
+        self._count()
+        style = "" if ending.status == "ok" else "red"
+        self.bars.console.print(_outcome(job, ending), markup=False, style=style)
+
+    def tick(self) -> None:
+        """Rich refreshes by itself."""
+
+    def stopping(self, running: int) -> None:
+        self.bars.console.print(
+            f"stopping: {running} running jobs are finished first; Ctrl-C again kills them"
+        )

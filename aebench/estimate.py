@@ -1,0 +1,85 @@
+"""How long a job will take, before it runs: from rates measured in this store, else rough ones.
+
+Used for plans and progress bars only; nothing that is reported as measured comes from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aebench import machine
+from aebench.errors import RequestError
+from aebench.grid import size, steps
+from aebench.job import Job
+
+if TYPE_CHECKING:
+    from aebench.store import Store
+
+_Kind = tuple[str, str, str, str]  # architecture, engine, precision, device
+
+# Seconds a step costs besides its arithmetic, and GFLOP/s reached, for (family, device). CPU
+# rates are per core. They are only for a first plan on a machine with no results yet.
+_STEP_S = {"cpu": 4e-4, "cuda": 4e-4}
+_REFERENCE_STEP_S = 1.2e-2  # 128 samples through PIL, ToTensor and a DataLoader
+_GFLOPS = {
+    ("mlp", "cpu"): 60.0,
+    ("conv", "cpu"): 20.0,
+    ("mlp", "cuda"): 10_000.0,
+    ("conv", "cuda"): 10_000.0,
+}
+_OUTSIDE = 1.15  # validation, test and the rest, as a multiple of training
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Predicts seconds per job; `basis` says in words what the prediction rests on."""
+
+    measured: Mapping[_Kind, tuple[float, float]] = field(default_factory=dict)
+    basis: str = "rough estimate: nothing measured on this machine yet"
+
+    @classmethod
+    def from_store(cls, store: Store) -> Estimator:
+        """Learn GFLOP/s of each kind of job from what ran alone on a CPU or GPU like ours."""
+        if not store.path.is_dir():
+            return cls()
+        jobs = store.read().jobs
+        mine = jobs[
+            (jobs["status"] == "ok")
+            & ~jobs["concurrent"].fillna(True).astype(bool)
+            & (jobs["cpu_name"] == machine.cpu_name())
+            & (jobs["cores"] == machine.cores())
+        ]
+        rates = mine.groupby(["architecture", "engine", "precision", "device"])
+        measured = {
+            (str(k[0]), str(k[1]), str(k[2]), str(k[3])): (
+                float(group["gflops"].median()),
+                float((group["total_s"] / group["train_s"]).median()),
+            )
+            for k, group in rates
+        }
+        if not measured:
+            return cls()
+        return cls(measured, f"estimated from {len(mine)} jobs measured in {store.path}")
+
+    def job_s(self, job: Job) -> float | None:
+        """Seconds from start to record of one job; None if its size is not known beforehand."""
+        try:
+            amount = size(job)
+        except RequestError:
+            return None
+        if amount is None:
+            return None
+        gflop = amount.flops * job.batch_size * steps(job) / 1e9
+        known = self.measured.get((job.architecture, job.engine, job.precision, job.device))
+        if known:
+            return gflop / known[0] * known[1]
+        family = "conv" if "conv" in job.architecture else "mlp"
+        cores = machine.cores() if job.device == "cpu" else 1
+        each = _REFERENCE_STEP_S if job.engine == "reference" else _STEP_S[job.device]
+        return (gflop / (_GFLOPS[family, job.device] * cores) + each * steps(job)) * _OUTSIDE
+
+    def total_s(self, jobs: Iterable[Job], workers: int = 1) -> float:
+        """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing."""
+        return sum(self.job_s(job) or 0.0 for job in jobs) / workers

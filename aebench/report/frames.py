@@ -1,0 +1,215 @@
+"""What the tables of results are reduced to before anything is shown or judged.
+
+Decides which rows speak for an error, which for a time, and how repetitions and seeds are
+folded. Knows nothing of findings, HTML or charts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aebench.report import words
+from aebench.report.statistics import interval
+from aebench.store import Results
+
+# Times are compared only between rows that agree in all of these.
+ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads", "torch"]
+MODEL = ["architecture", "depth", "latent"]
+_JOB_ORDER = [
+    "dataset", "settings", "architecture", "depth", "latent", "engine", "precision", "device",
+    "seed", "repeat", "key",
+]  # fmt: skip
+PHASES = [
+    "data_s", "build_s", "compile_s", "warmup_s", "train_s", "eval_s", "baseline_s", "samples_s",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model on one dataset, as a finding names it."""
+
+    dataset: str
+    architecture: str
+    latent: int
+    depth: int = 1
+
+    @property
+    def name(self) -> str:
+        """mnist mlp-512, cifar10 conv-128 depth 2."""
+        return f"{self.dataset} {words.model(self.architecture, self.latent, self.depth)}"
+
+    def rows(self, jobs: pd.DataFrame) -> pd.DataFrame:
+        """The rows of this model."""
+        return jobs[
+            (jobs["dataset"] == self.dataset)
+            & (jobs["architecture"] == self.architecture)
+            & (jobs["latent"] == self.latent)
+            & (jobs["depth"] == self.depth)
+        ]
+
+
+def ordered(results: Results) -> Results:
+    """The same results in an order that depends on their content only.
+
+    Every grouping after this keeps the order of appearance, so it is decided here alone.
+    """
+    jobs = results.jobs.copy()
+    jobs["settings"] = settings(jobs)
+    return Results(
+        jobs=jobs.sort_values(_JOB_ORDER, key=_study_first, ignore_index=True),
+        epochs=results.epochs.sort_values(["key", "epoch"], ignore_index=True),
+        samples=results.samples.sort_values(["key", "kind"], ignore_index=True),
+        baselines=results.baselines.sort_values(
+            ["dataset", "seed", "components"], ignore_index=True
+        ),
+        problems=sorted(results.problems),
+    )
+
+
+def _study_first(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Sort what the study has in its own order, before anything else."""
+    order = {
+        "dataset": ["mnist", "cifar10"],
+        "architecture": ["mlp", "conv"],
+        "settings": ["study"],
+    }
+    places = {name: str(place) for place, name in enumerate(order.get(str(column.name), []))}
+    return column.replace(places) if places else column
+
+
+def settings(jobs: pd.DataFrame) -> pd.Series[str]:
+    """What an error depends on besides model, dataset and seed: ``study``, ``study with epochs=2``.
+
+    Engine and device do not belong here, nor does tf32 beside fp32: torch's own defaults, which
+    the study used, mix the two. bf16 rounds to three digits and is another experiment.
+    """
+    texts = []
+    for protocol, modified, precision in zip(
+        jobs["protocol"], jobs["modified"], jobs["precision"], strict=True
+    ):
+        changes = ["unknown changes"] if modified is None or modified != modified else [modified]
+        changes += [precision] if precision not in ("fp32", "tf32") else []
+        changed = ", ".join(str(change) for change in changes if change)
+        texts.append(f"{protocol} with {changed}" if changed else str(protocol))
+    return pd.Series(texts, index=jobs.index, dtype="str")
+
+
+def by_dataset(frame: pd.DataFrame, *more: str) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Split by dataset and further columns, in order of appearance."""
+    groups = frame.groupby(["dataset", *more], sort=False)
+    return [(tuple(str(part) for part in identity), group) for identity, group in groups]
+
+
+def done(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Rows that have an error to show: status ok, and a positive figure."""
+    good = jobs["status"].eq("ok") & (jobs["mse"].astype("float64") > 0)
+    return jobs[good & np.isfinite(jobs["mse"].astype("float64"))]
+
+
+def counting(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Rows that may speak about the study: finished, under its protocol, nothing changed."""
+    rows = done(jobs)
+    return rows[(settings(rows) == "study") & (rows["study_error"].astype("float64") > 0)]
+
+
+def timed(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose times may be compared: finished, alone on the machine, with a time."""
+    known = jobs["train_s"].astype("float64") > 0
+    return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known]
+
+
+def alike(jobs: pd.DataFrame) -> list[pd.DataFrame]:
+    """Split timed rows into groups within which times may be compared."""
+    return [group for _, group in jobs.groupby(ALIKE, dropna=False, sort=True)]
+
+
+def per_seed(rows: pd.DataFrame, column: str) -> pd.Series[float]:
+    """One figure for each seed: the median over engines and repetitions, which should agree."""
+    return rows.groupby("seed")[column].median().dropna()
+
+
+def seeds(jobs: pd.DataFrame) -> pd.DataFrame:
+    """One row for each dataset, settings, model and seed: median mse and study_error."""
+    by = ["dataset", "settings", *MODEL, "bottleneck", "seed"]
+    columns = ["mse", "study_error"]
+    frame = done(jobs).groupby(by, as_index=False, dropna=False)[columns].median()
+    return frame.sort_values(by, ignore_index=True)
+
+
+_SUMMARY = [
+    "dataset", "settings", *MODEL, "n_jobs", "n_seeds", "mse", "low", "high", "study_error",
+    "parameters", "bottleneck", "input_size", "compression", "pca_mse", "mean_mse",
+]  # fmt: skip
+
+
+def summary(jobs: pd.DataFrame) -> pd.DataFrame:
+    """One row for each dataset, settings and model: its error over seeds, with an interval."""
+    rows = []
+    for identity, group in done(jobs).groupby(["dataset", "settings", *MODEL], sort=False):
+        errors = interval(per_seed(group, "mse").to_list())
+        study = group[group["study_error"].astype("float64") > 0]
+        rows.append(
+            dict(zip(["dataset", "settings", *MODEL], identity, strict=True))
+            | {"n_jobs": len(group), "n_seeds": errors.n}
+            | {"mse": errors.centre, "low": errors.low, "high": errors.high}
+            | {
+                "study_error": interval(per_seed(study, "study_error").to_list()).centre
+                if len(study)
+                else None
+            }
+            | {
+                name: group[name].astype("float64").median()
+                for name in (
+                    "parameters", "bottleneck", "input_size", "compression", "pca_mse", "mean_mse"
+                )
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=_SUMMARY)
+
+
+def baseline_curve(results: Results, dataset: str) -> pd.DataFrame:
+    """Exact baselines of a dataset, over splits: components (0 is the mean image) and mse."""
+    rows = results.baselines[results.baselines["dataset"] == dataset]
+    medians = rows[rows["mse"] > 0].groupby("components")["mse"].median()
+    curve = pd.DataFrame({"components": medians.index, "mse": medians.to_numpy()})
+    if not (curve["components"] == 0).any():
+        jobs = done(results.jobs)
+        means = jobs.loc[jobs["dataset"] == dataset, "mean_mse"].astype("float64").dropna()
+        if len(means):
+            first = pd.DataFrame({"components": [0], "mse": [means.median()]})
+            curve = pd.concat([first, curve]) if len(curve) else first
+    return curve.sort_values("components", ignore_index=True)
+
+
+def curves(results: Results) -> pd.DataFrame:
+    """Learning curves: for each dataset, settings, model and epoch the median over seeds."""
+    columns = ["key", "dataset", "settings", *MODEL]
+    jobs = done(results.jobs)[columns]
+    by = ["dataset", "settings", *MODEL, "epoch"]
+    merged = jobs.merge(results.epochs, on="key")  # this way round it keeps the order of the jobs
+    losses = merged.groupby(by, sort=False)[["train_mse", "val_mse"]].median().reset_index()
+    return pd.DataFrame(losses)
+
+
+def times(group: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model of a group of alike rows: medians, extremes and spread."""
+    rows = []
+    for identity, runs in group.groupby(MODEL, sort=False):
+        seconds = runs["train_s"].astype("float64")
+        low, middle, high = seconds.min(), seconds.median(), seconds.max()
+        rows.append(
+            dict(zip(MODEL, identity, strict=True))
+            | {"n": len(runs), "runs": seconds.to_list(), "train_s": middle}
+            | {"low": low, "high": high}
+            | {"spread": (high - low) / middle if len(runs) > 1 else None}
+            | {
+                name: runs[name].astype("float64").median()
+                for name in ("total_s", "images_per_s", "gflops")
+            }
+            | {f"phase_{name}": runs[name].astype("float64").median() for name in PHASES}
+        )
+    return pd.DataFrame(rows)

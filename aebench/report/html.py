@@ -1,0 +1,389 @@
+"""Puts the report together: sections of text, tables and charts into one HTML file.
+
+Decides what is shown in which order and what each section says; a section without data says
+that in a sentence. Numbers are made elsewhere, looks are in the style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+import aebench
+from aebench.report import figures, findings, frames, pictures, tables, words
+from aebench.report.tables import Table
+from aebench.store import Results
+
+_HERE = Path(__file__).parent
+_CSV_LIMIT = 350_000  # bytes; more would make the page too heavy to mail
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart with its title, a sentence that says how to read it, and its data."""
+
+    title: str
+    svg: str
+    reading: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: introduction, then charts, tables and pictures in this order."""
+
+    id: str
+    title: str
+    intro: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[pictures.Group, ...] = ()
+    lists: tuple[str, ...] = ()
+    filtered: bool = False
+    folded: tuple[Table, ...] = field(default=())
+
+
+def page(results: Results) -> str:
+    """The whole report as HTML text; the same results give the same text."""
+    import jinja2
+
+    results = frames.ordered(results)
+    outcomes = findings.evaluate(results)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    sections: list[Section | None] = [
+        _findings(outcomes),
+        *_errors(results),
+        _times(results),
+        _phases(results),
+        _curves(results),
+        _pictures(results),
+        _coverage(results),
+        _jobs(results),
+        _problems(results),
+    ]
+    sections += [_definitions(sections), _citations(results)]
+    return environment.get_template("template.html.j2").render(
+        summary=_summary(results, outcomes),
+        tally=_tally(outcomes),
+        machines=tables.machines(results.jobs) if len(results.jobs) else None,
+        sections=[section for section in sections if section is not None],
+        download=_download(results.jobs),
+        n_jobs=len(results.jobs),
+        style=(_HERE / "style.css").read_text(encoding="utf-8"),
+        script=(_HERE / "script.js").read_text(encoding="utf-8"),
+        version=aebench.__version__,
+    )
+
+
+def write(text: str, output: Path) -> Path:
+    """Write `text` to `output` whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".html", dir=output.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
+        os.replace(name, output)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return output
+
+
+def _tally(outcomes: list[findings.Outcome]) -> list[tuple[str, str, int]]:
+    return [
+        (verdict, symbol, sum(o.verdict == verdict for o in outcomes))
+        for verdict, symbol in tables.SYMBOLS.items()
+    ]
+
+
+def _summary(results: Results, outcomes: list[findings.Outcome]) -> list[str]:
+    n = {verdict: count for verdict, _, count in _tally(outcomes)}
+    text = [
+        f"Of the study's {len(outcomes)} findings {n['replicated']} "
+        f"{'replicates' if n['replicated'] == 1 else 'replicate'}, {n['not replicated']} "
+        f"{'does' if n['not replicated'] == 1 else 'do'} not, and {n['undecided']} "
+        f"{'is' if n['undecided'] == 1 else 'are'} undecided with these records."
+    ]
+    statuses = results.jobs["status"].value_counts().sort_index()
+    good = int(statuses.get("ok", 0))
+    bad = [
+        f"{count} {str(status).replace('_', ' ')}"
+        for status, count in statuses.items()
+        if status != "ok"
+    ]
+    if not len(results.jobs):
+        text.append("There is no job in these results.")
+    else:
+        ends = f"{good} finished" + (f", {words.listed(bad)}" if bad else "")
+        text.append(f"{words.counted(len(results.jobs), 'job')} left a record: {ends}.")
+    worse = frames.summary(frames.counting(results.jobs))
+    if len(worse):
+        beaten = worse[worse["mse"] > worse["mean_mse"]]
+        names = [
+            f"{words.model(r['architecture'], r['latent'], r['depth'])} on "
+            f"{words.dataset(r['dataset'])}"
+            for _, r in beaten.iterrows()
+        ]
+        who = words.listed(names) if len(names) <= 3 else f"{len(names)} of {len(worse)} models"
+        if names:
+            verb = "does" if len(names) == 1 else "do"
+            text.append(
+                f"Under the study's protocol {who} {verb} worse than the mean image, which needs "
+                "no code at all."
+            )
+        # Near full size PCA's error vanishes, and a ratio to it says nothing.
+        squeezed = worse[(worse["compression"] >= 1.5) & (worse["pca_mse"] > 0)]
+        factors = (squeezed["mse"] / squeezed["pca_mse"]).dropna()
+        if len(factors):
+            low, high = words.number(factors.min(), 2), words.number(factors.max(), 2)
+            span = low if low == high else f"{low} to {high}"
+            text.append(
+                f"Where the code is at most two thirds of the image, the trained models have "
+                f"{span} times the error of PCA with a code of the same size."
+            )
+    return text
+
+
+def _findings(outcomes: list[findings.Outcome]) -> Section:
+    return Section(
+        id="findings",
+        title="Findings",
+        intro=(
+            "Each row is one claim of the study and what the stored records say to it. Only "
+            "finished jobs under the study's own protocol count. “Undecided” means too little "
+            "data, or data that point both ways; it is no weaker form of either answer.",
+        ),
+        tables=(tables.findings(outcomes),),
+        folded=(tables.rules(outcomes),),
+    )
+
+
+def _slug(*parts: object) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(p) for p in parts).lower()).strip("-")
+
+
+def _errors(results: Results) -> list[Section]:
+    summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
+    if not len(summary):
+        nothing = "No finished job has an error to show."
+        return [Section("errors", "Error against latent size", (nothing,))]
+    latent, bottleneck = [], []
+    for place, ((dataset, settings), rows) in enumerate(
+        frames.by_dataset(summary, "settings"), start=1
+    ):
+        title = words.titled(dataset, settings)
+        points = seeds[(seeds["dataset"] == dataset) & (seeds["settings"] == settings)]
+        curve = frames.baseline_curve(results, dataset)
+        name = f"{place}-{_slug(dataset)}"
+        latent.append(
+            Chart(
+                title,
+                figures.error_by_latent(
+                    rows, points, curve, f"latent-{name}", f"MSE against latent size, {title}"
+                ),
+                "Lower is better. Each line is one architecture; bars are 95 % intervals over "
+                "seeds, where there are three or more, and small dots single seeds. A latent size "
+                "counts numbers for an MLP but whole channels for a convolutional model, so "
+                "points above each other are not codes of the same size: the next chart is fair "
+                "in that.",
+                (tables.errors(rows, f"errors-{name}", f"{title}: error of every model"),),
+            )
+        )
+        bottleneck.append(
+            Chart(
+                title,
+                figures.error_by_bottleneck(
+                    rows, points, curve, f"bottleneck-{name}", f"MSE against bottleneck, {title}"
+                ),
+                "Lower and further left is better. The dotted curve is PCA, the best any linear "
+                "code of that size can do: a model above it has not learned what linear algebra "
+                "gives exactly. Right of the dashed line the code holds at least as many numbers "
+                "as the image, so nothing is compressed and copying would be perfect.",
+                (
+                    tables.errors(rows, f"codes-{name}", f"{title}: error of every code"),
+                    tables.baselines(curve, f"baselines-{name}", f"{title}: exact baselines"),
+                ),
+            )
+        )
+    return [
+        Section(
+            "errors",
+            "Error against latent size",
+            ("MSE per pixel over the whole test set, pixels in [0, 1].",),
+            tuple(latent),
+        ),
+        Section(
+            "bottleneck",
+            "Error against bottleneck: the fair comparison",
+            (
+                "The same errors against the numbers per image that really pass through the code, "
+                "measured by running the encoder.",
+            ),
+            tuple(bottleneck),
+        ),
+    ]
+
+
+def _timed_groups(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    return [
+        (f"{words.titled(dataset, settings)}: {words.conditions(group.iloc[0])}", group)
+        for (dataset, settings), rows in frames.by_dataset(frames.timed(results.jobs), "settings")
+        for group in frames.alike(rows)
+    ]
+
+
+def _times(results: Results) -> Section:
+    good = results.jobs[results.jobs["status"] == "ok"]
+    left_out = len(good) - len(frames.timed(results.jobs))
+    intro = [
+        "train_s is training proper: data resident, kernels ready, device warm, from the first "
+        "step to the last, synchronized. Rows share a table only if dataset, machine, device, "
+        "engine, precision, threads and torch are the same; times in different tables are not "
+        "comparable."
+    ]
+    if left_out:
+        are = "is" if left_out == 1 else "are"
+        intro.append(
+            f"{words.counted(left_out, 'finished job')} {are} left out because other jobs shared "
+            "the machine (concurrent), or no time was recorded."
+        )
+    groups = _timed_groups(results)
+    if not groups:
+        intro.append("No finished job has a time to compare.")
+    found = [tables.times(g, f"times-{i}", title) for i, (title, g) in enumerate(groups, start=1)]
+    return Section("times", "Training times", tuple(intro), tables=tuple(found))
+
+
+def _phases(results: Results) -> Section | None:
+    groups = _timed_groups(results)
+    charts = [
+        Chart(
+            title,
+            figures.phases(frames.times(group), f"phases-{i}", f"Seconds by phase, {title}"),
+            "Each bar is one job from being taken to having its record; only train_s is what "
+            "times above compare.",
+            (tables.phases(group, f"phase-table-{i}", f"{title}: seconds by phase"),),
+        )
+        for i, (title, group) in enumerate(groups[:_PHASE_CHARTS], start=1)
+    ]
+    if not charts:
+        return None
+    rest = len(groups) - len(charts)
+    intro = (f"{words.counted(rest, 'further table')} of times not drawn here.",) if rest else ()
+    return Section("phases", "Where the time goes", intro, tuple(charts))
+
+
+_PHASE_CHARTS = 6
+
+
+def _curves(results: Results) -> Section:
+    curves = frames.curves(results)
+    charts = []
+    for i, ((dataset, settings), rows) in enumerate(frames.by_dataset(curves, "settings"), 1):
+        title = words.titled(dataset, settings)
+        charts.append(
+            Chart(
+                title,
+                figures.learning_curves(rows, f"curves-{i}", f"Learning curves, {title}"),
+                "Numbers at the line ends are latent sizes; where there are several seeds, a "
+                "point is their median. The training loss is the mean over an epoch's steps while "
+                "the weights still moved, so it lies above the validation loss as long as a model "
+                "learns fast; that is no sign of better generalization.",
+                (tables.curves(rows, f"curve-table-{i}", f"{title}: points of the curves"),),
+            )
+        )
+    intro = () if charts else ("No finished job left a learning curve.",)
+    return Section("curves", "Learning curves", intro, tuple(charts))
+
+
+def _pictures(results: Results) -> Section:
+    found, omitted = pictures.groups(results)
+    intro = ["Test images and what each model makes of them; the first seed of each model."]
+    if not found:
+        intro = ["No finished job left pictures."]
+    if omitted:
+        intro.append(f"{words.counted(omitted, 'model')} left out to keep this file small.")
+    return Section("pictures", "Pictures", tuple(intro), pictures=tuple(found))
+
+
+def _coverage(results: Results) -> Section | None:
+    if not len(results.jobs):
+        return None
+    found = [
+        tables.coverage(rows, f"coverage-{i}", words.dataset(dataset))
+        for i, ((dataset,), rows) in enumerate(frames.by_dataset(results.jobs), start=1)
+    ]
+    intro = "Jobs with a record, by model and how they ended. Hatched cells have no record at all."
+    return Section("coverage", "Coverage", (intro,), tables=tuple(found))
+
+
+def _jobs(results: Results) -> Section:
+    if not len(results.jobs):
+        return Section("jobs", "All jobs", ("There is no job in these results.",))
+    intro = "Failed jobs are rows too, with their reason."
+    return Section("jobs", "All jobs", (intro,), tables=(tables.jobs(results.jobs),), filtered=True)
+
+
+def _problems(results: Results) -> Section | None:
+    if not results.problems:
+        return None
+    # The folder is the reader's business, not part of a file that is mailed around.
+    lines = []
+    for problem in results.problems:
+        path, separator, rest = problem.partition(": ")
+        lines.append(Path(path).name + separator + rest)
+    intro = "These files were left out when the results were read."
+    return Section("problems", "Files that could not be read", (intro,), lists=tuple(lines))
+
+
+def _definitions(sections: list[Section | None]) -> Section:
+    present = [section for section in sections if section is not None]
+    shown = [
+        t for s in present for t in (*(t for c in s.charts for t in c.tables), *s.tables, *s.folded)
+    ]
+    return Section(
+        "definitions",
+        "Words and columns",
+        (
+            "Study error is the study's own figure: the sum over the full test batches of 128 of "
+            "each batch's mean squared error, 78 batches for 10,000 images, so about 78 times the "
+            "MSE. MSE is per pixel over the whole test set, pixels in [0, 1].",
+            "Bottleneck counts the numbers per image that pass through the code; compression is "
+            "the image's numbers over the bottleneck, and nothing is compressed at 1 or below.",
+            "Intervals are 95 % intervals of Student's t on the logarithm, over seeds for errors "
+            "and over runs for times. Seeds are repeated for errors, repeats for times. Errors "
+            "depend on the job only; times also on machine and software, and are compared only "
+            "where all of that is alike and nothing else ran.",
+        ),
+        folded=(tables.definitions(shown),),
+    )
+
+
+def _citations(results: Results) -> Section:
+    known = [
+        words.CITATIONS[d] for d in sorted(set(results.jobs["dataset"])) if d in words.CITATIONS
+    ]
+    return Section("sources", "Sources", lists=(*words.METHODS, *known))
+
+
+def _download(jobs: pd.DataFrame) -> str | None:
+    """All columns of the jobs as CSV in a data URI; None where there are none or too many."""
+    if not len(jobs):
+        return None
+    text = jobs.drop(columns="settings").to_csv(index=False, lineterminator="\n")
+    if len(text) > _CSV_LIMIT:
+        return None
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()

@@ -1,0 +1,305 @@
+"""The kinds of rule by which a finding is judged: a figure, an order, a ratio of times, a pace.
+
+Each maker returns a function from the stored evidence to a `Judgement`. Rules are fixed here,
+before any record is seen; what they are applied to is listed in `findings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from aebench.report import frames, words
+from aebench.report.frames import Model
+from aebench.report.statistics import LEAST, MARGIN, Interval, interval, p_above, p_below
+from aebench.store import Results
+
+Verdict = Literal["replicated", "not replicated", "undecided"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The rows that count: errors under the study's protocol, comparable times, and curves."""
+
+    jobs: pd.DataFrame
+    times: pd.DataFrame
+    epochs: pd.DataFrame
+
+    @classmethod
+    def of(cls, results: Results) -> Evidence:
+        """Choose the rows of `results` that may speak about the study."""
+        jobs = frames.counting(results.jobs)
+        return cls(
+            jobs=jobs,
+            times=frames.timed(jobs),
+            epochs=results.epochs[results.epochs["key"].isin(jobs["key"])],
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a rule made of the evidence.
+
+    `verdict` is None where it depends on `p_for` and `p_against`, the p-values of the tests that
+    support and contradict the claim: those are corrected over all findings together.
+    """
+
+    ours: float | None
+    low: float | None
+    high: float | None
+    n_jobs: int
+    n_seeds: int
+    note: str
+    verdict: Verdict | None = "undecided"
+    p_for: float = 1.0
+    p_against: float = 1.0
+
+
+Rule = Callable[[Evidence], Judgement]
+
+
+def figure(model: Model, printed: float) -> Rule:
+    """The study error of `model` is equivalent to the figure that the study prints."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        rows = model.rows(evidence.jobs)
+        values = frames.per_seed(rows, "study_error").to_list()
+        if not values:
+            return _nothing(f"no finished job of {model.name} under the study's protocol")
+        shown = interval(values)
+        # Two one-sided tests at 5 % are the same as a 90 % interval inside the margin.
+        decisive = interval(values, 0.90)
+        low = decisive.centre if decisive.low is None else decisive.low
+        high = decisive.centre if decisive.high is None else decisive.high
+        low, high = low / printed, high / printed
+        verdict: Verdict = "undecided"
+        if MARGIN[0] <= low and high <= MARGIN[1]:
+            verdict = "replicated"
+        elif high < MARGIN[0] or low > MARGIN[1]:
+            verdict = "not replicated"
+        notes = [f"{number_of_seeds(len(values))}: no interval"] if shown.n < LEAST else []
+        notes.append(f"{words.number(shown.centre / printed)} times the study's figure")
+        notes += _beside(rows)
+        return Judgement(
+            *(shown.centre, shown.low, shown.high, len(rows), len(values)),
+            note="; ".join(notes),
+            verdict=verdict,
+        )
+
+    return judge
+
+
+def lower(better: Model, worse: Model, factor: float = 1.0) -> Rule:
+    """The error of `worse` is more than `factor` times that of `better`, paired by seed."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        return _steps(evidence, [better, worse], factor)
+
+    return judge
+
+
+def rising(models: Sequence[Model]) -> Rule:
+    """The error rises from each model to the next: every step is tested, all must hold."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        return _steps(evidence, models, 1.0)
+
+    return judge
+
+
+def _steps(evidence: Evidence, models: Sequence[Model], factor: float) -> Judgement:
+    errors = {m: frames.per_seed(m.rows(evidence.jobs), "study_error") for m in models}
+    n_jobs = sum(len(m.rows(evidence.jobs)) for m in models)
+    ours = ", ".join(
+        f"{words.model(m.architecture, m.latent, m.depth)} on {words.dataset(m.dataset)}: "
+        f"{words.number(interval(e.to_list()).centre)}"
+        for m, e in errors.items()
+        if len(e)
+    )
+    ours = f"study error of {ours}" if ours else "no finished jobs"
+    pairs = [(errors[b] / errors[a]).dropna().to_list() for a, b in pairwise(models)]
+    seeds = min(len(ratios) for ratios in pairs)
+    if not seeds:
+        lacking = words.listed(m.name for m, e in errors.items() if not len(e))
+        needs = f"needs {lacking}" if lacking else "no seed is common to both"
+        return _nothing(f"{ours}; {needs}", n_jobs)
+    weakest = min((interval(ratios) for ratios in pairs), key=lambda i: i.centre)
+    if seeds < LEAST:
+        note = f"{ours}; {number_of_seeds(seeds)}, the paired test needs {LEAST}"
+        return Judgement(weakest.centre, None, None, n_jobs, seeds, note)
+    # All steps must hold, so the worst p counts; any step may fail, so the best is multiplied.
+    return _tested(
+        weakest,
+        (n_jobs, seeds),
+        ours,
+        p_for=max(p_above(ratios, factor) for ratios in pairs),
+        p_against=min(1.0, len(pairs) * min(p_below(ratios, factor) for ratios in pairs)),
+    )
+
+
+def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below"]) -> Rule:
+    """The time of `slow` over that of `fast` lies above, or below, `bound`.
+
+    The time is `train_s` + `eval_s`, because the study timed training, validation and test
+    together. It had a GPU and torch's own data loader: only engine `reference` on a CUDA device
+    repeats that, and the ratio differs with engine and device, so other rows are told in the
+    note but decide nothing. Runs are paired by seed and repeat, within rows otherwise alike.
+    """
+
+    def judge(evidence: Evidence) -> Judgement:
+        chosen: tuple[Interval, list[float], str] | None = None
+        others: list[str] = []
+        for group in frames.alike(evidence.times):
+            ratios = _paired_times(slow, fast, group)
+            if not ratios:
+                continue
+            first = group.iloc[0]
+            found = (interval(ratios), ratios, words.conditions(first))
+            decides = first["engine"] == "reference" and first["device"] == "cuda"
+            if decides and (chosen is None or found[0].n > chosen[0].n):
+                chosen, found = found, chosen
+            if found is not None:
+                runs = words.counted(found[0].n, "pair")
+                others.append(f"{words.number(found[0].centre)} on {found[2]} ({runs})")
+        notes = [f"elsewhere {words.listed(others)}"] if others else []
+        if chosen is None:
+            missing = "no comparable times of both models from engine reference on a CUDA device"
+            return _nothing("; ".join([missing, *notes]))
+        ratio, ratios, where = chosen
+        notes.insert(0, f"engine reference, {where}")
+        size = (2 * ratio.n, ratio.n)
+        if ratio.n < LEAST:
+            notes.insert(0, f"{words.counted(ratio.n, 'pair')} of runs, the test needs {LEAST}")
+            return Judgement(ratio.centre, None, None, *size, "; ".join(notes))
+        tests = {"above": p_above(ratios, bound), "below": p_below(ratios, bound)}
+        against = tests["below" if claim == "above" else "above"]
+        return _tested(ratio, size, "; ".join(notes), p_for=tests[claim], p_against=against)
+
+    return judge
+
+
+def _paired_times(slow: Model, fast: Model, group: pd.DataFrame) -> list[float]:
+    def runs(model: Model) -> pd.Series[float]:
+        rows = model.rows(group)
+        seconds = rows["train_s"] + rows["eval_s"]
+        return seconds.groupby([rows["seed"], rows["repeat"]]).median()
+
+    return [float(ratio) for ratio in (runs(slow) / runs(fast)).dropna()]
+
+
+def same_pace(one: Model, other: Model, share: float = 0.9) -> Rule:
+    """Both models need equally many epochs for `share` of their fall, in training and validation.
+
+    The study compared the shapes of curves drawn on linear axes, each scaled to itself: what one
+    sees there is when a curve has done most of its way down. So each curve is scaled to its own
+    fall, from the first epoch to the last, and the epoch is read where 90 % of it is done. Levels
+    drop out, on purpose: that conv ends lower is another finding. Equal means within the margin.
+    """
+
+    def judge(evidence: Evidence) -> Judgement:
+        rows = {m: m.rows(evidence.jobs) for m in (one, other)}
+        n_jobs = sum(len(r) for r in rows.values())
+        ratios: dict[str, list[float]] = {}
+        notes: list[str] = []
+        for column, word in (("train_mse", "training"), ("val_mse", "validation")):
+            paces = [_paces(r, evidence.epochs, column, share) for r in rows.values()]
+            if any(not len(p) for p in paces):
+                lacking = words.listed(
+                    m.name for m, p in zip(rows, paces, strict=True) if not len(p)
+                )
+                return _nothing(f"no learning curve that falls from {lacking}", n_jobs)
+            ratios[column] = (paces[1] / paces[0]).dropna().to_list()
+            notes.append(
+                f"{word}: {words.number(paces[0].median(), 2)} epochs of "
+                f"{words.model(one.architecture, one.latent)}, "
+                f"{words.number(paces[1].median(), 2)} of "
+                f"{words.model(other.architecture, other.latent)}"
+            )
+        seeds = min(len(r) for r in ratios.values())
+        if not seeds:
+            return _nothing("; ".join([*notes, "no seed is common to both"]), n_jobs)
+        # Shown is the curve that lies farther from equality.
+        shown = max((interval(r) for r in ratios.values()), key=lambda i: abs(np.log(i.centre)))
+        if seeds < LEAST:
+            notes.append(f"{number_of_seeds(seeds)}, the paired test needs {LEAST}")
+            return Judgement(shown.centre, None, None, n_jobs, seeds, "; ".join(notes))
+        low, high = MARGIN
+        outside = [p for r in ratios.values() for p in (p_below(r, low), p_above(r, high))]
+        return _tested(
+            shown,
+            (n_jobs, seeds),
+            "; ".join(notes),
+            p_for=max(p for r in ratios.values() for p in (p_above(r, low), p_below(r, high))),
+            p_against=min(1.0, len(outside) * min(outside)),
+        )
+
+    return judge
+
+
+def _paces(rows: pd.DataFrame, epochs: pd.DataFrame, column: str, share: float) -> pd.Series[float]:
+    """Epochs each seed needs for `share` of its curve's fall."""
+    paces = {}
+    for key, curve in epochs[epochs["key"].isin(rows["key"])].groupby("key"):
+        pace = pace_of(curve.sort_values("epoch")[column].to_list(), share)
+        if pace is not None:
+            paces[key] = pace
+    found = rows.assign(pace=rows["key"].map(paces).astype("float64"))
+    return frames.per_seed(found, "pace")
+
+
+def pace_of(losses: Sequence[float], share: float) -> float | None:
+    """Epoch, counted from 1, at which `share` of the fall from first to last loss is done.
+
+    None where nothing falls. Between two epochs the curve is taken as straight.
+    """
+    if len(losses) < 2 or not losses[-1] < losses[0]:
+        return None
+    goal = losses[0] - share * (losses[0] - losses[-1])
+    for epoch, (before, after) in enumerate(pairwise(losses), start=1):
+        if after <= goal:
+            return epoch + (before - goal) / (before - after)
+    return None
+
+
+def number_of_seeds(n: int) -> str:
+    """One seed, 2 seeds."""
+    return "one seed" if n == 1 else f"{n} seeds"
+
+
+def _nothing(note: str, n_jobs: int = 0) -> Judgement:
+    return Judgement(None, None, None, n_jobs, 0, note)
+
+
+def _tested(
+    shown: Interval, size: tuple[int, int], note: str, *, p_for: float, p_against: float
+) -> Judgement:
+    return Judgement(
+        shown.centre, shown.low, shown.high, *size, note, None, p_for=p_for, p_against=p_against
+    )
+
+
+def _beside(rows: pd.DataFrame) -> list[str]:
+    """What exact baselines give at the same size: the study's figures have no such scale."""
+    middle = {
+        name: rows[name].astype("float64").median()
+        for name in ("mse", "mean_mse", "pca_mse", "bottleneck", "input_size")
+    }
+    notes = [f"MSE {words.number(middle['mse'])}"]
+    if not words.missing(middle["mean_mse"]):
+        worse = ", better than this model" if middle["mean_mse"] < middle["mse"] else ""
+        notes.append(f"the mean image alone has {words.number(middle['mean_mse'])}{worse}")
+    sizes = prod((middle["bottleneck"], middle["input_size"]))
+    if not words.missing(sizes) and middle["bottleneck"] >= middle["input_size"]:
+        notes.append(
+            f"{words.count(middle['bottleneck'])} numbers in the code of a "
+            f"{words.count(middle['input_size'])}-number image: nothing is compressed"
+        )
+    elif not words.missing(middle["pca_mse"]):
+        notes.append(f"PCA of the same size has {words.number(middle['pca_mse'])}")
+    return ["; ".join(notes)] if len(notes) == 1 else [", ".join(notes)]

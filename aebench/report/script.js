@@ -1,0 +1,75 @@
+"use strict";
+// Comfort only: sorting, filtering and the theme. Everything can be read without it.
+(() => {
+  const text = (cell) => cell.textContent.trim();
+
+  function value(cell) {
+    const shown = cell.dataset.v ?? text(cell).replaceAll(",", "");
+    const number = Number(shown);
+    return shown !== "" && Number.isFinite(number) ? number : shown;
+  }
+
+  function compare(a, b) {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a === "number") return -1; // numbers before dashes and words
+    if (typeof b === "number") return 1;
+    return a.localeCompare(b, "en", { numeric: true });
+  }
+
+  function sort(table, head, column) {
+    const ascending = head.getAttribute("aria-sort") !== "ascending";
+    for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    const body = table.tBodies[0];
+    const rows = [...body.rows].map((row) => [value(row.cells[column]), row]);
+    rows.sort((a, b) => (ascending ? compare(a[0], b[0]) : compare(b[0], a[0])));
+    body.append(...rows.map((pair) => pair[1]));
+  }
+
+  for (const table of document.querySelectorAll("table")) {
+    if (table.tBodies[0].rows.length < 2) continue;
+    [...table.tHead.rows[0].cells].forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sort(table, head, column));
+      head.append(button);
+    });
+  }
+
+  const jobs = document.getElementById("jobs-table");
+  if (jobs) {
+    const label = document.createElement("label");
+    const input = document.createElement("input");
+    const shown = document.createElement("output");
+    input.type = "search";
+    input.placeholder = "conv 128 failed";
+    label.append("Filter: ", input);
+    document.querySelector("#jobs .tools").prepend(label, shown);
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      for (const row of jobs.tBodies[0].rows) {
+        const content = [...row.cells].map(text).join(" ").toLowerCase();
+        row.hidden = !words.every((word) => content.includes(word));
+        count += row.hidden ? 0 : 1;
+      }
+      shown.textContent = words.length ? `${count} of ${jobs.tBodies[0].rows.length} jobs` : "";
+    });
+  }
+
+  const theme = document.createElement("button");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const root = document.documentElement;
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
+  const name = () => (theme.textContent = isDark() ? "Light theme" : "Dark theme");
+  theme.type = "button";
+  theme.className = "theme button";
+  theme.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    name();
+  });
+  dark.addEventListener("change", name);
+  name();
+  document.querySelector("header").prepend(theme);
+})();

@@ -1,0 +1,130 @@
+"""How the report says things: numbers, counts, names of models, settings and conditions.
+
+One place, so that a value looks the same in a sentence, a table and a chart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+NONE = "–"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+DATASETS = {
+    "mnist": "MNIST",
+    "fashion-mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "digits": "digits (scikit-learn)",
+}
+CITATIONS = {
+    "mnist": "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to "
+    "Document Recognition. Proceedings of the IEEE 86(11), 1998.",
+    "fashion-mnist": "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
+    "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017.",
+    "cifar10": "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical "
+    "report, University of Toronto, 2009.",
+    "digits": "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine "
+    "Learning Repository, 1998; the part that comes with scikit-learn.",
+}
+METHODS = (
+    "M. Bachelard, M. Laleu: TP – AutoEncoder. The study whose findings are checked here.",
+    "D. J. Schuirmann: A comparison of the two one-sided tests procedure and the power approach "
+    "for assessing the equivalence of average bioavailability. Journal of Pharmacokinetics and "
+    "Biopharmaceutics 15, 1987. The margin of 80 to 125 % is that of the FDA (Statistical "
+    "Approaches to Establishing Bioequivalence, 2001) and the EMA (CPMP/EWP/QWP/1401/98 Rev. 1, "
+    "2010).",
+    "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
+    "Statistics 6, 1979.",
+)
+
+
+def missing(value: Any) -> bool:
+    """Tell whether a cell of a frame holds nothing: None, NaN or an empty string."""
+    return value is None or value == "" or value != value
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a measured number with so many significant digits: 0.605, 12.3, 4.1 × 10⁻⁵."""
+    if missing(value):
+        return NONE
+    value = float(value)
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if exponent < -4 or exponent > 6:
+        mantissa = f"{value / 10**exponent:.{digits - 1}f}"
+        return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
+
+
+def tick(value: float) -> str:
+    """Write a number beside an axis, no longer than it must be: 0.2, 0.185, 1 × 10⁻⁵."""
+    digits = next((d for d in (1, 2) if float(f"{value:.{d - 1}e}") == float(f"{value:.6e}")), 3)
+    return number(value, digits)
+
+
+def count(value: Any) -> str:
+    """Write a whole number with thousands separated: 10,816."""
+    return NONE if missing(value) else f"{round(float(value)):,}"
+
+
+def between(low: float | None, high: float | None) -> str:
+    """Write an interval: 0.59 to 0.62; a dash where there is none."""
+    if low is None or high is None or missing(low) or missing(high):
+        return NONE
+    return f"{number(low)} to {number(high)}"
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Write a number of things: 1 job, 2 jobs, 3 entries."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    items = list(words)
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def model(architecture: str, latent: Any, depth: Any = 1) -> str:
+    """Name a model as `Job.name` does: mlp-512, conv-128 depth 2."""
+    return f"{architecture}-{int(latent)}" + (f" depth {int(depth)}" if int(depth) > 1 else "")
+
+
+def line(architecture: str, depth: Any) -> str:
+    """Name a family of models that differ only in latent size: conv, conv depth 2."""
+    return architecture + (f" depth {int(depth)}" if int(depth) > 1 else "")
+
+
+def dataset(name: str) -> str:
+    """Name a dataset as people write it; one we do not know keeps its own name."""
+    return DATASETS.get(name, name)
+
+
+def titled(dataset_name: str, settings: str) -> str:
+    """Name a dataset and, where they are not the study's, the settings: MNIST, tuned."""
+    return dataset(dataset_name) + ("" if settings == "study" else f", {settings}")
+
+
+def conditions(row: Any) -> str:
+    """Say under which conditions a time was taken; `row` has the columns of `frames.ALIKE`."""
+    threads = "" if missing(row["threads"]) else counted(int(row["threads"]), "thread")
+    parts = [
+        row["device_name"],
+        row["device"],
+        f"engine {row['engine']}",
+        row["precision"],
+        threads,
+        "" if missing(row["torch"]) else f"torch {row['torch']}",
+        "" if missing(row["machine_id"]) else f"machine {row['machine_id'][:8]}",
+    ]
+    return ", ".join(str(part) for part in parts if not missing(part))
+
+
+def size(number_of_bytes: Any) -> str:
+    """Write a size in memory in GiB."""
+    return NONE if missing(number_of_bytes) else f"{float(number_of_bytes) / 2**30:.1f} GiB"

@@ -1,0 +1,342 @@
+"""Every kind of rule, with records that make it replicated, not replicated and undecided."""
+
+import math
+from pathlib import Path
+
+import pytest
+from test_report_records import CPU, failure, record, stored, study
+
+from aebench.report.findings import FINDINGS, Outcome, evaluate
+from aebench.report.rules import pace_of
+from aebench.store import Record
+
+
+def judge(folder: Path, id: str, *records: Record) -> Outcome:
+    outcomes = {o.finding.id: o for o in evaluate(stored(folder, *records))}
+    return outcomes[id]
+
+
+def seeds(architecture: str, latent: int, errors: list[float], **fields) -> list[Record]:
+    return [
+        record(architecture, latent, error, seed=seed, **fields)
+        for seed, error in enumerate(errors)
+    ]
+
+
+def test_every_finding_says_what_it_needs(tmp_path: Path) -> None:
+    assert len({f.id for f in FINDINGS}) == len(FINDINGS)
+    for outcome in evaluate(stored(tmp_path)):
+        assert outcome.verdict == "undecided"
+        assert outcome.ours is None
+        assert outcome.n_jobs == outcome.n_seeds == 0
+        assert outcome.note
+        for text in (outcome.finding.claim, outcome.finding.rule, outcome.finding.minimum):
+            assert text.strip()
+
+
+def test_study_as_printed_replicates_all_that_needs_no_gpu(tmp_path: Path) -> None:
+    verdicts = {o.finding.id: o.verdict for o in evaluate(stored(tmp_path, *study(3)))}
+    timing = {"conv-not-slower", "deep-slower"}
+    assert {id for id, v in verdicts.items() if v != "replicated"} == timing
+    assert all(verdicts[id] == "undecided" for id in timing)
+
+
+# Figures
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ([0.60, 0.61, 0.62], "replicated"),
+        ([1.20, 1.21, 1.22], "not replicated"),
+        ([0.20, 0.21, 0.22], "not replicated"),
+        ([0.40, 0.61, 0.95], "undecided"),  # the mean fits, the interval is too wide
+        ([0.605], "replicated"),
+        ([0.605 * 1.24], "replicated"),
+        ([0.605 * 1.26], "not replicated"),
+        ([0.55, 0.65], "replicated"),
+    ],
+)
+def test_figure(tmp_path: Path, errors: list[float], verdict: str) -> None:
+    outcome = judge(tmp_path, "mlp-512", *seeds("mlp", 512, errors))
+    assert outcome.verdict == verdict
+    assert outcome.ours == pytest.approx(math.prod(errors) ** (1 / len(errors)))
+    assert (outcome.n_jobs, outcome.n_seeds) == (len(errors), len(errors))
+
+
+def test_figure_of_few_seeds_has_no_interval_and_says_so(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, "mlp-512", *seeds("mlp", 512, [0.6]))
+    assert (outcome.low, outcome.high) == (None, None)
+    assert "one seed: no interval" in outcome.note
+
+
+def test_figure_shows_the_95_percent_interval_of_three_seeds(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, "mlp-512", *seeds("mlp", 512, [0.55, 0.6, 0.65]))
+    assert outcome.low is not None
+    assert outcome.high is not None
+    # 4.3027: the 97.5 % quantile of t with two degrees of freedom
+    logs = [math.log(x) for x in (0.55, 0.6, 0.65)]
+    mean = sum(logs) / 3
+    half = 4.3027 * math.sqrt(sum((x - mean) ** 2 for x in logs) / 2 / 3)
+    assert math.log(outcome.low) == pytest.approx(mean - half, abs=1e-4)
+    assert math.log(outcome.high) == pytest.approx(mean + half, abs=1e-4)
+
+
+def test_figure_is_set_beside_exact_baselines(tmp_path: Path) -> None:
+    results = [record("mlp", 1, 9.17), record("conv", 16, 0.17)]
+    outcomes = {o.finding.id: o for o in evaluate(stored(tmp_path, *results))}
+    assert "the mean image alone has 0.0674, better than this model" in outcomes["mlp-1"].note
+    assert "PCA of the same size" in outcomes["mlp-1"].note
+    assert "10,816 numbers" in outcomes["conv-16"].note
+    assert "nothing is compressed" in outcomes["conv-16"].note
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        {"epochs": 2},
+        {"learning_rate": 1e-3},
+        {"precision": "bf16"},
+        {"row": {"status": "diverged", "reason": "loss is not finite"}},
+        {"row": {"study_error": None}},
+        {"row": {"mse": float("nan")}},
+        {"row": {"modified": None}},
+    ],
+)
+def test_only_jobs_of_the_study_count(tmp_path: Path, unfit: dict) -> None:
+    outcome = judge(tmp_path, "mlp-512", record("mlp", 512, 0.605, **unfit))
+    assert outcome.verdict == "undecided"
+    assert outcome.n_jobs == 0
+
+
+def test_engines_and_repeats_of_one_seed_are_one_value(tmp_path: Path) -> None:
+    records = [
+        record("mlp", 512, 0.605),
+        record("mlp", 512, 0.605, engine="reference"),
+        record("mlp", 512, 0.605, repeat=1),
+        record("mlp", 512, 0.605, repeat=2, row={"concurrent": True}),
+    ]
+    outcome = judge(tmp_path, "mlp-512", *records)
+    assert (outcome.n_jobs, outcome.n_seeds) == (4, 1)
+    assert outcome.low is None
+
+
+# Comparisons of errors
+
+
+def models(*errors: tuple[str, int, list[float]]) -> list[Record]:
+    return [
+        r for architecture, latent, values in errors for r in seeds(architecture, latent, values)
+    ]
+
+
+def test_smaller_is_worse(tmp_path: Path) -> None:
+    first = ("mlp", 512, [0.60, 0.61, 0.62])
+    second = ("mlp", 128, [2.1, 2.2, 2.3])
+    rising = judge(
+        tmp_path / "a", "mlp-smaller-worse", *models(first, second, ("mlp", 1, [9, 9.1, 9.2]))
+    )
+    assert rising.verdict == "replicated"
+    assert rising.ours == pytest.approx(3.6, rel=0.02)  # the smaller of two steps
+    falling = judge(
+        tmp_path / "b", "mlp-smaller-worse", *models(first, second, ("mlp", 1, [0.9, 0.91, 0.92]))
+    )
+    assert falling.verdict == "not replicated"
+    unclear = judge(
+        tmp_path / "c", "mlp-smaller-worse", *models(first, second, ("mlp", 1, [1.5, 2.2, 3.4]))
+    )
+    assert unclear.verdict == "undecided"
+    assert unclear.n_seeds == 3
+    lacking = judge(tmp_path / "d", "mlp-smaller-worse", *models(first, second))
+    assert lacking.verdict == "undecided"
+    assert "needs mnist mlp-1" in lacking.note
+
+
+def test_far_better_needs_half_the_error(tmp_path: Path) -> None:
+    conv = ("conv", 512, [0.30, 0.31, 0.32])
+    far = judge(tmp_path / "a", "conv-beats-mlp", *models(conv, ("mlp", 512, [0.75, 0.77, 0.8])))
+    assert far.verdict == "replicated"
+    little = judge(
+        tmp_path / "b", "conv-beats-mlp", *models(conv, ("mlp", 512, [0.35, 0.36, 0.37]))
+    )
+    assert little.verdict == "not replicated"
+    noisy = judge(tmp_path / "c", "conv-beats-mlp", *models(conv, ("mlp", 512, [0.3, 0.7, 1.6])))
+    assert noisy.verdict == "undecided"
+    few = judge(
+        tmp_path / "d", "conv-beats-mlp", *models(("conv", 512, [0.03]), ("mlp", 512, [0.6]))
+    )
+    assert few.verdict == "undecided"
+    assert few.ours == pytest.approx(20)
+    assert few.low is None
+    assert "mlp-512 on MNIST: 0.600" in few.note
+    assert "the paired test needs 3" in few.note
+
+
+def test_deep_is_better(tmp_path: Path) -> None:
+    shallow = seeds("conv", 128, [0.041, 0.042, 0.043])
+    for folder, deep, verdict in (
+        ("a", [0.0040, 0.0041, 0.0042], "replicated"),
+        ("b", [0.080, 0.081, 0.083], "not replicated"),
+        ("c", [0.020, 0.042, 0.090], "undecided"),
+    ):
+        records = [*shallow, *seeds("conv", 128, deep, depth=2)]
+        assert judge(tmp_path / folder, "deep-better", *records).verdict == verdict
+
+
+def test_colour_is_harder(tmp_path: Path) -> None:
+    grey = seeds("conv", 128, [0.041, 0.042, 0.043])
+    for folder, colour, verdict in (
+        ("a", [0.20, 0.21, 0.22], "replicated"),
+        ("b", [0.020, 0.021, 0.022], "not replicated"),
+        ("c", [0.02, 0.042, 0.11], "undecided"),
+    ):
+        records = [*grey, *seeds("conv", 128, colour, dataset="cifar10")]
+        assert judge(tmp_path / folder, "colour-harder", *records).verdict == verdict
+
+
+def test_unpaired_seeds_decide_nothing(tmp_path: Path) -> None:
+    records = [
+        *(record("conv", 512, 0.024, seed=s) for s in (0, 1, 2)),
+        *(record("mlp", 512, 0.605, seed=s) for s in (3, 4, 5)),
+    ]
+    outcome = judge(tmp_path, "conv-beats-mlp", *records)
+    assert outcome.verdict == "undecided"
+    assert "no seed is common to both" in outcome.note
+
+
+def test_holm_holds_back_what_a_single_test_would_pass(tmp_path: Path) -> None:
+    # One comparison at p of about 0.02 passes alone; among five tested ones it must not.
+    shallow, deep = [0.042, 0.042, 0.042], [0.030, 0.038, 0.034]
+    alone = [*seeds("conv", 128, shallow), *seeds("conv", 128, deep, depth=2)]
+    assert judge(tmp_path / "a", "deep-better", *alone).verdict == "replicated"
+    noisy = [
+        *seeds("mlp", 512, [0.4, 0.6, 0.9]),
+        *seeds("mlp", 128, [0.5, 0.6, 0.7]),
+        *seeds("mlp", 1, [0.6, 0.5, 0.8]),
+        *seeds("conv", 512, [0.4, 0.6, 0.5]),
+        *seeds("conv", 128, [0.04, 0.042, 0.06], dataset="cifar10"),
+    ]
+    together = judge(tmp_path / "b", "deep-better", *alone, *noisy)
+    assert together.verdict == "undecided"
+    assert "after Holm's correction" in together.note
+
+
+# Comparisons of times
+
+
+def timed(conv: list[float], mlp: list[float], **fields) -> list[Record]:
+    fields = {"device": "cuda", "engine": "reference"} | fields
+    return [
+        record(architecture, latent, seconds=seconds, repeat=repeat, **fields)
+        for architecture, latent, times in (("conv", 128, conv), ("mlp", 512, mlp))
+        for repeat, seconds in enumerate(times)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("conv", "verdict"),
+    [
+        ([25.0, 25.1, 25.2], "replicated"),
+        ([60.0, 60.1, 60.2], "not replicated"),
+        ([20.0, 30.0, 45.0], "undecided"),
+        ([25.0], "undecided"),
+    ],
+)
+def test_conv_is_not_slower(tmp_path: Path, conv: list[float], verdict: str) -> None:
+    mlp = [20.0, 20.1, 20.2][: len(conv)]
+    outcome = judge(tmp_path, "conv-not-slower", *timed(conv, mlp))
+    assert outcome.verdict == verdict
+    assert "engine reference" in outcome.note
+
+
+@pytest.mark.parametrize(
+    ("deep", "verdict"),
+    [
+        ([40.0, 40.1, 40.2], "replicated"),
+        ([10.0, 10.1, 10.2], "not replicated"),
+        ([20.0, 25.0, 30.0], "undecided"),
+    ],
+)
+def test_deep_is_slower(tmp_path: Path, deep: list[float], verdict: str) -> None:
+    records = [
+        record("conv", 128, seconds=s, repeat=i, depth=depth, device="cuda", engine="reference")
+        for depth, times in ((1, [25.0, 25.1, 25.2]), (2, deep))
+        for i, s in enumerate(times)
+    ]
+    assert judge(tmp_path, "deep-slower", *records).verdict == verdict
+
+
+def test_times_elsewhere_are_told_but_decide_nothing(tmp_path: Path) -> None:
+    slow, fast = [90.0, 91.0, 92.0], [10.0, 10.1, 10.2]
+    outcome = judge(tmp_path, "conv-not-slower", *timed(slow, fast, device="cpu", engine="eager"))
+    assert outcome.verdict == "undecided"
+    assert outcome.ours is None
+    assert "9.0" in outcome.note
+    assert "eager" in outcome.note
+
+
+def test_times_of_shared_machines_do_not_count(tmp_path: Path) -> None:
+    records = timed([25.0] * 3, [20.0] * 3, row={"concurrent": True})
+    outcome = judge(tmp_path, "conv-not-slower", *records)
+    assert outcome.verdict == "undecided"
+    assert "no comparable times" in outcome.note
+
+
+def test_times_of_different_machines_are_not_paired(tmp_path: Path) -> None:
+    other = CPU | {"machine_id": "ffff", "device_name": "another GPU"}
+    records = [*timed([25.0] * 3, []), *timed([], [20.0] * 3, machine=other)]
+    outcome = judge(tmp_path, "conv-not-slower", *records)
+    assert outcome.verdict == "undecided"
+    assert outcome.ours is None
+
+
+# Pace of convergence
+
+
+def curve(rate: float, level: float = 1.0) -> tuple[float, ...]:
+    return tuple(level * (1 + 9 * rate**epoch) for epoch in range(1, 16))
+
+
+def paces(conv: list[float], mlp: list[float]) -> list[Record]:
+    return [
+        record(architecture, latent, seed=seed, losses=curve(rate, level))
+        for architecture, latent, rates, level in (("conv", 128, conv, 0.01), ("mlp", 512, mlp, 1))
+        for seed, rate in enumerate(rates)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("conv", "verdict"),
+    [
+        ([0.60, 0.61, 0.62], "replicated"),  # a hundred times lower, but at the same pace
+        ([0.20, 0.21, 0.22], "not replicated"),
+        ([0.30, 0.60, 0.80], "undecided"),
+        ([0.60], "undecided"),
+    ],
+)
+def test_same_convergence(tmp_path: Path, conv: list[float], verdict: str) -> None:
+    mlp = [0.60, 0.61, 0.62][: len(conv)]
+    outcome = judge(tmp_path, "same-convergence", *paces(conv, mlp))
+    assert outcome.verdict == verdict
+    assert "epochs of mlp-512" in outcome.note
+
+
+def test_a_curve_that_does_not_fall_has_no_pace(tmp_path: Path) -> None:
+    flat = record("conv", 128, losses=(1.0,) * 15)
+    outcome = judge(tmp_path, "same-convergence", flat, record("mlp", 512))
+    assert outcome.verdict == "undecided"
+    assert "no learning curve that falls from mnist conv-128" in outcome.note
+
+
+def test_pace_is_read_between_epochs() -> None:
+    assert pace_of([10, 0], 0.9) == pytest.approx(1.9)
+    assert pace_of([10, 5, 0], 0.5) == 2
+    assert pace_of([10, 5, 0], 0.75) == 2.5
+    assert pace_of([1, 2], 0.9) is None
+    assert pace_of([1], 0.9) is None
+    assert pace_of([], 0.9) is None
+
+
+def test_failed_jobs_alone_leave_everything_undecided(tmp_path: Path) -> None:
+    outcomes = evaluate(stored(tmp_path, failure("mlp", 512)))
+    assert {o.verdict for o in outcomes} == {"undecided"}

@@ -1,0 +1,422 @@
+"""The report as a whole, and its tables, charts and words one by one."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from test_report_records import CPU, MEAN_MSE, failure, record, stored, strip, study
+
+from aebench.errors import RequestError
+from aebench.report import figures, frames, pictures, render, tables, words
+from aebench.report.html import page
+from aebench.report.svg import spread
+from aebench.store import Results, Store
+
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Checked(HTMLParser):
+    """Collects ids, tags and text, and fails on tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        found = dict(attrs)
+        self.tags.append((tag, found))
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found[n] for n in ("href", "xlink:href", "src") if n in found]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Several datasets, engines and machines, failures, a torn file."""
+    folder = tmp_path_factory.mktemp("varied")
+    gpu = {"device": "cuda", "engine": "reference"}
+    stored(
+        folder,
+        *study(3),
+        *(record("mlp", k, dataset="digits", seed=s, epochs=2) for k in (4, 16) for s in (0, 1)),
+        *(record("conv", k, dataset="digits", epochs=2) for k in (1, 4)),
+        *(record("mlp", 512, repeat=r, seconds=20 + r, **gpu) for r in range(3)),
+        *(record("conv", 128, repeat=r, seconds=26 + r, **gpu) for r in range(3)),
+        record("mlp", 32, row={"concurrent": True}),
+        failure(reason="<script>alert('reason')</script>"),
+        failure("mlp", 77, status="out_of_memory", reason="CUDA out of memory"),
+    )
+    (folder / "parts" / "torn.parquet").write_bytes(b"PAR1 not at all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(varied: Path) -> str:
+    return render(varied, varied / "report.html").read_text(encoding="utf-8")
+
+
+# The page
+
+
+def test_render_writes_one_file_and_returns_its_path(varied: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "report.html"
+    assert render(str(varied), output) == output
+    assert [p.name for p in output.parent.iterdir()] == ["report.html"]
+    assert output.stat().st_size < 1_500_000
+
+
+def test_page_is_well_formed_and_its_ids_are_unique(html: str) -> None:
+    checked = Checked(html)
+    assert len(checked.ids) == len(set(checked.ids))
+    assert ("html", {"lang": "en"}) in checked.tags
+    anchors = [link[1:] for link in checked.links if link.startswith("#")]
+    assert set(anchors) <= set(checked.ids)
+    for reference in re.findall(r"url\(#([^)]+)\)", html):
+        assert reference in checked.ids
+
+
+def test_page_needs_nothing_from_outside(html: str) -> None:
+    checked = Checked(html)
+    assert all(link.startswith(("#", "data:")) for link in checked.links)
+    policy = next(a["content"] for t, a in checked.tags if a.get("http-equiv"))
+    assert policy == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    )
+    assert "@import" not in html
+
+
+def test_tables_and_charts_are_accessible(html: str) -> None:
+    checked = Checked(html)
+    count = [tag for tag, _ in checked.tags].count
+    assert count("table") == count("caption") > 10
+    assert all("scope" in attrs for tag, attrs in checked.tags if tag == "th")
+    assert all(attrs.get("alt") for tag, attrs in checked.tags if tag == "img")
+    charts = [attrs for tag, attrs in checked.tags if tag == "svg"]
+    assert len(charts) > 8
+    assert all(c["role"] == "img" and c["aria-label"] for c in charts)
+    assert count("figcaption") == count("figure") > 8
+    assert len(re.findall("Data of this chart", html)) == len(charts)
+
+
+def test_verdicts_are_words_and_symbols(html: str) -> None:
+    assert re.search(r'class="verdict replicated">✔ replicated', html)
+    assert re.search(r'class="verdict undecided">\? undecided', html)
+    assert "Of the study&#39;s 18 findings 17 replicate, 0 do not, and 1 is undecided" in html
+
+
+def test_page_tells_failures_gaps_and_problems(html: str) -> None:
+    assert "1 failed and 1 out of memory" in html
+    assert "CUDA out of memory" in html
+    assert "1 finished job is left out" in html
+    assert "torn.parquet: unreadable" in html
+    assert 'class="missing">none' in html
+
+
+def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(&#39;reason&#39;)&lt;/script&gt;" in html
+    evil = '"><script>alert(1)</script>'
+    row = {"architecture": evil, "dataset": evil, "device_name": evil, "torch": evil}
+    results = stored(varied.parent / "evil", record("mlp", 4, row=row), record("mlp", 5, row=row))
+    text = page(results)
+    Checked(text)
+    assert text.count("<script") == 1
+
+
+def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
+    results = Store(varied).read()
+    shuffled = Results(
+        *(
+            getattr(results, name).sample(frac=1, random_state=3)
+            for name in ("jobs", "epochs", "samples", "baselines")
+        ),
+        problems=results.problems[::-1],
+    )
+    first = page(results)
+    assert page(shuffled) == first
+    assert str(varied) not in first
+
+
+def test_compacted_results_give_the_same_bytes(tmp_path: Path) -> None:
+    records = [record("mlp", 4, dataset="digits"), failure()]
+    before = page(stored(tmp_path, *records))
+    Store(tmp_path).compact()
+    assert page(Store(tmp_path).read()) == before
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([failure()], id="one failure"),
+        pytest.param([record("mlp", 4, dataset="digits")], id="one job"),
+        pytest.param([record("mlp", 4, epochs=1)], id="one epoch"),
+        pytest.param([record("conv", 1, row={"concurrent": True})], id="no times"),
+        pytest.param([record("mine", 4, dataset="digits")], id="a plugin's architecture"),
+        pytest.param(
+            [record("mlp", 4, row={"mean_mse": None, "pca_mse": None, "train_s": None})],
+            id="nulls",
+        ),
+        pytest.param(
+            [dataclasses.replace(record("mlp", 4), epochs=(), samples=(), baselines=())],
+            id="jobs table only",
+        ),
+        pytest.param(
+            [record("conv", k, depth=d) for k in (1, 2, 4, 8, 16, 32, 64) for d in (1, 2, 3, 4)],
+            id="many lines",
+        ),
+    ],
+)
+def test_whatever_is_there_renders(tmp_path: Path, records: list) -> None:
+    text = page(stored(tmp_path, *records))
+    Checked(text)
+    assert "Findings of the study, judged" in text
+    assert not re.search(r"\bnan\b|>None<", text)
+    if not any(r.job["status"] == "ok" for r in records):
+        assert "<svg" not in text
+        assert "No finished job has an error to show." in text
+
+
+def test_missing_folder_is_the_users_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no results at"):
+        render(tmp_path / "nowhere", tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_importing_the_report_is_light_and_rendering_needs_no_torch(tmp_path: Path) -> None:
+    stored(tmp_path, record("mlp", 4, dataset="digits"))
+    code = (
+        "import sys; from pathlib import Path; from aebench.report import render\n"
+        "heavy = {'pandas', 'matplotlib', 'seaborn', 'scipy', 'torch', 'jinja2'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        f"render({str(tmp_path)!r}, Path({str(tmp_path / 'r.html')!r}))\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Tables
+
+
+def test_time_table_compares_only_what_is_alike(varied: Path) -> None:
+    timed = frames.timed(frames.ordered(Store(varied).read()).jobs)
+    assert not timed["concurrent"].any()
+    groups = [g for _, rows in frames.by_dataset(timed, "settings") for g in frames.alike(rows)]
+    assert len(groups) == 4
+    for group in groups:
+        assert len(group.drop_duplicates(frames.ALIKE)) == 1
+    table = tables.times(groups[1], "t", "caption")
+    assert [row[0].text for row in table.rows] == ["mlp-512", "conv-128"]
+    assert table.rows[0][5].text == "1 (reference)"
+    assert table.rows[1][5].value == pytest.approx(27 / 21, rel=0.01)
+    assert table.rows[0][4].kind == "warn"  # 20, 21, 22 s: a spread of 9.5 %
+
+
+def test_without_the_study_the_fastest_is_the_reference(tmp_path: Path) -> None:
+    records = [record("mlp", k, seconds=s) for k, s in ((4, 3.0), (8, 2.0), (16, 5.0))]
+    jobs = frames.ordered(stored(tmp_path, *records)).jobs
+    rows = frames.times(frames.timed(jobs))
+    assert rows.iloc[tables.reference(rows)]["latent"] == 8
+
+
+def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path: Path) -> None:
+    results = frames.ordered(stored(tmp_path, record("mlp", 1, 9.17), record("conv", 16)))
+    table = tables.errors(frames.summary(results.jobs), "t", "caption")
+    heads = [column.name for column in table.columns]
+    mlp, conv = (dict(zip(heads, row, strict=True)) for row in table.rows)
+    assert mlp["MSE / mean image"].kind == "warn"
+    assert mlp["MSE / mean image"].value == pytest.approx(9.17 / 78 / MEAN_MSE["mnist"])
+    assert conv["compression"].kind == "warn"
+    assert conv["PCA MSE"].text == words.NONE
+
+
+def test_coverage_counts_every_ending(tmp_path: Path) -> None:
+    results = stored(
+        tmp_path, record("mlp", 4), record("mlp", 4, seed=1), failure("mlp", 4, seed=2),
+        failure("mlp", 8, status="timed_out"), record("conv", 8),
+    )  # fmt: skip
+    table = tables.coverage(frames.ordered(results).jobs, "t", "caption")
+    cells = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
+    assert cells == {"mlp": ["✔ 2 ok, ✘ 1 failed", "✘ 1 timed_out"], "conv": ["none", "✔ 1 ok"]}
+
+
+def test_jobs_table_has_every_job_and_download_every_column(html: str) -> None:
+    import base64
+    import io
+
+    import pandas as pd
+
+    found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
+    assert found is not None
+    frame = pd.read_csv(io.BytesIO(base64.b64decode(found[1])))
+    assert len(frame) == 45
+    assert {"key", "reason", "command", "started_at", "commit"} <= set(frame.columns)
+    body = html[html.index('id="jobs-table"') :]
+    assert body[: body.index("</table>")].count("<tr>") == 46
+
+
+# Frames, charts, pictures, words
+
+
+def test_repeats_do_not_count_as_seeds(tmp_path: Path) -> None:
+    records = [record("mlp", 4, 1.0, seed=s, repeat=r) for s in (0, 1) for r in (0, 1, 2)]
+    row = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs).iloc[0]
+    assert (row["n_jobs"], row["n_seeds"]) == (6, 2)
+
+
+def test_changed_settings_stay_apart(tmp_path: Path) -> None:
+    records = [record("mlp", 4), record("mlp", 4, epochs=2), record("mlp", 4, precision="bf16")]
+    summary = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs)
+    assert list(summary["settings"]) == ["study", "study with bf16", "study with epochs=2"]
+
+
+def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:
+    bare = dataclasses.replace(record("mlp", 4), baselines=())
+    curve = frames.baseline_curve(stored(tmp_path, bare), "mnist")
+    assert curve.to_dict("records") == [{"components": 0, "mse": MEAN_MSE["mnist"]}]
+
+
+def test_charts_follow_the_theme_and_share_no_ids(varied: Path) -> None:
+    results = frames.ordered(Store(varied).read())
+    summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
+    rows, points = (f[f["dataset"] == "mnist"] for f in (summary, seeds))
+    curve = frames.baseline_curve(results, "mnist")
+    charts = [
+        figures.error_by_latent(rows, points, curve, "one", "a <label>"),
+        figures.error_by_bottleneck(rows, points, curve, "two", "another"),
+    ]
+    ids = [set(Checked(chart).ids) for chart in charts]
+    assert not ids[0] & ids[1]
+    for chart in charts:
+        assert chart.startswith("<svg ")
+        assert "currentColor" in chart
+        assert "var(--series-0)" in chart
+        assert not re.search(r"#[0-9a-f]{6}\b", chart)
+        assert "no compression" in chart or chart is charts[0]
+    assert 'aria-label="a &lt;label&gt;"' in charts[0]
+
+
+def test_models_worse_than_every_baseline_keep_the_baselines_in_sight(tmp_path: Path) -> None:
+    results = frames.ordered(stored(tmp_path, record("mlp", 16, 14.0, dataset="digits")))
+    summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
+    curve = frames.baseline_curve(results, "digits")
+    chart = figures.error_by_latent(summary, seeds, curve, "one", "label")
+    assert "PCA" in chart
+    lowest = curve.loc[curve["components"] <= 16, "mse"].min()
+    ticks = [float(t) for t in re.findall(r">\s*(0\.\d+)</text>", chart)]
+    assert min(ticks) < 10 * lowest
+
+
+def test_labels_are_pushed_apart_but_stay_in_order() -> None:
+    assert spread([1, 50, 100], 10) == [1, 50, 100]
+    assert spread([10, 10, 10], 10) == pytest.approx([0, 10, 20])
+    assert spread([], 10) == []
+    moved = spread([0, 4, 9, 60, 61], 10)
+    assert all(b - a >= 10 - 1e-9 for a, b in pairwise(moved))
+
+
+def test_pictures_show_the_first_seed_and_the_original_once(tmp_path: Path) -> None:
+    records = [record("mlp", k, seed=s) for k in (8, 4) for s in (1, 0)]
+    found, omitted = pictures.groups(frames.ordered(stored(tmp_path, *records)))
+    assert omitted == 0
+    assert [s.caption for s in found[0].strips] == ["original", "mlp-4", "mlp-8"]
+    assert (found[0].strips[0].width, found[0].strips[0].height) == (8 * 28, 28)
+
+
+def test_pictures_keep_to_their_budget_and_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = len(strip(8, (1, 28, 28), 40))
+    monkeypatch.setattr(pictures, "BUDGET", 4 * one)
+    results = stored(tmp_path, *(record("mlp", k) for k in (1, 2, 3, 4, 5)))
+    _, omitted = pictures.groups(frames.ordered(results))
+    assert 0 < omitted < 5
+    assert "left out to keep this file small" in page(results)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.605, "0.605"), (2.16, "2.16"), (0.0242, "0.0242"), (12.345, "12.3"), (123.4, "123"),
+        (10816, "10,816"), (0.000012345, "1.23 × 10⁻⁵"), (0, "0"), (None, "–"),
+        (float("nan"), "–"), (9.999, "10.0"), (float("inf"), "inf"), (-0.5, "-0.500"),
+    ],
+)  # fmt: skip
+def test_numbers(value: float, text: str) -> None:
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.2, "0.2"), (0.18, "0.18"), (0.185, "0.185"), (1e-5, "1 × 10⁻⁵")]
+)
+def test_ticks(value: float, text: str) -> None:
+    assert words.tick(value) == text
+
+
+def test_conditions_name_what_must_be_alike() -> None:
+    row = CPU | {"device": "cpu", "engine": "eager", "precision": "fp32"}
+    text = words.conditions(row)
+    assert text == (
+        "Intel Xeon Platinum 8275CL, cpu, engine eager, fp32, 2 threads, torch 2.11.0, "
+        "machine 0f1e2d3c"
+    )
+    assert words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+# In a browser
+
+
+@pytest.mark.browser
+def test_page_runs_in_chromium(html: str, tmp_path: Path) -> None:
+    import shutil
+
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        pytest.skip(f"no Chromium: none of {', '.join(names)} is installed")
+    # A script of the test's own sorts and filters; what it found is read from the DOM.
+    probe = """<script>
+      document.querySelector('#findings-table thead button').click();
+      const input = document.querySelector('#jobs input');
+      input.value = 'conv failed'; input.dispatchEvent(new Event('input'));
+      document.querySelector('.theme').click();
+      const shown = [...document.querySelectorAll('#jobs-table tbody tr')].filter(r => !r.hidden);
+      const wide = document.documentElement.scrollWidth - innerWidth;
+      document.title = [shown.length, document.documentElement.dataset.theme, wide <= 0,
+        document.querySelector('#findings-table th').getAttribute('aria-sort')].join(' ');
+    </script></body>"""
+    file = tmp_path / "report.html"
+    file.write_text(html.replace("</body>", probe), encoding="utf-8")
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=400,900",
+            "--enable-logging=stderr", "--dump-dom", file.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    # Console errors and violations of the content policy both end up there.
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not console
+    assert 'id="findings-table"' in done.stdout
+    assert "<title>1 dark true ascending</title>" in done.stdout
