@@ -14,18 +14,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from aebench import architectures, datasets
+from aebench import architectures, datasets, protocols
 from aebench.errors import RequestError, unknown
-from aebench.job import DEVICES, ENGINES, FIELDS, PRECISIONS, PROTOCOLS, Job
+from aebench.job import DEVICES, ENGINES, FIELDS, PRECISIONS, Job
 
 PRESETS = ("quick", "study", "full")
 
-_TEXT = ("architecture", "dataset", "protocol", "engine", "precision", "device")
+_NUMBERS = ("learning_rate", "train_noise")
 _WHOLE = ("latent", "depth", "seed", "epochs", "batch_size", "repeat")
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
 _NAMES: dict[str, Sequence[str]] = {
-    "protocol": tuple(PROTOCOLS),
+    "protocol": protocols.NAMES,
+    "schedule": protocols.SCHEDULES,
+    "order": protocols.ORDERS,
     "engine": ENGINES,
     "precision": PRECISIONS,
     "device": DEVICES,
@@ -191,9 +193,9 @@ def _value(name: str, value: Any) -> Any:
         if not isinstance(value, int) or isinstance(value, bool):
             raise RequestError(f"{name} takes whole numbers, not {value!r}")
         return value
-    if name == "learning_rate":
+    if name in _NUMBERS:
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise RequestError(f"learning_rate takes a number, not {value!r}")
+            raise RequestError(f"{name} takes a number, not {value!r}")
         return float(value)
     if not isinstance(value, str):
         raise RequestError(f"{name} takes a name, not {value!r}")

@@ -1,4 +1,4 @@
-"""What one training job is: the frozen `Job`, the protocols it may follow, and its content key.
+"""What one training job is: the frozen `Job`, its content key, and how it departs from a protocol.
 
 Everything that decides a job's numbers is a field here; where and when it runs is not. This
 module knows no grid, no file and no torch.
@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from aebench import protocols
 from aebench.errors import RequestError, unknown
 
 ENGINES = ("reference", "eager")
@@ -20,28 +21,14 @@ DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Everything about training that is not the model (DESIGN, section "The study's protocol").
-
-    Adam on the mean squared error over all elements of a batch; the last, partial batch of
-    every split is dropped; images pass in the order of the split in every epoch.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-
-
-PROTOCOLS = {"study": Protocol(epochs=15, batch_size=128, learning_rate=1e-4)}
-
-
-@dataclass(frozen=True)
 class Job:
     """One training job. `latent` is a code width (mlp) or a channel count (conv).
 
-    `protocol` names where the training settings came from; `epochs`, `batch_size` and
-    `learning_rate` are what is really used, and `modified` tells where they depart from the
-    protocol. `repeat` numbers repetitions of the same job for timing: same seed, same result.
+    `protocol` names where the training settings came from; `epochs`, `batch_size`,
+    `learning_rate`, `schedule` and `order` are what is really used, and `modified` tells where
+    they depart from the protocol. `train_noise` is the amplitude of Gaussian noise added to the
+    inputs, not the targets, while training. `repeat` numbers repetitions of the same job for
+    timing: same seed, same result.
     """
 
     architecture: str
@@ -53,6 +40,9 @@ class Job:
     epochs: int = 15
     batch_size: int = 128
     learning_rate: float = 1e-4
+    schedule: str = "constant"
+    order: str = "fixed"
+    train_noise: float = 0.0
     engine: str = "eager"
     precision: str = "fp32"
     device: str = "cpu"
@@ -74,8 +64,12 @@ class Job:
             raise RequestError(
                 f"learning_rate must be a positive number, not {self.learning_rate!r}"
             )
+        if not 0 <= self.train_noise < float("inf"):
+            raise RequestError(f"train_noise must be a number from 0, not {self.train_noise!r}")
         for name, valid in (
-            ("protocol", tuple(PROTOCOLS)),
+            ("protocol", protocols.NAMES),
+            ("schedule", protocols.SCHEDULES),
+            ("order", protocols.ORDERS),
             ("engine", ENGINES),
             ("precision", PRECISIONS),
             ("device", DEVICES),
@@ -90,9 +84,8 @@ class Job:
     @classmethod
     def create(cls, protocol: str = "study", **fields: Any) -> Job:
         """Build a job whose training settings are those of `protocol` unless given."""
-        if protocol not in PROTOCOLS:
-            raise RequestError(unknown("protocol", protocol, PROTOCOLS))
-        return cls(protocol=protocol, **(dataclasses.asdict(PROTOCOLS[protocol]) | fields))
+        named = protocols.settings(protocol, str(fields.get("architecture")))
+        return cls(protocol=protocol, **(dataclasses.asdict(named) | fields))
 
     @property
     def key(self) -> str:
@@ -112,11 +105,12 @@ class Job:
     @property
     def modified(self) -> str:
         """How the training settings depart from the named protocol; empty where they do not."""
-        named = PROTOCOLS[self.protocol]
+        named = dataclasses.asdict(protocols.settings(self.protocol, self.architecture))
+        named["train_noise"] = 0.0
         return ", ".join(
-            f"{f.name}={getattr(self, f.name)}"
-            for f in dataclasses.fields(named)
-            if getattr(self, f.name) != getattr(named, f.name)
+            f"{name}={getattr(self, name)}"
+            for name, value in named.items()
+            if getattr(self, name) != value
         )
 
     @property
@@ -124,6 +118,8 @@ class Job:
         """Short name for people: ``mnist mlp-512``, ``mnist conv-16 depth 2 seed 1 reference``."""
         parts = [f"{self.dataset} {self.architecture}-{self.latent}"]
         parts += [f"depth {self.depth}"] if self.depth > 1 else []
+        parts += [self.protocol] if self.protocol != "study" else []
+        parts += [f"noise {self.train_noise:g}"] if self.train_noise else []
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"repeat {self.repeat}"] if self.repeat else []
         parts += [self.engine] if self.engine != "eager" else []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import machine
+from aebench import machine, protocols
 from aebench.job import Job
 from aebench.store import Record, Row
 
@@ -37,6 +37,7 @@ def starting_row(job: Job, where: Circumstances) -> Row:
         **dataclasses.asdict(job),
         "key": job.key,
         "modified": job.modified,
+        "settings_from": protocols.chosen_by(job.protocol),
         "concurrent": where.concurrent,
         "command": where.command,
         "load_1m": machine.load_1m(),

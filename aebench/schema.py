@@ -37,10 +37,14 @@ protocol | string | named training settings the job started from
 epochs | int64 | passes over the training split
 batch_size | int64 | images per training step
 learning_rate | float64 | Adam's step size
+schedule | string | how the learning rate goes on: constant, or cosine down to zero
+order | string | order of the training images: fixed, or shuffled anew each epoch
+train_noise | float64 | amplitude of Gaussian noise added to the inputs while training
 engine | string | how the training steps were executed
 precision | string | arithmetic asked for: fp32, tf32 or bf16
 device | string | cpu or cuda
 repeat | int64 | number of the timing repetition; same seed, same result
+settings_from | string | where the named protocol's settings come from: the study, or a search
 modified | string | settings that depart from the named protocol; empty where none does
 status | string | ok, failed, out_of_memory, timed_out, diverged, killed or skipped
 reason | string | why the status is not ok; empty where it is

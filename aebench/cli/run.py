@@ -19,6 +19,8 @@ from aebench.estimate import Estimator
 from aebench.grid import PRESETS, Grid, load_grid
 from aebench.job import ENGINES, PRECISIONS, Job
 from aebench.plugins import load_plugins
+from aebench.protocols import NAMES as PROTOCOLS
+from aebench.protocols import ORDERS, SCHEDULES
 
 _GRID, _AXES, _HOW, _WHERE = "Which jobs", "Axes (lists: 1,16,128; ranges: 0..4)", "How", "Where"
 
@@ -81,7 +83,8 @@ def run(
         int | None, typer.Option(min=1, help="How many: 0 to N-1.", rich_help_panel=_AXES)
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Training settings: study.", rich_help_panel=_AXES)
+        str | None,
+        typer.Option(help=f"Training settings: {', '.join(PROTOCOLS)}.", rich_help_panel=_AXES),
     ] = None,
     epochs: Annotated[
         str | None, typer.Option(help="Instead of the protocol's.", rich_help_panel=_AXES)
@@ -91,6 +94,21 @@ def run(
     ] = None,
     learning_rate: Annotated[
         str | None, typer.Option(help="Instead of the protocol's.", rich_help_panel=_AXES)
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help=f"Learning rate: {', '.join(SCHEDULES)}.", rich_help_panel=_AXES),
+    ] = None,
+    order: Annotated[
+        str | None,
+        typer.Option(help=f"Training images: {', '.join(ORDERS)}.", rich_help_panel=_AXES),
+    ] = None,
+    train_noise: Annotated[
+        str | None,
+        typer.Option(
+            help="Amplitude of Gaussian noise on training inputs. [default: 0]",
+            rich_help_panel=_AXES,
+        ),
     ] = None,
     engine: Annotated[
         str | None,
@@ -142,6 +160,9 @@ def run(
         "epochs": _list(epochs),
         "batch_size": _list(batch_size),
         "learning_rate": _list(learning_rate),
+        "schedule": _list(schedule),
+        "order": _list(order),
+        "train_noise": _list(train_noise),
         "engine": _list(engine),
         "precision": _list(precision),
         "device": _device(device) if device else None,

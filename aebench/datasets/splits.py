@@ -1,6 +1,7 @@
-"""Which training images are held out for validation.
+"""Which training images are held out for validation, and in which order the others pass.
 
-Depends on the seed alone: neither on the device, nor the platform, nor the version of numpy.
+Depends on the seed (and the epoch) alone: neither on the device, nor the platform, nor the
+version of numpy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Sets the split's random numbers apart from any others drawn from the same seed: "split" in ASCII.
 SPLIT_STREAM = int.from_bytes(b"split", "big")
+_ORDER_STREAM = int.from_bytes(b"order", "big")
 
 
 def split(count: int, validation_images: int, seed: int) -> tuple[Indices, Indices]:
@@ -29,13 +31,22 @@ def split(count: int, validation_images: int, seed: int) -> tuple[Indices, Indic
     Raises:
         RequestError: there would be no training image left, or a number is negative.
     """
-    import numpy as np
-
     if not 0 <= validation_images < count or seed < 0:
         raise RequestError(
             f"cannot hold {validation_images:,} of {count:,} images out for validation "
             f"with seed {seed}"
         )
-    bits = np.random.PCG64(np.random.SeedSequence([SPLIT_STREAM, seed]))
-    order = np.argsort(bits.random_raw(count), kind="stable").astype(np.int64)
+    order = _permutation(count, SPLIT_STREAM, seed)
     return order[: count - validation_images], order[count - validation_images :]
+
+
+def shuffled(count: int, seed: int, epoch: int) -> Indices:
+    """The order in which `count` training images pass in `epoch`, int64; drawn as in `split`."""
+    return _permutation(count, _ORDER_STREAM, seed, epoch)
+
+
+def _permutation(count: int, *stream: int) -> Indices:
+    import numpy as np
+
+    bits = np.random.PCG64(np.random.SeedSequence(stream))
+    return np.argsort(bits.random_raw(count), kind="stable").astype(np.int64)

@@ -11,11 +11,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from aebench import protocols
+from aebench.datasets.splits import shuffled
 from aebench.job import ENGINES, Job
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import nn
+
+# Sets training noise apart from whatever else is drawn from a seed: "noise" in ASCII.
+_NOISE_STREAM = int.from_bytes(b"noise", "big")
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,43 @@ class Setup:
         """Full batches in the training split; the last, partial one is dropped."""
         return len(self.images) // self.job.batch_size
 
+    @property
+    def rates(self) -> list[float]:
+        """The learning rate of every step of the job; all engines read it here."""
+        job, steps = self.job, self.steps_per_epoch * self.job.epochs
+        return [
+            protocols.learning_rate(job.learning_rate, job.schedule, step, steps)
+            for step in range(steps)
+        ]
+
+    def order(self, epoch: int) -> Tensor | None:
+        """The order of the images in `epoch`, counted from 0, int64 [N] on the CPU; None: as is.
+
+        Drawn from the job's seed and the epoch alone, so every engine and device has the same.
+        """
+        if self.job.order == "fixed":
+            return None
+        return torch.from_numpy(shuffled(len(self.images), self.job.seed, epoch))
+
+    def noise(self, epoch: int) -> torch.Generator | None:
+        """Where an epoch's training noise is drawn, batch after batch, float32, on the CPU.
+
+        None where the job trains without noise. A batch's input is the batch plus `train_noise`
+        times standard normal numbers of its shape, unclipped; its target is the batch itself.
+        """
+        if not self.job.train_noise:
+            return None
+        seed = np.random.SeedSequence([_NOISE_STREAM, self.job.seed, epoch])
+        return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+
+
+def with_noise(images: Tensor, amplitude: float, generator: torch.Generator | None) -> Tensor:
+    """`images` plus `amplitude` times standard normal noise drawn on the CPU; see `Setup.noise`."""
+    if generator is None:
+        return images
+    noise = torch.randn(images.shape, generator=generator)
+    return images + amplitude * noise.to(images.device)
+
 
 class Engine(Protocol):
     """One way to execute training steps."""
@@ -47,7 +92,7 @@ class Engine(Protocol):
         """Make device and libraries ready, leaving model and optimizer as they were."""
 
     def train_epoch(self) -> Tensor:
-        """Take every step of one epoch; give the mean of the steps' losses, float64, unread."""
+        """Take every step of the next epoch; give the mean of its losses, float64, unread."""
 
 
 def create(setup: Setup) -> Engine:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from aebench.engines import Engine, Setup
+from aebench.engines import Engine, Setup, with_noise
 from aebench.engines.precision import autocast
 
 _WARMUP_STEPS = 3
@@ -35,6 +35,8 @@ class Eager:
         )
         setup.model.to(memory_format=self.layout)
         self.optimizer = self._adam(setup.model)
+        self.rates = setup.rates
+        self.epoch = 0
 
     def _adam(self, model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(model.parameters(), lr=self.setup.job.learning_rate, fused=True)
@@ -46,23 +48,32 @@ class Eager:
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)
-        self._steps(twin, self._adam(twin), min(_WARMUP_STEPS, self.setup.steps_per_epoch))
+        self._steps(twin, self._adam(twin), 0, min(_WARMUP_STEPS, self.setup.steps_per_epoch))
 
     def train_epoch(self) -> Tensor:
         """One pass over the split."""
         steps = self.setup.steps_per_epoch
-        return self._steps(self.setup.model, self.optimizer, steps) / steps
+        total = self._steps(self.setup.model, self.optimizer, self.epoch, steps)
+        self.epoch += 1
+        return total / steps
 
-    def _steps(self, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> Tensor:
-        device, precision = self.setup.device, self.setup.job.precision
-        size = self.setup.job.batch_size
+    def _steps(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, steps: int
+    ) -> Tensor:
+        setup, device = self.setup, self.setup.device
+        size, first = setup.job.batch_size, epoch * setup.steps_per_epoch
+        order, generator = setup.order(epoch), setup.noise(epoch)
+        order = order if order is None else order.to(device)
         total = torch.zeros((), dtype=torch.float64, device=device)
         model.train()
-        for batch in self.images[: steps * size].split(size):
+        for step in range(steps):
+            here = slice(step * size, (step + 1) * size)
+            batch = self.images[here] if order is None else self.images[order[here]]
             images = batch.to(torch.float32).div_(255).contiguous(memory_format=self.layout)
+            optimizer.param_groups[0]["lr"] = self.rates[first + step]
             optimizer.zero_grad(set_to_none=True)
-            with autocast(precision, device):
-                output = model(images)
+            with autocast(setup.job.precision, device):
+                output = model(with_noise(images, setup.job.train_noise, generator))
             loss = mse_loss(output.float(), images)
             loss.backward()
             optimizer.step()

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets as torchvision_datasets
 from torchvision import transforms
 
-from aebench.engines import Engine, Setup
+from aebench.engines import Engine, Setup, with_noise
 from aebench.engines.precision import autocast
 
 _WARMUP_STEPS = 3
@@ -46,6 +46,8 @@ class Reference:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.optimizer = self._adam(setup.model)
+        self.rates = setup.rates
+        self.epoch = 0
         self.loader: DataLoader[tuple[Tensor, int]] | None = None
 
     def _adam(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -53,35 +55,44 @@ class Reference:
 
     def load(self) -> None:
         """Wrap the split; the loader reads it sample by sample, every epoch anew."""
-        self.loader = DataLoader(
+        self.loader = self._loader(None)
+
+    def _loader(self, order: Tensor | None) -> DataLoader[tuple[Tensor, int]]:
+        return DataLoader(
             _as_torchvision(self.setup.images),
             batch_size=self.setup.job.batch_size,
+            sampler=None if order is None else order.tolist(),
             drop_last=True,
         )
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)
-        self._steps(twin, self._adam(twin), _WARMUP_STEPS)
+        self._steps(twin, self._adam(twin), 0, _WARMUP_STEPS)
 
     def train_epoch(self) -> Tensor:
         """One pass of the study's loop."""
-        losses = self._steps(self.setup.model, self.optimizer, None)
+        losses = self._steps(self.setup.model, self.optimizer, self.epoch, None)
+        self.epoch += 1
         return torch.tensor(sum(losses) / len(losses), dtype=torch.float64)
 
     def _steps(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, limit: int | None
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, limit: int | None
     ) -> list[float]:
         assert self.loader is not None, "load() comes first"
-        device, precision = self.setup.device, self.setup.job.precision
+        setup, device = self.setup, self.setup.device
+        order, generator = setup.order(epoch), setup.noise(epoch)
+        loader = self.loader if order is None else self._loader(order)
+        rates = self.rates[epoch * setup.steps_per_epoch :]
         criterion = nn.MSELoss()
         model.train()
         losses = []
-        for image, _label in islice(self.loader, limit):
+        for (image, _label), rate in zip(islice(loader, limit), rates, strict=False):
             image = image.to(device)
+            optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
-            with autocast(precision, device):
-                output = model(image)
+            with autocast(setup.job.precision, device):
+                output = model(with_noise(image, setup.job.train_noise, generator))
             loss = criterion(output.float(), image)
             loss.backward()
             optimizer.step()
