@@ -67,6 +67,7 @@ build_s | float64 | seconds to build and measure the model
 compile_s | float64 | seconds spent compiling; 0 for engines that do not compile
 warmup_s | float64 | seconds of warm-up steps, whose effect is undone
 train_s | float64 | seconds of training proper: first step to last, device synchronized
+loading_s | float64 | seconds of train_s spent waiting for a data loader; null where there is none
 eval_s | float64 | seconds of validation and test
 baseline_s | float64 | seconds to compute or read the exact baselines
 samples_s | float64 | seconds to make the sample pictures

@@ -181,6 +181,7 @@ class _Progress:
         train_s = clock.seconds["train"]
         self.row |= {
             "steps": steps,
+            "loading_s": getattr(engine, "loading_s", None),
             "images_per_s": steps * job.batch_size / train_s,
             "gflops": steps * size.flops * job.batch_size / train_s / 1e9,
         }

@@ -11,7 +11,7 @@ import sys
 import typer
 
 import aebench
-from aebench.cli import data, report, run, show
+from aebench.cli import data, findings, report, run, show
 from aebench.errors import RequestError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("show")(show.show)
+app.command("findings")(findings.findings)
 app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 

@@ -249,8 +249,7 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
 
     console = text.stderr()
     found = store.read()
-    for problem in found.problems:
-        console.print(f"warning: {problem}", style="yellow", markup=False)
+    text.warn(found.problems)
     keys = {job.key for job in grid.jobs}
     jobs = found.jobs[found.jobs["key"].isin(keys)]
     if len(jobs):

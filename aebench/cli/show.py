@@ -51,8 +51,7 @@ def show(
 
     folder = results or text.newest_results()
     found = Store(folder).read()
-    for problem in found.problems:
-        text.stderr().print(f"warning: {problem}", style="yellow", markup=False)
+    text.warn(found.problems)
     jobs = found.jobs.sort_values(ORDER)
     if form is Format.table:
         text.stdout().print(jobs_table(jobs, str(folder)))

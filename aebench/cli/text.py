@@ -27,6 +27,12 @@ def stderr() -> Console:
     return console if console.is_terminal else Console(file=sys.stderr, highlight=False, width=1000)
 
 
+def warn(problems: Iterable[str]) -> None:
+    """Say on stderr which files of a results folder could not be read."""
+    for problem in problems:
+        stderr().print(f"warning: {problem}", style="yellow", markup=False)
+
+
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
     """A rich table whose first `left` columns are texts and whose others are numbers."""
     made = Table(title=title, title_justify="left", header_style="bold")

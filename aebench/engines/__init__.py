@@ -83,7 +83,10 @@ def with_noise(images: Tensor, amplitude: float, generator: torch.Generator | No
 
 
 class Engine(Protocol):
-    """One way to execute training steps."""
+    """One way to execute training steps.
+
+    An engine with a data loader has `loading_s` as well: how long training has waited for it.
+    """
 
     def load(self) -> None:
         """Bring the training split to where the engine reads it. Timed as `data`."""

@@ -8,6 +8,8 @@ the study prints or plots is left out.
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Iterator
 from itertools import islice
 
 import torch
@@ -48,6 +50,7 @@ class Reference:
         self.optimizer = self._adam(setup.model)
         self.rates = setup.rates
         self.epoch = 0
+        self.loading_s = 0.0
         self.loader: DataLoader[tuple[Tensor, int]] | None = None
 
     def _adam(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -69,6 +72,7 @@ class Reference:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)
         self._steps(twin, self._adam(twin), 0, _WARMUP_STEPS)
+        self.loading_s = 0.0
 
     def train_epoch(self) -> Tensor:
         """One pass of the study's loop."""
@@ -87,7 +91,7 @@ class Reference:
         criterion = nn.MSELoss()
         model.train()
         losses = []
-        for (image, _label), rate in zip(islice(loader, limit), rates, strict=False):
+        for image, rate in zip(self._timed(islice(loader, limit)), rates, strict=False):
             image = image.to(device)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
@@ -98,6 +102,16 @@ class Reference:
             optimizer.step()
             losses.append(loss.item())
         return losses
+
+    def _timed(self, batches: Iterator[tuple[Tensor, int]]) -> Iterator[Tensor]:
+        """Pass the images on, and add up in `loading_s` how long the loop waits for them."""
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self.loading_s += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch[0]
 
 
 def create(setup: Setup) -> Engine:

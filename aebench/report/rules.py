@@ -20,6 +20,8 @@ from aebench.report.frames import Model
 from aebench.report.statistics import LEAST, MARGIN, Interval, interval, p_above, p_below
 from aebench.store import Results
 
+NEAR = 0.10  # how near a run must come to the study's figure to be counted beside it
+
 Verdict = Literal["replicated", "not replicated", "undecided"]
 
 
@@ -85,6 +87,7 @@ def figure(model: Model, printed: float) -> Rule:
             verdict = "not replicated"
         notes = [f"{number_of_seeds(len(values))}: no interval"] if shown.n < LEAST else []
         notes.append(f"{words.number(shown.centre / printed)} times the study's figure")
+        notes += _single_run(values, printed)
         notes += _beside(rows)
         return Judgement(
             *(shown.centre, shown.low, shown.high, len(rows), len(values)),
@@ -282,6 +285,25 @@ def _tested(
     return Judgement(
         shown.centre, shown.low, shown.high, *size, note, None, p_for=p_for, p_against=p_against
     )
+
+
+def _single_run(values: Sequence[float], printed: float) -> list[str]:
+    """How a single run that gave `printed` lies in our distribution over seeds."""
+    if len(values) < LEAST:
+        return []
+    logs = np.log(values)
+    spread = float(np.std(logs, ddof=1))
+    place = ""
+    if spread > 0:
+        distance = (np.log(printed) - float(np.mean(logs))) / spread
+        side = "above" if distance > 0 else "below"
+        place = f", {words.number(abs(distance), 2)} standard deviations {side} our mean"
+    near = sum(abs(value / printed - 1) <= NEAR for value in values)
+    return [
+        f"our runs go from {words.number(min(values))} to {words.number(max(values))}; the study's"
+        f" single run lies at {words.number(printed)}{place}, with {near} of {len(values)} of ours"
+        f" within {100 * NEAR:.0f} % of it"
+    ]
 
 
 def _beside(rows: pd.DataFrame) -> list[str]:

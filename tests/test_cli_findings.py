@@ -1,0 +1,66 @@
+"""``aebench findings``: verdicts are results, so every one of them ends with exit code 0."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aebench.report.findings import FINDINGS
+from aebench.store import Store
+from test_report_records import record
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("results")
+    for seed in range(3):
+        Store(path).write(record("mlp", 512, 0.607 + seed / 1000, seed=seed))
+        Store(path).write(record("conv", 1, 7.0 + seed / 100, seed=seed))
+    return path
+
+
+def aebench(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "aebench", "findings", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_every_verdict_ends_well_and_says_why(folder: Path) -> None:
+    done = aebench(str(folder))
+    assert done.returncode == 0
+    lines = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if "│" in line}
+    assert {finding.id for finding in FINDINGS} <= set(lines)
+    assert "replicated" in lines["mlp-512"]
+    assert "not replicated" in lines["conv-1"]
+    assert "undecided" in lines["conv-16"]
+    assert "the study's single run lies at 3.53" in done.stdout
+
+
+def test_json_has_the_rule_and_what_it_came_to(folder: Path) -> None:
+    done = aebench(str(folder), "--format", "json", "--only", "mlp-512, conv-1")
+    rows = {row["id"]: row for row in json.loads(done.stdout)}
+    assert list(rows) == ["mlp-512", "conv-1"]
+    assert rows["mlp-512"]["verdict"] == "replicated"
+    assert rows["mlp-512"]["low"] < 0.607 < rows["mlp-512"]["high"]
+    assert rows["conv-1"]["n_jobs"] == 3
+    assert "two one-sided" in rows["conv-1"]["rule"]
+
+
+def test_markdown_has_a_row_for_each(folder: Path) -> None:
+    done = aebench(str(folder), "--format", "markdown")
+    assert len(done.stdout.splitlines()) == 2 + len(FINDINGS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "mlp512"], "did you mean 'mlp-512'"),
+        (["nowhere"], "no results at nowhere"),
+    ],
+)
+def test_wrong_request(folder: Path, words: list[str], said: str) -> None:
+    done = aebench(*([str(folder)] if words[0].startswith("--") else []), *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
