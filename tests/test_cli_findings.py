@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_report_records import record
 
 from aebench.report.findings import FINDINGS
 from aebench.store import Store
-from test_report_records import record
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WIDTH = 8.6  # inches; at 72 points an inch about the width of the page's text
 
 
-def _colours(architectures: Sequence[str]) -> dict[str, int]:
+def colours(architectures: Sequence[str]) -> dict[str, int]:
     """The study's two families keep their colours whatever else is shown."""
     fixed = ["mlp", "conv"]
     return {name: i for i, name in enumerate([*fixed, *sorted(set(architectures) - set(fixed))])}
@@ -73,20 +73,36 @@ def error_by_bottleneck(
             axes.axvline(size, color=INK, linewidth=1.2, linestyle=DASHES[1])
             axes.axvspan(size, axes.get_xlim()[1], color=MUTED, alpha=0.08, linewidth=0)
             axes.annotate(
-                f"no compression from {words.count(size)} numbers on",
-                (size, 1),
+                "no compression",
+                (size, 0),
                 xycoords=("data", "axes fraction"),
-                xytext=(0, 4),
+                xytext=(5, 6),
                 textcoords="offset points",
-                ha="center",
+                ha="left",
                 fontsize=9.5,
             )
+        if len(sizes) == 1:
+            _compression(axes, sizes[0])
         axes.set(
             xlabel="bottleneck: numbers per image in the code (log scale)",
             ylabel="MSE per pixel, test set (log scale)",
         )
         label_ends(axes, labels)
         return inline(figure, name, label)
+
+
+def _compression(axes: Axes, size: int) -> None:
+    """A second axis above: the image's numbers over the bottleneck."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    def swap(values: Any) -> Any:
+        return size / np.maximum(np.asarray(values, dtype=float), 1e-9)  # the layout asks for 0
+
+    above = axes.secondary_xaxis("top", functions=(swap, swap))
+    above.set_xlabel("compression", fontsize=10)
+    above.xaxis.set_major_locator(FixedLocator([1000, 100, 10, 1, 0.1, 0.01]))
+    above.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
+    above.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _ticks(values: set[int]) -> list[int]:
@@ -106,14 +122,14 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
     """Lines of geometric means with intervals, and every seed as a small point."""
     import seaborn
 
-    colours = _colours(sorted(set(summary["architecture"])))
+    look = colours(sorted(set(summary["architecture"])))
     labels = []
     for (architecture, depth), line in summary.groupby(["architecture", "depth"], sort=False):
         architecture, depth = str(architecture), int(str(depth))
         line = line.sort_values([x, "latent"]).dropna(subset=[x])
         if not len(line):
             continue
-        i = colours[architecture]
+        i = look[architecture]
         colour, marker = SERIES[i % len(SERIES)], MARKERS[(2 * i + depth - 1) % len(MARKERS)]
         seaborn.lineplot(
             data=line, x=x, y="mse", ax=axes, errorbar=None, estimator=None, legend=False,
@@ -166,24 +182,24 @@ def _mean(axes: Axes, baselines: pd.DataFrame) -> list[Label]:
 
 
 def _logarithmic(axes: Axes, ticks: Sequence[int]) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.count(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(FixedLocator([]))
-    _readable_log(axes, LogLocator, FuncFormatter)
+    readable_log(axes)
 
 
-def _readable_log(axes: Axes, locator: Any, formatter: Any) -> None:
-    """Label a log axis in plain numbers, with 1-2-5 steps where it spans few decades."""
-    from matplotlib.ticker import NullFormatter
+def readable_log(axes: Axes) -> None:
+    """Label the log axis of y in plain numbers, with 1-2-5 steps where it spans few decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     low, high = axes.get_ylim()
     decades = np.log10(high / low)
     steps = (1.0, 2.0, 5.0) if decades < 2.5 else (1.0,)
-    axes.yaxis.set_major_locator(locator(subs=steps, numticks=20))
-    axes.yaxis.set_major_formatter(formatter(lambda value, _: words.tick(value)))
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -224,7 +240,7 @@ def phases(rows: pd.DataFrame, name: str, label: str) -> str:
 def learning_curves(frame: pd.DataFrame, name: str, label: str) -> str:
     """Training and validation loss by epoch, a panel for each architecture and depth."""
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     panels = list(frame.groupby(["architecture", "depth"], sort=False))
     latents = sorted(set(frame["latent"]))
@@ -254,7 +270,7 @@ def learning_curves(frame: pd.DataFrame, name: str, label: str) -> str:
             axes.set_visible(False)
         for axes in list(grid.flat)[max(0, len(panels) - columns) : len(panels)]:
             axes.tick_params(labelbottom=True)
-        _readable_log(grid.flat[0], LogLocator, FuncFormatter)
+        readable_log(grid.flat[0])
         figure.supxlabel("epoch", fontsize=10.5)
         figure.supylabel("MSE per pixel (log scale)", fontsize=10.5)
         after = {"marker": "o", "markersize": 4.5, "label": "validation, after the epoch"}

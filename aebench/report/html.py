@@ -10,43 +10,17 @@ import base64
 import os
 import re
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 import aebench
-from aebench.report import figures, findings, frames, pictures, tables, words
-from aebench.report.tables import Table
+from aebench.report import beyond, figures, findings, frames, pictures, tables, words
+from aebench.report.parts import Chart, Section
 from aebench.store import Results
 
 _HERE = Path(__file__).parent
 _CSV_LIMIT = 350_000  # bytes; more would make the page too heavy to mail
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawn chart with its title, a sentence that says how to read it, and its data."""
-
-    title: str
-    svg: str
-    reading: str
-    tables: tuple[Table, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section: introduction, then charts, tables and pictures in this order."""
-
-    id: str
-    title: str
-    intro: tuple[str, ...] = ()
-    charts: tuple[Chart, ...] = ()
-    tables: tuple[Table, ...] = ()
-    pictures: tuple[pictures.Group, ...] = ()
-    lists: tuple[str, ...] = ()
-    filtered: bool = False
-    folded: tuple[Table, ...] = field(default=())
 
 
 def page(results: Results) -> str:
@@ -65,6 +39,7 @@ def page(results: Results) -> str:
     sections: list[Section | None] = [
         _findings(outcomes),
         *_errors(results),
+        *beyond.sections(results),
         _times(results),
         _phases(results),
         _curves(results),
@@ -231,6 +206,7 @@ def _errors(results: Results) -> list[Section]:
             (
                 "The same errors against the numbers per image that really pass through the code, "
                 "measured by running the encoder.",
+                beyond.compression_in_words(summary),
             ),
             tuple(bottleneck),
         ),

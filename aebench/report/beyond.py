@@ -1,0 +1,304 @@
+"""Sections of the report that the study has not: what its conclusions are worth.
+
+Each is a chart or table and two or three plain sentences made from the numbers in it. What is
+compared is computed in `fights`; a section without data says what it would take.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from aebench.report import beyond_figures, fights, frames, words
+from aebench.report.fights import COSTS, Cost, Fight
+from aebench.report.parts import Chart, Section
+from aebench.report.tables import Cell, Column, Table
+from aebench.report.tables import percent as in_percent
+from aebench.store import Results
+
+_SHOWN = 6  # conditions drawn; more would make the page too heavy to mail
+
+
+def sections(results: Results) -> list[Section]:
+    """The sections, in the order in which they argue."""
+    return [_fair(results), _trained(results), _stopwatch(results)]
+
+
+def compression_in_words(summary: pd.DataFrame) -> str:
+    """Which convolutional models compress at all, in a sentence; empty where there is none."""
+    conv = summary[summary["architecture"] == "conv"]
+    if not len(conv):
+        return ""
+    squeeze = conv[conv["compression"] > 1]
+    names = [
+        f"{words.model(r['architecture'], r['latent'], r['depth'])} on "
+        f"{words.dataset(r['dataset'])} (factor {words.number(r['compression'], 2)})"
+        for _, r in squeeze.drop_duplicates(["dataset", *frames.MODEL]).iterrows()
+    ]
+    n = len(conv.drop_duplicates(["dataset", *frames.MODEL]))
+    which = f"only {words.listed(names)}" if names else "none"
+    return (
+        f"Of {words.counted(n, 'convolutional model')} whose latent size is a number of channels, "
+        f"{which} compresses the image at all."
+    )
+
+
+def _fair(results: Results) -> Section:
+    title = "Fair fights: the MLP against convolutions at equal cost"
+    intro = [
+        "The best that each family reaches with at most so much of a cost: only measured models "
+        "count, and nothing is interpolated. Ratios above 1 mean that the MLP has the greater "
+        "error; they are paired by seed, with a 95 % interval where there are three or more. "
+        "Bottleneck and parameters buy the final test error; arithmetic and time are spent epoch "
+        "by epoch and buy the validation error after it.",
+    ]
+    charts: list[Chart] = []
+    said: list[str] = []
+    for (dataset, settings), _ in frames.by_dataset(frames.done(results.jobs), "settings"):
+        panels: list[tuple[Cost, pd.DataFrame]] = []
+        tables = []
+        name = f"fair-{len(charts) + 1}-{_slug(dataset)}"
+        for cost in COSTS:
+            points = fights.spent(results, cost)
+            mine = points[(points["dataset"] == dataset) & (points["settings"] == settings)]
+            where = _most_models(mine)
+            mine = mine[mine["where"] == where] if len(mine) else mine
+            families = sorted(set(mine["architecture"]) - {"mlp"})
+            found = [f for family in families for f in fights.fights(mine, family)]
+            if not found:
+                continue
+            panels.append((cost, mine))
+            caption = f"{words.titled(dataset, settings)}: at equal {cost.title}"
+            caption += f" ({where})" if where else ""
+            tables.append(_fights_table(found, cost, f"{name}-{cost.column}", caption))
+            said += _verdict(found, cost, words.titled(dataset, settings))
+        if panels and len(charts) < _SHOWN:
+            charts.append(
+                Chart(
+                    words.titled(dataset, settings),
+                    beyond_figures.fronts(
+                        panels, name, f"Error against cost, {words.titled(dataset, settings)}"
+                    ),
+                    "Lower and further left is better. Lines join the models that no other of "
+                    "their family beats in both cost and error (the Pareto front); small dots "
+                    "are single measurements.",
+                    tuple(tables),
+                )
+            )
+    if not charts:
+        intro = ["This takes an MLP and another family on one dataset, under one protocol."]
+    return Section("fair", title, tuple(intro), tuple(charts), lists=tuple(said))
+
+
+def _most_models(points: pd.DataFrame) -> str:
+    """Conditions with the most models of different families: times are compared within one."""
+    if not len(points):
+        return ""
+    counts = points.groupby("where", sort=False).agg(
+        families=("architecture", "nunique"), n=("cost", "size")
+    )
+    return str(counts.sort_values(["families", "n"], ascending=False, kind="stable").index[0])
+
+
+def _verdict(found: list[Fight], cost: Cost, title: str) -> list[str]:
+    """One sentence for each family: who is ahead at equal cost, and by how much."""
+    said = []
+    for family in dict.fromkeys(f.family for f in found):
+        ratios = [f.ratio.centre for f in found if f.family == family]
+        low, high = min(ratios), max(ratios)
+        if low > 1:
+            text = f"{family} is ahead throughout, by a factor of {_span(low, high)}"
+        elif high < 1:
+            text = f"the MLP is ahead throughout, by a factor of {_span(1 / high, 1 / low)}"
+        else:
+            text = f"neither is ahead throughout: mlp / {family} is {_span(low, high)}"
+        said.append(f"{title}, equal {cost.title.partition(',')[0]}: {text} in {cost.error}.")
+    return said
+
+
+def _span(low: float, high: float) -> str:
+    a, b = words.number(low, 2), words.number(high, 2)
+    return a if a == b else f"{a} to {b}"
+
+
+def _fights_table(found: list[Fight], cost: Cost, id: str, caption: str) -> Table:
+    columns = (
+        Column("at most", cost.title, True),
+        Column("best mlp"),
+        Column("its error", f"{cost.error}, geometric mean over seeds", True),
+        Column("best of the other family"),
+        Column("error", f"{cost.error}, geometric mean over seeds", True),
+        Column("mlp / other", "above 1: the MLP has the greater error; paired by seed", True),
+        Column("95 % interval", "Student's t on the logarithm, over seeds; none below three"),
+        Column("seeds", "", True),
+    )
+    rows = [
+        (
+            Cell(words.number(f.budget), f.budget),
+            Cell(f.mlp),
+            Cell(words.number(f.mlp_error), f.mlp_error),
+            Cell(f.other),
+            Cell(words.number(f.other_error), f.other_error),
+            Cell(words.number(f.ratio.centre), f.ratio.centre),
+            Cell(words.between(f.ratio.low, f.ratio.high), kind="range"),
+            Cell(words.count(f.ratio.n), f.ratio.n),
+        )
+        for f in found
+    ]
+    return Table(id, caption, columns, tuple(rows))
+
+
+def _trained(results: Results) -> Section:
+    title = "How under-trained is it? Distance to the linear optimum"
+    rows = fights.to_optimum(results)
+    charts = []
+    for i, ((dataset,), mine) in enumerate(frames.by_dataset(rows, *()), start=1):
+        name = words.dataset(dataset)
+        charts.append(
+            Chart(
+                name,
+                beyond_figures.to_optimum(mine, f"trained-{i}", f"Error over PCA's, {name}"),
+                "Further left is better. PCA is the best that any linear code of the same size "
+                "can do, computed exactly: right of the dashed line a model has not learned even "
+                "that, left of it its non-linearity pays. Marks tell the training settings.",
+                (
+                    _trained_table(
+                        mine, f"trained-table-{i}", f"{words.dataset(dataset)}: MSE / PCA"
+                    ),
+                ),
+            )
+        )
+    intro = ["Only models whose code is smaller than the image, since PCA is exact at full size."]
+    intro += _trained_in_words(rows)
+    if not charts:
+        intro = ["This takes a finished model whose code is smaller than the image."]
+    return Section("trained", title, tuple(intro), tuple(charts))
+
+
+def _trained_in_words(rows: pd.DataFrame) -> list[str]:
+    said = []
+    for settings, mine in rows.groupby("settings", sort=False):
+        beaten = mine[mine["ratio"] < 1]
+        worse = mine[mine["mse"] > mine["mean_mse"]]
+        span = _span(mine["ratio"].min(), mine["ratio"].max())
+        text = (
+            f"Under {settings} the error is {span} times PCA's; {len(beaten)} of "
+            f"{words.counted(len(mine), 'model')} {'beats' if len(beaten) == 1 else 'beat'} it"
+        )
+        if len(worse):
+            names = words.listed(
+                f"{words.model(r['architecture'], r['latent'], r['depth'])} on "
+                f"{words.dataset(r['dataset'])}"
+                for _, r in worse.iterrows()
+            )
+            verb = "does" if len(worse) == 1 else "do"
+            text += f", and {names} {verb} worse than the mean image"
+        said.append(text + ".")
+    return said
+
+
+def _trained_table(rows: pd.DataFrame, id: str, caption: str) -> Table:
+    columns = (
+        Column("model"),
+        Column("settings", "protocol, and how the jobs depart from it"),
+        Column("seeds", "", True),
+        Column("MSE", "test set, geometric mean over seeds", True),
+        Column("PCA MSE", "test error of PCA with as many components as the bottleneck", True),
+        Column("MSE / PCA", "how many times the error of the linear optimum", True),
+        Column("95 % interval", "Student's t on the logarithm, over seeds; none below three"),
+        Column("MSE / mean image", "above 1: worse than showing the mean image", True),
+    )
+    cells = [
+        (
+            Cell(words.model(r["architecture"], r["latent"], r["depth"])),
+            Cell(str(r["settings"])),
+            Cell(words.count(r["n_seeds"])),
+            Cell(words.number(r["mse"]), r["mse"]),
+            Cell(words.number(r["pca_mse"]), r["pca_mse"]),
+            Cell(words.number(r["ratio"]), r["ratio"]),
+            Cell(words.between(r["low"], r["high"]), kind="range"),
+            Cell(
+                words.number(r["mse"] / r["mean_mse"]),
+                r["mse"] / r["mean_mse"],
+                "warn" if r["mse"] > r["mean_mse"] else "",
+            ),
+        )
+        for _, r in rows.iterrows()
+    ]
+    return Table(id, caption, columns, tuple(cells))
+
+
+def _stopwatch(results: Results) -> Section:
+    title = "What did the stopwatch time?"
+    intro = [
+        "The study's times are those of its loop: a PIL image and a tensor made of every sample, "
+        "and a wait for the device at every step. Engine reference is that loop; the other "
+        "engines take the same steps with the same losses on data that lies ready."
+    ]
+    charts = []
+    for i, (where, engine, rows) in enumerate(fights.stopwatch(results)[:_SHOWN], start=1):
+        intro += _ratio_in_words(rows, engine, where)
+        charts.append(
+            Chart(
+                where,
+                beyond_figures.stopwatch(rows, engine, f"stopwatch-{i}", f"Seconds, {where}"),
+                "Shorter is better. The hatched part of the upper bar is time in which the "
+                "study's loop waits for its data loader and trains nothing.",
+                (_stopwatch_table(rows, engine, f"stopwatch-table-{i}", where),),
+            )
+        )
+    if not charts:
+        intro.append(
+            "This takes one model under engine reference and another engine, each alone on the "
+            "machine: aebench run --engine reference,eager."
+        )
+    return Section("stopwatch", title, tuple(intro), tuple(charts))
+
+
+def _ratio_in_words(rows: pd.DataFrame, engine: str, where: str) -> list[str]:
+    """The study's ratio conv / MLP under both engines, for the widest models there are."""
+    widest = {
+        family: mine.sort_values("latent").iloc[-1]
+        for family in ("mlp", "conv")
+        if len(mine := rows[(rows["architecture"] == family) & (rows["depth"] == 1)])
+    }
+    if len(widest) < 2:
+        return []
+    mlp, conv = widest["mlp"], widest["conv"]
+    names = [words.model(r["architecture"], r["latent"]) for r in (conv, mlp)]
+    slow = conv["reference_s"] / mlp["reference_s"]
+    fast = conv["engine_s"] / mlp["engine_s"]
+    share = rows["loading_s"].sum() / rows["reference_s"].sum()
+    waits = "" if words.missing(share) else f"; the loop waits {in_percent(share)} of its time"
+    return [
+        f"{where}: {names[0]} takes {words.number(slow)} times as long to train as {names[1]} "
+        f"under reference, and {words.number(fast)} times under {engine}{waits}."
+    ]
+
+
+def _stopwatch_table(rows: pd.DataFrame, engine: str, id: str, caption: str) -> Table:
+    columns = (
+        Column("model"),
+        Column("pairs", "runs that both engines have, by seed and repeat", True),
+        Column("reference train_s", "the study's loop, median", True),
+        Column("loading", "share of it spent waiting for the data loader", True),
+        Column(f"{engine} train_s", "median", True),
+        Column("gain", "reference over the other engine, median over pairs", True),
+    )
+    cells = [
+        (
+            Cell(words.model(r["architecture"], r["latent"], r["depth"])),
+            Cell(words.count(r["n"])),
+            Cell(words.number(r["reference_s"]), r["reference_s"]),
+            Cell(in_percent(r["loading_s"] / r["reference_s"])),
+            Cell(words.number(r["engine_s"]), r["engine_s"]),
+            Cell(words.number(r["gain"]), r["gain"]),
+        )
+        for _, r in rows.iterrows()
+    ]
+    return Table(id, caption, columns, tuple(cells))
+
+
+def _slug(*parts: object) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(p) for p in parts).lower()).strip("-")

@@ -1,0 +1,120 @@
+"""Charts of what goes beyond the study, each one function from a frame to inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from aebench.report import words
+from aebench.report.fights import Cost, front
+from aebench.report.figures import WIDTH, colours, readable_log
+from aebench.report.svg import DASHES, INK, MARKERS, MUTED, PAPER, SERIES, canvas, inline
+
+
+def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -> str:
+    """A panel for each cost: every measured point, and each family's Pareto front as a line."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    families = sorted({a for _, points in panels for a in points["architecture"]})
+    look = colours(families)
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    with canvas(WIDTH, 0.5 + 3.3 * rows) as figure:
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, (cost, points) in zip(grid.flat, panels, strict=False):
+            axes.set(xscale="log", yscale="log", xlabel=cost.title, ylabel=cost.error)
+            for family in families:
+                mine = points[points["architecture"] == family]
+                if not len(mine):
+                    continue
+                i = look[family]
+                colour, marker = SERIES[i % len(SERIES)], MARKERS[(2 * i) % len(MARKERS)]
+                axes.scatter(
+                    mine["cost"], mine["error"], s=9, color=colour, alpha=0.35, linewidth=0
+                )
+                middle = mine.groupby(["depth", "latent", "epoch"])[["cost", "error"]].median()
+                edge = front(middle)
+                axes.plot(
+                    edge["cost"], edge["error"], color=colour, marker=marker, markersize=6,
+                    markeredgecolor=PAPER, markeredgewidth=0.6, drawstyle="steps-post",
+                    label=family,
+                )  # fmt: skip
+            plain = FuncFormatter(lambda value, _: words.tick(value))
+            axes.xaxis.set_major_locator(LogLocator(numticks=7))
+            axes.xaxis.set_major_formatter(plain)
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.margins(0.06)
+            axes.autoscale_view()
+            readable_log(axes)
+        for axes in list(grid.flat)[len(panels) :]:
+            axes.set_visible(False)
+        handles, names = grid.flat[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper left", ncols=6, fontsize=9.5)
+        return inline(figure, name, label)
+
+
+def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
+    """How many times PCA's error each model has: a row a model, a mark for each settings."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    names = [words.model(r["architecture"], r["latent"], r["depth"]) for _, r in rows.iterrows()]
+    rows = rows.assign(model=names)
+    order = list(dict.fromkeys(names))
+    settings = list(dict.fromkeys(rows["settings"]))
+    with canvas(WIDTH, 1.3 + 0.32 * len(order)) as figure:
+        axes = figure.subplots()
+        axes.set(xscale="log", xlabel="times the error of PCA with the same bottleneck (log scale)")
+        for place, model in enumerate(order):
+            mine = rows[rows["model"] == model]
+            axes.plot(
+                [mine["ratio"].min(), mine["ratio"].max()], [place, place], color=MUTED, linewidth=1
+            )
+        for i, setting in enumerate(settings):
+            mine = rows[rows["settings"] == setting]
+            places = [order.index(model) for model in mine["model"]]
+            low = (mine["ratio"] - mine["low"].astype("float64")).fillna(0).clip(lower=0)
+            high = (mine["high"].astype("float64") - mine["ratio"]).fillna(0).clip(lower=0)
+            axes.errorbar(
+                mine["ratio"], places, xerr=np.vstack([low, high]), linestyle="none",
+                marker=MARKERS[i % len(MARKERS)], color=SERIES[i % len(SERIES)], markersize=7,
+                markeredgecolor=PAPER, label=setting, capsize=2,
+            )  # fmt: skip
+        axes.axvline(1, color=INK, linewidth=1.2, linestyle=DASHES[1])
+        axes.set_yticks(range(len(order)), order)
+        axes.set_ylim(len(order) - 0.4, -0.6)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(False, axis="y")
+        figure.legend(loc="outside upper left", ncols=4, fontsize=9.5)
+        return inline(figure, name, label)
+
+
+def stopwatch(rows: pd.DataFrame, engine: str, name: str, label: str) -> str:
+    """Training seconds of each model: the study's loop, with its waiting apart, and `engine`."""
+    names = [words.model(r["architecture"], r["latent"], r["depth"]) for _, r in rows.iterrows()]
+    places = np.arange(len(rows))
+    with canvas(WIDTH, 1.2 + 0.5 * len(rows)) as figure:
+        axes = figure.subplots()
+        loading = rows["loading_s"].fillna(0).to_numpy(dtype=float)
+        rest = rows["reference_s"].to_numpy(dtype=float) - loading
+        nothing = np.zeros(len(rows))
+        bars = [
+            (places - 0.2, loading, nothing, 5, "//", "reference: waiting for the data loader"),
+            (places - 0.2, rest, loading, 0, "", "reference: the rest of the loop"),
+            (places + 0.2, rows["engine_s"].to_numpy(dtype=float), nothing, 1, "\\\\", engine),
+        ]
+        for where, length, left, colour, hatch, text in bars:
+            axes.barh(
+                where, length, left=left, height=0.36, label=text, color=SERIES[colour],
+                edgecolor=PAPER, linewidth=0.8, hatch=hatch,
+            )  # fmt: skip
+        axes.set_yticks(places, names)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set(xlabel="train_s, seconds (median)")
+        axes.grid(False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        figure.legend(loc="outside upper left", ncols=3, fontsize=9.5, handlelength=1.2)
+        return inline(figure, name, label)
