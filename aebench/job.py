@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,16 +65,20 @@ class Job:
         Raises:
             RequestError: a count below its minimum, or a name that is not known here.
         """
-        for name, least in _LEAST.items():
+        for name, least in LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise RequestError(
                     f"{name} must be a whole number of at least {least}, not {value!r}"
                 )
-        if not 0 < self.learning_rate < float("inf"):
-            raise RequestError(
-                f"learning_rate must be a positive number, not {self.learning_rate!r}"
-            )
+        rate: object = self.learning_rate
+        if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < math.inf:
+            raise RequestError(f"learning_rate must be a positive number, not {rate!r}")
+        # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
+        object.__setattr__(self, "learning_rate", float(rate))
+        for name in ("architecture", "dataset"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise RequestError(f"{name} must be a name, not {getattr(self, name)!r}")
         for name, valid in (
             ("protocol", tuple(PROTOCOLS)),
             ("engine", ENGINES),
@@ -131,5 +136,6 @@ class Job:
         return " ".join(parts)
 
 
-_LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
+# Smallest value of each whole number.
+LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
 FIELDS = tuple(f.name for f in dataclasses.fields(Job))
