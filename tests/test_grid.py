@@ -233,6 +233,17 @@ def test_shards_are_a_disjoint_cover(toml: Any) -> None:
             grid.shard(index, count)
 
 
+def test_running_a_shard_without_jobs_is_no_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aebench.cli.run import run
+
+    empty = [i for i in range(1, 10) if not load_grid("quick").shard(i, 9).jobs]
+    assert empty  # five jobs in nine parts
+    run(grid="quick", shard=f"{empty[0]}/9", device="cpu", results=tmp_path / "results")
+    assert "has no jobs; nothing to do" in capsys.readouterr().err
+
+
 def test_order_is_the_same_however_the_file_is_written_and_in_blocks(toml: Any) -> None:
     text = BASE + 'latent = {}\nseed = {}\nrepeat = "0..1"'
     one = toml(text.format("[1, 2, 3, 4]", "[0, 1]")).jobs
