@@ -47,7 +47,7 @@ class Estimator:
         jobs = store.read().jobs
         mine = jobs[
             (jobs["status"] == "ok")
-            & ~jobs["concurrent"].fillna(True).astype(bool)
+            & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise
             & (jobs["cpu_name"] == machine.cpu_name())
             & (jobs["cores"] == machine.cores())
         ]

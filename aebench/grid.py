@@ -1,12 +1,13 @@
 """Grids: which jobs to run. Enumerates, validates and slices; runs nothing and imports no torch.
 
-A grid file is TOML. Every key is the name of a command-line option; the command line wins over
-the file. See `aebench/grids/` for the presets.
+A grid file is TOML. Every key is the name of a command-line option, with dashes or underscores;
+the command line wins over the file. See `aebench/grids/` for the presets.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,18 @@ from typing import Any
 
 from aebench import architectures, datasets, protocols
 from aebench.errors import RequestError, unknown
-from aebench.job import DEVICES, ENGINES, FIELDS, PRECISIONS, Job
+from aebench.job import DEVICES, ENGINES, FIELDS, LEAST, PRECISIONS, Job
 
 PRESETS = ("quick", "study", "full")
 
-_NUMBERS = ("learning_rate", "train_noise")
-_WHOLE = ("latent", "depth", "seed", "epochs", "batch_size", "repeat")
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
+# Options of `aebench run` that say how to run a grid, not which jobs it has.
+_RUN_OPTIONS = (
+    "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
+    "report",
+)  # fmt: skip
+_MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang
 _NAMES: dict[str, Sequence[str]] = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
@@ -53,7 +58,7 @@ class Grid:
         if not 1 <= index <= count:
             raise RequestError(f"shard {index}/{count}: parts are numbered from 1 to {count}")
         jobs = tuple(job for job in self.jobs if int(job.key, 16) % count == index - 1)
-        return Grid(self.name, jobs, {j: r for j, r in self.impossible.items() if j in set(jobs)})
+        return Grid(self.name, jobs, {j: self.impossible[j] for j in jobs if j in self.impossible})
 
 
 def load_grid(
@@ -81,7 +86,7 @@ def load_grid(
                 f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml"
             )
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")  # some editors begin a file with a mark
         except FileNotFoundError:
             raise RequestError(f"no grid file at {path}") from None
         except (OSError, UnicodeDecodeError) as error:
@@ -100,7 +105,7 @@ def _enumerate(
     mistakes: list[str] = []
     forced = _axes(overrides, "the command line", mistakes)
     common = {k: v for k, v in content.items() if k not in _TABLES and k != "title"}
-    defaults = _axes(common, source, mistakes)
+    defaults = _axes(common, source, mistakes, beside=("title", *_TABLES))
     tables = {t: _tables(content, t, source, mistakes) for t in _TABLES}
 
     jobs: dict[Job, None] = {}
@@ -111,20 +116,17 @@ def _enumerate(
         missing = [axis for axis in _REQUIRED if axis not in axes]
         if missing:
             mistakes.append(f"{place}: {', '.join(missing)} not given")
-        elif not mistakes:
-            for values in itertools.product(*axes.values()):
-                try:
-                    jobs[Job.create(**dict(zip(axes, values, strict=True)))] = None
-                except RequestError as error:
-                    mistakes.append(f"{place}: {error}")
-                    break
-    kept = list(jobs)
+        else:
+            _multiply(axes, place, jobs, mistakes)
+    kept = dict(jobs)
     for table in tables["exclude"]:
         axes = _axes(table, f"{source}, [[exclude]]", mistakes)
-        hit = {job for job in kept if all(getattr(job, k) in v for k, v in axes.items())}
-        if kept and not hit and not mistakes and not forced:
+        hit = [job for job in jobs if all(getattr(job, k) in v for k, v in axes.items())]
+        # What the command line has overridden may rightly leave nothing to exclude.
+        if not hit and not mistakes and not forced:
             mistakes.append(f"{source}, [[exclude]] {table}: matches no job")
-        kept = [job for job in kept if job not in hit]
+        for job in hit:
+            kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
     impossible = {job: reason for job in kept if (reason := _why_impossible(job))}
@@ -134,8 +136,24 @@ def _enumerate(
         raise RequestError("\n".join(dict.fromkeys(impossible.values())))
     # Order within a block is that of the keys, in effect random but the same every time, so
     # that drift of the machine does not fall on one architecture.
-    kept.sort(key=lambda job: (job.repeat, job.seed, job.key))
-    return Grid(name, tuple(kept), impossible)
+    ordered = sorted(kept, key=lambda job: (job.repeat, job.seed, job.key))
+    return Grid(name, tuple(ordered), impossible)
+
+
+def _multiply(axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str]) -> None:
+    """Add the job of every combination of values to `jobs`."""
+    if [] in axes.values():
+        return  # a wrong value, named already
+    count = math.prod(map(len, axes.values()))
+    if count > _MOST:
+        mistakes.append(f"{place}: {count:,} jobs, and a grid holds at most {_MOST:,}")
+        return
+    for values in itertools.product(*axes.values()):
+        try:
+            jobs[Job.create(**dict(zip(axes, values, strict=True)))] = None
+        except RequestError as error:
+            mistakes.append(f"{place}: {error}")
+            return
 
 
 def _tables(
@@ -148,24 +166,42 @@ def _tables(
     return []
 
 
-def _axes(table: Mapping[str, Any], place: str, mistakes: list[str]) -> Axes:
-    """Turn options into lists of checked values; what is wrong goes into `mistakes`."""
+def _axes(
+    table: Mapping[str, Any], place: str, mistakes: list[str], beside: Sequence[str] = ()
+) -> Axes:
+    """Turn options into lists of checked values; what is wrong goes into `mistakes`.
+
+    An option whose value is wrong keeps its place with an empty list, so that nobody says it was
+    not given. `beside` names what else may stand in the table.
+    """
     axes: Axes = {}
-    for name, given in table.items():
-        if name == "seeds":
-            if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
-                axes["seed"] = list(range(given))
-            else:
-                mistakes.append(f"{place}: seeds is how many, a whole number from 1, not {given!r}")
+    for written, given in table.items():
+        option = written.replace("-", "_")
+        name = "seed" if option == "seeds" else option
+        if option in _RUN_OPTIONS:
+            mistakes.append(
+                f"{place}: {written} says how to run a grid, not which jobs it has;"
+                f" give it on the command line, as --{option.replace('_', '-')}"
+            )
         elif name not in FIELDS:
-            mistakes.append(f"{place}: {unknown('option', name, [*FIELDS, 'seeds'])}")
+            mistakes.append(f"{place}: {unknown('option', written, [*FIELDS, 'seeds', *beside])}")
+        elif name in axes:
+            mistakes.append(f"{place}: {name} is given twice, the second time as {written}")
         else:
             try:
-                values = [_value(name, v) for v in _listed(name, given)]
-                axes[name] = list(dict.fromkeys(values))
+                values = _seeds(given) if option == "seeds" else _listed(name, given)
+                axes[name] = list(dict.fromkeys(_value(name, v) for v in values))
             except RequestError as error:
+                axes[name] = []
                 mistakes.append(f"{place}: {error}")
     return axes
+
+
+def _seeds(given: Any) -> Iterable[int]:
+    """Seeds 0 to `given` - 1."""
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST:
+        raise RequestError(f"seeds is how many, a whole number from 1 to {_MOST:,}, not {given!r}")
+    return range(given)
 
 
 def _listed(name: str, given: Any) -> Iterable[Any]:
@@ -174,14 +210,16 @@ def _listed(name: str, given: Any) -> Iterable[Any]:
     if not values:
         raise RequestError(f"{name} is an empty list")
     for value in values:
-        if name in _WHOLE and isinstance(value, str):
+        if name in LEAST and isinstance(value, str):
             first, dots, last = value.partition("..")
-            if not (dots and first.strip().isdigit() and last.strip().isdigit()):
+            if not (dots and first.strip().isdecimal() and last.strip().isdecimal()):
                 raise RequestError(
                     f"{name} takes whole numbers or a range like 0..4, not {value!r}"
                 )
             if int(last) < int(first):
                 raise RequestError(f"{name}: the range {value} is empty")
+            if int(last) - int(first) >= _MOST:
+                raise RequestError(f"{name}: the range {value} has more than {_MOST:,} values")
             yield from range(int(first), int(last) + 1)
         else:
             yield value
@@ -189,13 +227,16 @@ def _listed(name: str, given: Any) -> Iterable[Any]:
 
 def _value(name: str, value: Any) -> Any:
     """Check one value of one option, and suggest the nearest name where a name is wrong."""
-    if name in _WHOLE:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise RequestError(f"{name} takes whole numbers, not {value!r}")
+    if name in LEAST:
+        if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[name]:
+            raise RequestError(f"{name} takes whole numbers from {LEAST[name]}, not {value!r}")
         return value
-    if name in _NUMBERS:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise RequestError(f"{name} takes a number, not {value!r}")
+    if name in ("learning_rate", "train_noise"):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        least_is_zero = name == "train_noise"
+        if not number or not 0 <= value < math.inf or (value == 0 and not least_is_zero):
+            wanted = "a number from 0" if least_is_zero else "a positive number"
+            raise RequestError(f"{name} takes {wanted}, not {value!r}")
         return float(value)
     if not isinstance(value, str):
         raise RequestError(f"{name} takes a name, not {value!r}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,18 +55,25 @@ class Job:
         Raises:
             RequestError: a count below its minimum, or a name that is not known here.
         """
-        for name, least in _LEAST.items():
+        for name, least in LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise RequestError(
                     f"{name} must be a whole number of at least {least}, not {value!r}"
                 )
-        if not 0 < self.learning_rate < float("inf"):
-            raise RequestError(
-                f"learning_rate must be a positive number, not {self.learning_rate!r}"
-            )
-        if not 0 <= self.train_noise < float("inf"):
-            raise RequestError(f"train_noise must be a number from 0, not {self.train_noise!r}")
+        for name, wanted in (
+            ("learning_rate", "positive number"),
+            ("train_noise", "number from 0"),
+        ):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 <= value < math.inf or (value == 0 and name != "train_noise"):
+                raise RequestError(f"{name} must be a {wanted}, not {value!r}")
+            # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
+            object.__setattr__(self, name, float(value))
+        for name in ("architecture", "dataset"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise RequestError(f"{name} must be a name, not {getattr(self, name)!r}")
         for name, valid in (
             ("protocol", protocols.NAMES),
             ("schedule", protocols.SCHEDULES),
@@ -127,5 +135,6 @@ class Job:
         return " ".join(parts)
 
 
-_LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
+# Smallest value of each whole number.
+LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
 FIELDS = tuple(f.name for f in dataclasses.fields(Job))

@@ -110,7 +110,7 @@ def describe(device: torch.device | None = None) -> dict[str, Any]:
     if device is not None:
         import torch
 
-        software["torch"] = torch.__version__
+        software["torch"] = str(torch.__version__)  # a class of its own
         if device.type == "cuda":
             hardware["device_name"] = torch.cuda.get_device_name(device)
             hardware["driver"] = _output(

@@ -7,8 +7,10 @@ A plugin registers itself when it is imported, with `aebench.architecture` or
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -34,18 +36,22 @@ def load_plugins(files: Iterable[str] = ()) -> None:
 def _load_file(path: Path) -> None:
     if not path.is_file():
         raise RequestError(f"no plugin file at {path}")
-    name = f"aebench_plugin_{path.stem}"
+    # Two files may have the same name in different folders, and both count.
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"aebench_plugin_{path.stem}_{place}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise RequestError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
+    module, file = importlib.util.module_from_spec(spec), spec.origin
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except RequestError:
-        raise
-    except Exception as error:
-        del sys.modules[name]
-        raise RequestError(f"plugin {path} fails when imported: {error!r}") from error
+    except BaseException as error:
+        del sys.modules[name]  # or a second attempt would find half a plugin and be content
+        if isinstance(error, RequestError) or not isinstance(error, Exception):
+            raise
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        where = f", line {lines[-1]}" if lines else ""
+        raise RequestError(f"plugin {path}{where} fails when imported: {error!r}") from error

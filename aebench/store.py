@@ -25,6 +25,7 @@ from aebench import schema
 from aebench.errors import RequestError
 
 Row = dict[str, Any]
+_Version = tuple[int, int, int] | None
 
 _VERSION_KEY = b"aebench_schema"
 _COMPACT_AT = 200  # parts; reading one costs about a millisecond, a folded table next to nothing
@@ -71,13 +72,6 @@ _TABLES = {
     "samples": _arrow(schema.SAMPLES),
     "baselines": _arrow(schema.BASELINES),
 }
-# Rows of a later record replace rows of an earlier one that agree in these columns.
-_IDENTITY = {
-    "jobs": ["key"],
-    "epochs": ["key"],
-    "samples": ["key"],
-    "baselines": ["dataset", "seed"],
-}
 _NESTED = ("epochs", "samples", "baselines")
 # A part is one row: the job's columns, and each other table's rows as a list of structs.
 _PART = pa.schema(
@@ -106,6 +100,8 @@ class Store:
             ValueError: the record has a column the schema does not know, or lacks its key.
         """
         unknown = set(record.job) - set(_TABLES["jobs"].names)
+        for name in _NESTED:
+            unknown |= {c for row in getattr(record, name) for c in row} - set(_TABLES[name].names)
         if unknown or not record.job.get("key"):
             raise ValueError(f"not a record: no key, or unknown columns {sorted(unknown)}")
         row = record.job | {f"{n}_rows": list(getattr(record, n)) for n in _NESTED}
@@ -121,7 +117,7 @@ class Store:
         """Read all four tables, leaving out and naming every file that is not ours or torn.
 
         Raises:
-            RequestError: there is no such folder, or no results in it.
+            RequestError: there is no such folder.
         """
         if not self.path.is_dir():
             raise RequestError(
@@ -129,7 +125,7 @@ class Store:
             )
         problems: list[str] = []
         new = self._read_parts(problems)
-        tables = {name: self._merged(name, new[name], problems).to_pandas() for name in _TABLES}
+        tables = {name: self._merged(name, new, problems).to_pandas() for name in _TABLES}
         return Results(**tables, problems=problems)
 
     def statuses(self) -> dict[str, str]:
@@ -146,17 +142,19 @@ class Store:
             return
         with FileLock(self.path / ".lock"):
             problems: list[str] = []
-            read: list[Path] = []
+            read: dict[Path, _Version] = {}
             new = self._read_parts(problems, read)
-            merged = {name: self._merged(name, new[name], problems) for name in _TABLES}
+            merged = {name: self._merged(name, new, problems) for name in _TABLES}
             # `jobs` goes last: a key listed there always has its other rows beside it.
             for name in reversed(_TABLES):
                 path = self._table_path(name)
-                if any(str(path) in problem for problem in problems):
+                if any(problem.startswith(f"{path}:") for problem in problems):
                     return  # never overwrite a table we could not read
                 self._replace(path, merged[name])
-            for path in read:
-                path.unlink(missing_ok=True)
+            for path, version in read.items():
+                # A part written again since it was read, by a retry of its job, is not folded.
+                if _version(path) == version:
+                    path.unlink(missing_ok=True)
 
     def _part_path(self, key: str) -> Path:
         return self.parts / f"{key}.parquet"
@@ -168,29 +166,35 @@ class Store:
         return self.path / f"{name}.parquet"
 
     def _read_parts(
-        self, problems: list[str], read: list[Path] | None = None
+        self, problems: list[str], read: dict[Path, _Version] | None = None
     ) -> dict[str, pa.Table]:
         rows: list[Row] = []
         for path in self._part_paths():
+            version = _version(path)
             table = _read_file(path, problems)
             if table is not None:
-                rows += _conform(table, _PART).to_pylist()
+                rows += table.to_pylist()
                 if read is not None:
-                    read.append(path)
+                    read[path] = version
         found: dict[str, list[Row]] = {"jobs": rows}
         for name in _NESTED:
-            found[name] = [item for row in rows for item in row.pop(f"{name}_rows") or ()]
+            found[name] = [item for row in rows for item in row.pop(f"{name}_rows", None) or ()]
         found["baselines"] = list(_last_by(found["baselines"], ("dataset", "seed", "components")))
         return {n: pa.Table.from_pylist(found[n], schema=_TABLES[n]) for n in _TABLES}
 
-    def _merged(self, name: str, new: pa.Table, problems: list[str]) -> pa.Table:
+    def _merged(self, name: str, new: Mapping[str, pa.Table], problems: list[str]) -> pa.Table:
         path = self._table_path(name)
         old = _read_file(path, problems) if path.exists() else None
         if old is None:
-            return new
+            return new[name]
         old = _conform(old, _TABLES[name])
-        replaced = pc.is_in(_identities(old, name), _identities(new, name))
-        return pa.concat_tables([old.filter(pc.invert(replaced)), new])
+        if name == "baselines":
+            again = pc.is_in(_curves(old), _curves(new[name]))
+        else:
+            # By the keys of the jobs: a job that failed this time has no epochs, and those of an
+            # earlier success must not stand beside its new row.
+            again = pc.is_in(old.column("key"), new["jobs"].column("key"))
+        return pa.concat_tables([old.filter(pc.invert(again)), new[name]])
 
     def _replace(self, target: Path, table: pa.Table) -> None:
         table = table.replace_schema_metadata({_VERSION_KEY: str(schema.VERSION)})
@@ -214,10 +218,19 @@ def read(path: Path | str) -> Results:
     return Store(path).read()
 
 
-def _identities(table: pa.Table, name: str) -> pa.ChunkedArray:
-    """One string per row that says which record the row belongs to."""
-    columns = [table.column(c).cast(pa.string()) for c in _IDENTITY[name]]
+def _curves(baselines: pa.Table) -> pa.ChunkedArray:
+    """One string per row that says which curve, of a data set and a seed, it belongs to."""
+    columns = [baselines.column(c).cast(pa.string()) for c in ("dataset", "seed")]
     return pc.binary_join_element_wise(*columns, " ")
+
+
+def _version(path: Path) -> _Version:
+    """What tells a file from one put in its place; None where there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def _last_by(rows: Iterable[Row], identity: Sequence[str]) -> Iterable[Row]:

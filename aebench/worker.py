@@ -94,7 +94,8 @@ def run_job(
     )
     progress = _Progress(job, where, device, clock, on_epoch)
     try:
-        progress.run()
+        with torch.random.fork_rng(devices=[device] if on_gpu else []):
+            progress.run()
         progress.row |= {"status": "ok", "reason": ""}
     except Diverged as error:
         progress.row |= {"status": "diverged", "reason": str(error)}
@@ -177,6 +178,9 @@ class _Progress:
         with clock.phase("warmup"):
             engine.warm_up()
             errors.measure(model, validation[: errors.STUDY_BATCH], device, job.precision)
+        # A model that draws random numbers as it trains, such as one with dropout, draws the
+        # same ones whatever ran in this process before.
+        torch.manual_seed(job.seed)
         self._train(engine, model, validation)
         train_s = clock.seconds["train"]
         self.row |= {
@@ -187,6 +191,8 @@ class _Progress:
         }
         with clock.phase("eval"):
             found = errors.measure(model, test, device, job.precision)
+        if not math.isfinite(found.mse):  # the last step may do this, and no loss follows it
+            raise Diverged(f"the test error after the last epoch is {found.mse}")
         self.row |= {
             "study_error": found.study_error,
             "mse": found.mse,
@@ -221,7 +227,8 @@ class _Progress:
 
     def _baselines(self, splits: _Splits, bottleneck: int) -> None:
         folder = (self.where.data or datasets.cache_directory()) / "baselines"
-        cache = folder / f"pca-{splits.sha256[:16]}-{self.job.seed}.npy"
+        # The seed and how many images are held out say which of the pixels are fitted to.
+        cache = folder / f"pca-{splits.sha256[:16]}-{len(splits.train)}-{self.job.seed}.npy"
         curve = baselines.curve(splits.train, splits.test, cache, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),

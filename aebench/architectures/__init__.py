@@ -59,12 +59,17 @@ def architecture(name: str, *, size: Sizer | None = None) -> Callable[[Builder],
     The first line of its docstring describes the family in listings.
 
     Raises:
-        RequestError: the name is taken by another function.
+        RequestError: the name is taken by another function, or is no name.
     """
+    given: object = name  # the function itself, where the decorator is written without a name
+    if not isinstance(given, str) or not given or "," in given or given != given.strip():
+        raise RequestError(
+            f'an architecture needs a name, as in @architecture("mine"); {given!r} is none'
+        )
 
     def register(build: Builder) -> Builder:
         taken = _registry.get(name)
-        if taken is not None and taken.build.__qualname__ != build.__qualname__:
+        if taken is not None and _home(taken.build) != _home(build):
             raise RequestError(
                 f"an architecture named {name!r} exists already; choose another name"
             )
@@ -73,6 +78,11 @@ def architecture(name: str, *, size: Sizer | None = None) -> Callable[[Builder],
         return build
 
     return register
+
+
+def _home(build: Builder) -> tuple[object, object]:
+    """Where a builder is written: the same again when its module is imported a second time."""
+    return (getattr(build, "__module__", None), getattr(build, "__qualname__", build))
 
 
 def get(name: str) -> Architecture:

@@ -78,7 +78,7 @@ def measure(model: nn.Module, shape: Shape, name: str = "model") -> Size:
     """Parameters, bottleneck and training FLOPs per image, by running the model on one image.
 
     Raises:
-        ValueError: no `encoder`, or the output has not the shape of the input.
+        ValueError: no `encoder`, or the output is no tensor of the input's shape.
     """
     if not isinstance(getattr(model, "encoder", None), nn.Module):
         raise ValueError(
@@ -91,6 +91,11 @@ def measure(model: nn.Module, shape: Shape, name: str = "model") -> Size:
     counter = FlopCounterMode(display=False)
     with counter:
         output = twin(image)
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"{name}: the model gave a {type(output).__name__}; `forward` must return the"
+                " reconstruction and nothing else"
+            )
         if output.shape != image.shape:
             raise ValueError(
                 f"{name}: {list(image.shape)} went in and {list(output.shape)} came out;"

@@ -7,6 +7,7 @@ above this line is worse than linear algebra. The whole curve is cached beside t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -25,20 +26,43 @@ def curve(
     """Test MSE per pixel of PCA with 0, 1, ..., D components, float64 [D + 1].
 
     `train` and `test` are uint8 [N, C, H, W]; with `cache`, a file that holds or will hold the
-    curve. The computation is exact up to float64 rounding.
+    curve. A cache that cannot be read is computed anew, and one that cannot be written, because
+    the folder of a shared data cache is read-only or full, is left alone: a job is not lost for
+    it. The computation is exact up to float64 rounding.
     """
-    if cache is not None and cache.exists():
-        stored = np.load(cache)
-        if stored.shape == (train[0].numel() + 1,):
-            return np.asarray(stored, dtype=np.float64)
+    if cache is not None:
+        stored = _stored(cache)
+        if stored is not None and stored.shape == (train[0].numel() + 1,):
+            return stored
     errors = _compute(train.flatten(1), test.flatten(1), device or torch.device("cpu"))
     if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".npy", dir=cache.parent)
+        with contextlib.suppress(OSError):
+            _keep(errors, cache)
+    return errors
+
+
+def _stored(cache: Path) -> NDArray[np.float64] | None:
+    try:
+        with cache.open("rb") as file:
+            stored = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    if stored.dtype != np.float64 or not np.isfinite(stored).all():
+        return None
+    return np.asarray(stored, dtype=np.float64)
+
+
+def _keep(errors: NDArray[np.float64], cache: Path) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".npy", dir=cache.parent)
+    try:
         with os.fdopen(handle, "wb") as file:
             np.save(file, errors)
+        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
         os.replace(name, cache)
-    return errors
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _compute(train: Tensor, test: Tensor, device: torch.device) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ class Errors:
     @property
     def psnr_db(self) -> float:
         """Peak signal-to-noise ratio for pixels in [0, 1]: 10 log10(1 / MSE), in decibels."""
-        return -10 * math.log10(self.mse) if self.mse > 0 else math.inf
+        return math.inf if self.mse == 0 else -10 * math.log10(self.mse)
 
 
 def reconstruct(model: nn.Module, images: Tensor, precision: str) -> Tensor:
@@ -41,8 +41,11 @@ def measure(model: nn.Module, images: Tensor, device: torch.device, precision: s
     """Errors over `images`, uint8 [N, C, H, W]; the model is on `device`.
 
     `study_error` is the sum, over the full batches of 128, of the batch's mean squared error.
-    With fewer than 128 images there is no full batch, and it is 0.
+    With fewer than 128 images there is no full batch, and it is 0; of no images at all, which
+    is the validation split of some data sets, both errors are NaN.
     """
+    if not len(images):
+        return Errors(mse=math.nan, study_error=math.nan)
     sums = torch.zeros(math.ceil(len(images) / STUDY_BATCH), dtype=torch.float64, device=device)
     for i, part in enumerate(images.split(STUDY_BATCH)):
         batch = part.to(device, torch.float32).div_(255)

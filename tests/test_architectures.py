@@ -1,0 +1,199 @@
+"""The families: shapes, sizes computed against sizes measured, weights, and the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from aebench import architectures
+from aebench.architectures import Shape, architecture
+from aebench.architectures.autoencoder import Autoencoder, build, measure
+from aebench.errors import RequestError
+from aebench.job import Job
+
+GREY, ODD, COLOUR = (1, 8, 8), (1, 9, 7), (3, 10, 8)
+CASES = [
+    (family, shape, latent, depth)
+    for family in ("mlp", "conv", "mlp-shared", "mlp-separate")
+    for shape in ((GREY, ODD, COLOUR) if family in ("mlp", "conv") else (COLOUR,))
+    for latent in (1, 5)
+    for depth in (1, 2, 3)
+]
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+
+
+def job(family: str, latent: int = 4, depth: int = 1, seed: int = 0) -> Job:
+    return Job(family, "digits", latent, depth=depth, seed=seed)
+
+
+@pytest.mark.parametrize(("family", "shape", "latent", "depth"), CASES)
+def test_size_computed_is_size_measured(family: str, shape: Shape, latent: int, depth: int) -> None:
+    model, measured = build(job(family, latent, depth), shape)
+    sizer = architectures.get(family).size
+    assert sizer is not None
+    assert sizer(shape, latent, depth) == measured
+    images = torch.rand(3, *shape)
+    assert model(images).shape == images.shape
+    assert model.encoder(images).flatten(1).shape[1] == measured.bottleneck
+    assert model(images).min() >= 0
+    assert model(images).max() <= 1
+
+
+def test_the_studys_models_have_the_studys_sizes() -> None:
+    _, mlp = build(Job("mlp", "mnist", 512), (1, 28, 28))
+    assert mlp.parameters == 2 * 784 * 512 + 784 + 512
+    assert mlp.bottleneck == 512
+    assert mlp.flops * 128 == 513_802_240  # 0.514 GFLOP a step
+    _, conv = build(Job("conv", "mnist", 16), (1, 28, 28))
+    assert conv.bottleneck == 16 * 26 * 26  # more numbers than the image has
+
+
+@pytest.mark.parametrize("family", ["mlp", "conv", "mlp-shared", "mlp-separate"])
+def test_weights_are_those_of_manual_seed(family: str) -> None:
+    shape = COLOUR
+    model = build(job(family, seed=3), shape).model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        literal = architectures.get(family).build(shape, 4, 1)
+    pairs = list(zip(model.parameters(), literal.parameters(), strict=True))
+    assert pairs
+    assert all(torch.equal(a, b) for a, b in pairs)
+    other = build(job(family, seed=4), shape).model
+    assert not torch.equal(next(iter(model.parameters())), next(iter(other.parameters())))
+
+
+def test_building_leaves_the_callers_random_numbers_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(2)
+    torch.manual_seed(1)
+    build(job("conv"), GREY)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_shared_weights_are_shared_and_separate_ones_are_not() -> None:
+    image = torch.rand(1, 3, 10, 8)
+    swapped = image[:, [2, 0, 1]]
+    shared = build(job("mlp-shared"), COLOUR).model
+    assert torch.allclose(shared(image)[:, [2, 0, 1]], shared(swapped), atol=1e-6)
+    separate = build(job("mlp-separate"), COLOUR).model
+    assert not torch.allclose(separate(image)[:, [2, 0, 1]], separate(swapped), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "depth", "says"),
+    [
+        ("conv", (1, 28, 28), 14, "greatest depth here is 13"),
+        ("conv", (1, 8, 28), 4, "greatest depth here is 3"),
+        ("mlp-shared", GREY, 1, "grey; use mlp"),
+        ("mlp-separate", GREY, 1, "grey; use mlp"),
+    ],
+)
+def test_impossible_models_are_refused_with_the_reason(
+    family: str, shape: Shape, depth: int, says: str
+) -> None:
+    sizer = architectures.get(family).size
+    assert sizer is not None
+    with pytest.raises(RequestError, match=says):
+        sizer(shape, 4, depth)
+
+
+def test_measuring_leaves_no_trace() -> None:
+    normed = Autoencoder(nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 1)), nn.Conv2d(2, 1, 1))
+    before = {name: value.clone() for name, value in normed.state_dict().items()}
+    measure(normed, GREY)
+    assert all(torch.equal(before[name], value) for name, value in normed.state_dict().items())
+    assert all(p.grad is None for p in normed.parameters())
+    assert normed.training
+
+
+def test_a_code_of_several_tensors_counts_whole_and_frozen_weights_do_not() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(64, 3)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.lin(x.flatten(1)), self.lin(x.flatten(1))
+
+    class Join(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lin = nn.Linear(6, 64).requires_grad_(False)
+
+        def forward(self, code: tuple[Tensor, Tensor]) -> Tensor:
+            return self.lin(torch.cat(code, 1)).view(-1, *GREY)
+
+    size = measure(Autoencoder(Two(), Join()), GREY)
+    assert (size.bottleneck, size.parameters) == (6, 64 * 3 + 3)
+
+
+class Pair(nn.Module):
+    """Gives two results, as variational autoencoders do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(1, 1, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.encoder(x), x
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: nn.Conv2d(1, 1, 1), "mine: the model needs an `encoder`"),
+        (lambda: None, "mine: the model needs an `encoder`"),
+        (
+            lambda: Autoencoder(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 1)),
+            r"mine: \[1, 1, 8, 8\] went in and \[1, 1, 6, 6\] came out",
+        ),
+        (Pair, "mine: the model gave a tuple; `forward` must return the reconstruction"),
+    ],
+)
+def test_a_model_that_breaks_the_contract_is_told_where(
+    own_registry: None, make: Callable[[], nn.Module], says: str
+) -> None:
+    architecture("mine")(lambda shape, latent, depth: make())
+    with pytest.raises(ValueError, match=says):
+        build(job("mine"), GREY)
+
+
+def test_registry_finds_names_and_suggests_the_nearest(own_registry: None) -> None:
+    def mine(shape: Shape, latent: int, depth: int) -> nn.Module:
+        """First line.
+
+        Second.
+        """
+        return nn.Identity()
+
+    assert architecture("mine")(mine) is mine
+    assert architectures.get("mine").about == "First line."
+    assert architectures.names()[-1] == "mine"
+    with pytest.raises(RequestError, match="did you mean 'mine'"):
+        architectures.get("mnie")
+    assert all(dataclasses.asdict(architectures.get(n))["about"] for n in architectures.names())
+
+
+def test_a_taken_name_is_refused_even_to_a_function_of_the_same_name(own_registry: None) -> None:
+    def build(shape: Shape, latent: int, depth: int) -> nn.Module:
+        return nn.Identity()
+
+    build.__qualname__ = "build"  # as a plugin's own top-level `build` has it, and mlp's
+    with pytest.raises(RequestError, match="'mlp' exists already; choose another name"):
+        architecture("mlp")(build)
+    architecture("mine")(build)
+    architecture("mine")(build)  # its module was imported twice
+
+
+@pytest.mark.parametrize("name", ["", " mlp", "a,b", lambda shape, latent, depth: None])
+def test_a_decorator_without_a_name_is_refused(own_registry: None, name: str) -> None:
+    with pytest.raises(RequestError, match=r'@architecture\("mine"\)'):
+        architecture(name)

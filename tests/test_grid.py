@@ -1,0 +1,311 @@
+"""Grids: which jobs come out of presets, files and options, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aebench
+from aebench.errors import RequestError
+from aebench.grid import PRESETS, Grid, load_grid, size, steps
+from aebench.job import Job
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Any:
+    """Enumerate a grid file with the given text."""
+
+    def load(text: str, **overrides: Any) -> Grid:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, "utf-8")
+        return load_grid(str(path), overrides)
+
+    return load
+
+
+def mistakes(toml: Any, text: str, **overrides: Any) -> list[str]:
+    with pytest.raises(RequestError) as refused:
+        toml(text, **overrides)
+    return str(refused.value).splitlines()
+
+
+def test_quick_is_five_systems_of_the_study() -> None:
+    jobs = load_grid("quick").jobs
+    wanted = [("mlp", 1), ("mlp", 128), ("mlp", 512), ("conv", 1), ("conv", 16)]
+    assert sorted(jobs, key=lambda job: job.key) == sorted(
+        (Job(family, "mnist", latent, seed=0) for family, latent in wanted),
+        key=lambda job: job.key,
+    )
+    assert {(j.epochs, j.batch_size, j.learning_rate) for j in jobs} == {(15, 128, 1e-4)}
+
+
+def test_study_holds_every_trained_system_of_the_study() -> None:
+    jobs = load_grid("study").jobs
+    systems = {(j.dataset, j.architecture, j.latent, j.depth) for j in jobs}
+    assert systems == {
+        *(("mnist", "mlp", k, 1) for k in (1, 128, 512)),
+        *(("mnist", "conv", k, 1) for k in (1, 16, 128, 512)),
+        *(("mnist", "conv", k, 2) for k in (64, 128)),
+        ("cifar10", "conv", 128, 1),
+        ("cifar10", "mlp-shared", 512, 1),
+        ("cifar10", "mlp-separate", 8500, 1),
+    }
+    assert {j.seed for j in jobs} == {0, 1, 2}
+    assert len(jobs) == 3 * len(systems)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_only_possible_jobs_without_modification(name: str) -> None:
+    grid = load_grid(name)
+    assert grid.name == name
+    assert not grid.impossible
+    assert {job.modified for job in grid.jobs} == {""}
+
+
+def test_products_are_united_jobs_added_and_excluded_ones_left_out(toml: Any) -> None:
+    grid = toml("""
+        title = "mine"
+        dataset = "digits"
+        [[product]]
+        architecture = ["mlp", "conv"]
+        latent = [2, 4]
+        [[product]]  # overlaps with the first
+        architecture = "mlp"
+        latent = [4, 8]
+        [[job]]
+        architecture = "conv"
+        latent = 3
+        depth = 2
+        [[exclude]]
+        architecture = "conv"
+        latent = 4
+    """)
+    found = sorted((j.architecture, j.latent, j.depth) for j in grid.jobs)
+    assert found == [
+        ("conv", 2, 1), ("conv", 3, 2), ("mlp", 2, 1), ("mlp", 4, 1), ("mlp", 8, 1),
+    ]  # fmt: skip
+    assert grid.name == "mine"
+
+
+BASE = 'architecture = "mlp"\ndataset = "digits"\n'
+
+
+def test_ranges_and_seeds(toml: Any) -> None:
+    grid = toml(BASE + 'latent = ["0001..3", 8]\nseeds = 2\nrepeat = "0..1"')
+    assert sorted({j.latent for j in grid.jobs}) == [1, 2, 3, 8]
+    assert {(j.seed, j.repeat) for j in grid.jobs} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+def test_a_table_wins_over_the_file_and_an_option_over_both(toml: Any) -> None:
+    text = BASE + "seeds = 3\nepochs = 4\n[[product]]\nlatent = 2\nseed = 7\nepochs = 5"
+    assert [(j.seed, j.epochs) for j in toml(text).jobs] == [(7, 5)]
+    forced = toml(text, seeds=2, epochs=[1], latent="3..4").jobs
+    assert sorted((j.latent, j.seed, j.epochs) for j in forced) == [
+        (3, 0, 1), (3, 1, 1), (4, 0, 1), (4, 1, 1),
+    ]  # fmt: skip
+
+
+def test_options_alone_describe_a_grid_and_defaults_yield() -> None:
+    options = {"architecture": ["mlp"], "latent": [4]}
+    (job,) = load_grid(None, options, {"dataset": "digits", "device": "cpu"}).jobs
+    assert job == Job("mlp", "digits", 4)
+    (job,) = load_grid(None, options | {"dataset": "mnist"}, {"dataset": "digits"}).jobs
+    assert job.dataset == "mnist"
+
+
+def test_keys_may_be_spelled_as_options_are(toml: Any) -> None:
+    (job,) = toml(BASE + "latent = 2\nbatch-size = 32\nlearning-rate = 1").jobs
+    assert (job.batch_size, job.learning_rate) == (32, 1.0)
+    (job,) = toml(BASE + "latent = 2\nbatch-size = 32\n[[product]]\nbatch_size = 16").jobs
+    assert job.batch_size == 16
+
+
+@pytest.mark.parametrize("key", ["workers", "timeout", "results", "data", "retry-failed", "plugin"])
+def test_options_of_the_run_belong_on_the_command_line(toml: Any, key: str) -> None:
+    (said,) = mistakes(toml, BASE + f"latent = 2\n{key} = 1")
+    assert "how to run a grid" in said
+    assert f"command line, as --{key}" in said
+
+
+def test_all_mistakes_are_told_at_once_with_their_places(toml: Any) -> None:
+    said = mistakes(
+        toml,
+        """
+        dataset = "mnits"
+        protocl = "study"
+        [[product]]
+        architecture = "mpl"
+        latent = 0
+        batch-size = "4..2"
+        [[product]]
+        architecture = "conv"
+        latent = [1, "x"]
+        learning_rate = nan
+        [[job]]
+        architecture = "mlp"
+        [[exclude]]
+        sead = 1
+        """,
+    )
+    file = said[0].partition("mine.toml")[0] + "mine.toml"
+    assert said == [
+        f"{file}: unknown dataset 'mnits'; did you mean 'mnist'?",
+        f"{file}: unknown option 'protocl'; did you mean 'protocol'?",
+        f"{file}, [[product]]: unknown architecture 'mpl'; did you mean 'mlp'?",
+        f"{file}, [[product]]: latent takes whole numbers from 1, not 0",
+        f"{file}, [[product]]: batch_size: the range 4..2 is empty",
+        f"{file}, [[product]]: latent takes whole numbers or a range like 0..4, not 'x'",
+        f"{file}, [[product]]: learning_rate takes a positive number, not nan",
+        f"{file}, [[job]]: latent not given",
+        f"{file}, [[exclude]]: unknown option 'sead'; did you mean 'seed'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("latent = 2\n[[products]]\ndepth = 1", "did you mean 'product'?"),
+        ("latent = 2\n[product]\ndepth = 1", "write product as [[product]] tables"),
+        ("latent = 2\nseeds = 0", "seeds is how many"),
+        ("latent = 2\nseeds = 2\nseed = 4", "seed is given twice"),
+        ("latent = 2\nbatch-size = 2\nbatch_size = 4", "batch_size is given twice"),
+        ("latent = []", "latent is an empty list"),
+        ("latent = true", "latent takes whole numbers from 1, not True"),
+        ('latent = "²..4"', "latent takes whole numbers or a range"),
+        ("latent = 2\ndataset = 3", "not valid TOML"),  # given twice, which TOML itself forbids
+        ("latent = 2\nengine = 3", "engine takes a name, not 3"),
+        ("latent = 2\nprecision = 'tf32'", "CUDA devices only"),
+        ("latent = 2\n[[exclude]]\nlatent = 3", "matches no job"),
+        ("latent = 2\n[[exclude]]\nlatent = 2", "describes no job at all"),
+        ('latent = "1..9999999999"', "more than 1,000,000 values"),
+        ("latent = 2\nseeds = 9999999999", "from 1 to 1,000,000"),
+        ('latent = "1..2000"\nseeds = 2000', "4,000,000 jobs"),
+    ],
+)
+def test_each_mistake_has_its_words(toml: Any, text: str, says: str) -> None:
+    assert says in "\n".join(mistakes(toml, BASE + text))
+
+
+def test_an_option_on_the_command_line_may_leave_an_exclude_without_a_match(toml: Any) -> None:
+    text = BASE + "latent = [2, 3]\n[[exclude]]\nlatent = 3"
+    assert [j.latent for j in toml(text, latent=[5]).jobs] == [5]
+
+
+def test_excludes_may_overlap(toml: Any) -> None:
+    text = BASE + "latent = [2, 3, 4]\n[[exclude]]\nlatent = [3, 4]\n[[exclude]]\nlatent = 4"
+    assert [j.latent for j in toml(text).jobs] == [2]
+
+
+def test_files_that_are_not_there_or_no_text(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"'quick'\?, or name a file ending in \.toml"):
+        load_grid("quik")
+    with pytest.raises(RequestError, match="no grid file at"):
+        load_grid(str(tmp_path / "none.toml"))
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(RequestError, match="cannot read"):
+        load_grid(str(tmp_path / "folder.toml"))
+    (tmp_path / "latin.toml").write_bytes(b"title = '\xe9t\xe9'")
+    with pytest.raises(RequestError, match="cannot read"):
+        load_grid(str(tmp_path / "latin.toml"))
+
+
+def test_a_file_saved_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "notepad.toml"
+    path.write_text(BASE + "latent = 2", "utf-8-sig")
+    assert len(load_grid(str(path)).jobs) == 1
+
+
+def test_shards_are_a_disjoint_cover(toml: Any) -> None:
+    grid = toml(BASE.replace('"mlp"', '["mlp", "conv"]') + 'latent = "1..40"\ndepth = [1, 4]')
+    assert grid.impossible
+    shards = [grid.shard(i, 3) for i in (1, 2, 3)]
+    assert all(shard.jobs for shard in shards)
+    together = [job for shard in shards for job in shard.jobs]
+    assert len(together) == len(set(together))
+    assert set(together) == set(grid.jobs)
+    assert {j: r for s in shards for j, r in s.impossible.items()} == grid.impossible
+    for index, count in [(0, 3), (4, 3), (1, 0)]:
+        with pytest.raises(RequestError, match="parts are numbered from 1"):
+            grid.shard(index, count)
+
+
+def test_running_a_shard_without_jobs_is_no_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from aebench.cli.run import run
+
+    empty = [i for i in range(1, 10) if not load_grid("quick").shard(i, 9).jobs]
+    assert empty  # five jobs in nine parts
+    run(grid="quick", shard=f"{empty[0]}/9", device="cpu", results=tmp_path / "results")
+    assert "has no jobs; nothing to do" in capsys.readouterr().err
+
+
+def test_order_is_the_same_however_the_file_is_written_and_in_blocks(toml: Any) -> None:
+    text = BASE + 'latent = {}\nseed = {}\nrepeat = "0..1"'
+    one = toml(text.format("[1, 2, 3, 4]", "[0, 1]")).jobs
+    other = toml(text.format("[4, 2, 1, 3]", "[1, 0]")).jobs
+    assert one == other
+    blocks = [(job.repeat, job.seed) for job in one]
+    assert blocks == sorted(blocks)
+    assert [j.latent for j in one[:4]] != [1, 2, 3, 4]  # shuffled within the block
+
+
+def test_ten_thousand_jobs_can_be_planned_and_sliced(toml: Any) -> None:
+    # Half of them impossible, since shards once searched all jobs for each of those.
+    text = 'architecture = "conv"\ndataset = ["digits", "mnist"]\ndepth = 5\nseeds = 5\n'
+    grid = toml(text + 'latent = "1..1000"')
+    assert (len(grid.jobs), len(grid.impossible)) == (10_000, 5_000)
+    assert sum(len(grid.shard(i, 4).jobs) for i in (1, 2, 3, 4)) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("job", "says"),
+    [
+        (Job("conv", "digits", 2, depth=4), "greatest depth here is 3"),
+        (Job("mlp-shared", "digits", 2), "these images are grey; use mlp"),
+        (Job("mlp-separate", "digits", 2), "these images are grey; use mlp"),
+        (Job("mlp", "digits", 2, batch_size=1258), "leaves no full batch of digits"),
+    ],
+)
+def test_impossible_jobs_carry_the_reason(job: Job, says: str) -> None:
+    fields = ("architecture", "dataset", "latent", "depth", "batch_size")
+    table = {name: [getattr(job, name)] for name in fields}
+    with pytest.raises(RequestError, match=says):  # nothing else in the grid: a mistake
+        load_grid(None, table)
+    beside = load_grid(
+        None,
+        table
+        | {"architecture": ["mlp", job.architecture], "batch_size": [128, job.batch_size]}
+        | {"depth": [1, job.depth]},
+    )
+    assert says in beside.impossible[job]
+    assert len(beside.impossible) < len(beside.jobs)
+
+
+def test_steps_drop_the_partial_batch() -> None:
+    assert steps(Job("mlp", "mnist", 1)) == 429 * 15  # the study's
+    assert steps(Job("mlp", "digits", 1, batch_size=1257, epochs=2)) == 2
+
+
+def test_size_is_known_before_building_except_for_a_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aebench import architectures
+
+    assert size(Job("conv", "mnist", 16)).bottleneck == 10_816
+    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    architectures.architecture("opaque")(lambda shape, latent, depth: None)
+    assert size(Job("opaque", "mnist", 16)) is None
+
+
+def test_planning_does_not_import_torch() -> None:
+    code = (
+        "import sys; from aebench.grid import load_grid; load_grid('full')\n"
+        "import aebench.estimate, aebench.store, aebench.plugins, aebench.machine\n"
+        "print(*{'torch', 'torchvision', 'sklearn'} & {*sys.modules})"
+    )
+    root = Path(aebench.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

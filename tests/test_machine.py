@@ -1,0 +1,105 @@
+"""What a record says of the machine: enough to compare times, and nothing of a person."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+import aebench
+from aebench import machine, schema
+
+
+def test_description_fills_columns_and_only_those() -> None:
+    described = machine.describe(torch.device("cpu"))
+    columns = {column.name: column.kind for column in schema.JOBS}
+    kinds = {str: "string", int: "int64"}
+    assert {name: kinds[type(value)] for name, value in described.items()} == {
+        name: columns[name] for name in described
+    }
+    assert described["torch"] == torch.__version__
+    assert described["aebench"] == aebench.__version__
+    assert described["cores"] >= 1
+    assert described["memory_bytes"] > 2**28
+    assert described["device_name"] == described["cpu_name"] != ""
+
+
+def test_without_torch_the_machine_is_the_same() -> None:
+    full, bare = machine.describe(torch.device("cpu")), machine.describe()
+    assert {**full, "torch": None} == {**bare, "torch": None}
+    assert "torch" not in bare
+
+
+def test_nothing_names_a_person_a_host_or_a_path() -> None:
+    text = " ".join(map(str, machine.describe(torch.device("cpu")).values())).split()
+    private = {platform.node(), str(Path.home()), os.getcwd()}
+    with contextlib.suppress(KeyError, OSError):  # a container may have no user
+        private.add(getpass.getuser())
+    assert not private & set(text)
+    assert not any(str(Path.home()) in word for word in text if Path.home() != Path("/"))
+
+
+def test_the_id_is_of_the_hardware_not_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = machine.describe()
+    real = psutil.virtual_memory()
+
+    def memory(change: int) -> Any:
+        return lambda: real._replace(total=round(real.total / 2**30) * 2**30 + change)
+
+    monkeypatch.setattr(aebench, "__version__", "99")
+    monkeypatch.setattr(psutil, "virtual_memory", memory(4096))
+    assert machine.describe()["machine_id"] == before["machine_id"]
+    monkeypatch.setattr(psutil, "virtual_memory", memory(2**33))
+    assert machine.describe()["machine_id"] != before["machine_id"]
+
+
+def test_commit_is_told_with_changes_and_is_empty_outside_a_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "aebench"
+    package.mkdir()
+    source = package / "machine.py"
+    source.write_text("one\n")
+    monkeypatch.setattr(machine, "__file__", str(source))
+    commit = machine.commit.__wrapped__
+    assert commit() == ""
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    clean = commit()
+    assert len(clean) == 12
+    assert int(clean, 16) >= 0
+    source.write_text("two\n")
+    assert commit() == f"{clean}+changes"
+
+
+def test_a_program_that_is_not_there_or_fails_says_nothing() -> None:
+    assert machine._output("no-such-program-of-anybody") == ""
+    assert machine._output("git", "no-such-command") == ""
+
+
+def test_counting_devices_needs_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_driver(name: str) -> None:
+        raise OSError(f"{name}: cannot open")
+
+    monkeypatch.setattr(machine.ctypes, "CDLL", no_driver)
+    assert machine.cuda_devices() == 0
+
+
+def test_cores_and_memory_are_those_of_this_process() -> None:
+    assert 1 <= machine.cores() <= (os.cpu_count() or 1)
+    now = psutil.Process().memory_info().rss
+    assert 0.9 * now <= machine.peak_host_bytes() <= 1000 * now  # systems count it in two units
