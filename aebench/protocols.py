@@ -1,8 +1,8 @@
 """Protocols: everything about training that is not the model, under a name.
 
 `study` is the study's own, the same for every architecture. `tuned` was chosen for each family
-by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its figures
-lie in `tuned.toml` beside this file, with the search that they come from. No torch here.
+by a search on validation error; its figures lie in `tuned.toml` beside this file, with the
+search that they come from, and a family without an entry there has none. No torch here.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ def settings(name: str, architecture: str) -> Protocol:
     if not isinstance(table, Mapping):
         known = ", ".join(k for k, v in _tuned().items() if isinstance(v, Mapping)) or "none"
         raise RequestError(
-            f"no tuned settings for architecture {architecture!r} (there are: {known}); say"
-            " --epochs, --learning-rate, --schedule and --order with --protocol study instead, or"
-            " run the search with it: aebench run --grid search --architecture NAME, aebench tune"
+            f"no search has chosen tuned settings for architecture {architecture!r} yet (chosen"
+            f" for: {known}); say --epochs, --learning-rate, --schedule and --order yourself"
         )
     return Protocol(**{f.name: table[f.name] for f in dataclasses.fields(Protocol)})
 

@@ -1,0 +1,214 @@
+"""`aebench run` with real processes: records, failures, interruption, and what the user is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aebench import schema
+from aebench.store import read
+
+PLUGIN = '''
+import os, signal, time
+import torch
+from torch import nn
+import aebench
+
+
+class Model(nn.Module):
+    def __init__(self, shape, latent, act):
+        super().__init__()
+        n = shape[0] * shape[1] * shape[2]
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(n, latent))
+        self.decoder = nn.Sequential(nn.Linear(latent, n), nn.Unflatten(1, shape))
+        self.act = act
+
+    def forward(self, x):
+        if self.training:
+            self.act()
+        return self.decoder(self.encoder(x))
+
+
+def fail():
+    raise RuntimeError("told to fail")
+
+
+for name, act in {
+    "raises": fail,
+    "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hangs": lambda: time.sleep(600),
+}.items():
+    def build(shape, latent, depth, act=act):
+        """A model that misbehaves."""
+        return Model(shape, latent, act)
+
+    build.__qualname__ = name
+    aebench.architecture(name)(build)
+'''
+
+
+def aebench(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "aebench", *words]
+    path = str(Path(__file__).parents[1])
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | {"PYTHONPATH": path} | env, timeout=240,
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
+    """Two jobs on real digits, with their report."""
+    folder = tmp_path_factory.mktemp("small")
+    words = ["run", "--dataset", "digits", "--architecture", "mlp,conv", "--latent", "4"]
+    return folder, aebench(*words, "--epochs", "2", "--report", cwd=folder)
+
+
+def test_run_leaves_records_a_table_and_a_report(small) -> None:
+    folder, done = small
+    assert done.returncode == 0, done.stderr
+    assert "digits conv-4" in done.stdout
+    assert "[2/2]" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = read(folder / "results" / "custom")
+    jobs = found.jobs
+    assert list(jobs["status"]) == ["ok", "ok"]
+    assert list(jobs.columns) == [c.name for c in schema.JOBS]
+    assert len(found.epochs) == 4
+    assert (jobs["mse"] > 0).all()
+    phases = ["data_s", "build_s", "compile_s", "warmup_s", "train_s", "eval_s", "baseline_s"]
+    assert (jobs[phases].sum(axis=1) <= jobs["total_s"]).all()
+    assert all(png.startswith(b"\x89PNG") for png in found.samples["output_png"])
+    assert (folder / "reports" / "custom.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_what_is_there_is_not_run_again(small) -> None:
+    folder, _ = small
+    before = read(folder / "results" / "custom").jobs.set_index("key")["started_at"]
+    words = ["run", "--dataset", "digits", "--architecture", "mlp,conv", "--latent", "4,5"]
+    done = aebench(*words, "--epochs", "2", "--workers", "2", cwd=folder)
+    assert done.returncode == 0
+    assert "2 of 4 jobs are in" in done.stderr
+    assert "their times cannot be compared" in done.stderr
+    after = read(folder / "results" / "custom").jobs.set_index("key")
+    assert (after["started_at"][before.index] == before).all()
+    assert after["concurrent"].sum() == 2
+
+
+def test_show_speaks_to_pipes(small) -> None:
+    folder, _ = small
+    rows = json.loads(aebench("show", "--format", "json", cwd=folder).stdout)
+    assert set(rows[0]) == {c.name for c in schema.JOBS}
+    csv = aebench("show", "--format", "csv", cwd=folder).stdout.splitlines()
+    assert csv[0].split(",")[0] == "key"
+    assert len(csv) == 1 + len(rows)
+    markdown = aebench("show", "--format", "markdown", cwd=folder).stdout.splitlines()
+    assert len(markdown) == 2 + len(rows)
+
+
+def test_every_ending_is_a_record_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(PLUGIN)
+    words = ["run", "--plugin", "bad.py", "--dataset", "digits", "--latent", "4", "--epochs", "1"]
+    done = aebench(
+        *words, "--architecture", "raises,dies,hangs,mlp", "--timeout", "25", "--workers", "2",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    jobs = read(tmp_path / "results" / "custom").jobs.set_index("architecture")
+    assert dict(jobs["status"]) == {
+        "raises": "failed", "dies": "killed", "hangs": "timed_out", "mlp": "ok",
+    }  # fmt: skip
+    assert "told to fail" in jobs["reason"]["raises"]
+    assert "SIGKILL" in jobs["reason"]["dies"]
+    assert "--timeout" in jobs["reason"]["hangs"]
+    assert "--retry-failed" in done.stderr
+
+
+def test_diverged_is_a_result(tmp_path: Path) -> None:
+    (tmp_path / "grow.py").write_text(PLUGIN.replace("nn.Linear(n, latent))", "Inf(n, latent))")
+        .replace("class Model", "class Inf(nn.Linear):\n    def forward(self, x):\n"
+                 "        return super().forward(x) * float('inf')\n\n\nclass Model")
+        .replace('"raises": fail', '"grows": lambda: None'))  # fmt: skip
+    done = aebench(
+        "run", "--plugin", "grow.py", "--architecture", "grows", "--dataset", "digits",
+        "--latent", "2", cwd=tmp_path,
+    )  # fmt: skip
+    jobs = read(tmp_path / "results" / "custom").jobs
+    assert list(jobs["status"]) == ["diverged"], done.stderr
+    assert done.returncode == 1
+
+
+def interrupted(folder: Path, times: int) -> tuple[int, str]:
+    """Run a long grid, press Ctrl-C so often once a job runs, and give exit code and stderr."""
+    words = ["--dataset", "digits", "--architecture", "mlp", "--latent", "4,5,6"]
+    command = [sys.executable, "-m", "aebench", "run", *words, "--epochs", "4000"]
+    path = str(Path(__file__).parents[1])
+    child = subprocess.Popen(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(12)  # a worker needs some five seconds to start
+    for _ in range(times):
+        os.killpg(child.pid, signal.SIGINT)
+        time.sleep(0.5)
+    _, said = child.communicate(timeout=200)
+    return child.returncode, said
+
+
+def test_ctrl_c_twice_kills_and_says_how_to_go_on(tmp_path: Path) -> None:
+    code, said = interrupted(tmp_path, times=2)
+    assert code == 130, said
+    assert "to continue: aebench run" in said.strip().splitlines()[-1]
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--architecture", "mpl", "--latent", "4"], "did you mean 'mlp'"),
+        (["--architecture", "mlp", "--latent", "0"], "from 1"),
+        (["--architecture", "mlp", "--latent", "x"], "latent"),
+        (["--architecture", "mlp", "--latent", "4", "--dataset", "mnits"], "did you mean 'mnist'"),
+        (["--architecture", "mlp-shared", "--latent", "4"], "grey"),
+        (["--architecture", "conv", "--latent", "4", "--depth", "20"], "greatest depth"),
+        (["--architecture", "mlp", "--latent", "4", "--engine", "egaer"], "did you mean 'eager'"),
+        (["--architecture", "mlp", "--latent", "4", "--device", "gpu"], "auto, cpu, cuda"),
+        (["--grid", "quik"], "did you mean 'quick'"),
+        (["--grid", "none.toml"], "no grid file"),
+        (["--grid", "quick", "--shard", "5/4"], "numbered from 1 to 4"),
+        (["--architecture", "mlp", "--latent", "4", "--protocol", "tunde"], "did you mean 'tuned'"),
+    ],
+)
+def test_wrong_requests_are_one_message_and_exit_code_2(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
+    done = aebench("run", *words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_plan_and_help_run_nothing_and_load_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from aebench.cli import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    for words in (["--help"], ["run", "--grid", "full", "--plan"], ["data", "list"]):
+        path = str(Path(__file__).parents[1])
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, text=True, capture_output=True,
+            env=os.environ | {"PYTHONPATH": path}, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "results").exists()
