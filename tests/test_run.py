@@ -117,7 +117,7 @@ def test_every_ending_is_a_record_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(PLUGIN)
     words = ["run", "--plugin", "bad.py", "--dataset", "digits", "--latent", "4", "--epochs", "1"]
     done = aebench(
-        *words, "--architecture", "raises,dies,hangs,mlp", "--timeout", "25", "--workers", "2",
+        *words, "--architecture", "raises,dies,hangs,mlp", "--timeout", "15", "--workers", "2",
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 1
