@@ -149,6 +149,8 @@ class _Pool:
         """Read what a worker has said, mind its time, and give it the next job."""
         worker = self.workers[slot]
         alive = self._listen(slot, worker)
+        if self.workers.get(slot) is not worker:
+            return  # its job failed, and a fresh worker, or none, has its place
         limit = self.options.timeout_s
         if worker.job and limit and time.monotonic() - worker.since > limit:
             worker.process.kill()

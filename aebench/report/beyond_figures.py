@@ -66,6 +66,10 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
     with canvas(WIDTH, 1.3 + 0.32 * len(order)) as figure:
         axes = figure.subplots()
         axes.set(xscale="log", xlabel="times the error of PCA with the same bottleneck (log scale)")
+        axes.set_ylim(len(order) - 0.4, -0.6)
+        reach = rows[["ratio", "low", "high"]].to_numpy(dtype=float)  # no interval is NaN
+        low, high = float(np.nanmin(reach)), float(np.nanmax(reach))
+        axes.set_xlim(0.7 * min(1.0, low), 1.4 * max(1.0, high))
         for place, model in enumerate(order):
             mine = rows[rows["model"] == model]
             axes.plot(
@@ -83,7 +87,6 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
             )  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1.2, linestyle=DASHES[1])
         axes.set_yticks(range(len(order)), order)
-        axes.set_ylim(len(order) - 0.4, -0.6)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
