@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,8 +52,8 @@ def test_engine_gives_the_losses_of_the_study(
     # One step an epoch, so that every loss of the first twenty steps is seen by itself.
     few = images[:64]
     job = Job(architecture, "digits", 6, depth, epochs=STEPS, batch_size=64, engine=engine)
-    job = Job(**{**job.__dict__, **settings, "learning_rate": 1e-3})
-    reference = Job(**{**job.__dict__, "engine": "reference"})
+    job = replace(job, **settings, learning_rate=1e-3)
+    reference = replace(job, engine="reference")
     theirs, ours = trained(reference, few), trained(job, few)
     assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
     assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
@@ -64,20 +65,20 @@ def test_engine_gives_the_losses_of_the_study(
 def test_first_losses_are_those_of_float64(
     engine: str, architecture: str, depth: int, images: torch.Tensor
 ) -> None:
-    few = images[: 64 * STEPS]
+    few = images[:64]  # one step an epoch, so that every loss is seen by itself
     job = Job(architecture, "digits", 6, depth, epochs=STEPS, batch_size=64, engine=engine)
     model, _ = build(job, (1, 8, 8))
     oracle = copy.deepcopy(model).double()
     adam = torch.optim.Adam(oracle.parameters(), lr=job.learning_rate)
     expected = []
     for _ in range(STEPS):
-        batch = few[:64].double() / 255
+        batch = few.double() / 255
         adam.zero_grad()
         loss = mse_loss(oracle(batch), batch)
         loss.backward()
         adam.step()
         expected.append(loss.item())
-    assert trained(job, few[:64])[0] == pytest.approx(expected, rel=1e-5)
+    assert trained(job, few)[0] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -135,5 +136,5 @@ def test_cuda_gives_the_losses_of_the_cpu(engine: str, images: torch.Tensor) -> 
     made.load()
     made.warm_up()
     losses = [float(made.train_epoch()) for _ in range(STEPS)]
-    expected = trained(Job(**{**job.__dict__, "device": "cpu", "engine": "reference"}), images[:64])
+    expected = trained(replace(job, device="cpu", engine="reference"), images[:64])
     assert losses == pytest.approx(expected[0], rel=1e-5)

@@ -42,16 +42,13 @@ def findings(
     Corrections for many comparisons count every finding that has data, shown or not.
     """
     from aebench.report.findings import FINDINGS, evaluate
-    from aebench.store import Store
 
     ids = [finding.id for finding in FINDINGS]
     wanted = ids if only is None else [word.strip() for word in only.split(",")]
     for id in wanted:
         if id not in ids:
             raise RequestError(unknown("finding", id, ids))
-    folder = results or text.newest_results()
-    found = Store(folder).read()
-    text.warn(found.problems)
+    folder, found = text.read(results)
     outcomes = [outcome for outcome in evaluate(found) if outcome.finding.id in wanted]
     if form is Format.json:
         sys.stdout.write(json.dumps([_fields(o) for o in outcomes], indent=2) + "\n")

@@ -47,11 +47,7 @@ def show(
     ] = Format.table,
 ) -> None:
     """Show results: one row per job."""
-    from aebench.store import Store
-
-    folder = results or text.newest_results()
-    found = Store(folder).read()
-    text.warn(found.problems)
+    folder, found = text.read(results)
     jobs = found.jobs.sort_values(ORDER)
     if form is Format.table:
         text.stdout().print(jobs_table(jobs, str(folder)))

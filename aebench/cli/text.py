@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from aebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from aebench.store import Results
 
 RESULTS = Path("results")
 REPORTS = Path("reports")
@@ -31,6 +35,20 @@ def warn(problems: Iterable[str]) -> None:
     """Say on stderr which files of a results folder could not be read."""
     for problem in problems:
         stderr().print(f"warning: {problem}", style="yellow", markup=False)
+
+
+def read(folder: Path | None) -> tuple[Path, Results]:
+    """The results folder that is meant, the newest where none is named, and what is in it.
+
+    Raises:
+        RequestError: there are no results.
+    """
+    from aebench.store import Store
+
+    folder = folder or newest_results()
+    found = Store(folder).read()
+    warn(found.problems)
+    return folder, found
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:

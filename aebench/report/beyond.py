@@ -6,8 +6,6 @@ compared is computed in `fights`; a section without data says what it would take
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 
 from aebench.report import beyond_figures, fights, frames, words
@@ -58,7 +56,7 @@ def _fair(results: Results) -> Section:
     for (dataset, settings), _ in frames.by_dataset(frames.done(results.jobs), "settings"):
         panels: list[tuple[Cost, pd.DataFrame]] = []
         tables = []
-        name = f"fair-{len(charts) + 1}-{_slug(dataset)}"
+        name = f"fair-{len(charts) + 1}-{words.slug(dataset)}"
         for cost in COSTS:
             points = fights.spent(results, cost)
             mine = points[(points["dataset"] == dataset) & (points["settings"] == settings)]
@@ -153,7 +151,7 @@ def _trained(results: Results) -> Section:
     title = "How under-trained is it? Distance to the linear optimum"
     rows = fights.to_optimum(results)
     charts = []
-    for i, ((dataset,), mine) in enumerate(frames.by_dataset(rows, *()), start=1):
+    for i, ((dataset,), mine) in enumerate(frames.by_dataset(rows), start=1):
         name = words.dataset(dataset)
         charts.append(
             Chart(
@@ -298,7 +296,3 @@ def _stopwatch_table(rows: pd.DataFrame, engine: str, id: str, caption: str) -> 
         for _, r in rows.iterrows()
     ]
     return Table(id, caption, columns, tuple(cells))
-
-
-def _slug(*parts: object) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(p) for p in parts).lower()).strip("-")

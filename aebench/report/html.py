@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import tempfile
 from pathlib import Path
 
@@ -146,10 +145,6 @@ def _findings(outcomes: list[findings.Outcome]) -> Section:
     )
 
 
-def _slug(*parts: object) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(p) for p in parts).lower()).strip("-")
-
-
 def _errors(results: Results) -> list[Section]:
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     if not len(summary):
@@ -162,7 +157,7 @@ def _errors(results: Results) -> list[Section]:
         title = words.titled(dataset, settings)
         points = seeds[(seeds["dataset"] == dataset) & (seeds["settings"] == settings)]
         curve = frames.baseline_curve(results, dataset)
-        name = f"{place}-{_slug(dataset)}"
+        name = f"{place}-{words.slug(dataset)}"
         latent.append(
             Chart(
                 title,

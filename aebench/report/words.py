@@ -6,6 +6,7 @@ One place, so that a value looks the same in a sentence, a table and a chart.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -108,6 +109,11 @@ def dataset(name: str) -> str:
 def titled(dataset_name: str, settings: str) -> str:
     """Name a dataset and, where they are not the study's, the settings: MNIST, tuned."""
     return dataset(dataset_name) + ("" if settings == "study" else f", {settings}")
+
+
+def slug(*parts: object) -> str:
+    """Write parts as one identifier of the page: fashion-mnist, study-with-epochs-2."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(p) for p in parts).lower()).strip("-")
 
 
 def conditions(row: Any) -> str:
