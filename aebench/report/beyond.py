@@ -167,10 +167,13 @@ def _trained(results: Results) -> Section:
                 ),
             )
         )
-    intro = ["Only models whose code is smaller than the image, since PCA is exact at full size."]
+    intro = [
+        "Only models whose code is at most two thirds of the image: towards full size PCA's error "
+        "vanishes, and a ratio to it says nothing."
+    ]
     intro += _trained_in_words(rows)
     if not charts:
-        intro = ["This takes a finished model whose code is smaller than the image."]
+        intro = ["This takes a finished model whose code is at most two thirds of the image."]
     return Section("trained", title, tuple(intro), tuple(charts))
 
 

@@ -42,7 +42,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -
                     label=family,
                 )  # fmt: skip
             plain = FuncFormatter(lambda value, _: words.tick(value))
-            axes.xaxis.set_major_locator(LogLocator(numticks=7))
+            axes.xaxis.set_major_locator(LogLocator(numticks=4))
             axes.xaxis.set_major_formatter(plain)
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.margins(0.06)
@@ -68,8 +68,8 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
         axes.set(xscale="log", xlabel="times the error of PCA with the same bottleneck (log scale)")
         axes.set_ylim(len(order) - 0.4, -0.6)
         reach = rows[["ratio", "low", "high"]].to_numpy(dtype=float)  # no interval is NaN
-        low, high = float(np.nanmin(reach)), float(np.nanmax(reach))
-        axes.set_xlim(0.7 * min(1.0, low), 1.4 * max(1.0, high))
+        left, right = min(1.0, float(np.nanmin(reach))), max(1.0, float(np.nanmax(reach)))
+        axes.set_xlim(0.7 * left, 1.4 * right)
         for place, model in enumerate(order):
             mine = rows[rows["model"] == model]
             axes.plot(
@@ -87,7 +87,8 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
             )  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1.2, linestyle=DASHES[1])
         axes.set_yticks(range(len(order)), order)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+        steps = (1.0, 2.0, 5.0) if right < 1000 * left else (1.0,)
+        axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(False, axis="y")

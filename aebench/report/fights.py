@@ -138,16 +138,15 @@ def _named(rows: list[pd.Series]) -> str:
 
 
 def to_optimum(results: Results) -> pd.DataFrame:
-    """Test MSE over PCA's at the same bottleneck, for models that compress: one row a model.
+    """Test MSE over PCA's at the same bottleneck, for models that compress enough; a row each.
 
     Columns: dataset, settings, architecture, depth, latent, n_seeds, mse, pca_mse, mean_mse, and
     ratio, low, high: how many times the error of the linear optimum.
     """
     rows = []
     jobs = frames.done(results.jobs)
-    squeezed = jobs[
-        (jobs["compression"].astype("float64") > 1) & (jobs["pca_mse"].astype("float64") > 0)
-    ]
+    enough = jobs["compression"].astype("float64") >= frames.COMPARED_WITH_PCA
+    squeezed = jobs[enough & (jobs["pca_mse"].astype("float64") > 0)]
     by = ["dataset", "settings", *frames.MODEL]
     for identity, group in squeezed.groupby(by, sort=False):
         seeds = group.groupby("seed")[["mse", "pca_mse", "mean_mse"]].median()

@@ -74,11 +74,12 @@ def error_by_bottleneck(
             axes.axvspan(size, axes.get_xlim()[1], color=MUTED, alpha=0.08, linewidth=0)
             axes.annotate(
                 "no compression",
-                (size, 0),
+                (size, 0.3),
                 xycoords=("data", "axes fraction"),
-                xytext=(5, 6),
+                xytext=(5, 0),
                 textcoords="offset points",
-                ha="left",
+                rotation=90,
+                va="center",
                 fontsize=9.5,
             )
         if len(sizes) == 1:

@@ -118,8 +118,8 @@ def _summary(results: Results, outcomes: list[findings.Outcome]) -> list[str]:
                 f"Under the study's protocol {who} {verb} worse than the mean image, which needs "
                 "no code at all."
             )
-        # Near full size PCA's error vanishes, and a ratio to it says nothing.
-        squeezed = worse[(worse["compression"] >= 1.5) & (worse["pca_mse"] > 0)]
+        enough = worse["compression"] >= frames.COMPARED_WITH_PCA
+        squeezed = worse[enough & (worse["pca_mse"] > 0)]
         factors = (squeezed["mse"] / squeezed["pca_mse"]).dropna()
         if len(factors):
             low, high = words.number(factors.min(), 2), words.number(factors.max(), 2)
