@@ -42,7 +42,7 @@ class Estimator:
     @classmethod
     def from_store(cls, store: Store) -> Estimator:
         """Learn GFLOP/s of each kind of job from what ran alone on a CPU or GPU like ours."""
-        if not store.path.is_dir():
+        if not store.exists:
             return cls()
         jobs = store.read().jobs
         mine = jobs[

@@ -93,6 +93,11 @@ class Store:
         """Folder of the records not folded yet."""
         return self.path / "parts"
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds results, or was made to: some other folder is not ours."""
+        return self.parts.is_dir() or any(self._table_path(name).exists() for name in _TABLES)
+
     def write(self, record: Record) -> Path:
         """Store one record, replacing an earlier record of the same key.
 
@@ -119,7 +124,7 @@ class Store:
         Raises:
             RequestError: there is no such folder.
         """
-        if not self.path.is_dir():
+        if not self.exists:
             raise RequestError(
                 f"no results at {self.path}: run `aebench run --results {self.path}` first"
             )
@@ -130,7 +135,7 @@ class Store:
 
     def statuses(self) -> dict[str, str]:
         """Map the key of every job with a readable record to its status."""
-        if not self.path.is_dir():
+        if not self.exists:
             return {}
         jobs = self.read().jobs
         return dict(zip(jobs["key"], jobs["status"], strict=True))

@@ -357,6 +357,11 @@ def test_missing_and_empty_folders(results: Store) -> None:
     with pytest.raises(RequestError, match="run `aebench run --results"):
         results.read()
     results.path.mkdir()
+    (results.path / "notes.txt").write_text("somebody else's folder")
+    assert results.statuses() == {}
+    with pytest.raises(RequestError, match="no results at"):
+        results.read()
+    results.parts.mkdir()  # as a run leaves it that was stopped before its first record
     assert results.statuses() == {}
     assert counts(results.read()) == (0, 0, 0, 0)
 

@@ -251,7 +251,7 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
     from aebench.cli.show import jobs_table
 
     console = text.stderr()
-    store.path.mkdir(parents=True, exist_ok=True)  # interrupted before the first record
+    store.parts.mkdir(parents=True, exist_ok=True)  # interrupted before the first record
     found = store.read()
     text.warn(found.problems)
     keys = {job.key for job in grid.jobs}
