@@ -122,7 +122,7 @@ class Store:
         """Read all four tables, leaving out and naming every file that is not ours or torn.
 
         Raises:
-            RequestError: there is no such folder.
+            RequestError: there is no such folder, or no results in it.
         """
         if not self.exists:
             raise RequestError(
