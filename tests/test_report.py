@@ -120,7 +120,7 @@ def test_tables_and_charts_are_accessible(html: str) -> None:
 def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert re.search(r'class="verdict replicated">✔ replicated', html)
     assert re.search(r'class="verdict undecided">\? undecided', html)
-    assert "Of the study&#39;s 18 findings 17 replicate, 0 do not, and 1 is undecided" in html
+    assert "Of the study&#39;s 23 findings 22 replicate, 0 do not, and 1 is undecided" in html
 
 
 def test_page_tells_failures_gaps_and_problems(html: str) -> None:
@@ -177,7 +177,7 @@ def test_compacted_results_give_the_same_bytes(tmp_path: Path) -> None:
             id="nulls",
         ),
         pytest.param(
-            [dataclasses.replace(record("mlp", 4), epochs=(), samples=(), baselines=())],
+            [dataclasses.replace(record("mlp", 4), epochs=(), samples=(), baselines=(), probes=())],
             id="jobs table only",
         ),
         pytest.param(
@@ -268,10 +268,10 @@ def test_jobs_table_has_every_job_and_download_every_column(html: str) -> None:
     found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
     assert found is not None
     frame = pd.read_csv(io.BytesIO(base64.b64decode(found[1])))
-    assert len(frame) == 45
+    assert len(frame) == 51
     assert {"key", "reason", "command", "started_at", "commit"} <= set(frame.columns)
     body = html[html.index('id="jobs-table"') :]
-    assert body[: body.index("</table>")].count("<tr>") == 46
+    assert body[: body.index("</table>")].count("<tr>") == 52
 
 
 # Frames, charts, pictures, words
@@ -340,6 +340,12 @@ def test_pictures_show_the_first_seed_and_the_original_once(tmp_path: Path) -> N
     assert omitted == 0
     assert [s.caption for s in found[0].strips] == ["original", "mlp-4", "mlp-8"]
     assert (found[0].strips[0].width, found[0].strips[0].height) == (8 * 28, 28)
+    assert [g.title for g in found[1:]] == [
+        "MNIST: noise of amplitude 0.3", "MNIST: noise of amplitude 0.8", "MNIST: strangers",
+    ]  # fmt: skip
+    assert [s.caption for s in found[1].strips] == ["clean", "noisy", "mlp-4", "mlp-8"]
+    assert found[1].strips[0].uri == found[0].strips[0].uri
+    assert [s.caption for s in found[3].strips] == ["original", "mlp-4", "mlp-8"]
 
 
 def test_pictures_keep_to_their_budget_and_say_so(
@@ -349,7 +355,7 @@ def test_pictures_keep_to_their_budget_and_say_so(
     monkeypatch.setattr(pictures, "BUDGET", 4 * one)
     results = stored(tmp_path, *(record("mlp", k) for k in (1, 2, 3, 4, 5)))
     _, omitted = pictures.groups(frames.ordered(results))
-    assert 0 < omitted < 5
+    assert 0 < omitted < 20
     assert "left out to keep this file small" in page(results)
 
 
