@@ -62,10 +62,10 @@ def section(results: Results) -> Section:
     if not charts and not strangers:
         return Section("probes", title, ("No finished job left probes.",))
     intro = (
-        "Gaussian noise is added to the first 1,000 test images, unclipped as in the study, and "
-        "the output is compared with the clean image; every job of a data set is given the same "
-        "noise. Strangers are photographs and other data sets' test images, at this data set's "
-        "size: what a model makes of what it never saw.",
+        "Gaussian noise is added to the first 1,000 test images (all, where there are fewer), "
+        "unclipped as in the study, and the output is compared with the clean image; every job of "
+        "a data set is given the same noise. Strangers are photographs and other data sets' test "
+        "images, at this data set's size: what a model makes of what it never saw.",
     )
     return Section("probes", title, intro, tuple(charts), tuple(strangers), lists=tuple(said))
 
@@ -202,7 +202,7 @@ def _in_words(noisy: pd.DataFrame) -> list[str]:
 def _model(row: Any) -> tuple[Cell, Cell, Cell]:
     name = words.model(row["architecture"], row["latent"], row["depth"])
     noise = row["train_noise"]
-    trained = f"noise {noise:g}" if noise else "clean images"
+    trained = f"noise {noise:g}" if noise else "clean"
     return Cell(name), Cell(trained), Cell(words.count(row["n_seeds"]), float(row["n_seeds"]))
 
 
