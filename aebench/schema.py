@@ -1,4 +1,4 @@
-"""The columns of the four result tables: name, type and meaning of each, in one place.
+"""The columns of the five result tables: name, type and meaning of each, in one place.
 
 Worker, store, report and documentation all read this list, so a column cannot mean two things.
 How the tables reach the disk is the store's business.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 1
+VERSION = 2
 STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
 
 
@@ -56,6 +56,11 @@ val_mse | float64 | mean squared error over the whole validation split after the
 train_mse | float64 | mean loss over the steps of the last epoch, while the weights still moved
 mean_mse | float64 | test error of the mean training image: no latent at all
 pca_mse | float64 | test error of PCA with as many components as this job's bottleneck
+luma_mse | float64 | mean squared error of the luma Y (ITU-R BT.601); null for grey images
+chroma_mse | float64 | mean squared error of the chroma Cb and Cr (BT.601); null for grey images
+luma_variance | float64 | luma error of flat images of the right brightness; null for grey images
+chroma_variance | float64 | chroma error of the test set's mean tint; null for grey images
+sharpness | float64 | energy of the Laplacian of the outputs over that of the originals
 input_size | int64 | numbers per image: channels x height x width
 parameters | int64 | trainable parameters
 bottleneck | int64 | numbers per image that pass through the code, measured on the encoder
@@ -72,6 +77,7 @@ loading_s | float64 | seconds of train_s spent waiting for a data loader; null w
 eval_s | float64 | seconds of validation and test
 baseline_s | float64 | seconds to compute or read the exact baselines
 samples_s | float64 | seconds to make the sample pictures
+probe_s | float64 | seconds to probe the trained model: noise, foreign images, appearance
 total_s | float64 | seconds from taking the job to having its record
 images_per_s | float64 | images trained on per second of train_s
 gflops | float64 | arithmetic rate reached while training, 1e9 floating-point operations per second
@@ -109,11 +115,25 @@ val_s | float64 | seconds of validation after it
 
 SAMPLES = _columns("""
 key | string | content key of the job
-kind | string | what was fed in: reconstruction
+kind | string | what was fed in: reconstruction, denoising 0.3, denoising 0.8, out-of-distribution
 images | int64 | images side by side in each strip
 input_png | binary | PNG strip of the inputs
 output_png | binary | PNG strip of the outputs
-mse | float64 | mean squared error per pixel over the images of the strip
+mse | float64 | mean squared error per pixel over the images of the strip, against clean images
+""")
+
+PROBES = _columns("""
+key | string | content key of the job
+kind | string | denoising, or out-of-distribution
+input | string | what was fed in: test images, a photograph, or another data set's test images
+amplitude | float64 | standard deviation of the Gaussian noise added, unclipped; null where none is
+images | int64 | images fed in, the first of theirs; 0 where the data set was not in the cache
+mse | float64 | mean squared error per pixel of the outputs against the clean images
+psnr_db | float64 | 10 log10(1 / mse)
+input_mse | float64 | error of the noisy images themselves; null where no noise is added
+clipped_mse | float64 | error of the noisy images clipped to [0, 1]; null where no noise is added
+mean_mse | float64 | error of the mean training image, whatever was fed in
+flat_mse | float64 | error of the best flat images: the variance within the clean ones
 """)
 
 BASELINES = _columns("""

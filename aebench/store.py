@@ -1,9 +1,9 @@
-"""Results on disk: one Parquet part per finished job, folded into four plain tables.
+"""Results on disk: one Parquet part per finished job, folded into five plain tables.
 
 A job's record is written once, atomically, into ``parts/``; nothing another job does can harm
-it. `Store.compact` folds parts into ``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``
-and ``baselines.parquet``. A key found in a part replaces the same key in the tables, so a fold
-cut off at any point loses and repeats nothing.
+it. `Store.compact` folds parts into ``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``,
+``probes.parquet`` and ``baselines.parquet``. A key found in a part replaces the same key in the
+tables, so a fold cut off at any point loses and repeats nothing.
 """
 
 from __future__ import annotations
@@ -42,16 +42,18 @@ class Record:
     epochs: Sequence[Row] = ()
     samples: Sequence[Row] = ()
     baselines: Sequence[Row] = ()
+    probes: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
 class Results:
-    """The four tables as data frames, and one sentence for each file that could not be read."""
+    """The five tables as data frames, and one sentence for each file that could not be read."""
 
     jobs: pd.DataFrame
     epochs: pd.DataFrame
     samples: pd.DataFrame
     baselines: pd.DataFrame
+    probes: pd.DataFrame
     problems: list[str] = field(default_factory=list)
 
 
@@ -71,8 +73,9 @@ _TABLES = {
     "epochs": _arrow(schema.EPOCHS),
     "samples": _arrow(schema.SAMPLES),
     "baselines": _arrow(schema.BASELINES),
+    "probes": _arrow(schema.PROBES),
 }
-_NESTED = ("epochs", "samples", "baselines")
+_NESTED = ("epochs", "samples", "baselines", "probes")
 # A part is one row: the job's columns, and each other table's rows as a list of structs.
 _PART = pa.schema(
     [
@@ -119,7 +122,7 @@ class Store:
         return self._part_path(key).exists()
 
     def read(self) -> Results:
-        """Read all four tables, leaving out and naming every file that is not ours or torn.
+        """Read all five tables, leaving out and naming every file that is not ours or torn.
 
         Raises:
             RequestError: there is no such folder, or no results in it.
@@ -141,7 +144,7 @@ class Store:
         return dict(zip(jobs["key"], jobs["status"], strict=True))
 
     def compact(self, *, force: bool = True) -> None:
-        """Fold the parts into the four tables; without `force`, only when parts are many."""
+        """Fold the parts into the five tables; without `force`, only when parts are many."""
         paths = self._part_paths()
         if not paths or (not force and len(paths) < _COMPACT_AT):
             return

@@ -1,7 +1,7 @@
 """One job, from its description to its stored record.
 
 `run_job` walks a job through its phases (data, build, compile, warm-up, train with validation
-after each epoch, test, baselines, samples) with the clock, and turns however it ends into a
+after each epoch, test, samples, baselines, probes) with the clock, and turns however it ends into a
 record. Where this runs, and what becomes of a worker that dies, is the executor's business.
 """
 
@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from aebench.architectures.autoencoder import build
 from aebench.engines.clock import PhaseClock
 from aebench.engines.precision import read_precision, set_precision
 from aebench.errors import RequestError
-from aebench.evaluation import baselines, errors, samples
+from aebench.evaluation import appearance, baselines, errors, probes, samples
 from aebench.job import Job
 from aebench.records import Circumstances, starting_row
 from aebench.store import Record, Row
@@ -46,6 +46,11 @@ class _Splits:
     source: str
     sha256: str
 
+    @cached_property
+    def mean(self) -> Tensor:
+        """The mean training image, float64 [C, H, W], pixels in [0, 1]."""
+        return self.train.sum(0, dtype=torch.int64).double() / (255 * len(self.train))
+
 
 @lru_cache(maxsize=2)  # a worker meets the same few splits again and again; two fit any memory
 def _splits(name: str, seed: int, directory: Path | None) -> _Splits:
@@ -65,7 +70,8 @@ def warm_process() -> None:
 
     The C library's allocator is told to keep freed memory rather than return it to the system:
     otherwise every step of a conv takes thousands of page faults, half of its time. This holds
-    for all engines alike. torch then loads what it needs to measure a model, some four seconds.
+    for all engines alike. torch then loads what it needs to measure a model, some four seconds, and
+    scikit-learn what it needs to open a photograph, two.
     """
     if sys.platform == "linux":
         keep, trim_threshold, mmap_threshold = 1 << 30, -1, -3  # names and numbers: malloc.h
@@ -74,6 +80,7 @@ def warm_process() -> None:
             libc.mallopt(trim_threshold, keep)
             libc.mallopt(mmap_threshold, keep)
     build(Job("conv", "digits", latent=1), (1, 8, 8))
+    probes.photo(probes.PHOTOS[0], channels=1)
 
 
 def run_job(
@@ -127,6 +134,7 @@ class _Progress:
         self.epochs: list[Row] = []
         self.samples: list[Row] = []
         self.baselines: list[Row] = []
+        self.probes: list[Row] = []
 
     def run(self) -> None:
         """Take the job through every phase.
@@ -202,6 +210,8 @@ class _Progress:
             self.samples = samples.strips(model, test, device, job.precision)
         with clock.phase("baseline"):
             self._baselines(splits, size.bottleneck)
+        with clock.phase("probe"):
+            self._probe(model, test, splits.mean)
 
     def _train(self, engine: engines.Engine, model: nn.Module, validation: Tensor) -> None:
         for epoch in range(1, self.job.epochs + 1):
@@ -239,6 +249,17 @@ class _Progress:
             for k, e in enumerate(curve)
         ]
 
+    def _probe(self, model: nn.Module, test: Tensor, mean: Tensor) -> None:
+        job = self.job
+        self.row |= appearance.measure(model, test, self.device, job.precision)
+        subject = probes.Subject(model, job.dataset, test, mean, self.device, job.precision)
+        for rows, pictures in (
+            probes.denoising(subject),
+            probes.strangers(subject, self.where.data),
+        ):
+            self.probes += rows
+            self.samples += pictures
+
     def record(self) -> Record:
         """The record as it stands, times included."""
         on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
@@ -254,6 +275,7 @@ class _Progress:
             epochs=[key | row for row in self.epochs],
             samples=[key | row for row in self.samples],
             baselines=self.baselines,
+            probes=[key | row for row in self.probes],
         )
 
 

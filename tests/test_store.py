@@ -17,11 +17,11 @@ from aebench.errors import RequestError
 from aebench.job import Job
 from aebench.store import Record, Results, Store
 
-TABLES = ("jobs", "epochs", "samples", "baselines")
+TABLES = ("jobs", "epochs", "samples", "baselines", "probes")
 
 
 def record(n: int, *, seed: int = 0, epochs: int = 2, **row: Any) -> Record:
-    """The record of job number `n`, with all four tables."""
+    """The record of job number `n`, with all five tables."""
     key = f"{n:016x}"
     return Record(
         job={"key": key, "status": "ok", "reason": "", "latent": n, "mse": n / 8} | row,
@@ -36,6 +36,7 @@ def record(n: int, *, seed: int = 0, epochs: int = 2, **row: Any) -> Record:
             {"dataset": "digits", "seed": seed, "components": k, "mse": 1 / (k + 1)}
             for k in range(3)
         ],
+        probes=[{"key": key, "kind": "denoising", "input": "test images", "amplitude": 0.3}],
     )
 
 
@@ -52,14 +53,14 @@ def results(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
 
 
-def test_round_trip_of_all_four_tables_before_and_after_folding(results: Store) -> None:
+def test_round_trip_of_all_five_tables_before_and_after_folding(results: Store) -> None:
     one = record(1, concurrent=False, peak_device_bytes=None)
     results.write(one)
     results.write(record(2))  # shares the curve of baselines
     for _ in range(2):
         found = results.read()
         assert found.problems == []
-        assert counts(found) == (2, 4, 2, 3)
+        assert counts(found) == (2, 4, 2, 3, 2)
         row = found.jobs[found.jobs["key"] == one.job["key"]].iloc[0]
         assert {name: row[name] for name in one.job if name != "peak_device_bytes"} == {
             name: value for name, value in one.job.items() if name != "peak_device_bytes"
@@ -90,7 +91,7 @@ def test_a_later_record_replaces_the_earlier_one_whole(results: Store, folded: b
     results.write(record(1, epochs=3, mse=7.0))
     for _ in range(2):
         found = results.read()
-        assert counts(found) == (2, 5, 2, 3)
+        assert counts(found) == (2, 5, 2, 3, 2)
         assert found.jobs.set_index("key").loc[f"{1:016x}", "mse"] == 7.0
         results.compact()
 
@@ -102,7 +103,7 @@ def test_a_failed_retry_does_not_keep_the_curves_of_the_success_before(results: 
     results.write(Record(job={"key": f"{1:016x}", "status": "killed", "reason": "why"}))
     for _ in range(2):
         found = results.read()
-        assert counts(found) == (2, 2, 1, 3)
+        assert counts(found) == (2, 2, 1, 3, 1)
         assert set(found.epochs["key"]) == {f"{2:016x}"}
         results.compact()
 
@@ -115,7 +116,7 @@ def test_curves_of_another_seed_stay(results: Store) -> None:
     assert sorted(results.read().baselines["seed"]) == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("cut", range(9))
+@pytest.mark.parametrize("cut", range(10))
 def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
     results: Store, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
@@ -142,10 +143,10 @@ def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
         return step
 
     with monkeypatch.context() as patch:
-        # Four tables take their places, then four parts are removed: eight steps.
+        # Five tables take their places, then four parts are removed: nine steps.
         patch.setattr(os, "replace", cut_off(os.replace))
         patch.setattr(Path, "unlink", cut_off(Path.unlink))
-        if cut < 8:
+        if cut < 9:
             with pytest.raises(PowerCut):
                 results.compact()
         else:
@@ -243,6 +244,26 @@ def test_a_table_that_cannot_be_read_is_never_overwritten(
     assert any(str(path) in problem for problem in results.read().problems)
 
 
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_store_of_before_the_table_of_probes_reads_and_folds(
+    results: Store, monkeypatch: pytest.MonkeyPatch, folded: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_TABLES", {n: t for n, t in store._TABLES.items() if n != "probes"})
+        patch.setattr(store, "_NESTED", TABLES[1:4])
+        patch.setattr(store, "_PART", pa.schema([f for f in store._PART if "probes" not in f.name]))
+        results.write(record(1))
+        if folded:  # as the older version folds: its `Results` has no probes, and is not made
+            results.compact()
+    results.write(record(2))
+    for _ in range(2):
+        found = results.read()
+        assert found.problems == []
+        assert counts(found) == (2, 4, 2, 3, 1)
+        assert found.probes["key"].tolist() == [f"{2:016x}"]
+        results.compact()
+
+
 def test_what_a_killed_writer_left_is_no_record(results: Store) -> None:
     whole = results.write(record(1))
     (results.parts / ".cut.parquet").write_bytes(whole.read_bytes()[:50])
@@ -289,7 +310,7 @@ def test_a_record_of_before_a_column_was_added_reads_as_null(
     for _ in range(2):
         found = results.read()
         assert found.problems == []
-        assert counts(found) == (2, 4, 2, 6)
+        assert counts(found) == (2, 4, 2, 6, 2)
         by_key = found.jobs.set_index("key")
         assert pd.isna(by_key.loc[f"{1:016x}", "mse"])
         assert by_key.loc[f"{2:016x}", "mse"] == 2 / 8
@@ -325,7 +346,7 @@ def test_two_processes_may_write_and_fold_at_once(results: Store) -> None:
         assert process.exitcode == 0
     results.compact()
     found = results.read()
-    assert counts(found) == (120, 120, 120, 3)
+    assert counts(found) == (120, 120, 120, 3, 120)
     assert found.problems == []
 
 
@@ -346,7 +367,7 @@ def test_thousands_of_rows(results: Store) -> None:
     for n in range(300):  # more parts than a run leaves unfolded
         results.write(record(n, epochs=20))
     for _ in range(2):
-        assert counts(results.read()) == (300, 6000, 300, 3)
+        assert counts(results.read()) == (300, 6000, 300, 3, 300)
         results.compact()
     assert not list(results.parts.iterdir())
 
@@ -363,7 +384,7 @@ def test_missing_and_empty_folders(results: Store) -> None:
         results.read()
     results.parts.mkdir()  # as a run leaves it that was stopped before its first record
     assert results.statuses() == {}
-    assert counts(results.read()) == (0, 0, 0, 0)
+    assert counts(results.read()) == (0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(

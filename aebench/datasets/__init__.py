@@ -5,7 +5,7 @@ from. Scaling them to [0, 1] and moving them to a device is left to the engines.
 loads neither numpy nor torch.
 """
 
-from aebench.datasets.access import Status, add, fetch, load, status, verify
+from aebench.datasets.access import Status, add, cached, fetch, load, status, verify
 from aebench.datasets.cache import Dataset, cache_directory
 from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, names, register
 from aebench.datasets.errors import BadData, DataUnavailable, UnknownDataset
@@ -22,6 +22,7 @@ __all__ = [
     "UnknownDataset",
     "add",
     "cache_directory",
+    "cached",
     "fetch",
     "info",
     "load",

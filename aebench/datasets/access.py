@@ -52,6 +52,18 @@ def load(name: str, directory: Path | None = None, report: Progress | None = Non
     return fetch(name, directory, report)
 
 
+def cached(name: str, directory: Path | None = None) -> Dataset | None:
+    """Return dataset `name` if it lies whole in the cache in `directory`, else None.
+
+    Nothing is fetched and no loader is asked.
+
+    Raises:
+        UnknownDataset: no such name.
+    """
+    info, folder = _place(name, directory)
+    return _ready(info, folder) if info.sha256 else None
+
+
 def fetch(
     name: str,
     directory: Path | None = None,

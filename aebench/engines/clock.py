@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples")
+PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
 
 
 class PhaseClock:

@@ -26,8 +26,13 @@ class Errors:
 
     @property
     def psnr_db(self) -> float:
-        """Peak signal-to-noise ratio for pixels in [0, 1]: 10 log10(1 / MSE), in decibels."""
-        return math.inf if self.mse == 0 else -10 * math.log10(self.mse)
+        """Peak signal-to-noise ratio; see `psnr_db`."""
+        return psnr_db(self.mse)
+
+
+def psnr_db(mse: float) -> float:
+    """10 log10(1 / mse) in decibels: the peak of pixels in [0, 1] is 1. Infinite for 0."""
+    return math.inf if mse == 0 else -10 * math.log10(mse)
 
 
 def reconstruct(model: nn.Module, images: Tensor, precision: str) -> Tensor:

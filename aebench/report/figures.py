@@ -208,6 +208,7 @@ def readable_log(axes: Axes) -> None:
 _PHASE_LOOK = {
     "data_s": (7, ""), "build_s": (4, "//"), "compile_s": (3, "xx"), "warmup_s": (2, ".."),
     "train_s": (0, ""), "eval_s": (1, "\\\\"), "baseline_s": (6, "--"), "samples_s": (5, "||"),
+    "probe_s": (0, "++"),
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ _JOB_ORDER = [
 ]  # fmt: skip
 PHASES = [
     "data_s", "build_s", "compile_s", "warmup_s", "train_s", "eval_s", "baseline_s", "samples_s",
+    "probe_s",
 ]  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def ordered(results: Results) -> Results:
         baselines=results.baselines.sort_values(
             ["dataset", "seed", "components"], ignore_index=True
         ),
+        probes=results.probes.sort_values(["key", "kind", "input", "amplitude"], ignore_index=True),
         problems=sorted(results.problems),
     )
 
@@ -117,6 +119,24 @@ def counting(jobs: pd.DataFrame) -> pd.DataFrame:
     """Rows that may speak about the study: finished, under its protocol, nothing changed."""
     rows = done(jobs)
     return rows[(settings(rows) == "study") & (rows["study_error"].astype("float64") > 0)]
+
+
+def probed(jobs: pd.DataFrame, probes: pd.DataFrame, *more: str) -> pd.DataFrame:
+    """Probes of `jobs` with an error to show, beside columns of their job; its mse is `mse_job`."""
+    columns = [
+        "key",
+        "dataset",
+        *MODEL,
+        "seed",
+        "bottleneck",
+        "input_size",
+        "pca_mse",
+        "mse",
+        *more,
+    ]
+    found = jobs[columns].merge(probes, on="key", suffixes=("_job", ""))
+    errors = found["mse"].astype("float64")
+    return found[np.isfinite(errors) & (errors > 0)]
 
 
 def timed(jobs: pd.DataFrame) -> pd.DataFrame:

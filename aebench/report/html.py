@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 import aebench
-from aebench.report import beyond, figures, findings, frames, pictures, tables, words
+from aebench.report import beyond, figures, findings, frames, pictures, probes, tables, words
 from aebench.report.parts import Chart, Section
 from aebench.store import Results
 
@@ -42,6 +42,7 @@ def page(results: Results) -> str:
         _times(results),
         _phases(results),
         _curves(results),
+        probes.section(results),
         _pictures(results),
         _coverage(results),
         _jobs(results),
@@ -282,11 +283,11 @@ def _curves(results: Results) -> Section:
 
 def _pictures(results: Results) -> Section:
     found, omitted = pictures.groups(results)
-    intro = ["Test images and what each model makes of them; the first seed of each model."]
+    intro = ["Images and what each model makes of them; the first seed of each model."]
     if not found:
         intro = ["No finished job left pictures."]
     if omitted:
-        intro.append(f"{words.counted(omitted, 'model')} left out to keep this file small.")
+        intro.append(f"{words.counted(omitted, 'strip')} left out to keep this file small.")
     return Section("pictures", "Pictures", tuple(intro), pictures=tuple(found))
 
 

@@ -1,4 +1,4 @@
-"""Strips of original and reconstructed images, as data URIs, in the order of the models.
+"""Strips of what models were given and what they made of it, as data URIs, model after model.
 
 One seed of each model is shown, and no more than the page can carry; what is left out is told.
 """
@@ -15,6 +15,7 @@ from aebench.report.frames import by_dataset
 from aebench.store import Results
 
 BUDGET = 450_000  # bytes of PNG: the page stays small enough to mail
+RECONSTRUCTION = "reconstruction"
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,42 @@ class Strip:
 
 @dataclass(frozen=True)
 class Group:
-    """Strips of one dataset and kind of input: the originals first, then what models made."""
+    """Strips of one dataset and kind of input: the originals first, then what models made.
+
+    `note` says how to read them and what the errors are over.
+    """
 
     title: str
     strips: tuple[Strip, ...]
+    note: str
 
 
 def groups(results: Results) -> tuple[list[Group], int]:
-    """All groups of strips, and the number of models left out for want of room."""
+    """All groups of strips, and the number of strips left out for want of room.
+
+    Reconstructions of test images come first, and so do their claims to the room.
+    """
     chosen = _chosen(results)
+    plain = chosen["kind"] == RECONSTRUCTION
+    clean = {dataset: rows.iloc[0] for (dataset,), rows in by_dataset(chosen[plain])}
     found: list[Group] = []
     left, omitted = BUDGET, 0
-    for (dataset, settings, kind), rows in by_dataset(chosen, "settings", "kind"):
+    for (dataset, kind, settings), rows in [
+        *by_dataset(chosen[plain], "kind", "settings"),
+        *by_dataset(chosen[~plain], "kind", "settings"),
+    ]:
+        title, given, note = _said(kind)
         strips: list[Strip] = []
+        if given == "noisy" and dataset in clean:
+            strips.append(_strip(clean[dataset], "input_png", "clean", ""))
+            left -= len(strips[0].uri)
         shown: bytes | None = None
+        alone = len(strips)
         for _, row in rows.iterrows():
             name = words.model(row["architecture"], row["latent"], row["depth"])
-            new = [] if row["input_png"] == shown else [_strip(row, "input_png", "original", "")]
-            detail = f"MSE {words.number(row['mse_job'])}"
-            new.append(_strip(row, "output_png", name, detail))
+            new = [] if row["input_png"] == shown else [_strip(row, "input_png", given, "")]
+            error = row["mse_job"] if kind == RECONSTRUCTION else row["mse"]
+            new.append(_strip(row, "output_png", name, f"MSE {words.number(error)}"))
             cost = sum(len(strip.uri) for strip in new)
             if cost > left:
                 omitted += 1
@@ -57,11 +75,37 @@ def groups(results: Results) -> tuple[list[Group], int]:
             left -= cost
             shown = row["input_png"]
             strips += new
-        title = words.titled(dataset, settings)
-        title += "" if kind == "reconstruction" else f": {kind}"
-        if strips:
-            found.append(Group(title, tuple(strips)))
+        if len(strips) > alone:
+            found.append(Group(words.titled(dataset, settings) + title, tuple(strips), note))
     return found, omitted
+
+
+def _said(kind: str) -> tuple[str, str, str]:
+    """What is added to a group's title, what its inputs are called, and how to read it."""
+    if kind == RECONSTRUCTION:
+        note = "Each row is made from the originals above it; MSE is over the whole test set."
+        return "", "original", note
+    if kind.startswith("denoising "):
+        amplitude = kind.removeprefix("denoising ")
+        return (
+            f": noise of amplitude {amplitude}",
+            "noisy",
+            (
+                "Each row is made from the noisy images above it, which are clipped to [0, 1] for "
+                "display only. MSE is against the clean images, over those shown."
+            ),
+        )
+    if kind == "out-of-distribution":
+        return (
+            ": strangers",
+            "original",
+            (
+                "scikit-learn's china.jpg and flower.jpg, then test images of other data sets "
+                "where they were in the cache, all at this data set's size. MSE is over the "
+                "images shown."
+            ),
+        )
+    return f": {kind}", "original", "MSE is over the images shown."
 
 
 def _chosen(results: Results) -> pd.DataFrame:

@@ -27,11 +27,16 @@ Verdict = Literal["replicated", "not replicated", "undecided"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """The rows that count: errors under the study's protocol, comparable times, and curves."""
+    """The rows that count: errors under the study's protocol, comparable times, curves, probes.
+
+    Each probe carries its job's dataset, architecture, latent, depth, seed and own test error,
+    `mse_job`.
+    """
 
     jobs: pd.DataFrame
     times: pd.DataFrame
     epochs: pd.DataFrame
+    probes: pd.DataFrame
 
     @classmethod
     def of(cls, results: Results) -> Evidence:
@@ -41,6 +46,7 @@ class Evidence:
             jobs=jobs,
             times=frames.timed(jobs),
             epochs=results.epochs[results.epochs["key"].isin(jobs["key"])],
+            probes=frames.probed(jobs, results.probes),
         )
 
 
@@ -66,6 +72,31 @@ class Judgement:
 Rule = Callable[[Evidence], Judgement]
 
 
+@dataclass(frozen=True)
+class Claim:
+    """A ratio that must lie above, or below, `bound`: one value for each seed."""
+
+    ratios: Sequence[float]
+    bound: float
+    side: Literal["above", "below"]
+
+    @property
+    def p_for(self) -> float:
+        """p-value of the test that supports it."""
+        return (p_above if self.side == "above" else p_below)(self.ratios, self.bound)
+
+    @property
+    def p_against(self) -> float:
+        """p-value of the test that contradicts it."""
+        return (p_below if self.side == "above" else p_above)(self.ratios, self.bound)
+
+    @property
+    def margin(self) -> float:
+        """How clearly it holds: the ratio to its bound, above 1 where it does."""
+        relative = interval(self.ratios).centre / self.bound
+        return relative if self.side == "above" else 1 / relative
+
+
 def figure(model: Model, printed: float) -> Rule:
     """The study error of `model` is equivalent to the figure that the study prints."""
 
@@ -73,7 +104,7 @@ def figure(model: Model, printed: float) -> Rule:
         rows = model.rows(evidence.jobs)
         values = frames.per_seed(rows, "study_error").to_list()
         if not values:
-            return _nothing(f"no finished job of {model.name} under the study's protocol")
+            return nothing(f"no finished job of {model.name} under the study's protocol")
         shown = interval(values)
         # Two one-sided tests at 5 % are the same as a 90 % interval inside the margin.
         decisive = interval(values, 0.90)
@@ -131,19 +162,8 @@ def _steps(evidence: Evidence, models: Sequence[Model], factor: float) -> Judgem
     if not seeds:
         lacking = words.listed(m.name for m, e in errors.items() if not len(e))
         needs = f"needs {lacking}" if lacking else "no seed is common to both"
-        return _nothing(f"{ours}; {needs}", n_jobs)
-    weakest = min((interval(ratios) for ratios in pairs), key=lambda i: i.centre)
-    if seeds < LEAST:
-        note = f"{ours}; {number_of_seeds(seeds)}, the paired test needs {LEAST}"
-        return Judgement(weakest.centre, None, None, n_jobs, seeds, note)
-    # All steps must hold, so the worst p counts; any step may fail, so the best is multiplied.
-    return _tested(
-        weakest,
-        (n_jobs, seeds),
-        ours,
-        p_for=max(p_above(ratios, factor) for ratios in pairs),
-        p_against=min(1.0, len(pairs) * min(p_below(ratios, factor) for ratios in pairs)),
-    )
+        return nothing(f"{ours}; {needs}", n_jobs)
+    return together([Claim(ratios, factor, "above") for ratios in pairs], n_jobs, ours)
 
 
 def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below"]) -> Rule:
@@ -173,7 +193,7 @@ def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below
         notes = [f"elsewhere {words.listed(others)}"] if others else []
         if chosen is None:
             missing = "no comparable times of both models from engine reference on a CUDA device"
-            return _nothing("; ".join([missing, *notes]))
+            return nothing("; ".join([missing, *notes]))
         ratio, ratios, where = chosen
         notes.insert(0, f"engine reference, {where}")
         size = (2 * ratio.n, ratio.n)
@@ -216,7 +236,7 @@ def same_pace(one: Model, other: Model, share: float = 0.9) -> Rule:
                 lacking = words.listed(
                     m.name for m, p in zip(rows, paces, strict=True) if not len(p)
                 )
-                return _nothing(f"no learning curve that falls from {lacking}", n_jobs)
+                return nothing(f"no learning curve that falls from {lacking}", n_jobs)
             ratios[column] = (paces[1] / paces[0]).dropna().to_list()
             notes.append(
                 f"{word}: {words.number(paces[0].median(), 2)} epochs of "
@@ -226,7 +246,7 @@ def same_pace(one: Model, other: Model, share: float = 0.9) -> Rule:
             )
         seeds = min(len(r) for r in ratios.values())
         if not seeds:
-            return _nothing("; ".join([*notes, "no seed is common to both"]), n_jobs)
+            return nothing("; ".join([*notes, "no seed is common to both"]), n_jobs)
         # Shown is the curve that lies farther from equality.
         shown = max((interval(r) for r in ratios.values()), key=lambda i: abs(np.log(i.centre)))
         if seeds < LEAST:
@@ -270,12 +290,33 @@ def pace_of(losses: Sequence[float], share: float) -> float | None:
     return None
 
 
+def together(claims: Sequence[Claim], n_jobs: int, note: str) -> Judgement:
+    """All `claims` must hold; shown is the one that holds least clearly.
+
+    So the worst p-value supports them. Any one may fail, so against them speaks the best,
+    multiplied by their number.
+    """
+    shown = interval(min(claims, key=lambda claim: claim.margin).ratios)
+    seeds = min(len(claim.ratios) for claim in claims)
+    if seeds < LEAST:
+        note = f"{note}; {number_of_seeds(seeds)}, the paired test needs {LEAST}"
+        return Judgement(shown.centre, None, None, n_jobs, seeds, note)
+    return _tested(
+        shown,
+        (n_jobs, seeds),
+        note,
+        p_for=max(claim.p_for for claim in claims),
+        p_against=min(1.0, len(claims) * min(claim.p_against for claim in claims)),
+    )
+
+
 def number_of_seeds(n: int) -> str:
     """One seed, 2 seeds."""
     return "one seed" if n == 1 else f"{n} seeds"
 
 
-def _nothing(note: str, n_jobs: int = 0) -> Judgement:
+def nothing(note: str, n_jobs: int = 0) -> Judgement:
+    """No evidence: undecided, and `note` says what is lacking."""
     return Judgement(None, None, None, n_jobs, 0, note)
 
 

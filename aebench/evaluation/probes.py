@@ -1,0 +1,190 @@
+"""Probes: what a trained model makes of inputs that it was not trained on.
+
+Two kinds: its own test images with Gaussian noise, and images from elsewhere. Each gives rows of
+the `probes` table and pictures for `samples`; whether a number is good is the report's business.
+Nothing is downloaded for a probe. Inputs are the same for every job of a data set, on every
+device and in every engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from aebench import datasets
+from aebench.evaluation.errors import STUDY_BATCH, psnr_db, reconstruct
+from aebench.evaluation.samples import IMAGES as SHOWN_IMAGES
+from aebench.evaluation.samples import png
+
+IMAGES = 1_000  # the first so many of a test set, or all of a smaller one
+AMPLITUDES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)  # 0.3 and 0.8 are the study's; 0 is no noise
+PICTURED = (0.3, 0.8)
+PHOTOS = ("china.jpg", "flower.jpg")  # scikit-learn brings both; the first is a landscape
+_STRANGERS_SHOWN = 4  # images of each other data set in the strip, after the photographs
+
+# Sets the probes' noise apart from whatever else is drawn from a seed: "probe" in ASCII.
+_STREAM = int.from_bytes(b"probe", "big")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model with what it was trained for.
+
+    `test` is its data set's test images, uint8 [N, C, H, W]; `mean` its mean training image,
+    float64 [C, H, W], pixels in [0, 1].
+    """
+
+    model: nn.Module
+    dataset: str
+    test: Tensor
+    mean: Tensor
+    device: torch.device
+    precision: str
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """What the model makes of `inputs`, float32 [N, C, H, W], in batches of 128."""
+        parts = inputs.to(self.device).split(STUDY_BATCH)
+        return torch.cat([reconstruct(self.model, part, self.precision) for part in parts])
+
+
+def noise(dataset: str, shape: torch.Size | tuple[int, ...]) -> Tensor:
+    """Standard normal noise, float32 of `shape`, on the CPU; it depends on the name alone.
+
+    Every amplitude scales the same noise, so that amplitudes differ in nothing else.
+    """
+    stream = [_STREAM, int.from_bytes(dataset.encode(), "big")]
+    seed = int(np.random.SeedSequence(stream).generate_state(1, np.uint64)[0] >> 1)
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+
+
+def denoising(subject: Subject) -> tuple[list[Row], list[Row]]:
+    """Rows of `probes` and `samples`, without key: noisy test images in, clean ones expected.
+
+    Noise of each amplitude is added to the first `IMAGES` test images, and not clipped, as in the
+    study. Beside the model's error stand those of the noisy images themselves (`input_mse`), of
+    the same clipped to the range of pixels (`clipped_mse`: what anything with a bounded output
+    gains for free), and of the baselines that `_against` adds.
+    """
+    clean = subject.test[:IMAGES].to(subject.device, torch.float32).div_(255)
+    drawn = noise(subject.dataset, clean.shape).to(subject.device)
+    rows, pictures = [], []
+    for amplitude in AMPLITUDES:
+        noisy = clean + amplitude * drawn
+        outputs = subject.outputs(noisy)
+        rows.append(
+            {"kind": "denoising", "input": "test images", "amplitude": amplitude}
+            | _against(subject, outputs, clean)
+            | {"input_mse": _mse(noisy, clean), "clipped_mse": _mse(noisy.clamp(0, 1), clean)}
+        )
+        if amplitude in PICTURED:
+            shown = slice(0, SHOWN_IMAGES)
+            pictures.append(
+                _picture(f"denoising {amplitude}", noisy[shown], outputs[shown], clean[shown])
+            )
+    return rows, pictures
+
+
+def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list[Row]]:
+    """Rows of `probes` and `samples`, without key: photographs and other data sets' test images.
+
+    Of every other data set with as many channels the first `IMAGES` test images take part if it
+    lies in the cache in `directory`; otherwise its row has 0 images and no errors.
+    """
+    size = subject.test.shape[2:]
+    rows, shown = [], []
+    for name, images in _strangers(subject, directory):
+        row: Row = {"kind": "out-of-distribution", "input": name, "images": 0}
+        if images is not None:
+            clean = resized(images[:IMAGES], size[0], size[1]).to(subject.device)
+            outputs = subject.outputs(clean)
+            row |= _against(subject, outputs, clean)
+            few = _STRANGERS_SHOWN
+            shown.append((clean[:few], outputs[:few]))
+        rows.append(row)
+    if not shown:
+        return rows, []
+    inputs, outputs = (torch.cat(parts) for parts in zip(*shown, strict=True))
+    return rows, [_picture("out-of-distribution", inputs, outputs, inputs)]
+
+
+def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, Tensor | None]]:
+    """Names and images, uint8 [N, C, H, W] of any size; None where they are not at hand."""
+    channels = subject.test.shape[1]
+    if channels in (1, 3):
+        for name in PHOTOS:
+            yield name, photo(name, channels)
+    for name in datasets.names():
+        if name != subject.dataset and datasets.info(name).channels == channels:
+            data = datasets.cached(name, directory)
+            yield name, None if data is None else torch.from_numpy(data.test[:IMAGES].copy())
+
+
+def photo(name: str, channels: int) -> Tensor:
+    """One of scikit-learn's photographs, cut to its central square: uint8 [1, channels, S, S].
+
+    Grey (one channel) is the luma of ITU-R Recommendation BT.601, as Pillow computes it.
+    """
+    from sklearn.datasets import load_sample_image
+
+    picture = Image.fromarray(load_sample_image(name))
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
+    pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))
+    return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1)[None]
+
+
+def resized(images: Tensor, height: int, width: int) -> Tensor:
+    """`images`, uint8 [N, C, H, W], as float32 [N, C, height, width] in [0, 1].
+
+    Pillow's bilinear filter, which widens with the reduction (antialiasing) and stays within the
+    range of the pixels; torchvision's `Resize`, the customary way in such a
+    lab, uses the same. Images of that size already are not filtered.
+    """
+    if images.shape[2:] != (height, width):
+        planes = images.flatten(0, 1).numpy()
+        small = [
+            np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BILINEAR))
+            for p in planes
+        ]
+        images = torch.from_numpy(np.stack(small)).reshape(*images.shape[:2], height, width)
+    return images.to(torch.float32).div(255)
+
+
+def _against(subject: Subject, outputs: Tensor, clean: Tensor) -> Row:
+    """Errors against `clean`, of the model and of two answers that need no code.
+
+    `mean_mse` is that of the mean training image, whatever was fed in; `flat_mse` that of the
+    best flat image, each channel of each image at its own mean: the variance within the images.
+    """
+    mse = _mse(outputs, clean)
+    return {
+        "images": len(clean),
+        "mse": mse,
+        "psnr_db": psnr_db(mse),
+        "mean_mse": _mse(subject.mean.to(clean.device), clean),
+        "flat_mse": _mse(clean.double().mean((2, 3), keepdim=True), clean),
+    }
+
+
+def _picture(kind: str, inputs: Tensor, outputs: Tensor, clean: Tensor) -> Row:
+    return {
+        "kind": kind,
+        "images": len(inputs),
+        "input_png": png(inputs),
+        "output_png": png(outputs),
+        "mse": _mse(outputs, clean),
+    }
+
+
+def _mse(one: Tensor, other: Tensor) -> float:
+    return float((one.double() - other.double()).square().mean())
