@@ -92,4 +92,4 @@ def names() -> tuple[str, ...]:
 
 
 # Last, since they register themselves in what is above.
-from aebench.architectures import colour_mlp, conv, mlp  # noqa: E402, F401
+from aebench.architectures import colour_mlp, conv, conv_bottleneck, mlp  # noqa: E402, F401
