@@ -19,7 +19,7 @@ from aebench.datasets import folder
 from aebench.errors import RequestError, unknown
 from aebench.job import DEVICES, ENGINES, FIELDS, PRECISIONS, Job
 
-PRESETS = ("quick", "study", "full")
+PRESETS = ("quick", "study", "full", "search")
 
 _NUMBERS = ("learning_rate", "train_noise")
 _WHOLE = ("latent", "depth", "seed", "epochs", "batch_size", "repeat")
