@@ -64,9 +64,18 @@ def settings(name: str, architecture: str) -> Protocol:
     return Protocol(**{f.name: table[f.name] for f in dataclasses.fields(Protocol)})
 
 
-def chosen_by(name: str) -> str:
-    """Which search chose the settings of protocol `name`; the study's come from the study."""
-    return "the study" if name == "study" else str(_tuned().get("search", ""))
+def chosen_by(name: str, architecture: str) -> str:
+    """Which search chose the settings of protocol `name` for a family, by grid, keys and date.
+
+    Those of the study come from the study. Empty if nothing is tuned for the family.
+    """
+    if name == "study":
+        return "the study"
+    table = _tuned().get(architecture)
+    if not isinstance(table, Mapping):
+        return ""
+    grid, keys, date = (str(table.get(k, "?")) for k in ("grid", "keys_sha256", "started_at"))
+    return f"grid {grid}, keys {keys[:16]}, {date[:10]}"
 
 
 def learning_rate(protocol_rate: float, schedule: str, step: int, steps: int) -> float:

@@ -11,7 +11,7 @@ import sys
 import typer
 
 import aebench
-from aebench.cli import data, report, run, show
+from aebench.cli import data, report, run, show, tune
 from aebench.errors import RequestError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("show")(show.show)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.add_typer(data.app, name="data")
 
 
