@@ -10,16 +10,17 @@ import itertools
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from aebench import architectures, datasets, protocols
+from aebench.datasets import folder
 from aebench.errors import RequestError, unknown
 from aebench.job import DEVICES, ENGINES, FIELDS, LEAST, PRECISIONS, Job
 
-PRESETS = ("quick", "study", "full")
+PRESETS = ("quick", "study", "full", "search")
 
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
@@ -43,11 +44,15 @@ Axes = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Grid:
-    """A named, ordered set of jobs, and those that cannot be built, each with the reason."""
+    """A named, ordered set of jobs, and those that cannot be built, each with the reason.
+
+    `notes` are sentences that whoever runs the grid should read, such as files left out.
+    """
 
     name: str
     jobs: tuple[Job, ...]
     impossible: Mapping[Job, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def shard(self, index: int, count: int) -> Grid:
         """Part `index` of `count` (from 1), by key, so that every machine agrees on the parts.
@@ -58,24 +63,31 @@ class Grid:
         if not 1 <= index <= count:
             raise RequestError(f"shard {index}/{count}: parts are numbered from 1 to {count}")
         jobs = tuple(job for job in self.jobs if int(job.key, 16) % count == index - 1)
-        return Grid(self.name, jobs, {j: self.impossible[j] for j in jobs if j in self.impossible})
+        impossible = {j: self.impossible[j] for j in jobs if j in self.impossible}
+        return replace(self, jobs=jobs, impossible=impossible)
 
 
 def load_grid(
     source: str | None,
     overrides: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
+    data: Path | None = None,
 ) -> Grid:
     """Enumerate a preset, a TOML file, or, with no source, what the overrides alone describe.
 
     `overrides` maps option names to a value, a list or a range text (``"0..4"``); each replaces
-    that key everywhere in the file. `defaults` holds where neither says anything.
+    that key everywhere in the file. `defaults` holds where neither says anything. A dataset may be
+    a path to a folder of images, relative to the grid file or, in `overrides`, to the current
+    folder; its pixels are then prepared in the data cache `data` (see `datasets.folder`).
 
     Raises:
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
+    notes: dict[str, None] = {}
+    forced = _with_folders(overrides or {}, Path(), data, notes)
     if source is None:
-        return _enumerate("custom", dict(defaults or {}), overrides or {}, "the command line")
+        grid = _enumerate("custom", dict(defaults or {}), forced, "the command line")
+        return replace(grid, notes=tuple(notes))
     if source in PRESETS:
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
         name = source
@@ -96,7 +108,37 @@ def load_grid(
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RequestError(f"{source} is not valid TOML: {error}") from None
-    return _enumerate(name, dict(defaults or {}) | content, overrides or {}, str(source))
+    content = _with_folders(content, Path(source).parent, data, notes)
+    grid = _enumerate(name, dict(defaults or {}) | content, forced, str(source))
+    return replace(grid, notes=tuple(notes))
+
+
+def _with_folders(
+    table: Mapping[str, Any], base: Path, data: Path | None, notes: dict[str, None]
+) -> dict[str, Any]:
+    """`table` with every folder of images replaced by the name of the dataset that it becomes."""
+
+    def named(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if folder.is_path(value, base):
+            adopted = folder.adopt(base / Path(value).expanduser(), data)
+        elif folder.is_name(value):
+            adopted = folder.cached(value, data)
+        else:
+            return value
+        notes.update({adopted.note: None} if adopted.note else {})
+        return adopted.info.name
+
+    replaced = dict(table)
+    for key, value in table.items():
+        if key == "dataset":
+            replaced[key] = [named(v) for v in (value if isinstance(value, list) else [value])]
+        elif key in _TABLES and isinstance(value, list):
+            replaced[key] = [
+                _with_folders(t, base, data, notes) if isinstance(t, dict) else t for t in value
+            ]
+    return replaced
 
 
 def _enumerate(

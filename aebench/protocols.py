@@ -1,8 +1,8 @@
 """Protocols: everything about training that is not the model, under a name.
 
 `study` is the study's own, the same for every architecture. `tuned` was chosen for each family
-by a search on validation error; its figures lie in `tuned.toml` beside this file, with the
-search that they come from, and a family without an entry there has none. No torch here.
+by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its figures
+lie in `tuned.toml` beside this file, with the search that they come from. No torch here.
 """
 
 from __future__ import annotations
@@ -57,15 +57,25 @@ def settings(name: str, architecture: str) -> Protocol:
     if not isinstance(table, Mapping):
         known = ", ".join(k for k, v in _tuned().items() if isinstance(v, Mapping)) or "none"
         raise RequestError(
-            f"no search has chosen tuned settings for architecture {architecture!r} yet (chosen"
-            f" for: {known}); say --epochs, --learning-rate, --schedule and --order yourself"
+            f"no tuned settings for architecture {architecture!r} (there are: {known}); say"
+            " --epochs, --learning-rate, --schedule and --order with --protocol study instead, or"
+            " run the search with it: aebench run --grid search --architecture NAME, aebench tune"
         )
     return Protocol(**{f.name: table[f.name] for f in dataclasses.fields(Protocol)})
 
 
-def chosen_by(name: str) -> str:
-    """Which search chose the settings of protocol `name`; the study's come from the study."""
-    return "the study" if name == "study" else str(_tuned().get("search", ""))
+def chosen_by(name: str, architecture: str) -> str:
+    """Which search chose the settings of protocol `name` for a family, by grid, keys and date.
+
+    Those of the study come from the study. Empty if nothing is tuned for the family.
+    """
+    if name == "study":
+        return "the study"
+    table = _tuned().get(architecture)
+    if not isinstance(table, Mapping):
+        return ""
+    grid, keys, date = (str(table.get(k, "?")) for k in ("grid", "keys_sha256", "started_at"))
+    return f"grid {grid}, keys {keys[:16]}, {date[:10]}"
 
 
 def learning_rate(protocol_rate: float, schedule: str, step: int, steps: int) -> float:

@@ -37,7 +37,7 @@ def starting_row(job: Job, where: Circumstances) -> Row:
         **dataclasses.asdict(job),
         "key": job.key,
         "modified": job.modified,
-        "settings_from": protocols.chosen_by(job.protocol),
+        "settings_from": protocols.chosen_by(job.protocol, job.architecture),
         "concurrent": where.concurrent,
         "command": where.command,
         "load_1m": machine.load_1m(),

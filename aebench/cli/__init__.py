@@ -11,7 +11,7 @@ import sys
 import typer
 
 import aebench
-from aebench.cli import data, findings, report, run, show
+from aebench.cli import data, findings, report, run, show, tune
 from aebench.errors import RequestError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("run")(run.run)
 app.command("show")(show.show)
 app.command("findings")(findings.findings)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.add_typer(data.app, name="data")
 
 

@@ -14,6 +14,7 @@ from aebench import machine
 from aebench.cli import text
 from aebench.cli.data import fetch_visibly
 from aebench.cli.plan import print_plan
+from aebench.datasets import folder
 from aebench.errors import RequestError
 from aebench.estimate import Estimator
 from aebench.grid import PRESETS, Grid, load_grid
@@ -70,7 +71,11 @@ def run(
         str | None, typer.Option(help="mlp, conv, ...", rich_help_panel=_AXES)
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="mnist, digits, ... [default: mnist]", rich_help_panel=_AXES)
+        str | None,
+        typer.Option(
+            help="mnist, digits, ..., or a folder of images. [default: mnist]",
+            rich_help_panel=_AXES,
+        ),
     ] = None,
     latent: Annotated[
         str | None,
@@ -172,7 +177,9 @@ def run(
     defaults: dict[str, Any] = {"device": _device("auto")}
     if source is None:
         defaults["dataset"] = "mnist"
-    chosen = load_grid(source, given, defaults)
+    chosen = load_grid(source, given, defaults, data)
+    for note in chosen.notes:
+        text.stderr().print(f"warning: {note}", style="yellow", markup=False)
     if shard:
         chosen = _shard(chosen, shard)
         if not chosen.jobs:  # by hash, a small grid leaves some parts empty: nothing is wrong
@@ -192,7 +199,10 @@ def run(
         for job in chosen.jobs
         if job.key not in there or (retry_failed and there[job.key] != "ok")
     ]
-    finished = _execute(chosen, todo, store, estimator, data, device, workers, timeout, plugins)
+    command = _command(dataset, data)
+    finished = _execute(
+        chosen, todo, store, estimator, data, device, workers, timeout, plugins, command
+    )
     _conclude(chosen, store, report and finished, finished)
 
 
@@ -206,6 +216,7 @@ def _execute(
     workers: int,
     timeout: float | None,
     plugins: tuple[str, ...],
+    command: str,
 ) -> bool:
     """Run what is to do, with progress; False if the user stopped it."""
     from aebench.cli.progress import watch
@@ -213,7 +224,6 @@ def _execute(
     from aebench.records import Circumstances, ended_without_record
 
     console = text.stderr()
-    command = shlex.join(["aebench", *sys.argv[1:]])
     there = len(grid.jobs) - len(todo)
     if there:
         console.print(f"{there} of {len(grid.jobs)} jobs are in {store.path} already.")
@@ -283,6 +293,19 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
 def _list(given: str | None) -> list[Any] | None:
     """``"1,16,0..4"`` as a list; what looks like a number becomes one."""
     return None if given is None else [_item(part.strip()) for part in given.split(",")]
+
+
+def _command(dataset: str | None, data: Path | None) -> str:
+    """The command line as records keep it: a folder of images by its name, not by its path."""
+    words = ["aebench", *sys.argv[1:]]
+    if dataset is not None:
+        names = ",".join(
+            folder.adopt(part, data).info.name if folder.is_path(part, Path()) else part
+            for part in (word.strip() for word in dataset.split(","))
+        )
+        known = {dataset: names, f"--dataset={dataset}": f"--dataset={names}"}
+        words = [known.get(word, word) for word in words]
+    return shlex.join(words)
 
 
 def _item(word: str) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aebench.datasets import cache, catalogue
+from aebench.datasets import folder as folders
 from aebench.datasets.cache import Dataset
 from aebench.datasets.catalogue import DatasetInfo, combined_sha256
 from aebench.datasets.errors import BadData, DataUnavailable
@@ -90,7 +91,7 @@ def fetch(
     with cache.locked(info, folder, report):
         if not again and (found_cached := _ready(info, folder)) is not None:
             return found_cached
-        with cache.scratch_folder(info, folder) as scratch:
+        with cache.scratch_folder(folder) as scratch:
             found, label = _obtain(info, folder, scratch, report, sources)
             cache.store(found, label, info, folder, scratch)
         return cache.read(info, folder)
@@ -112,7 +113,7 @@ def add(
         raise RequestError(f"{name} is computed by its loader; there is nothing to add")
     found = given.read(Path(path), info)
     sources.check(found, info)
-    with cache.locked(info, folder, report), cache.scratch_folder(info, folder) as scratch:
+    with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
         cache.store(found, f"given by the user ({found.layout})", info, folder, scratch)
         return cache.read(info, folder)
 
@@ -151,8 +152,10 @@ def _status(info: DatasetInfo, folder: Path, *, full: bool) -> Status:
 
 
 def _place(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
-    info = catalogue.info(name)
-    return info, (cache.cache_directory() if directory is None else Path(directory)) / info.name
+    store = cache.cache_directory() if directory is None else Path(directory)
+    if folders.is_name(name):
+        return folders.cached(name, store).info, folders.place(name, store)
+    return catalogue.info(name), store / name
 
 
 def _computed(info: DatasetInfo) -> Dataset:

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -141,8 +141,17 @@ def _note_dates(folder: Path, meta: dict[str, Any]) -> None:
         return
 
 
-def store(found: Found, source: str, info: DatasetInfo, folder: Path, scratch: Path) -> None:
+def store(
+    found: Found,
+    source: str,
+    info: DatasetInfo,
+    folder: Path,
+    scratch: Path,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Write verified pixels beside their place and rename the whole folder into it.
+
+    `more` is recorded beside the pixels, as JSON.
 
     Raises:
         RequestError: the disk is full, or the folder cannot be replaced.
@@ -161,6 +170,7 @@ def store(found: Found, source: str, info: DatasetInfo, folder: Path, scratch: P
             "sha256": info.sha256,
             "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
+            **(more or {}),
         }
         (fresh / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
         if folder.exists():  # a folder cannot be renamed onto a full one
@@ -195,7 +205,7 @@ def locked(info: DatasetInfo, folder: Path, report: Progress | None) -> Iterator
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder.parent / f".{info.name}.lock")
+        lock = filelock.FileLock(folder.parent / f".{folder.name}.lock")
         while True:
             try:
                 lock.acquire(timeout=1)
@@ -212,9 +222,9 @@ def locked(info: DatasetInfo, folder: Path, report: Progress | None) -> Iterator
 
 
 @contextmanager
-def scratch_folder(info: DatasetInfo, folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
     """Give a folder for unfinished work, and remove those of processes that were killed."""
-    prefix = f".{info.name}.partial-"
+    prefix = f".{folder.name}.partial-"
     for left_over in folder.parent.glob(f"{prefix}*"):  # whoever made it no longer holds the lock
         shutil.rmtree(left_over, ignore_errors=True)
     with tempfile.TemporaryDirectory(

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aebench import datasets
+from aebench.datasets import folder
 from aebench.evaluation.errors import STUDY_BATCH, psnr_db, reconstruct
 from aebench.evaluation.samples import IMAGES as SHOWN_IMAGES
 from aebench.evaluation.samples import png
@@ -123,6 +124,8 @@ def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, 
         for name in PHOTOS:
             yield name, photo(name, channels)
     for name in datasets.names():
+        if folder.is_name(name):  # which of those a process knows depends on what it ran before
+            continue
         if name != subject.dataset and datasets.info(name).channels == channels:
             data = datasets.cached(name, directory)
             yield name, None if data is None else torch.from_numpy(data.test[:IMAGES].copy())

@@ -1,0 +1,331 @@
+"""A folder of images as a dataset: which files count, how they become pixels, and its name.
+
+The rules, all of which depend on the files' content and relative names alone:
+
+- Every file below the folder counts, subfolders included, if Pillow can read it; of an animation
+  the first picture. Names that begin with a dot are passed over, links to folders not followed.
+  Any other file that cannot be read is left out, counted and named; it is never fatal.
+- Pictures are turned as their EXIF orientation says; transparency is laid on white. If every
+  one is grey (mode 1, L, LA or 16 bits of grey, which are cut to 8), there is one channel, else
+  three, RGB.
+- Where all have one size of at most 64 x 64, they keep it. Otherwise each is cropped around its
+  centre to a square and resized to 32 x 32, bicubic with antialiasing.
+- Files are ordered by the sha256 of their relative name (Unicode NFC, ``/`` between folders),
+  whatever order the file system lists them in. The last tenth, rounded, is the test set. As many
+  as that are taken out of the rest for validation by the job's seed, as with any dataset.
+- The name is ``folder:NAME-DIGEST``: the folder's own name, and the first eight digits of the
+  pixels' checksum. Other pixels are thus another dataset with other job keys, and no path of the
+  machine gets into a record.
+
+The pixels are kept in the data cache like any dataset's, with sizes and dates of the files. While
+those are the same, the folder is not read again; worker processes read the cache by name only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aebench.datasets import cache, catalogue
+from aebench.datasets.catalogue import DatasetInfo
+from aebench.datasets.errors import BadData, UnknownDataset
+from aebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from aebench.datasets.catalogue import Pixels
+
+PREFIX = "folder:"
+SIDE = 32  # of pictures that are resized, as CIFAR-10's
+KEPT_SIDE = 64  # the largest side at which pictures keep their common size
+LEAST_IMAGES = 20  # two each for validation and test
+_TEST_SHARE = 10
+_RULES = 1  # number of the rules above; raise it when one changes
+_NAMED = 5  # files left out that are named one by one
+
+_INFO_FIELDS = ("channels", "height", "width", "train_images", "test_images")
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A folder that has become a dataset: what it is called now, and which files it lacks."""
+
+    info: DatasetInfo
+    files: int
+    left_out: tuple[tuple[str, str], ...]
+
+    @property
+    def note(self) -> str:
+        """One sentence on the files that were left out; empty if none was."""
+        if not self.left_out:
+            return ""
+        named = ", ".join(f"{name} ({why})" for name, why in self.left_out[:_NAMED])
+        more = len(self.left_out) - _NAMED
+        return (
+            f"{self.info.name}: {len(self.left_out):,} of {self.files:,} files are no readable"
+            f" images and were left out: {named}{f' and {more:,} more' if more > 0 else ''}"
+        )
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` is that of a folder that has become a dataset: ``folder:NAME-DIGEST``."""
+    return name.startswith(PREFIX)
+
+
+def place(name: str, store: Path) -> Path:
+    """Where the cache folder `store` keeps the pixels of the dataset `name`."""
+    return store / name.replace(":", "-")  # Windows has no colon in file names
+
+
+def is_path(name: str, base: Path) -> bool:
+    """Whether `name` means a folder of the user's, seen from `base`, rather than a dataset.
+
+    It does if it holds a path separator, begins with a tilde or a dot, or is the name of a folder
+    in `base` that no dataset has. ``./digits`` is how to say a folder named like a dataset.
+    """
+    if is_name(name):
+        return False
+    separators = {"/", os.sep, os.altsep or "/"}
+    if name.startswith(("~", ".")) or any(s in name for s in separators):
+        return True
+    return name not in catalogue.names() and (base / name).is_dir()
+
+
+def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
+    """Make the folder at `path` a dataset of the catalogue, its pixels in the cache `directory`.
+
+    Raises:
+        RequestError: no such folder, too few images in it, or the cache cannot be written.
+    """
+    root = Path(path).expanduser()
+    if not root.is_dir():
+        what = "is a file; name the folder that holds the images" if root.exists() else "not found"
+        raise RequestError(f"dataset folder {path}: {what}")
+    root = root.resolve()
+    found = _files(root)
+    stamp = _stamp(found)
+    slug = _slug(root.name)
+    store = cache.cache_directory() if directory is None else Path(directory)
+    for candidate in sorted(store.glob(place(f"{PREFIX}{slug}-*", Path()).name)):
+        known = _known(candidate, slug)
+        if known is not None and known[1] == stamp:
+            return _registered(known[0])
+    adopted, pixels = _read(root, found, slug)
+    _keep(adopted, pixels, stamp, store)
+    return _registered(adopted)
+
+
+def cached(name: str, directory: Path | None = None) -> Adopted:
+    """Find a folder dataset by its name ``folder:NAME-DIGEST`` in the cache, and register it.
+
+    Raises:
+        UnknownDataset: it is not in this cache.
+    """
+    store = cache.cache_directory() if directory is None else Path(directory)
+    slug = name.removeprefix(PREFIX).rpartition("-")[0]
+    known = _known(place(name, store), slug)
+    if known is None or known[0].info.name != name:
+        raise UnknownDataset(
+            f"{name!r} is not in the data cache {store}; give the folder itself, as in"
+            " --dataset PATH/TO/FOLDER"
+        )
+    return _registered(known[0])
+
+
+def _registered(adopted: Adopted) -> Adopted:
+    """Add it to the catalogue, with a loader that can only say that the cache has lost it."""
+
+    def lost() -> tuple[Pixels, Pixels]:
+        raise UnknownDataset(
+            f"{adopted.info.name!r} is no longer in the data cache; give the folder itself again"
+        )
+
+    catalogue.register(adopted.info, lost)
+    return adopted
+
+
+def _slug(name: str) -> str:
+    """The folder's own name without what would disturb a file name, a list or a table."""
+    letters = unicodedata.normalize("NFC", name)
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in letters).strip("-.") or "images"
+
+
+def _files(root: Path) -> list[tuple[str, Path]]:
+    """(relative name, path) of every file that counts, ordered by the hash of the name."""
+    found: list[tuple[str, Path]] = []
+    for folder, subfolders, names in os.walk(root, followlinks=False):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                relative = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+                found.append((relative, path))
+    return sorted(found, key=lambda item: (hashlib.sha256(_utf8(item[0])).digest(), item[0]))
+
+
+def _utf8(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _stamp(files: Iterable[tuple[str, Path]]) -> str:
+    """A hash of every file's name, size and date, by which an unchanged folder is recognized."""
+    digest = hashlib.sha256(f"rules {_RULES}".encode())
+    for relative, path in files:
+        stat = path.stat()
+        digest.update(_utf8(f"\0{relative}\0{stat.st_size}\0{stat.st_mtime_ns}"))
+    return digest.hexdigest()
+
+
+def _read(
+    root: Path, files: Sequence[tuple[str, Path]], slug: str
+) -> tuple[Adopted, tuple[Pixels, Pixels]]:
+
+    from aebench.datasets.sources import pixel_sha256
+
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        from PIL.Image import DecompressionBombWarning
+
+        warnings.simplefilter("ignore")  # of damaged EXIF data and the like
+        warnings.simplefilter("error", DecompressionBombWarning)
+        results = list(pool.map(_open, [path for _, path in files]))
+    pictures = [result for result in results if not isinstance(result, str)]
+    left_out = tuple(
+        (name, result)
+        for (name, _), result in zip(files, results, strict=True)
+        if isinstance(result, str)
+    )
+    if len(pictures) < LEAST_IMAGES:
+        raise RequestError(
+            f"dataset folder {root}: {len(pictures)} readable images among {len(files)} files;"
+            f" at least {LEAST_IMAGES} are needed"
+            + "".join(f"\n  {name}: {why}" for name, why in left_out[:_NAMED])
+        )
+    pixels = _stack(pictures)
+    test_images = max(1, round(len(pixels) / _TEST_SHARE))
+    train, test = pixels[:-test_images], pixels[-test_images:]
+    digests = pixel_sha256(train), pixel_sha256(test)
+    checksum = catalogue.combined_sha256(*digests)
+    info = _info(
+        f"{PREFIX}{slug}-{checksum[:8]}",
+        dict(zip(_INFO_FIELDS, (*pixels.shape[1:], len(train), len(test)), strict=True)),
+        *digests,
+    )
+    return Adopted(info, len(files), tuple(sorted(left_out))), (train, test)
+
+
+def _info(
+    name: str, numbers: Mapping[str, int], train_sha256: str, test_sha256: str
+) -> DatasetInfo:
+    return DatasetInfo(
+        name=name,
+        title=f"images of the folder {name.removeprefix(PREFIX).rpartition('-')[0]}",
+        channels=numbers["channels"],
+        height=numbers["height"],
+        width=numbers["width"],
+        train_images=numbers["train_images"],
+        test_images=numbers["test_images"],
+        validation_images=numbers["test_images"],
+        citation="",
+        train_sha256=train_sha256,
+        test_sha256=test_sha256,
+    )
+
+
+def _open(path: Path) -> Image | str:
+    """The picture, L or RGB, as it is if small and 32 x 32 if not; or why it cannot be read."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            small = max(file.size) <= KEPT_SIDE
+            if not small:
+                # Lets a JPEG decode at 1/2, 1/4 or 1/8, still four times as large as is needed.
+                file.draft(None, (4 * SIDE, 4 * SIDE))
+            picture = _eight_bit(ImageOps.exif_transpose(file))
+        return picture if small else _fit(picture)
+    except UnidentifiedImageError:
+        return "not an image"
+    except Exception as error:  # Pillow's many readers raise whatever they run into
+        text = str(error).partition("\n")[0].replace(str(path), path.name)
+        return text or type(error).__name__
+
+
+def _eight_bit(picture: Image) -> Image:
+    """Convert any mode to L or RGB, transparency laid on white."""
+    from PIL import Image
+
+    if picture.mode in ("I", "F"):
+        raise BadData(f"mode {picture.mode}: 32-bit pixels have no known range")
+    if picture.mode.startswith("I;16"):
+        import numpy as np
+
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    grey = picture.mode in ("1", "L", "LA", "La")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        picture = Image.alpha_composite(white, layer)
+    return picture.convert("L" if grey else "RGB")
+
+
+def _fit(picture: Image) -> Image:
+    from PIL import Image
+
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    square = picture.crop((left, top, left + side, top + side))
+    return square.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+
+
+def _stack(pictures: Sequence[Image]) -> Pixels:
+    """Bring all pictures to one size and mode: uint8 [N, C, H, W]."""
+    import numpy as np
+
+    sizes, modes = {p.size for p in pictures}, {p.mode for p in pictures}
+    if len(sizes) > 1:
+        pictures = [p if p.size == (SIDE, SIDE) else _fit(p) for p in pictures]
+    if len(modes) > 1:
+        pictures = [p.convert("RGB") for p in pictures]
+    pixels = np.stack([np.asarray(p, np.uint8) for p in pictures])
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(pixels)
+
+
+def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Path) -> None:
+    from aebench.datasets.given import Found
+
+    info = adopted.info
+    target = place(info.name, store)
+    label = f"{info.title} ({adopted.files - len(adopted.left_out):,} of {adopted.files:,} files)"
+    about = {
+        "stamp": stamp,
+        "files": adopted.files,
+        "left_out": adopted.left_out,
+        "info": {name: getattr(info, name) for name in _INFO_FIELDS},
+        "sha256": [info.train_sha256, info.test_sha256],
+    }
+    with cache.locked(info, target, None), cache.scratch_folder(target) as scratch:
+        cache.store(Found(*pixels, label), label, info, target, scratch, {"folder": about})
+
+
+def _known(kept: Path, slug: str) -> tuple[Adopted, str] | None:
+    """What the cache folder `kept` holds, and the stamp of the files it was made from."""
+    try:
+        meta = cache.read_meta(kept)
+        about = meta["folder"]
+        info = _info(str(meta["name"]), about["info"], *about["sha256"])
+        cache.read(info, kept)
+        left_out = tuple((str(name), str(why)) for name, why in about["left_out"])
+        known = Adopted(info, int(about["files"]), left_out), str(about["stamp"])
+    except (cache.Absent, cache.Damaged, KeyError, TypeError, ValueError):
+        return None
+    return known if info.name.rpartition("-")[0] == PREFIX + slug else None

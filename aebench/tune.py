@@ -1,0 +1,229 @@
+"""Chooses the settings of the protocol `tuned` from the records of a search, on validation error.
+
+For each family of architectures: a *candidate* is one set of training settings, a *model* is one
+autoencoder on one dataset with one seed. A candidate's ratio for a model is its `val_mse` over the
+lowest `val_mse` that any candidate reached with that model; its ratio is the median over models.
+The lowest ratio is chosen. A job that did not end ok has an infinite ratio; a candidate that was
+not run with every model of the family cannot be chosen. Equal ratios go to what costs or assumes
+less: fewer epochs, then a constant schedule, the fixed order, the larger batch, the smaller
+learning rate. Only the columns in `COLUMNS` are read, and no test error is among them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import statistics
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aebench.errors import RequestError
+from aebench.job import Job
+from aebench.protocols import ORDERS, SCHEDULES, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SETTINGS = tuple(f.name for f in dataclasses.fields(Protocol))
+_MODEL = (
+    *("architecture", "dataset", "latent", "depth", "seed", "train_noise"),
+    *("engine", "precision", "device"),
+)
+COLUMNS = ("key", "status", "val_mse", "aebench", "commit", "started_at", *SETTINGS, *_MODEL)
+
+_HEAD = """\
+# Settings of the protocol `tuned`: one table a family of architectures, with the search that chose
+# them. Written by `aebench tune` from validation errors alone; aebench/tune.py has the rule.
+# `keys_sha256` is the hash of the sorted keys of the search's jobs, joined by line ends.
+"""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One set of settings: its median `ratio`, and `val_mse` by the name of each model.
+
+    A failed job's error is infinite; a model that the candidate was not run with is absent.
+    """
+
+    settings: Protocol
+    ratio: float
+    val_mse: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """The settings in words: ``learning_rate 0.003, cosine, shuffled, 15 epochs of 128``."""
+        s = self.settings
+        return (
+            f"learning_rate {s.learning_rate:g}, {s.schedule}, {s.order},"
+            f" {s.epochs} epochs of {s.batch_size}"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search says of one family: candidates, best first, and where they come from.
+
+    `candidates` were run with every model of the family, `incomplete` were not. `search` holds
+    grid, keys_sha256, jobs, aebench, commit and started_at, the date of the newest job.
+    """
+
+    architecture: str
+    candidates: Sequence[Candidate]
+    incomplete: Sequence[Candidate]
+    search: Mapping[str, str | int]
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the chosen learning rate is the least or the greatest of several tried."""
+        rates = {c.settings.learning_rate for c in (*self.candidates, *self.incomplete)}
+        best = self.candidates[0].settings.learning_rate
+        return len(rates) > 1 and best in (min(rates), max(rates))
+
+
+def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]:
+    """Choose settings for every family in `jobs`; where that is impossible, say why by family.
+
+    `grid` is the name of the search. The columns read are those in `COLUMNS`.
+    """
+    rows = jobs.loc[:, list(COLUMNS)].to_dict("records")
+    choices: list[Choice] = []
+    refused: dict[str, str] = {}
+    for family in sorted({str(row["architecture"]) for row in rows}):
+        mine = [{str(k): v for k, v in r.items()} for r in rows if r["architecture"] == family]
+        candidates, incomplete = _candidates(mine)
+        if len(candidates) < 2:
+            refused[family] = (
+                f"{len(candidates)} candidates were run with every model; a choice needs two"
+            )
+        elif math.isinf(candidates[0].ratio):
+            refused[family] = "no candidate ended ok with at least half of the models"
+        else:
+            choices.append(Choice(family, candidates, incomplete, _provenance(mine, grid)))
+    return choices, refused
+
+
+def _candidates(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Candidate], list[Candidate]]:
+    found: dict[Protocol, dict[str, list[float]]] = {}
+    for row in rows:
+        settings = Protocol(**{name: _plain(row[name]) for name in SETTINGS})
+        val_mse = float(row["val_mse"]) if row["status"] == "ok" else math.inf
+        val_mse = val_mse if math.isfinite(val_mse) else math.inf
+        found.setdefault(settings, {}).setdefault(_model_name(row), []).append(val_mse)
+    # Repeats and re-runs of one job have one result, up to what a device makes of rounding.
+    errors = {
+        settings: {model: statistics.median(values) for model, values in models.items()}
+        for settings, models in found.items()
+    }
+    best: dict[str, float] = {}
+    for models in errors.values():
+        for model, val_mse in models.items():
+            best[model] = min(val_mse, best.get(model, math.inf))
+    candidates = [
+        Candidate(
+            settings,
+            statistics.median(
+                val_mse / best[model] if math.isfinite(val_mse) else math.inf
+                for model, val_mse in models.items()
+            ),
+            dict(sorted(models.items())),
+        )
+        for settings, models in errors.items()
+    ]
+    candidates.sort(key=_rank)
+    complete = [c for c in candidates if c.val_mse.keys() == best.keys()]
+    return complete, [c for c in candidates if c.val_mse.keys() != best.keys()]
+
+
+def _rank(candidate: Candidate) -> tuple[float, ...]:
+    s = candidate.settings
+    return (
+        candidate.ratio,
+        s.epochs,
+        SCHEDULES.index(s.schedule),
+        ORDERS.index(s.order),
+        -s.batch_size,
+        s.learning_rate,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as Python's own."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _model_name(row: Mapping[str, Any]) -> str:
+    job = Job(**{name: _plain(row[name]) for name in _MODEL})
+    return job.name + (f" on {job.device}" if job.device != "cpu" else "")
+
+
+def _provenance(rows: Sequence[Mapping[str, Any]], grid: str) -> dict[str, str | int]:
+    def several(column: str) -> str:
+        return ", ".join(sorted({str(row[column]) for row in rows if row[column]}))
+
+    return {
+        "grid": grid,
+        "keys_sha256": keys_sha256(str(row["key"]) for row in rows),
+        "jobs": len(rows),
+        "aebench": several("aebench"),
+        "commit": several("commit"),
+        "started_at": max(str(row["started_at"]) for row in rows),
+    }
+
+
+def keys_sha256(keys: Iterable[str]) -> str:
+    """The hash that names a set of jobs: sha256 of their sorted keys, joined by line ends."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
+
+
+def write(choices: Iterable[Choice], path: Path) -> None:
+    """Write the chosen settings to `path`, keeping its tables of families that are not chosen anew.
+
+    Raises:
+        RequestError: the file there is not TOML, or it cannot be written.
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RequestError(f"{path} is there and cannot be read as TOML: {error}") from None
+    for choice in choices:
+        best, second = choice.candidates[:2]
+        tables[choice.architecture] = {
+            **dataclasses.asdict(best.settings),
+            "ratio": best.ratio,
+            **choice.search,
+            "val_mse": best.val_mse,
+            "runner_up": {
+                **dataclasses.asdict(second.settings),
+                "ratio": second.ratio,
+                "val_mse": second.val_mse,
+            },
+        }
+    text = _HEAD + "".join(_toml(table, (name,)) for name, table in sorted(tables.items()))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise RequestError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _toml(table: Mapping[str, Any], place: tuple[str, ...]) -> str:
+    """One TOML table and those inside it; values are text and numbers."""
+    inner = {k: v for k, v in table.items() if isinstance(v, Mapping)}
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if k not in inner]
+    text = "\n".join([f"\n[{'.'.join(map(_key, place))}]", *lines, ""])
+    return text + "".join(_toml(t, (*place, name)) for name, t in inner.items())
+
+
+def _key(name: str) -> str:
+    bare = name.replace("-", "").replace("_", "")
+    return name if bare.isascii() and bare.isalnum() else json.dumps(name)
+
+
+def _value(value: str | float) -> str:
+    # JSON's text is TOML's, but for DEL; repr gives a number back exactly, and `inf` is TOML.
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

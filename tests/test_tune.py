@@ -1,0 +1,247 @@
+"""Choosing the settings of `tuned`: the rule on synthetic records, the shipped file, its use."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from aebench import load_grid, protocols, schema, tune
+from aebench.cli import app
+from aebench.errors import RequestError
+from aebench.job import Job
+from aebench.protocols import Protocol
+from aebench.records import Circumstances
+from aebench.store import Record, Store
+from aebench.worker import run_job
+
+SHIPPED = protocols.TUNED
+
+
+@pytest.fixture
+def tuned_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of our own in the place of aebench's."""
+    monkeypatch.setattr(protocols, "TUNED", tmp_path / "tuned.toml")
+    protocols._tuned.cache_clear()
+    yield protocols.TUNED
+    protocols._tuned.cache_clear()
+
+
+def row(latent: int, val_mse: float, status: str = "ok", **fields) -> dict:
+    job = Job(**{"architecture": "mlp", "dataset": "digits", "latent": latent} | fields)
+    return dataclasses.asdict(job) | {
+        "key": job.key,
+        "status": status,
+        "val_mse": val_mse if status == "ok" else None,
+        "mse": 1.0,
+        "aebench": "0.1.0",
+        "commit": "abc1234",
+        "started_at": f"2026-11-{latent:02}T10:00:00.000+00:00",
+    }
+
+
+def chosen(*rows: dict, family: str = "mlp") -> tune.Choice:
+    choices, _ = tune.choose(pd.DataFrame(rows), "search")
+    return next(choice for choice in choices if choice.architecture == family)
+
+
+def test_lowest_median_ratio_wins_not_the_lowest_mean() -> None:
+    """One model where a candidate is ten times worse does not outweigh two where it is best."""
+    found = chosen(
+        *(row(k, e, learning_rate=1e-3) for k, e in ((1, 0.10), (2, 0.010), (3, 0.0100))),
+        *(row(k, e, learning_rate=3e-3) for k, e in ((1, 0.11), (2, 0.011), (3, 0.0010))),
+    )
+    best, second = found.candidates
+    assert best.settings == Protocol(15, 128, 1e-3)
+    assert best.ratio == 1.0
+    assert second.ratio == pytest.approx(1.1)
+    assert second.val_mse == {"digits mlp-1": 0.11, "digits mlp-2": 0.011, "digits mlp-3": 0.001}
+
+
+def test_ratio_is_to_the_best_of_each_model() -> None:
+    """With two models the median is the mean of their ratios: (1 + 3) / 2 against (2 + 1) / 2."""
+    found = chosen(
+        row(1, 0.1, learning_rate=1e-3), row(2, 3e-6, learning_rate=1e-3),
+        row(1, 0.2, learning_rate=3e-3), row(2, 1e-6, learning_rate=3e-3),
+    )  # fmt: skip
+    assert [c.settings.learning_rate for c in found.candidates] == [3e-3, 1e-3]
+    assert [c.ratio for c in found.candidates] == pytest.approx([1.5, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("cheaper", "dearer"),
+    [
+        ({"epochs": 5, "schedule": "cosine"}, {"epochs": 6}),
+        ({"order": "shuffled"}, {"schedule": "cosine"}),
+        ({"batch_size": 64}, {"order": "shuffled"}),
+        ({"batch_size": 256, "learning_rate": 1e-2}, {"batch_size": 128}),
+        ({"learning_rate": 1e-3}, {"learning_rate": 2e-3}),
+    ],
+)
+def test_ties_go_to_the_cheaper(cheaper: dict, dearer: dict) -> None:
+    for rows in ([row(1, 0.5, **cheaper), row(1, 0.5, **dearer)],):
+        for ordered in (rows, rows[::-1]):
+            best, second = chosen(*ordered).candidates
+            assert best.ratio == second.ratio == 1
+            assert all(getattr(best.settings, name) == value for name, value in cheaper.items())
+
+
+def test_failures_are_infinitely_bad_and_gaps_not_eligible() -> None:
+    found = chosen(
+        row(1, 0.5, learning_rate=1e-3), row(2, 0.5, learning_rate=1e-3),
+        row(1, 0.1, learning_rate=3e-3), row(2, math.nan, "diverged", learning_rate=3e-3),
+        row(1, 0.01, learning_rate=1e-2),
+    )  # fmt: skip
+    best, second = found.candidates
+    assert best.settings.learning_rate == 1e-3
+    assert math.isinf(second.ratio)
+    assert math.isinf(second.val_mse["digits mlp-2"])
+    assert [c.settings.learning_rate for c in found.incomplete] == [1e-2]
+    assert best.ratio == pytest.approx((0.5 / 0.01 + 1) / 2)
+
+
+def test_seeds_are_models_and_repeats_are_not() -> None:
+    found = chosen(
+        *(row(1, 0.2, seed=s, repeat=r, learning_rate=1e-3) for s in (0, 1) for r in (0, 1, 2)),
+        *(row(1, 0.1, seed=s, learning_rate=3e-3) for s in (0, 1)),
+    )
+    assert list(found.candidates[0].val_mse) == ["digits mlp-1", "digits mlp-1 seed 1"]
+    assert [c.ratio for c in found.candidates] == [1, 2]
+
+
+def test_families_are_apart_and_impossible_ones_say_why() -> None:
+    rows = [row(1, 0.2, learning_rate=r) for r in (1e-3, 3e-3)]
+    rows += [row(1, 0.1, architecture="conv", learning_rate=1e-3)]
+    rows += [
+        row(1, 0.1, "killed", architecture="conv-bottleneck", learning_rate=r) for r in (1.0, 2.0)
+    ]
+    choices, refused = tune.choose(pd.DataFrame(rows), "search")
+    assert [choice.architecture for choice in choices] == ["mlp"]
+    assert "a choice needs two" in refused["conv"]
+    assert "no candidate ended ok" in refused["conv-bottleneck"]
+    assert choices[0].at_edge  # one of two is always at an edge
+    middle = chosen(*(row(1, e, learning_rate=r) for r, e in ((1e-3, 2), (3e-3, 1), (1e-2, 2))))
+    assert not middle.at_edge
+
+
+def searched(folder: Path, *rows: dict) -> Store:
+    store = Store(folder)
+    for content in rows:
+        store.write(Record(job=content))
+    return store
+
+
+def test_test_errors_are_never_read(tmp_path: Path) -> None:
+    """Changing every column that knows the test images changes nothing that is written."""
+    rows = [row(k, k / 100 / r, learning_rate=r) for k in (1, 2) for r in (1e-3, 3e-3, 1e-2)]
+    known_by_test = ["study_error", "mse", "psnr_db", "mean_mse", "pca_mse"]
+    written = []
+    for i, sign in enumerate((1, -1)):
+        changed = [
+            content | dict.fromkeys(known_by_test, 5 + sign * n) for n, content in enumerate(rows)
+        ]
+        jobs = searched(tmp_path / str(i), *changed).read().jobs
+        tune.write(tune.choose(jobs, "search")[0], tmp_path / f"{i}.toml")
+        written.append((tmp_path / f"{i}.toml").read_text())
+    assert written[0] == written[1]
+    assert not set(known_by_test) & set(tune.COLUMNS)
+    assert set(tune.COLUMNS) <= {column.name for column in schema.JOBS}
+
+
+def test_command_writes_what_the_protocol_reads(tmp_path: Path, tuned_file: Path) -> None:
+    tuned_file.write_text("[mine]\nepochs = 1\n\n['my own'.val_mse]\n'a \"b\"' = inf\n")
+    rows = [row(k, k * r, learning_rate=r) for k in (1, 2) for r in (1e-3, 3e-3, 1e-2)]
+    searched(tmp_path / "a search", *rows)
+    result = CliRunner().invoke(app, ["tune", str(tmp_path / "a search")])
+    assert result.exit_code == 0, result.output
+    assert "learning_rate 0.001, constant, fixed, 15 epochs of 128" in result.output
+    assert "edge" in result.output
+    assert protocols.settings("tuned", "mlp") == Protocol(15, 128, 1e-3)
+    tables = tomllib.loads(tuned_file.read_text())
+    assert tables["mine"] == {"epochs": 1}
+    assert tables["my own"]["val_mse"] == {'a "b"': math.inf}
+    mlp = tables["mlp"]
+    assert mlp["val_mse"] == {"digits mlp-1": 1e-3, "digits mlp-2": 2e-3}
+    assert mlp["runner_up"]["learning_rate"] == 3e-3
+    assert mlp["runner_up"]["ratio"] == pytest.approx(3)
+    assert (mlp["grid"], mlp["jobs"], mlp["commit"]) == ("a search", 6, "abc1234")
+    assert mlp["keys_sha256"] == tune.keys_sha256(content["key"] for content in rows)
+    assert mlp["started_at"] == "2026-11-02T10:00:00.000+00:00"
+    before = tuned_file.read_text()
+    elsewhere = ["tune", str(tmp_path / "a search"), "--output", str(tmp_path / "new.toml")]
+    assert CliRunner().invoke(app, elsewhere).exit_code == 0
+    assert tuned_file.read_text() == before
+    assert tomllib.loads((tmp_path / "new.toml").read_text()).keys() == {"mlp"}
+
+
+def test_store_without_a_search_is_refused(tmp_path: Path, tuned_file: Path) -> None:
+    searched(tmp_path / "plain", row(1, 0.1), row(2, 0.1))
+    result = CliRunner().invoke(app, ["tune", str(tmp_path / "plain")])
+    assert isinstance(result.exception, RequestError)
+    assert "holds no search" in str(result.exception)
+    assert not tuned_file.exists()
+
+
+# The file that aebench ships
+
+
+def test_shipped_settings_come_from_the_search_grid() -> None:
+    tables = tomllib.loads(SHIPPED.read_text("utf-8"))
+    keys: dict[str, list[str]] = {}
+    for job in load_grid("search").jobs:
+        keys.setdefault(job.architecture, []).append(job.key)
+    assert tables.keys() == keys.keys()
+    for family, table in tables.items():
+        assert table["grid"] == "search"
+        assert table["keys_sha256"] == tune.keys_sha256(keys[family])
+        assert table["jobs"] == len(keys[family])
+        assert table["ratio"] <= table["runner_up"]["ratio"]
+        settings = protocols.settings("tuned", family)
+        assert any(
+            all(getattr(job, name) == getattr(settings, name) for name in tune.SETTINGS)
+            for job in load_grid("search").jobs
+            if job.architecture == family
+        )
+
+
+def test_shipped_settings_are_what_the_stored_search_chooses(tmp_path: Path) -> None:
+    results = SHIPPED.parents[1] / "results" / "reference-search"
+    if not results.is_dir():
+        pytest.skip("not a checkout: no results/reference-search")
+    choices, refused = tune.choose(Store(results).read().jobs, "search")
+    assert not refused
+    tune.write(choices, tmp_path / "again.toml")
+    assert (tmp_path / "again.toml").read_text() == SHIPPED.read_text("utf-8")
+
+
+def test_tuned_protocol_enumerates_runs_and_says_where_it_is_from() -> None:
+    axes = {"architecture": "mlp", "dataset": "digits", "latent": 4, "protocol": "tuned"}
+    (plain,) = load_grid(None, axes).jobs
+    settings = protocols.settings("tuned", "mlp")
+    assert dataclasses.asdict(settings).items() <= dataclasses.asdict(plain).items()
+    assert plain.modified == ""
+    (job,) = load_grid(None, axes | {"epochs": 1}).jobs
+    made = run_job(job, Circumstances(threads=1)).job
+    assert made["status"] == "ok", made["reason"]
+    assert made["modified"] == "epochs=1"
+    table = tomllib.loads(SHIPPED.read_text("utf-8"))["mlp"]
+    assert made["settings_from"].startswith(f"grid search, keys {table['keys_sha256'][:16]}, 20")
+
+
+def test_family_without_tuned_settings_says_how_to_get_them(tuned_file: Path) -> None:
+    for make in (
+        lambda: protocols.settings("tuned", "conv"),
+        lambda: load_grid(
+            None,
+            {"architecture": "conv", "dataset": "digits", "latent": 1, "protocol": "tuned"},
+        ),
+    ):
+        with pytest.raises(RequestError, match="aebench run --grid search --architecture NAME"):
+            make()
+    assert protocols.chosen_by("tuned", "conv") == ""
