@@ -24,6 +24,7 @@ _NUMBERS = ("learning_rate", "train_noise")
 _WHOLE = ("latent", "depth", "seed", "epochs", "batch_size", "repeat")
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
+_COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
 _NAMES: dict[str, Sequence[str]] = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
@@ -132,8 +133,10 @@ def _enumerate(
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
         raise RequestError("\n".join(dict.fromkeys(impossible.values())))
-    # Order within a block is that of the keys, in effect random but the same every time, so
-    # that drift of the machine does not fall on one architecture.
+    # Randomized blocks, so that drift of the machine does not fall on one architecture: every
+    # system once for each repeat and seed, in the order of the keys, which hash repeat and seed
+    # as well. So the order is in effect random, another one in each block, and the same again
+    # whenever the grid is run.
     kept.sort(key=lambda job: (job.repeat, job.seed, job.key))
     return Grid(name, tuple(kept), impossible)
 
@@ -152,13 +155,15 @@ def _axes(table: Mapping[str, Any], place: str, mistakes: list[str]) -> Axes:
     """Turn options into lists of checked values; what is wrong goes into `mistakes`."""
     axes: Axes = {}
     for name, given in table.items():
-        if name == "seeds":
+        if name in _COUNTS:
             if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
-                axes["seed"] = list(range(given))
+                axes[_COUNTS[name]] = list(range(given))
             else:
-                mistakes.append(f"{place}: seeds is how many, a whole number from 1, not {given!r}")
+                mistakes.append(
+                    f"{place}: {name} is how many, a whole number from 1, not {given!r}"
+                )
         elif name not in FIELDS:
-            mistakes.append(f"{place}: {unknown('option', name, [*FIELDS, 'seeds'])}")
+            mistakes.append(f"{place}: {unknown('option', name, [*FIELDS, *_COUNTS])}")
         else:
             try:
                 values = [_value(name, v) for v in _listed(name, given)]
