@@ -87,6 +87,7 @@ def test_a_pooled_ratio_covers_what_it_promises() -> None:
     assert covered / rounds == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_same_grid_run_twice_by_real_processes(tmp_path: Path) -> None:
     """Errors are the same to the last bit; of the times only what does not depend on them."""
     grid = load_grid(None, {
@@ -95,7 +96,7 @@ def test_the_same_grid_run_twice_by_real_processes(tmp_path: Path) -> None:
     })  # fmt: skip
     assert len(grid.jobs) == 6
     for name in ("a", "b"):
-        assert local.run(grid.jobs, Store(tmp_path / name), local.Options())
+        assert local.run(grid.jobs, Store(tmp_path / name), local.Options(threads=1))
     first, second = (Store(tmp_path / name).read() for name in ("a", "b"))
     assert first.jobs["status"].eq("ok").all(), first.jobs["reason"].to_list()
     placed = first.jobs.set_index("key")["position"].to_dict()

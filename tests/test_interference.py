@@ -232,6 +232,17 @@ def test_peak_is_kept_and_only_raised(monkeypatch) -> None:
     assert [peak(CPU, "fp32", again=True), peak(CPU, "fp32", again=True)] == [20.0, 20.0]
 
 
+def test_the_probe_of_a_busy_machine_is_short_and_its_median_honest(monkeypatch) -> None:
+    def probe(*rounds: float) -> tuple[float, int]:
+        left = list(rounds)
+        monkeypatch.setattr(calibration, "_seconds", lambda device, work: left.pop(0))
+        return calibration.noise_probe(CPU), len(rounds) - len(left)
+
+    # The first round is not counted, and five are enough.
+    assert probe(9.0, 0.005, 0.004, 0.003, 0.001, 0.002, 7.0) == (0.003, 6)
+    assert probe(9.0, 0.02, 0.04, 7.0) == (0.03, 3)
+
+
 def test_products_multiply() -> None:
     a = torch.arange(16.0).reshape(4, 4)
     for product in calibration._products(CPU):

@@ -25,10 +25,12 @@ WARM_S = 1.0
 _PEAKS: dict[tuple[str, str, int], float] = {}
 _LONG_S = 0.02  # one product of this length is long enough to know its rate
 _LARGEST = {"cpu": 4096, "cuda": 8192}
-# Size of the noise probe: rows of the square matrix, numbers copied, rounds. About 20 ms on two
-# cores or on a data-centre GPU; the work is fixed, so that its time tells about the machine.
-_NOISE = {"cpu": (768, 1 << 21, 5), "cuda": (4096, 1 << 24, 5)}
-_COPIES = {"cpu": 4, "cuda": 16}
+# Size of the noise probe: rows of the square matrix, numbers copied, copies. The work of a round
+# is fixed, so that its time tells about the machine: some 4 ms on two cores or on a large GPU.
+# On a CPU it is two parallel regions only, since on a busy machine each costs a time slice.
+_NOISE = {"cpu": (768, 1 << 22, 1), "cuda": (4096, 1 << 24, 16)}
+_ROUNDS = 5
+_ENOUGH_S = 0.03  # no further round after this, so that the probe of a busy machine is short too
 
 
 def peak_gflops(device: torch.device, precision: str, *, again: bool = False) -> float:
@@ -86,18 +88,21 @@ def conv_saving(model: nn.Module) -> float:
 
 def noise_probe(device: torch.device) -> float:
     """Seconds of a fixed piece of work, a matrix product and copies: the median of its rounds."""
-    size, numbers, rounds = _NOISE[device.type]
+    size, numbers, copies = _NOISE[device.type]
     a = torch.full((size, size), 0.5, device=device)
     product, source = torch.empty_like(a), torch.zeros(numbers, device=device)
     target = torch.empty_like(source)
 
     def work() -> None:
         torch.mm(a, a, out=product)
-        for _ in range(_COPIES[device.type]):
+        for _ in range(copies):
             target.copy_(source)
 
     _seconds(device, work)  # the first round pays for fresh memory
-    return statistics.median(_seconds(device, work) for _ in range(rounds))
+    rounds: list[float] = []
+    while len(rounds) < _ROUNDS and sum(rounds) < _ENOUGH_S:
+        rounds.append(_seconds(device, work))
+    return statistics.median(rounds)
 
 
 class Warmer:
