@@ -30,6 +30,7 @@ _RUN_OPTIONS = (
     "report",
 )  # fmt: skip
 _MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang
+_COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
 _NAMES: dict[str, Sequence[str]] = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
@@ -176,8 +177,10 @@ def _enumerate(
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
         raise RequestError("\n".join(dict.fromkeys(impossible.values())))
-    # Order within a block is that of the keys, in effect random but the same every time, so
-    # that drift of the machine does not fall on one architecture.
+    # Randomized blocks, so that drift of the machine does not fall on one architecture: every
+    # system once for each repeat and seed, in the order of the keys, which hash repeat and seed
+    # as well. So the order is in effect random, another one in each block, and the same again
+    # whenever the grid is run.
     ordered = sorted(kept, key=lambda job: (job.repeat, job.seed, job.key))
     return Grid(name, tuple(ordered), impossible)
 
@@ -219,19 +222,19 @@ def _axes(
     axes: Axes = {}
     for written, given in table.items():
         option = written.replace("-", "_")
-        name = "seed" if option == "seeds" else option
+        name = _COUNTS.get(option, option)
         if option in _RUN_OPTIONS:
             mistakes.append(
                 f"{place}: {written} says how to run a grid, not which jobs it has;"
                 f" give it on the command line, as --{option.replace('_', '-')}"
             )
         elif name not in FIELDS:
-            mistakes.append(f"{place}: {unknown('option', written, [*FIELDS, 'seeds', *beside])}")
+            mistakes.append(f"{place}: {unknown('option', written, [*FIELDS, *_COUNTS, *beside])}")
         elif name in axes:
             mistakes.append(f"{place}: {name} is given twice, the second time as {written}")
         else:
             try:
-                values = _seeds(given) if option == "seeds" else _listed(name, given)
+                values = _first(option, given) if option in _COUNTS else _listed(name, given)
                 axes[name] = list(dict.fromkeys(_value(name, v) for v in values))
             except RequestError as error:
                 axes[name] = []
@@ -239,10 +242,12 @@ def _axes(
     return axes
 
 
-def _seeds(given: Any) -> Iterable[int]:
-    """Seeds 0 to `given` - 1."""
+def _first(option: str, given: Any) -> Iterable[int]:
+    """Seeds, or repeats, 0 to `given` - 1."""
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST:
-        raise RequestError(f"seeds is how many, a whole number from 1 to {_MOST:,}, not {given!r}")
+        raise RequestError(
+            f"{option} is how many, a whole number from 1 to {_MOST:,}, not {given!r}"
+        )
     return range(given)
 
 

@@ -22,6 +22,7 @@ class Circumstances:
 
     `device` is torch's name for where to compute (``cpu``, ``cuda:1``); `threads` None leaves
     torch's own choice; `data` is the folder of the data cache, None for the default one.
+    `position` is the job's place in the order of its run, from 1.
     """
 
     device: str = "cpu"
@@ -29,6 +30,7 @@ class Circumstances:
     concurrent: bool = False
     data: Path | None = None
     command: str = ""
+    position: int | None = None
 
 
 def starting_row(job: Job, where: Circumstances) -> Row:
@@ -40,6 +42,7 @@ def starting_row(job: Job, where: Circumstances) -> Row:
         "settings_from": protocols.chosen_by(job.protocol, job.architecture),
         "concurrent": where.concurrent,
         "command": where.command,
+        "position": where.position,
         "load_1m": machine.load_1m(),
         "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }

@@ -66,7 +66,7 @@ parameters | int64 | trainable parameters
 bottleneck | int64 | numbers per image that pass through the code, measured on the encoder
 compression | float64 | input_size / bottleneck
 flops_per_step | int64 | floating-point operations of one training step, 2 per multiply-add
-steps | int64 | training steps taken
+steps | int64 | training steps taken, read from the optimizer where it counts them
 train_images | int64 | images in the training split
 data_s | float64 | seconds to have the data in memory and on the device
 build_s | float64 | seconds to build and measure the model
@@ -78,12 +78,27 @@ eval_s | float64 | seconds of validation and test
 baseline_s | float64 | seconds to compute or read the exact baselines
 samples_s | float64 | seconds to make the sample pictures
 probe_s | float64 | seconds to probe the trained model: noise, foreign images, appearance
+cold_s | float64 | what a first training costs: build_s + compile_s + warmup_s + train_s
+device_train_s | float64 | train_s by the accelerator's own clock; null on a CPU
 total_s | float64 | seconds from taking the job to having its record
 images_per_s | float64 | images trained on per second of train_s
 gflops | float64 | arithmetic rate reached while training, 1e9 floating-point operations per second
+peak_gflops | float64 | rate of a large matrix product here, at this precision: a measured peak
+flop_floor_s | float64 | seconds the arithmetic of all steps takes at peak_gflops
+roofline_fraction | float64 | flop_floor_s / train_s
 peak_device_bytes | int64 | most accelerator memory held; null on a CPU
 peak_host_bytes | int64 | most memory the worker process has held so far
 concurrent | bool | whether other jobs of the run shared the machine: times not comparable
+position | int64 | place in the order of the run, from 1; null if the job ran by itself
+noise_before_s | float64 | seconds of a fixed piece of work just before training: the noise probe
+noise_after_s | float64 | seconds of the same piece of work just after training
+steal_s | float64 | CPU seconds the host gave to others while training; null where unknown
+pressure_s | float64 | seconds some task waited for a CPU while training; null where unknown
+throttled_s | float64 | seconds a CPU quota held training up; null without cgroups
+involuntary_switches | int64 | times the system took a CPU from the worker while training
+energy_j | float64 | joules of the GPU, first epoch to last; null below 5 s or if it tells nothing
+clock_events | string | why the GPU lowered its clock while training; null where it tells nothing
+gpu_processes | int64 | other processes computing on the GPU; null where it tells nothing
 threads | int64 | threads torch computed with
 precision_read | string | precision settings as read back from torch
 load_1m | float64 | load average of the last minute when the job started; null on Windows
@@ -110,6 +125,7 @@ epoch | int64 | 1 is the first
 train_mse | float64 | mean loss over the steps of the epoch
 val_mse | float64 | error over the whole validation split after the epoch
 train_s | float64 | seconds of training in the epoch
+device_train_s | float64 | the same by the accelerator's own clock; null on a CPU
 val_s | float64 | seconds of validation after it
 """)
 

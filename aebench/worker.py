@@ -1,8 +1,9 @@
 """One job, from its description to its stored record.
 
 `run_job` walks a job through its phases (data, build, compile, warm-up, train with validation
-after each epoch, test, samples, baselines, probes) with the clock, and turns however it ends into a
-record. Where this runs, and what becomes of a worker that dies, is the executor's business.
+after each epoch, test, samples, baselines, probes) with the clock, watches what disturbs the
+training, and turns however it ends into a record. Where this runs, and what becomes of a worker
+that dies, is the executor's business.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import ctypes
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -20,8 +21,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from aebench import datasets, engines, machine
+from aebench import datasets, engines, interference, machine
 from aebench.architectures.autoencoder import build
+from aebench.engines import calibration
 from aebench.engines.clock import PhaseClock
 from aebench.engines.precision import read_precision, set_precision
 from aebench.errors import RequestError
@@ -36,6 +38,10 @@ OnEpoch = Callable[[int, float, float], None]
 
 class Diverged(Exception):
     """The training loss is no longer a finite number."""
+
+
+class Implausible(Exception):
+    """The job ended, but cannot have done what it was asked to."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,9 @@ def warm_process() -> None:
     probes.photo(probes.PHOTOS[0], channels=1)
 
 
+_warmer = calibration.Warmer()  # knows when this process last kept a GPU busy
+
+
 def run_job(
     job: Job,
     where: Circumstances | None = None,
@@ -108,7 +117,7 @@ def run_job(
         progress.row |= {"status": "diverged", "reason": str(error)}
     except (torch.OutOfMemoryError, MemoryError) as error:
         progress.row |= {"status": "out_of_memory", "reason": _first_line(error)}
-    except RequestError as error:
+    except (Implausible, RequestError) as error:
         progress.row |= {"status": "failed", "reason": str(error)}
     except Exception as error:
         memory = "can't allocate memory" in str(error)
@@ -130,6 +139,8 @@ class _Progress:
     ) -> None:
         self.job, self.where, self.device = job, where, device
         self.clock, self.on_epoch = clock, on_epoch
+        self.watch = interference.Watch()
+        self.peak_device_bytes: int | None = None
         self.row: Row = starting_row(job, where)
         self.epochs: list[Row] = []
         self.samples: list[Row] = []
@@ -140,13 +151,14 @@ class _Progress:
         """Take the job through every phase.
 
         Raises:
-            Diverged, RequestError, torch.OutOfMemoryError: see `run_job`.
+            Diverged, Implausible, RequestError, torch.OutOfMemoryError: see `run_job`.
         """
         job, device, clock = self.job, self.device, self.clock
         if device.type == "cuda":
             if not torch.cuda.is_available():
                 raise RequestError("no CUDA device that this torch can use; try --device cpu")
             torch.cuda.reset_peak_memory_stats(device)
+            self.watch = interference.Watch(gpu=_gpu(device))
         if self.where.threads:
             torch.set_num_threads(self.where.threads)
         set_precision(job.precision)
@@ -155,6 +167,8 @@ class _Progress:
             "threads": torch.get_num_threads(),
             "precision_read": read_precision(job.precision),
         }
+        with self._aside():
+            calibration.peak_gflops(device, job.precision)  # once in this process
         with clock.phase("data"):
             splits = _splits(job.dataset, job.seed, self.where.data)
             validation, test = splits.validation.to(device), splits.test.to(device)
@@ -186,17 +200,20 @@ class _Progress:
         with clock.phase("warmup"):
             engine.warm_up()
             errors.measure(model, validation[: errors.STUDY_BATCH], device, job.precision)
+        with self._aside():
+            _warmer.warm(device)
+            self.row["noise_before_s"] = calibration.noise_probe(device)
         # A model that draws random numbers as it trains, such as one with dropout, draws the
         # same ones whatever ran in this process before.
         torch.manual_seed(job.seed)
-        self._train(engine, model, validation)
-        train_s = clock.seconds["train"]
-        self.row |= {
-            "steps": steps,
-            "loading_s": getattr(engine, "loading_s", None),
-            "images_per_s": steps * job.batch_size / train_s,
-            "gflops": steps * size.flops * job.batch_size / train_s / 1e9,
-        }
+        with self.watch.training():
+            self._train(engine, model, validation)
+        with self._aside():
+            self.row["noise_after_s"] = calibration.noise_probe(device)
+        _warmer.was_busy(device)
+        taken = engines.steps_taken(engine)
+        self.row["loading_s"] = getattr(engine, "loading_s", None)
+        self._rates(model, steps, steps if taken is None else taken, size.flops * job.batch_size)
         with clock.phase("eval"):
             found = errors.measure(model, test, device, job.precision)
         if not math.isfinite(found.mse):  # the last step may do this, and no loss follows it
@@ -214,8 +231,9 @@ class _Progress:
             self._probe(model, test, splits.mean)
 
     def _train(self, engine: engines.Engine, model: nn.Module, validation: Tensor) -> None:
+        device_clock = calibration.DeviceClock(self.device)
         for epoch in range(1, self.job.epochs + 1):
-            with self.clock.phase("train"):
+            with self.watch.epoch(), self.clock.phase("train"), device_clock.span():
                 mean_loss = engine.train_epoch()
             train_s, train_mse = self.clock.last_s, float(mean_loss)
             if not math.isfinite(train_mse):
@@ -228,12 +246,47 @@ class _Progress:
                     "train_mse": train_mse,
                     "val_mse": val.mse,
                     "train_s": train_s,
+                    "device_train_s": device_clock.last_s,
                     "val_s": self.clock.last_s,
                 }
             )
             self.row |= {"train_mse": train_mse, "val_mse": val.mse}
             if self.on_epoch:
                 self.on_epoch(epoch, train_mse, val.mse)
+
+    def _rates(self, model: nn.Module, planned: int, taken: int, flops_per_step: int) -> None:
+        """Say how fast it was.
+
+        Raises:
+            Implausible: faster than the arithmetic allows, or fewer steps than planned.
+        """
+        train_s = self.clock.seconds["train"]
+        flops = taken * flops_per_step
+        self.row |= {
+            "steps": taken,
+            "images_per_s": taken * self.job.batch_size / train_s,
+            "gflops": flops / train_s / 1e9,
+        }
+        if taken != planned:
+            raise Implausible(
+                f"{taken} training steps taken, {planned} planned: a defect of engine"
+                f" {self.job.engine}"
+            )
+        allowed = calibration.MARGIN * calibration.conv_saving(model)
+        for again in (False, True):  # a peak measured in a disturbed moment condemns nobody
+            peak = calibration.peak_gflops(self.device, self.job.precision, again=again)
+            floor_s = flops / peak / 1e9
+            self.row |= {
+                "peak_gflops": peak,
+                "flop_floor_s": floor_s,
+                "roofline_fraction": floor_s / train_s,
+            }
+            if floor_s / train_s <= allowed:
+                return
+        raise Implausible(
+            f"training took {train_s:.3g} s, but its arithmetic alone takes {floor_s:.3g} s at the"
+            f" {peak:,.0f} GFLOP/s measured here: not all of it was done, or the clock is wrong"
+        )
 
     def _baselines(self, splits: _Splits, bottleneck: int) -> None:
         folder = (self.where.data or datasets.cache_directory()) / "baselines"
@@ -260,15 +313,32 @@ class _Progress:
             self.probes += rows
             self.samples += pictures
 
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Measure something of the device, whose memory is not the job's."""
+        self._see_peak()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _see_peak(self) -> None:
+        if self.device.type == "cuda" and torch.cuda.is_available():
+            now = torch.cuda.max_memory_allocated(self.device)
+            self.peak_device_bytes = max(now, self.peak_device_bytes or 0)
+
     def record(self) -> Record:
         """The record as it stands, times included."""
-        on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
+        self._see_peak()
         self.row |= {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
         self.row |= {
             "total_s": self.clock.total_s(),
+            "cold_s": sum(self.clock.seconds[p] for p in ("build", "compile", "warmup", "train")),
             "peak_host_bytes": machine.peak_host_bytes(),
-            "peak_device_bytes": torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
+            "peak_device_bytes": self.peak_device_bytes,
         }
+        device_s = [row["device_train_s"] for row in self.epochs]
+        self.row["device_train_s"] = sum(device_s) if device_s and None not in device_s else None
+        self.row |= self.watch.columns()
         key = {"key": self.job.key}
         return Record(
             job=self.row,
@@ -277,6 +347,11 @@ class _Progress:
             baselines=self.baselines,
             probes=[key | row for row in self.probes],
         )
+
+
+def _gpu(device: torch.device) -> interference.Gpu | None:
+    """The driver's view of a CUDA device; torch leaves out how NVIDIA begins its names."""
+    return interference.nvidia(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """The command line: reads arguments, prints, and chooses the exit code; nothing else does.
 
 stdout carries results, stderr carries progress and messages. Exit codes: 0 everything asked
-for is there, 1 some jobs failed, 2 the request was wrong, 130 interrupted.
+for is there, 1 some jobs failed or a check did, 2 the request was wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import typer
 
 import aebench
-from aebench.cli import data, findings, report, run, show, tune
+from aebench.cli import check, compare, data, findings, report, run, show, tune
 from aebench.errors import RequestError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("show")(show.show)
 app.command("findings")(findings.findings)
+app.command("check")(check.check)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.add_typer(data.app, name="data")

@@ -87,6 +87,12 @@ def run(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="How many: 0 to N-1.", rich_help_panel=_AXES)
     ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="How often, for times; 6 or more to publish.", rich_help_panel=_AXES
+        ),
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(help=f"Training settings: {', '.join(PROTOCOLS)}.", rich_help_panel=_AXES),
@@ -161,6 +167,7 @@ def run(
         "latent": _list(latent),
         "depth": _list(depth),
         "seeds": seeds,
+        "repeats": repeats,
         "protocol": _list(protocol),
         "epochs": _list(epochs),
         "batch_size": _list(batch_size),

@@ -85,7 +85,8 @@ def with_noise(images: Tensor, amplitude: float, generator: torch.Generator | No
 class Engine(Protocol):
     """One way to execute training steps.
 
-    An engine with a data loader has `loading_s` as well: how long training has waited for it.
+    An engine with a data loader has `loading_s` as well, how long training has waited for it; one
+    with torch's Adam keeps it as `optimizer`, for `steps_taken`.
     """
 
     def load(self) -> None:
@@ -96,6 +97,14 @@ class Engine(Protocol):
 
     def train_epoch(self) -> Tensor:
         """Take every step of the next epoch; give the mean of its losses, float64, unread."""
+
+
+def steps_taken(engine: Engine) -> int | None:
+    """Training steps as Adam itself has counted them; None for an engine without torch's Adam."""
+    optimizer = getattr(engine, "optimizer", None)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return None
+    return max((int(state["step"]) for state in optimizer.state.values()), default=0)
 
 
 def create(setup: Setup) -> Engine:

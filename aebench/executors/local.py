@@ -94,6 +94,7 @@ class _Pool:
         self, todo: deque[Job], store: Store, options: Options, listener: Listener
     ) -> None:
         self.todo, self.store, self.options, self.listener = todo, store, options, listener
+        self.positions = {job: place for place, job in enumerate(todo, start=1)}
         self.stop = _Stop()
         self._told = False
         slots = min(options.workers, len(todo))
@@ -132,7 +133,7 @@ class _Pool:
 
     def _where(self, job: Job) -> Circumstances:
         device = self.options.cuda if job.device == "cuda" else "cpu"
-        return dataclasses.replace(self.where, device=device)
+        return dataclasses.replace(self.where, device=device, position=self.positions[job])
 
     def _spawn(self) -> _Worker:
         context = multiprocessing.get_context("spawn")

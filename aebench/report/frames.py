@@ -18,6 +18,8 @@ from aebench.store import Results
 
 # Times are compared only between rows that agree in all of these.
 ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads", "torch"]
+# A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
+NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
 MODEL = ["architecture", "depth", "latent"]
 # Towards full size PCA's error vanishes, and a ratio to it says nothing: from this compression on
 # models are set beside it, which is a code of at most two thirds of the image.
@@ -143,6 +145,27 @@ def timed(jobs: pd.DataFrame) -> pd.DataFrame:
     """Rows whose times may be compared: finished, alone on the machine, with a time."""
     known = jobs["train_s"].astype("float64") > 0
     return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known]
+
+
+def noise(jobs: pd.DataFrame) -> pd.Series[float]:
+    """How far off each row's noise probes are, as a share: the worse of the two, 0.1 is longer.
+
+    Measured against the median of all rows with the same machine, device, precision, threads and
+    torch, known only once all have run. NaN where nothing was probed.
+    """
+    off = pd.Series(np.nan, index=jobs.index, dtype="float64")
+    for _, rows in jobs.groupby([name for name in ALIKE if name != "engine"], dropna=False):
+        probes = rows[["noise_before_s", "noise_after_s"]].astype("float64")
+        share = probes / probes.melt()["value"].dropna().median() - 1
+        before, after = share["noise_before_s"].fillna(0.0), share["noise_after_s"]
+        worse = before.where(before.abs() >= after.abs().fillna(0.0), after)
+        off.loc[rows.index] = worse.where(probes.notna().any(axis="columns"))
+    return off
+
+
+def noisy(jobs: pd.DataFrame) -> pd.Series[bool]:
+    """Rows measured while the machine was in another state than usual; not probed is not noisy."""
+    return noise(jobs).abs() > jobs["device"].map(NOISE_LIMIT)
 
 
 def alike(jobs: pd.DataFrame) -> list[pd.DataFrame]:

@@ -28,6 +28,50 @@ class Interval:
     n: int
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Logarithm of a ratio, with its standard error; `n` is the least number of values behind it.
+
+    Kept apart from its interval so that estimates can be pooled and levels corrected afterwards.
+    """
+
+    log: float
+    error: float
+    degrees: float
+    n: int
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """The ratio with its t interval, or with none where n is below `LEAST`."""
+        if self.n < LEAST:
+            return Interval(math.exp(self.log), None, None, self.n)
+        half = _quantile((1 + level) / 2, self.degrees) * self.error if self.error else 0.0
+        low, high = math.exp(self.log - half), math.exp(self.log + half)
+        return Interval(math.exp(self.log), low, high, self.n)
+
+
+def unpaired(above: Sequence[float], below: Sequence[float]) -> Estimate:
+    """Geometric mean of `above` over that of `below`, which are independent: Welch's t."""
+    upper, lower = _logs(above), _logs(below)
+    (a, ea), (b, eb) = _mean_error(upper), _mean_error(lower)
+    parts = [(ea, len(upper) - 1), (eb, len(lower) - 1)]
+    return Estimate(a - b, *_welch_satterthwaite(parts), min(len(upper), len(lower)))
+
+
+def paired(ratios: Sequence[float]) -> Estimate:
+    """Geometric mean of ratios of values that belong together two by two."""
+    logs = _logs(ratios)
+    mean, error = _mean_error(logs)
+    return Estimate(mean, error, max(len(logs) - 1, 1), len(logs))
+
+
+def pooled(estimates: Sequence[Estimate]) -> Estimate:
+    """Geometric mean of independent ratios, for these very ones and not for others like them."""
+    count = len(estimates)
+    log = math.fsum(e.log for e in estimates) / count
+    parts = [(e.error / count, e.degrees) for e in estimates]
+    return Estimate(log, *_welch_satterthwaite(parts), min(e.n for e in estimates))
+
+
 def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """Geometric mean with the t interval of its logarithm.
 
@@ -44,16 +88,7 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
 
 def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
     """Geometric mean of `above` over that of `below`, unpaired: Welch's t, 95 %."""
-    upper, lower = _logs(above), _logs(below)
-    (a, ea), (b, eb) = _mean_error(upper), _mean_error(lower)
-    n = min(len(upper), len(lower))
-    if n < LEAST:
-        return Interval(math.exp(a - b), None, None, n)
-    variance = ea**2 + eb**2
-    # Welch-Satterthwaite; without any spread the degrees of freedom do not matter.
-    scale = ea**4 / (len(upper) - 1) + eb**4 / (len(lower) - 1)
-    half = _quantile(0.975, variance**2 / scale) * math.sqrt(variance) if scale > 0 else 0.0
-    return Interval(math.exp(a - b), math.exp(a - b - half), math.exp(a - b + half), n)
+    return unpaired(above, below).interval()
 
 
 def p_above(ratios: Sequence[float], bound: float) -> float:
@@ -96,6 +131,17 @@ def _mean_error(logs: Sequence[float]) -> tuple[float, float]:
     if n < 2:
         return mean, 0.0
     return mean, math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (n - 1) / n)
+
+
+def _welch_satterthwaite(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Standard error and degrees of freedom of a sum of independent means, given those of each.
+
+    B. L. Welch, Biometrika 34 (1947), equation 28; F. E. Satterthwaite, Biometrics 2 (1946).
+    """
+    variance = math.fsum(error**2 for error, _ in parts)
+    scale = math.fsum(error**4 / degrees for error, degrees in parts if degrees > 0)
+    # Without any spread the degrees of freedom do not matter.
+    return math.sqrt(variance), variance**2 / scale if scale > 0 else math.inf
 
 
 def _quantile(p: float, degrees: float) -> float:

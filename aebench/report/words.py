@@ -96,6 +96,21 @@ def model(architecture: str, latent: Any, depth: Any = 1) -> str:
     return f"{architecture}-{int(latent)}" + (f" depth {int(depth)}" if int(depth) > 1 else "")
 
 
+def job(row: Any, *, without: Iterable[str] = ()) -> str:
+    """Name a row of the `jobs` table as `Job.name` does, without the fields named."""
+    left_out = set(without)
+    parts = [f"{row['dataset']} {model(row['architecture'], row['latent'], row['depth'])}"]
+    named = {"protocol": "study", "engine": "eager", "precision": "fp32", "device": "cpu"}
+    parts += [
+        str(row[name])
+        for name, usual in named.items()
+        if row[name] != usual and name not in left_out
+    ]
+    parts += [] if missing(row["modified"]) else [f"({row['modified']})"]
+    numbered = [name for name in ("seed", "repeat") if name not in left_out and row[name]]
+    return " ".join(parts + [f"{name} {row[name]}" for name in numbered])
+
+
 def line(architecture: str, depth: Any) -> str:
     """Name a family of models that differ only in latent size: conv, conv depth 2."""
     return architecture + (f" depth {int(depth)}" if int(depth) > 1 else "")

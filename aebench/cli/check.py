@@ -1,0 +1,88 @@
+"""``aebench check``: whether results are fit to compare, and if not, which rows and what helps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aebench.cli import text
+from aebench.errors import RequestError
+
+if TYPE_CHECKING:
+    from aebench.report.fitness import Doubt
+
+_SHOWN = 10  # rows named for each doubt; --format json names them all
+
+
+class Format(StrEnum):
+    """How doubts are printed."""
+
+    text = "text"
+    json = "json"
+
+
+def check(
+    results: Annotated[
+        Path | None, typer.Argument(help="Results folder. [default: the newest below results/]")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="json names every row.")] = Format.text,
+) -> None:
+    """Check whether times are fit to compare: exit code 0 if they are, 1 if not."""
+    from aebench.report import fitness
+    from aebench.store import Store
+
+    folder = results or text.newest_results()
+    found = Store(folder).read()
+    for problem in found.problems:
+        text.stderr().print(f"warning: {problem}", style="yellow", markup=False)
+    finished = int(found.jobs["status"].eq("ok").sum())
+    if not finished:
+        raise RequestError(f"no job in {folder} ended ok, so there is no time to check")
+    doubts = fitness.check(found)
+    fit = fitness.fit(doubts)
+    if form is Format.json:
+        json.dump(
+            {
+                "results": str(folder),
+                "jobs": finished,
+                "fit": fit,
+                "doubts": [_plain(doubt) for doubt in doubts],
+            },
+            sys.stdout,
+            indent=2,
+        )
+        sys.stdout.write("\n")
+    else:
+        _print(folder, finished, doubts, fit)
+    if not fit:
+        raise typer.Exit(1)
+
+
+def _plain(doubt: Doubt) -> dict[str, object]:
+    kind = doubt.kind
+    named = {name: getattr(kind, name) for name in ("unfit", "what", "why", "remedy")}
+    return {"kind": kind.name} | named | {"rows": [asdict(case) for case in doubt.cases]}
+
+
+def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
+    out = text.stdout()
+    for doubt in doubts:
+        kind, cases = doubt.kind, doubt.cases
+        grade = "[yellow]unfit[/yellow]" if kind.unfit else "[dim]note[/dim]"
+        out.print(f"{grade} [bold]{kind.name}[/bold] ({len(cases)})")
+        for line in (kind.what, kind.why, kind.remedy):
+            out.print(f"  {line}", markup=False)
+        for case in cases[:_SHOWN]:
+            out.print(f"    {case.job} [{case.key}]: {case.detail}", markup=False)
+        if len(cases) > _SHOWN:
+            out.print(f"    and {len(cases) - _SHOWN} more; --format json names them all")
+        out.print()
+    raised = [doubt.kind.name for doubt in doubts if doubt.kind.unfit]
+    verdict = "fit to compare" if fit else f"not fit to compare: {', '.join(raised)}"
+    out.print(f"{folder}: {finished} finished jobs, {verdict}", markup=False, soft_wrap=True)

@@ -1,0 +1,184 @@
+"""What the device can do, and in what state it is: measured around training, never during it.
+
+Gives the rate of a large matrix product as the peak that a job is held against, a short noise
+probe, a warm second for a GPU that was idle, and the accelerator's own clock. All of it lies
+outside the timed phases. What follows from the figures is decided by worker and report.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# A peak is measured in moments and may be missed by turbo clocks or a busy neighbour.
+MARGIN = 1.2
+PAUSE_S = 2.0  # a GPU that was idle for longer gets a warm second
+WARM_S = 1.0
+
+_PEAKS: dict[tuple[str, str, int], float] = {}
+_LONG_S = 0.02  # one product of this length is long enough to know its rate
+_LARGEST = {"cpu": 4096, "cuda": 8192}
+# Size of the noise probe: rows of the square matrix, numbers copied, copies. The work of a round
+# is fixed, so that its time tells about the machine: some 4 ms on two cores or on a large GPU.
+# On a CPU it is two parallel regions only, since on a busy machine each costs a time slice.
+_NOISE = {"cpu": (768, 1 << 22, 1), "cuda": (4096, 1 << 24, 16)}
+_ROUNDS = 5
+_ENOUGH_S = 0.03  # no further round after this, so that the probe of a busy machine is short too
+
+
+def peak_gflops(device: torch.device, precision: str, *, again: bool = False) -> float:
+    """Largest rate of a large matrix product on `device`, 1e9 FLOP/s, at the precision now set.
+
+    Measured once per process, precision and number of threads, in about a second on a CPU; with
+    `again` once more, and the larger of both is kept. On a CPU torch gives products to MKL,
+    which on some processors reaches half of what oneDNN does, so both are asked; `bf16` may
+    also compute in float32, so its peak is that of the faster one.
+    """
+    key = (str(device), precision, torch.get_num_threads())
+    if again or key not in _PEAKS:
+        dtypes = [torch.float32] + [torch.bfloat16] * (precision == "bf16")
+        found = max(_rate(device, dtype) for dtype in dtypes)
+        _PEAKS[key] = max(found, _PEAKS.get(key, 0.0))
+    return _PEAKS[key]
+
+
+def _rate(device: torch.device, dtype: torch.dtype) -> float:
+    size, best = 1024, 0.0
+    while True:
+        a = torch.full((size, size), 0.5, dtype=dtype, device=device)
+        out = torch.empty_like(a)
+        seconds = min(
+            _seconds(device, lambda product=product, a=a, out=out: product(a, out))  # type: ignore[misc]
+            for product in _products(device)
+            for _ in range(3)
+        )
+        best = max(best, 2 * size**3 / seconds / 1e9)
+        if seconds >= _LONG_S or size >= _LARGEST[device.type]:
+            return best
+        size *= 2
+
+
+def _products(device: torch.device) -> list[Callable[[Tensor, Tensor], object]]:
+    """Ways to multiply a matrix with itself, or with its transpose as a linear layer does."""
+    ways: list[Callable[[Tensor, Tensor], object]] = [lambda a, out: torch.mm(a, a, out=out)]
+    if device.type == "cpu" and torch.backends.mkldnn.is_available():
+        one_dnn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+        if one_dnn is not None:
+            ways.append(lambda a, _: one_dnn(a, a, None, "none", [], ""))
+    return ways
+
+
+def conv_saving(model: nn.Module) -> float:
+    """How many times fewer multiplications fast convolution may need than `flops` counts.
+
+    A. Lavin, S. Gray: Fast Algorithms for Convolutional Neural Networks (CVPR 2016): F(m, r)
+    takes m + r - 1 multiplications instead of m r in each direction, and libraries go up to
+    m = 4: 4 times fewer for kernels of 3 x 3. 1 for models without convolutions.
+    """
+    kernels = [m.kernel_size for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd)]
+    return max((prod(4 * r / (r + 3) for r in kernel) for kernel in kernels), default=1.0)
+
+
+def noise_probe(device: torch.device) -> float:
+    """Seconds of a fixed piece of work, a matrix product and copies: the median of its rounds."""
+    size, numbers, copies = _NOISE[device.type]
+    a = torch.full((size, size), 0.5, device=device)
+    product, source = torch.empty_like(a), torch.zeros(numbers, device=device)
+    target = torch.empty_like(source)
+
+    def work() -> None:
+        torch.mm(a, a, out=product)
+        for _ in range(copies):
+            target.copy_(source)
+
+    _seconds(device, work)  # the first round pays for fresh memory
+    rounds: list[float] = []
+    while len(rounds) < _ROUNDS and sum(rounds) < _ENOUGH_S:
+        rounds.append(_seconds(device, work))
+    return statistics.median(rounds)
+
+
+class Warmer:
+    """Keeps a GPU busy for a second where it was idle, since an idle one is clocked down."""
+
+    def __init__(
+        self,
+        now: Callable[[], float] = time.monotonic,
+        busy: Callable[[torch.device], None] | None = None,
+    ) -> None:
+        self._now, self._busy = now, busy or _busy
+        self._last: dict[torch.device, float] = {}
+
+    def warm(self, device: torch.device) -> None:
+        """Bring `device` to speed before its first timed work and after pauses."""
+        if device.type == "cpu":
+            return
+        last = self._last.get(device)
+        if last is None or self._now() - last > PAUSE_S:
+            start = self._now()
+            while self._now() - start < WARM_S:
+                self._busy(device)
+        self.was_busy(device)
+
+    def was_busy(self, device: torch.device) -> None:
+        """Say that `device` has worked until now."""
+        self._last[device] = self._now()
+
+
+def _busy(device: torch.device) -> None:
+    a = torch.full((4096, 4096), 0.5, device=device)
+    torch.mm(a, a)
+    _synchronize(device)
+
+
+class DeviceClock:
+    """Seconds of a piece of work by the accelerator's own clock; None on a CPU.
+
+    Two events are put into the device's queue, so nothing waits; `last_s` may be read once the
+    device has finished.
+    """
+
+    def __init__(self, device: torch.device, event: Callable[[], Any] | None = None) -> None:
+        if event is None and device.type == "cuda":
+            event = _event
+        self._marks = (event(), event()) if event else None
+
+    @contextmanager
+    def span(self) -> Iterator[None]:
+        """Put the work of this block between two events."""
+        if self._marks:
+            self._marks[0].record()
+        yield
+        if self._marks:
+            self._marks[1].record()
+
+    @property
+    def last_s(self) -> float | None:
+        """Seconds of the last span."""
+        if not self._marks:
+            return None
+        return float(self._marks[0].elapsed_time(self._marks[1])) / 1e3
+
+
+def _event() -> Any:
+    return torch.cuda.Event(enable_timing=True)
+
+
+def _seconds(device: torch.device, work: Callable[[], object]) -> float:
+    _synchronize(device)
+    start = time.perf_counter()
+    work()
+    _synchronize(device)
+    return time.perf_counter() - start
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,277 @@
+"""What else went on while a job trained: the kernel's counters, and what a GPU tells of itself.
+
+Only reads, and never changes a clock or a limit. What cannot be known here is None, never 0.
+Whether a reading makes a time unfit to compare is decided by whoever reads the results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+# NVML renews its energy counter every 20 to 100 ms: below 5 s that is more than 2 %.
+ENERGY_LEAST_S = 5.0
+
+# Bits of nvmlClocksEventReasons, from nvml.h; that the GPU idles (bit 0) is no reason of note.
+_CLOCK_EVENTS = {
+    0x002: "applications_clocks",
+    0x004: "power_cap",
+    0x008: "hardware_slowdown",
+    0x010: "sync_boost",
+    0x020: "thermal_slowdown",
+    0x040: "hardware_thermal_slowdown",
+    0x080: "power_brake",
+    0x100: "display_clocks",
+}
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Counters that only grow, or their growth over some time; None where there is no such one.
+
+    `steal_s` is added up over the CPUs this process may use, the others count wall-clock time.
+    """
+
+    steal_s: float | None = None
+    pressure_s: float | None = None
+    throttled_s: float | None = None
+    involuntary_switches: int | None = None
+
+    def since(self, earlier: Counters) -> Counters:
+        """How much each has grown since `earlier`."""
+        return self._with(earlier, lambda now, then: now - then)
+
+    def plus(self, other: Counters) -> Counters:
+        """The sum of two growths."""
+        return self._with(other, lambda one, two: one + two)
+
+    def _with(self, other: Counters, combine: Callable[[Any, Any], Any]) -> Counters:
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in _FIELDS}
+        return Counters(
+            **{name: None if None in pair else combine(*pair) for name, pair in pairs.items()}
+        )
+
+
+_FIELDS = dataclasses.fields(Counters)
+
+
+class Host:
+    """Reads the host's counters; on other systems than Linux most are None.
+
+    CPU pressure and throttling are those of this process's cgroup, where it has its own, else
+    pressure is the whole machine's. Formats: proc(5), Documentation/accounting/psi.rst and
+    Documentation/admin-guide/cgroup-v2.rst of the Linux kernel.
+    """
+
+    def __init__(self, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> None:
+        self._stat = proc / "stat"
+        folders = _cgroup_folders(proc / "self" / "cgroup", cgroups)
+        pressure = [folder / "cpu.pressure" for folder in folders] + [proc / "pressure" / "cpu"]
+        self._pressure = next((file for file in pressure if _words(file)), None)
+        quota = [folder / "cpu.stat" for folder in folders]
+        self._quota = next((file for file in quota if "nr_throttled" in _pairs(file)), None)
+
+    def read(self) -> Counters:
+        """All counters now; about a tenth of a millisecond."""
+        return Counters(
+            steal_s=self._steal_s(),
+            pressure_s=self._pressure_s(),
+            throttled_s=self._throttled_s(),
+            involuntary_switches=_involuntary_switches(),
+        )
+
+    def _steal_s(self) -> float | None:
+        """The eighth figure of each CPU's line in /proc/stat, in clock ticks."""
+        if not hasattr(os, "sched_getaffinity"):
+            return None
+        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        lines = [line.split() for line in _words(self._stat).splitlines()]
+        ticks = [int(line[8]) for line in lines if line and line[0] in ours and len(line) > 8]
+        return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+
+    def _pressure_s(self) -> float | None:
+        """Microseconds in which at least one task waited: ``some avg10=... total=123``."""
+        if self._pressure is None:
+            return None
+        for line in _words(self._pressure).splitlines():
+            kind, _, rest = line.partition(" ")
+            if kind == "some" and "total=" in rest:
+                return int(rest.rpartition("total=")[2]) / 1e6
+        return None
+
+    def _throttled_s(self) -> float | None:
+        """cgroup v2 tells microseconds, cgroup v1 nanoseconds."""
+        if self._quota is None:
+            return None
+        found = _pairs(self._quota)
+        if "throttled_usec" in found:
+            return found["throttled_usec"] / 1e6
+        return found["throttled_time"] / 1e9 if "throttled_time" in found else None
+
+
+class Gpu(Protocol):
+    """What a GPU tells of itself; each answer is None where it does not."""
+
+    def energy_j(self) -> float | None:
+        """Joules used since the driver was loaded."""
+
+    def clock_events(self) -> frozenset[str] | None:
+        """Why the clock is lower than it could be, now."""
+
+    def other_processes(self) -> int | None:
+        """Processes that compute on it besides this one."""
+
+
+class Nvml:
+    """An NVIDIA GPU, through NVIDIA's own library (``pip install nvidia-ml-py``)."""
+
+    def __init__(self, nvml: Any, uuid: str) -> None:
+        """`nvml` is the module ``pynvml``.
+
+        Raises:
+            nvml.NVMLError: the driver does not know the GPU, for instance a slice of one.
+        """
+        self._nvml = nvml
+        nvml.nvmlInit()
+        self._handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+
+    def energy_j(self) -> float | None:
+        """See `Gpu`; NVML counts millijoules, from the Volta generation on."""
+        millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
+        return None if millijoules is None else millijoules / 1e3
+
+    def clock_events(self) -> frozenset[str] | None:
+        """See `Gpu`; drivers before release 535 call them throttle reasons."""
+        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:
+            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+        if bits is None:
+            return None
+        return frozenset(name for bit, name in _CLOCK_EVENTS.items() if bits & bit)
+
+    def other_processes(self) -> int | None:
+        """See `Gpu`. In a container the numbers are the host's, so ours is counted, not sought."""
+        found = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        return len(found) - 1 if found else None
+
+    def _ask(self, function: str) -> Any:
+        try:
+            return getattr(self._nvml, function)(self._handle)
+        except (AttributeError, self._nvml.NVMLError):
+            return None
+
+
+@cache
+def nvidia(uuid: str) -> Gpu | None:
+    """The GPU with this UUID (``GPU-...``), or None without NVIDIA's library or such a GPU."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    with contextlib.suppress(pynvml.NVMLError):
+        return Nvml(pynvml, uuid)
+    return None
+
+
+class Watch:
+    """Watches one job: `training` spans all epochs with what lies between, `epoch` each of them."""
+
+    def __init__(
+        self,
+        host: Host | None = None,
+        gpu: Gpu | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._host, self._gpu, self._now = host or Host(), gpu, now
+        self._grown: Counters | None = None
+        self._energy_j: float | None = None
+        self._events: set[str] | None = None
+        self._processes: int | None = None
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Watch what the GPU tells about the whole of the training."""
+        if self._gpu is None:
+            yield
+            return
+        self._see_processes(self._gpu)
+        start, before = self._now(), self._gpu.energy_j()
+        yield
+        after = self._gpu.energy_j()
+        if None not in (before, after) and self._now() - start >= ENERGY_LEAST_S:
+            assert before is not None
+            assert after is not None
+            self._energy_j = after - before
+        self._see_processes(self._gpu)
+
+    @contextmanager
+    def epoch(self) -> Iterator[None]:
+        """Watch one epoch; reading takes place before and after it, outside its time."""
+        before = self._host.read()
+        yield
+        grown = self._host.read().since(before)
+        self._grown = grown if self._grown is None else self._grown.plus(grown)
+        events = self._gpu.clock_events() if self._gpu else None
+        if events is not None:
+            self._events = (self._events or set()) | events
+
+    def columns(self) -> dict[str, Any]:
+        """Columns of the `jobs` table, as far as anything was watched."""
+        return dataclasses.asdict(self._grown or Counters()) | {
+            "energy_j": self._energy_j,
+            "clock_events": None if self._events is None else ", ".join(sorted(self._events)),
+            "gpu_processes": self._processes,
+        }
+
+    def _see_processes(self, gpu: Gpu) -> None:
+        found = gpu.other_processes()
+        if found is not None:
+            self._processes = max(found, self._processes or 0)
+
+
+def _involuntary_switches() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _cgroup_folders(own: Path, root: Path) -> list[Path]:
+    """Folders in which this process's CPU cgroup may lie, the likeliest first.
+
+    Inside a container the path in /proc/self/cgroup may be one of the host, which cannot be
+    seen: its own group is then the root of what is mounted.
+    """
+    folders: list[Path] = []
+    for line in _words(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            mounts = [root, root / "unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [root / controllers, root / "cpu"]
+        else:
+            continue
+        folders += [place for m in mounts for place in (m / path.strip().lstrip("/"), m)]
+    return list(dict.fromkeys(folders))
+
+
+def _words(file: Path) -> str:
+    try:
+        return file.read_text("ascii", errors="replace")
+    except OSError:
+        return ""
+
+
+def _pairs(file: Path) -> dict[str, int]:
+    """Lines ``name 123`` as a mapping."""
+    lines = [line.split() for line in _words(file).splitlines()]
+    return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}

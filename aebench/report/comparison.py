@@ -1,0 +1,303 @@
+"""Two folders of results side by side: what became slower, faster, better or worse, by how much.
+
+Decides which rows belong together, when two folders must not be compared at all, and what a ratio
+with its interval amounts to. Reads stored records only; printing is the command line's business.
+
+Times of a job are independent runs, so Welch's test compares them. Errors depend on the seed and
+hardly on anything else, so they are compared seed by seed. All intervals of one metric are
+corrected together (Bonferroni), so that in 19 of 20 comparisons of like with like none of them
+excludes 1; unlike Holm's method, this makes interval and verdict say the same. No test can tell
+a change of the code from one of the machine between the two runs: the noise probes can, so
+`compare` holds them against each other and says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from aebench.errors import RequestError, unknown
+from aebench.job import FIELDS, Job
+from aebench.report import frames, words
+from aebench.report.statistics import ALPHA, LEAST, Estimate, paired, pooled, unpaired
+from aebench.store import Results
+
+TIMES = ("train_s", "cold_s", "total_s")
+ERRORS = ("mse", "study_error", "val_mse")
+ACROSS = ("engine", "device", "precision", "threads", "torch", "machine")
+OVERALL = "overall"
+SAME = 0.001  # ratios closer to 1 than this are rounding, whatever their interval
+
+Verdict = Literal[
+    "same", "no difference found", "slower", "faster", "worse", "better", "too few runs"
+]
+
+_GROWN = ("slower", "worse", "too few runs")
+_MACHINE = ("machine_id", "device_name")
+_HOST = ("cpu_name", "cores", "system")  # what stays of a machine when its devices are compared
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What must not grow by more than so much: ``train_s > 5%``."""
+
+    metric: str
+    factor: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of one job, or of all of them, in B over that in A, with its corrected interval.
+
+    `a` and `b` are geometric means, None for all jobs together; `n` is the smaller number of
+    runs (times) or of seeds (errors).
+    """
+
+    metric: str
+    job: str
+    a: float | None
+    b: float | None
+    ratio: float
+    low: float | None
+    high: float | None
+    n: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All changes, each metric's overall one last, and what else to know, in sentences.
+
+    `lost` names jobs that ended ok in A and did not in B.
+    """
+
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def limit(given: str) -> Limit:
+    """Read a limit.
+
+    Raises:
+        RequestError: it is not of the form ``METRIC > PERCENT%``, or there is no such metric.
+    """
+    found = re.fullmatch(r"\s*(\w+)\s*>\s*(\d+(?:\.\d+)?)\s*%\s*", given)
+    if not found:
+        raise RequestError(f"--fail-if takes a limit like 'train_s > 5%', not {given!r}")
+    if found[1] not in TIMES + ERRORS:
+        raise RequestError(f"--fail-if: {unknown('metric', found[1], TIMES + ERRORS)}")
+    return Limit(found[1], 1 + float(found[2]) / 100, " ".join(given.split()))
+
+
+def compare(
+    a: Results,
+    b: Results,
+    across: Collection[str] = (),
+    metrics: Sequence[str] = ("train_s", "mse"),
+) -> Comparison:
+    """Compare `b` with `a`, job by job; `across` names what may differ between them.
+
+    Raises:
+        RequestError: an unknown name, no common job, or rows that differ in what `across` does
+            not name.
+    """
+    for name in across:
+        if name not in ACROSS:
+            raise RequestError(f"--across: {unknown('condition', name, ACROSS)}")
+    identity = [n for n in FIELDS if n not in ("seed", "repeat") and n not in across]
+    every = [_filled(results.jobs) for results in (a, b)]
+    groups = [dict(list(frames.done(jobs).groupby(identity, sort=True))) for jobs in every]
+    failed = dict(list(every[1][every[1]["status"].ne("ok")].groupby(identity)))
+    common = [key for key in groups[0] if key in groups[1]]
+    if not common:
+        raise RequestError(
+            "the two have no finished job in common; jobs are matched on "
+            f"{words.listed(identity)}: name with --across what is to differ"
+        )
+    pairs: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    for key in common:
+        one, other = groups[0][key], groups[1][key]
+        name = _name(one, across)
+        # Settings of one protocol may have changed between two runs in one folder.
+        pairs[name if name not in pairs else f"{name} [{one.iloc[0]['key']}]"] = (one, other)
+    _refuse_unlike(pairs, across)
+    notes = [
+        f"only in {side}: {words.counted(len(missing), 'job')}, left out ({words.listed(missing)})"
+        for side, own, other in (("A", groups[0], groups[1]), ("B", groups[1], groups[0]))
+        if (missing := [_name(own[key], across) for key in own if key not in other])
+    ]
+    notes += _doubts(pairs)
+    changes = [change for metric in metrics for change in _changes(metric, pairs)]
+    lost = [
+        f"{_name(groups[0][key], across)} did not end ok in B"
+        f" ({failed[key].iloc[0]['status']}: {failed[key].iloc[0]['reason']})"
+        for key in groups[0]
+        if key not in groups[1] and key in failed
+    ]
+    return Comparison(tuple(changes), tuple(notes), tuple(lost))
+
+
+def _filled(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Fields a record is too old to have hold what was done then: their default."""
+    defaults = {f.name: f.default for f in dataclasses.fields(Job) if jobs[f.name].isna().any()}
+    known = {n: value for n, value in defaults.items() if value is not dataclasses.MISSING}
+    return jobs.fillna(known) if known else jobs
+
+
+def exceeded(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
+    """One sentence for every change that breaks a limit: larger than it, and surely no chance.
+
+    An error without an interval counts by its figure alone, because errors repeat exactly. A
+    job that no longer ends ok breaks any limit.
+
+    Raises:
+        RequestError: too few runs to say whether a time has grown, or none at all.
+    """
+    broken = list(comparison.lost) if limits else []
+    for limit in limits:
+        changes = [c for c in comparison.changes if c.metric == limit.metric]
+        if not changes:
+            raise RequestError(
+                f"--fail-if {limit.text!r} cannot be decided: no job has a {limit.metric} to"
+                " compare on both sides"
+            )
+        for change in changes:
+            if change.verdict == "too few runs" and limit.metric in TIMES:
+                raise RequestError(
+                    f"--fail-if {limit.text!r} cannot be decided: {change.job} has"
+                    f" {words.counted(change.n, 'run')} on one side and it takes {LEAST};"
+                    " run both with --repeats 6"
+                )
+            if change.ratio > limit.factor and change.verdict in _GROWN:
+                grown = f"{100 * (change.ratio - 1):.3g} %"
+                broken.append(f"{change.metric} of {change.job} grew by {grown}: {limit.text}")
+    return broken
+
+
+def _name(rows: pd.DataFrame, across: Collection[str]) -> str:
+    return words.job(rows.iloc[0], without={"seed", "repeat", *across})
+
+
+def _conditions(across: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Columns in which rows must agree, each with what --across calls it."""
+    for name in ("precision_read", "threads", "torch"):
+        kind = name.removesuffix("_read")
+        # torch says the precision of CPU and GPU in the same words; across both it is a field.
+        if kind not in across:
+            yield name, kind
+    if "machine" not in across:
+        # A machine's id covers its GPU, so across devices only its other parts can agree.
+        yield from ((name, "machine") for name in (_HOST if "device" in across else _MACHINE))
+
+
+def _refuse_unlike(
+    pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], across: Collection[str]
+) -> None:
+    """Refuse to compare what differs in more than was declared.
+
+    Raises:
+        RequestError: it does; the message names each difference once, with its option.
+    """
+    fields = [(name, name) for name in across if name in FIELDS]
+    declared = {"threads": ["threads"], "torch": ["torch"], "machine": list(_MACHINE)}
+    inside = fields + [(c, name) for name in across for c in declared.get(name, [])]
+    reasons: dict[str, None] = {}
+    for name, (one, other) in pairs.items():
+        for column, option in _conditions(across):
+            found = [sorted({str(value) for value in rows[column]}) for rows in (one, other)]
+            if found[0] != found[1] or len(found[0]) > 1:
+                reasons[
+                    f"{column} is {words.listed(found[0])} in A and {words.listed(found[1])} in B;"
+                    f" if that is what you compare, say --across {option}"
+                ] = None
+        for column, option in inside:
+            for side, rows in (("A", one), ("B", other)):
+                values = sorted({str(value) for value in rows[column]})
+                if len(values) > 1:
+                    reasons[
+                        f"{side} itself holds {name} with {column} {words.listed(values)};"
+                        f" across {option}, each side must have one"
+                    ] = None
+    if reasons:
+        raise RequestError("\n".join(["not comparable:", *(f"  {r}" for r in reasons)]))
+
+
+def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[str]:
+    sides = [pd.concat(rows) for rows in zip(*pairs.values(), strict=True)]
+    for side, rows in zip("AB", sides, strict=True):
+        shared = len(rows) - len(frames.timed(rows))
+        if shared:
+            yield f"{words.counted(shared, 'run')} of {side} shared the machine: no times of it"
+    probes = [
+        rows[["noise_before_s", "noise_after_s"]].astype("float64").melt()["value"].dropna()
+        for rows in sides
+    ]
+    alike = sides[0].iloc[0][frames.ALIKE].equals(sides[1].iloc[0][frames.ALIKE])
+    if alike and len(probes[0]) and len(probes[1]):
+        shift = float(probes[1].median() / probes[0].median()) - 1
+        if abs(shift) > frames.NOISE_LIMIT[str(sides[0].iloc[0]["device"])]:
+            pace = "slower" if shift > 0 else "faster"
+            yield (
+                f"the machine itself was {100 * abs(shift):.0f} % {pace} in B: a fixed piece of"
+                " work took so much more or less time, so changes of that size may be the machine's"
+            )
+
+
+def _changes(
+    metric: str, pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
+) -> Iterator[Change]:
+    found: dict[str, tuple[Estimate, float, float]] = {}
+    for name, (one, other) in pairs.items():
+        if metric in TIMES:
+            a, b = (_figures(frames.timed(rows), metric) for rows in (one, other))
+            if len(a) and len(b):
+                found[name] = (unpaired(b.to_list(), a.to_list()), _mean(a), _mean(b))
+        else:
+            a, b = (frames.per_seed(rows, metric) for rows in (one, other))
+            ratios = (b / a).dropna()
+            if len(ratios):
+                seeds = ratios.index
+                found[name] = (paired(ratios.to_list()), _mean(a[seeds]), _mean(b[seeds]))
+    if not found:
+        return
+    judged = {name: estimate for name, (estimate, _, _) in found.items()}
+    if len(judged) > 1:
+        judged[OVERALL] = pooled(list(judged.values()))
+    level = 1 - ALPHA / len(judged)
+    for name, estimate in judged.items():
+        _, a_mean, b_mean = found.get(name, (estimate, None, None))
+        ratio = estimate.interval(level)
+        verdict = _verdict(metric, estimate, ratio.low, ratio.high)
+        yield Change(
+            metric, name, a_mean, b_mean, ratio.centre, ratio.low, ratio.high, ratio.n, verdict
+        )
+
+
+def _verdict(metric: str, estimate: Estimate, low: float | None, high: float | None) -> Verdict:
+    if low is None or high is None:
+        # Without an interval only equal figures can be told apart from different ones.
+        return "same" if estimate.log == 0 and estimate.error == 0 else "too few runs"
+    if low > 1 - SAME and high < 1 + SAME:
+        return "same"
+    if low > 1:
+        return "slower" if metric in TIMES else "worse"
+    if high < 1:
+        return "faster" if metric in TIMES else "better"
+    return "no difference found"
+
+
+def _figures(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
+    figures = rows[metric].astype("float64").dropna()
+    return figures[figures > 0]
+
+
+def _mean(values: Any) -> float:
+    return math.exp(math.fsum(math.log(v) for v in values) / len(values))

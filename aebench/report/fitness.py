@@ -1,0 +1,311 @@
+"""Are these results fit to compare? A closed list of doubts, and which rows raise each.
+
+Reads stored records only, and judges times: errors repeat exactly and need none of this. How a
+doubt is shown, and what it means for an exit code, is the command line's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from aebench.job import FIELDS
+from aebench.report import frames, words
+from aebench.store import Results
+
+REPEATS = 6  # min to max of six values is a 97 % interval for the median: 1 - 2 / 2**6
+SPREAD = 0.05
+CLOCKS_APART = 0.02
+SLOW_START = 1.1
+_STEAL, _PRESSURE, _THROTTLED = 0.01, 0.05, 0.01  # shares of the training time
+_LOAD = 1.0  # above the job's own threads: one more process computing all the time
+
+# Fields of a job that its time does not depend on.
+_FREE = ("seed", "repeat")
+SYSTEM = [name for name in FIELDS if name not in _FREE]
+# A power cap is how a large GPU works at full load; these are troubles of the machine.
+_TROUBLES = ("thermal_slowdown", "hardware_slowdown", "hardware_thermal_slowdown", "power_brake")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row that raises a doubt, or one row for all of its system; `detail` gives the figures."""
+
+    key: str
+    job: str
+    detail: str
+
+
+Finder = Callable[[pd.DataFrame, Results], Iterator[Case]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of doubt: what happened, why it may matter, and what helps.
+
+    `unfit`: such rows should not be compared; otherwise the doubt is for information.
+    """
+
+    name: str
+    unfit: bool
+    what: str
+    why: str
+    remedy: str
+    find: Finder
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A kind of doubt with the rows that raise it; at least one."""
+
+    kind: Kind
+    cases: tuple[Case, ...]
+
+
+def check(results: Results) -> list[Doubt]:
+    """Every doubt about the times of `results`, in the order of `KINDS`."""
+    jobs = frames.ordered(results).jobs
+    good = jobs[jobs["status"].eq("ok") & (jobs["train_s"].astype("float64") > 0)]
+    found = [(kind, tuple(kind.find(good, results))) for kind in KINDS]
+    return [Doubt(kind, cases) for kind, cases in found if cases]
+
+
+def fit(doubts: list[Doubt]) -> bool:
+    """Whether nothing among `doubts` forbids to compare."""
+    return not any(doubt.kind.unfit for doubt in doubts)
+
+
+def _case(row: Any, detail: str, *, system: bool = False) -> Case:
+    return Case(row["key"], words.job(row, without=_FREE if system else ()), detail)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
+
+
+def _rows(jobs: pd.DataFrame, *needed: str) -> Iterator[Any]:
+    """Rows, as mappings, in which every column of `needed` is known."""
+    yield from jobs.dropna(subset=list(needed)).to_dict("records")
+
+
+def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Rows whose times should agree: alike, and of one job save for seed and repeat."""
+    by = list(dict.fromkeys([*SYSTEM, *frames.ALIKE]))
+    for _, group in jobs.groupby(by, dropna=False, sort=False):
+        yield group
+
+
+def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    marked = frames.noisy(jobs)
+    shares = frames.noise(jobs)[marked].to_list()
+    for row, off in zip(jobs[marked].to_dict("records"), shares, strict=True):
+        longer = "longer" if off > 0 else "shorter"
+        yield _case(row, f"the fixed work took {_percent(abs(off))} {longer}")
+
+
+def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for row in jobs.to_dict("records"):
+        train_s, signs = row["train_s"], []
+        if row["concurrent"] is True:
+            signs.append("other jobs of the run beside it")
+        if row["load_1m"] > row["threads"] + _LOAD:
+            threads = words.counted(int(row["threads"]), "thread")
+            signs.append(f"load {row['load_1m']:.1f} with {threads} of its own")
+        if row["steal_s"] > _STEAL * train_s * row["cores"]:
+            share = row["steal_s"] / train_s / row["cores"]
+            signs.append(f"the host took {_percent(share)} of the CPU time for others")
+        if row["pressure_s"] > _PRESSURE * train_s:
+            signs.append(f"tasks waited for a CPU in {_percent(row['pressure_s'] / train_s)} of it")
+        if row["gpu_processes"] > 0:
+            others = words.counted(int(row["gpu_processes"]), "other process", "other processes")
+            signs.append(f"{others} on the GPU")
+        if signs:
+            yield _case(row, "; ".join(signs))
+
+
+def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for row in jobs.to_dict("records"):
+        signs = []
+        if row["throttled_s"] > _THROTTLED * row["train_s"]:
+            signs.append(f"held up by a CPU quota for {row['throttled_s']:.2g} s")
+        events = str(row["clock_events"] or "").split(", ")
+        signs += [event.replace("_", " ") for event in events if event in _TROUBLES]
+        if signs:
+            yield _case(row, "; ".join(signs))
+
+
+def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for row in _rows(jobs, "device_train_s"):
+        apart = abs(row["device_train_s"] / row["train_s"] - 1)
+        if apart > CLOCKS_APART:
+            both = (
+                f"{row['train_s']:.4g} s by the host, {row['device_train_s']:.4g} s by the device"
+            )
+            yield _case(row, f"{both}: {_percent(apart)} apart")
+
+
+def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[Case]:
+    epochs = results.epochs.sort_values("epoch").groupby("key")["train_s"]
+    seconds = {str(key): values.astype("float64").to_list() for key, values in epochs}
+    for row in jobs.to_dict("records"):
+        first, *others = seconds.get(row["key"], [0.0])
+        if len(others) < 2:
+            continue
+        usual = float(pd.Series(others).median())
+        # Slower than every later one as well: a single late hiccup is noise, not warm-up.
+        if first > SLOW_START * usual and first > max(others):
+            yield _case(row, f"{first:.3g} s, the later ones {usual:.3g} s")
+
+
+def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for group in _systems(jobs):
+        seconds = group["train_s"].astype("float64")
+        spread = (seconds.max() - seconds.min()) / seconds.median()
+        if len(group) > 1 and spread > SPREAD:
+            extremes = f"{seconds.min():.4g} to {seconds.max():.4g} s"
+            detail = f"{extremes} in {len(group)} runs: {_percent(spread)} of the median"
+            yield _case(group.iloc[0], detail, system=True)
+
+
+def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    system = [*frames.MODEL, *(name for name in SYSTEM if name not in frames.ALIKE)]
+    system = [name for name in dict.fromkeys(system) if name != "dataset"]
+    for _name, rows in frames.by_dataset(jobs, "settings"):
+        groups = frames.alike(rows)
+        held = [set(map(tuple, group[system].to_numpy())) for group in groups]
+        if all(one == held[0] for one in held):
+            continue  # everything under every condition: made to be compared
+        main = max(groups, key=len)
+        for group in groups:
+            if group is main:
+                continue
+            usual, first = main.iloc[0], group.iloc[0]
+            unlike = [name for name in frames.ALIKE if _text(first[name]) != _text(usual[name])]
+            detail = ", ".join(
+                f"{name} {_text(first[name])}, most rows {_text(usual[name])}" for name in unlike
+            )
+            for row in group.to_dict("records"):
+                yield _case(row, detail)
+
+
+def _text(value: Any) -> str:
+    return "unknown" if words.missing(value) else str(value)
+
+
+def _few(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for group in _systems(jobs):
+        if len(group) < REPEATS:
+            yield _case(group.iloc[0], words.counted(len(group), "run"), system=True)
+
+
+def _dirty(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for row in _rows(jobs, "commit"):
+        if row["commit"].endswith("+changes"):
+            yield _case(row, f"commit {row['commit']}")
+
+
+def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+    for row in jobs[jobs["noise_before_s"].isna()].to_dict("records"):
+        yield _case(row, f"aebench {_text(row['aebench'])}")
+
+
+def _unfinished(_: pd.DataFrame, results: Results) -> Iterator[Case]:
+    for row in results.jobs[results.jobs["status"].ne("ok")].to_dict("records"):
+        yield _case(row, f"{row['status']}: {row['reason']}")
+
+
+KINDS: tuple[Kind, ...] = (
+    Kind(
+        "noisy",
+        True,
+        "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
+        " longer or shorter than in the median of these results.",
+        "The machine was in another state then, and a difference in time may be the machine's.",
+        "Delete these rows' results or use a new --results folder, and run again when it is quiet.",
+        _noisy,
+    ),
+    Kind(
+        "contended",
+        True,
+        "Something else used the machine while the job trained.",
+        "Its time then depends on what the others did, and cannot be repeated.",
+        "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
+        _contended,
+    ),
+    Kind(
+        "throttled",
+        True,
+        "The system or the GPU slowed the job down while it trained.",
+        "The time shows the quota, the heat or the power supply, not the job.",
+        "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
+        _throttled,
+    ),
+    Kind(
+        "clocks",
+        True,
+        "Host and device disagree by more than 2 % on how long the training took.",
+        "Work may have been timed that was not the training, or not all of it waited for.",
+        "Run again; if it stays, compare with --engine eager, and report it as a defect.",
+        _clocks,
+    ),
+    Kind(
+        "first-epoch",
+        True,
+        "The first epoch was the slowest, by more than 10 % of the others' median.",
+        "Warm-up leaked into the time, which then tells more against short trainings.",
+        "Train longer with --epochs, or compare another --engine; report it if it stays.",
+        _first_epoch,
+    ),
+    Kind(
+        "spread",
+        True,
+        "Runs of one job differ by more than 5 % of their median, from fastest to slowest.",
+        "Differences between jobs smaller than that spread cannot be told from chance.",
+        "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
+        _spread,
+    ),
+    Kind(
+        "mixed",
+        True,
+        "Not all systems ran under the same conditions, and not each under all of them.",
+        "Tables of times keep unlike rows apart, so these stand without what they would be"
+        " compared to.",
+        "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
+        _mixed,
+    ),
+    Kind(
+        "few-repeats",
+        False,
+        "Fewer than six runs.",
+        "Only from six on is the range from fastest to slowest a 97 % interval of the median.",
+        "Use --repeats 6.",
+        _few,
+    ),
+    Kind(
+        "dirty-commit",
+        False,
+        "aebench ran from a checkout with changes that are in no commit.",
+        "Nobody can tell later which code was timed.",
+        "Commit first, then run with a new --results folder.",
+        _dirty,
+    ),
+    Kind(
+        "unwatched",
+        False,
+        "The record holds no noise probe.",
+        "Whether the machine was quiet cannot be known.",
+        "Run again with this aebench and a new --results folder.",
+        _unwatched,
+    ),
+    Kind(
+        "unfinished",
+        False,
+        "The job did not end ok.",
+        "It has no time, and is missing wherever times are compared.",
+        "Use --retry-failed to run it again.",
+        _unfinished,
+    ),
+)

@@ -1,0 +1,189 @@
+"""`aebench check`: each doubt is raised by the rows that deserve it, and by no others."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_report_records import CPU, failure, record, stored
+from typer.testing import CliRunner
+
+from aebench.cli import app
+from aebench.report import fitness, frames
+from aebench.store import Record, Results
+
+QUIET = {
+    "noise_before_s": 0.02, "noise_after_s": 0.02, "steal_s": 0.0, "pressure_s": 0.0,
+    "throttled_s": 0.0, "involuntary_switches": 3,
+}  # fmt: skip
+
+
+def runs(n: int = 6, latent: int = 4, seconds: float = 1.0, **row) -> list[Record]:
+    """So many quiet repeats of one job, a thousandth apart; `row` overrides columns of the last."""
+    return [
+        record(
+            "mlp", latent, repeat=i, seconds=seconds * (1 + i / 1000),
+            row=QUIET | (row if i == n - 1 else {}),
+        )
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def raised(results: Results) -> dict[str, list[str]]:
+    """Kinds of doubt, each with the keys of its rows."""
+    return {d.kind.name: [c.key for c in d.cases] for d in fitness.check(results)}
+
+
+def test_quiet_repeats_raise_no_doubt(tmp_path: Path) -> None:
+    results = stored(tmp_path, *runs(), *runs(latent=8, seconds=2.0))
+    assert raised(results) == {}
+    assert fitness.fit(fitness.check(results))
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "words"),
+    [
+        ("noisy", {"noise_after_s": 0.0218}, "9.0 % longer"),
+        ("noisy", {"noise_before_s": 0.018}, "10 % shorter"),
+        ("contended", {"concurrent": True}, "other jobs"),
+        ("contended", {"load_1m": 3.5}, "load 3.5 with 2 threads"),
+        ("contended", {"steal_s": 0.1}, "took 5.0 % of the CPU time"),
+        ("contended", {"pressure_s": 0.2}, "waited for a CPU in 20 %"),
+        ("contended", {"gpu_processes": 1}, "1 other process on the GPU"),
+        ("throttled", {"throttled_s": 0.3}, "CPU quota for 0.3 s"),
+        ("throttled", {"clock_events": "power_cap, thermal_slowdown"}, "thermal slowdown"),
+        ("clocks", {"device_train_s": 0.95}, "5.5 % apart"),
+        ("dirty-commit", {"commit": "abc+changes"}, "abc+changes"),
+        ("unwatched", {"noise_before_s": None, "noise_after_s": None}, "aebench 0.1.0"),
+    ],
+)
+def test_one_bad_row_is_named(tmp_path: Path, kind: str, row: dict, words: str) -> None:
+    records = runs(**row)
+    doubts = fitness.check(stored(tmp_path, *records))
+    assert [d.kind.name for d in doubts] == [kind]
+    (case,) = doubts[0].cases
+    assert case.key == records[-1].job["key"]
+    assert words in case.detail
+    assert fitness.fit(doubts) is not doubts[0].kind.unfit
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"noise_after_s": 0.0214},
+        {"load_1m": 2.9},
+        {"steal_s": 0.019},
+        {"pressure_s": 0.04},
+        {"throttled_s": 0.005},
+        {"device_train_s": 0.99},
+        {"clock_events": "power_cap"},  # how a large GPU works at full load
+        {"gpu_processes": 0},
+    ],
+)
+def test_what_is_usual_raises_no_doubt(tmp_path: Path, row: dict) -> None:
+    assert raised(stored(tmp_path, *runs(**row))) == {}
+
+
+def test_a_gpu_is_held_to_less_noise(tmp_path: Path) -> None:
+    def on(device: str) -> Results:
+        return stored(tmp_path / device, *(
+            record("mlp", 4, repeat=i, device=device, seconds=1.0,
+                   row=QUIET | {"noise_after_s": 0.021 if i == 5 else 0.02})
+            for i in range(6)
+        ))  # fmt: skip
+
+    assert not frames.noisy(on("cpu").jobs).any()
+    assert frames.noisy(on("cuda").jobs).sum() == 1
+
+
+def test_noise_is_judged_within_one_machine(tmp_path: Path) -> None:
+    other = CPU | {"machine_id": "other"}
+    slower = [
+        record("mlp", 4, seed=1, repeat=i, machine=other, seconds=1.0,
+               row=QUIET | {"noise_before_s": 0.06, "noise_after_s": 0.06})
+        for i in range(6)
+    ]  # fmt: skip
+    assert "noisy" not in raised(stored(tmp_path, *runs(), *slower))
+
+
+def test_a_slow_first_epoch(tmp_path: Path) -> None:
+    def epochs(*seconds: float) -> Record:
+        made = record("mlp", 4, epochs=len(seconds), seconds=1.0, row=QUIET)
+        rows = [dict(row, train_s=s) for row, s in zip(made.epochs, seconds, strict=True)]
+        return Record(made.job, rows, made.samples, made.baselines)
+
+    def doubted(name: str, *seconds: float) -> bool:
+        return "first-epoch" in raised(stored(tmp_path / name, epochs(*seconds)))
+
+    assert doubted("leak", 1.2, 1.0, 1.01, 0.99)
+    assert not doubted("even", 1.05, 1.0, 1.01, 0.99)
+    assert not doubted("hiccup", 1.2, 1.0, 1.3, 0.99)
+    assert not doubted("two", 1.2, 1.0)
+
+
+def test_spread_and_few_repeats_belong_to_a_system(tmp_path: Path) -> None:
+    records = [*runs(5), record("mlp", 4, seed=1, seconds=1.06, row=QUIET)]
+    found = raised(stored(tmp_path / "six", *records))
+    assert set(found) == {"spread"}  # a seed is one more run of the same time
+    assert len(found["spread"]) == 1
+    found = raised(stored(tmp_path / "five", *records[:5], *runs(6, latent=8)))
+    assert found == {"few-repeats": [records[0].job["key"]]}
+
+
+def test_mixed_conditions(tmp_path: Path) -> None:
+    with_one = [record("conv", 4, repeat=i, seconds=2.0, row=QUIET | {"threads": 1, "load_1m": 0})
+                for i in range(6)]  # fmt: skip
+    results = stored(tmp_path / "mixed", *runs(12), *with_one)
+    (doubt,) = [d for d in fitness.check(results) if d.kind.name == "mixed"]
+    assert {c.key for c in doubt.cases} == {r.job["key"] for r in with_one}
+    assert doubt.cases[0].detail == "threads 1, most rows 2"
+
+
+def test_every_system_with_every_engine_is_a_comparison(tmp_path: Path) -> None:
+    both = [
+        record(kind, 4, engine=engine, repeat=i, seconds=1 + i / 1000, row=QUIET)
+        for kind in ("mlp", "conv") for engine in ("eager", "reference") for i in range(6)
+    ]  # fmt: skip
+    assert raised(stored(tmp_path / "crossed", *both)) == {}
+    assert set(raised(stored(tmp_path / "torn", *both[6:]))) == {"mixed"}
+
+
+def test_every_kind_teaches() -> None:
+    names = [kind.name for kind in fitness.KINDS]
+    assert len(names) == len(set(names))
+    for kind in fitness.KINDS:
+        assert min(len(kind.what), len(kind.why), len(kind.remedy)) > 10
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_exit_codes_and_words(tmp_path: Path) -> None:
+    stored(tmp_path / "fit", *runs())
+    stored(tmp_path / "unfit", *runs(pressure_s=0.5), failure())
+    stored(tmp_path / "empty", failure())
+    code, out, _ = run("check", tmp_path / "fit")
+    assert code == 0
+    assert out.strip().endswith("6 finished jobs, fit to compare")
+    code, out, _ = run("check", tmp_path / "unfit")
+    assert code == 1
+    assert "mnist mlp-4 repeat 5 [" in out
+    assert "--workers 1" in out
+    assert out.strip().endswith("not fit to compare: contended")
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "empty")])
+    assert "ended ok" in str(done.exception)  # main() turns this into exit code 2
+
+
+def test_json_names_every_row(tmp_path: Path) -> None:
+    records = [record("mlp", 4, repeat=i, seconds=1.0, row=QUIET | {"load_1m": 9.0})
+               for i in range(12)]  # fmt: skip
+    stored(tmp_path, *records)
+    code, out, _ = run("check", tmp_path, "--format", "json")
+    found = json.loads(out)
+    assert (code, found["fit"], found["jobs"]) == (1, False, 12)
+    (doubt,) = found["doubts"]
+    assert doubt["kind"] == "contended"
+    assert {row["key"] for row in doubt["rows"]} == {r.job["key"] for r in records}
+    _, text, _ = run("check", tmp_path)
+    assert "and 2 more" in text

@@ -1,0 +1,270 @@
+"""`aebench compare`: like is found alike, a slowdown is found, and unlike rows are refused."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_report_records import CPU, failure, record, stored
+from typer.testing import CliRunner
+
+from aebench import load_grid
+from aebench.cli import app
+from aebench.errors import RequestError
+from aebench.executors import local
+from aebench.report.comparison import Comparison, compare, exceeded, limit
+from aebench.report.statistics import paired, pooled, unpaired
+from aebench.store import Record, Results, Store
+
+NOISE = 0.02
+
+
+def side(
+    folder: Path, draw: np.random.Generator, factor: float = 1.0, n: int = 6, **fields
+) -> Results:
+    """Two jobs, `n` repeats each, times times `factor` with 2 % of lognormal noise."""
+    return stored(folder, *(
+        record("mlp", latent, 0.6, repeat=i, **fields,
+               seconds=latent * factor * float(np.exp(draw.normal(0, NOISE))))
+        for latent in (4, 8) for i in range(n)
+    ))  # fmt: skip
+
+
+def verdicts(found: Comparison, metric: str) -> dict[str, str]:
+    return {c.job: c.verdict for c in found.changes if c.metric == metric}
+
+
+def test_a_slowdown_of_a_tenth_is_found(tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    before, after = side(tmp_path / "a", draw), side(tmp_path / "b", draw, 1.1)
+    found = compare(before, after)
+    assert set(verdicts(found, "train_s").values()) == {"slower"}
+    assert set(verdicts(found, "mse").values()) == {"same"}
+    assert set(verdicts(compare(after, before), "train_s").values()) == {"faster"}
+    for change in found.changes:
+        if change.metric == "train_s":
+            assert change.low is not None
+            assert change.high is not None
+            assert change.low < 1.1 < change.high
+    (overall,) = [c for c in found.changes if c.job == "overall" and c.metric == "train_s"]
+    single = next(c for c in found.changes if c.metric == "train_s")
+    assert overall.high / overall.low < single.high / single.low  # type: ignore[operator]
+    assert exceeded(found, [limit("train_s > 5%")])
+    assert not exceeded(found, [limit("train_s > 20%"), limit("mse > 0%")])
+
+
+def test_nothing_differs_from_itself(tmp_path: Path) -> None:
+    one = side(tmp_path, np.random.default_rng(4))
+    found = compare(one, one)
+    assert set(verdicts(found, "train_s").values()) == {"no difference found"}
+    assert {c.ratio for c in found.changes} == {1.0}
+    assert not exceeded(found, [limit("train_s > 0%"), limit("mse > 0%")])
+
+
+def test_rate_of_false_alarms() -> None:
+    """Of comparisons of like with like, one in twenty at most finds anything."""
+    draw, alarms, rounds, jobs = np.random.default_rng(5), 0, 1000, 4
+    for _ in range(rounds):
+        drawn = np.exp(draw.normal(0, NOISE, size=(2, jobs, 6)))
+        estimates = [unpaired(list(b), list(a)) for a, b in zip(*drawn, strict=True)]
+        estimates.append(pooled(estimates))
+        level = 1 - 0.05 / len(estimates)
+        found = [estimate.interval(level) for estimate in estimates]
+        alarms += any(i.low > 1 or i.high < 1 for i in found)  # type: ignore[operator]
+    # Bonferroni is strict where comparisons depend on each other, as the pooled one does here.
+    assert 0.02 < alarms / rounds < 0.06
+
+
+def test_a_pooled_ratio_covers_what_it_promises() -> None:
+    draw, covered, rounds = np.random.default_rng(6), 0, 1000
+    truth = np.array([0.8, 1.0, 1.5])
+    middle = float(np.exp(np.log(truth).mean()))
+    for _ in range(rounds):
+        ratios = truth[:, None] * np.exp(draw.normal(0, 0.1, size=(3, 4)))
+        found = pooled([paired(list(row)) for row in ratios]).interval()
+        covered += found.low < middle < found.high  # type: ignore[operator]
+    assert covered / rounds == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.slow
+def test_the_same_grid_run_twice_by_real_processes(tmp_path: Path) -> None:
+    """Errors are the same to the last bit; of the times only what does not depend on them."""
+    grid = load_grid(None, {
+        "architecture": ["mlp", "conv"], "latent": 2, "dataset": "digits", "epochs": 1,
+        "repeats": 3, "device": "cpu",
+    })  # fmt: skip
+    assert len(grid.jobs) == 6
+    for name in ("a", "b"):
+        assert local.run(grid.jobs, Store(tmp_path / name), local.Options(threads=1))
+    first, second = (Store(tmp_path / name).read() for name in ("a", "b"))
+    assert first.jobs["status"].eq("ok").all(), first.jobs["reason"].to_list()
+    placed = first.jobs.set_index("key")["position"].to_dict()
+    assert [placed[job.key] for job in grid.jobs] == [1, 2, 3, 4, 5, 6]
+    found = compare(first, second, metrics=("train_s", "mse", "study_error", "val_mse"))
+    for metric in ("mse", "study_error", "val_mse"):
+        assert set(verdicts(found, metric).values()) == {"same"}
+    assert {c.ratio for c in found.changes if c.metric == "mse"} == {1.0}
+    assert len(verdicts(found, "train_s")) == 3
+    assert not exceeded(found, [limit("mse > 0%")])
+
+
+def test_blocks_are_random_and_whole() -> None:
+    grid = load_grid(None, {
+        "architecture": "mlp", "latent": list(range(1, 9)), "dataset": "digits", "repeats": 5,
+    })  # fmt: skip
+    blocks = [[job.latent for job in grid.jobs[i : i + 8]] for i in range(0, 40, 8)]
+    assert [job.repeat for job in grid.jobs] == [i // 8 for i in range(40)]
+    assert all(sorted(block) == list(range(1, 9)) for block in blocks)
+    assert len(set(map(tuple, blocks))) == 5
+
+
+def one(folder: Path, n: int = 3, **fields) -> Results:
+    return stored(folder, *(record("mlp", 4, repeat=i, **fields) for i in range(n)))
+
+
+@pytest.mark.parametrize(
+    ("row", "option"),
+    [
+        ({"threads": 1}, "threads"),
+        ({"torch": "2.15.0"}, "torch"),
+        ({"precision_read": "matmul=high"}, "precision"),
+        ({"machine_id": "other"}, "machine"),
+    ],
+)
+def test_unlike_rows_are_refused_unless_declared(tmp_path: Path, row: dict, option: str) -> None:
+    a, b = one(tmp_path / "a"), one(tmp_path / "b", row=row)
+    column = next(iter(row))
+    with pytest.raises(RequestError, match=rf"{column} is .* in A and .*--across {option}"):
+        compare(a, b)
+    assert compare(a, b, [option]).changes
+
+
+@pytest.mark.parametrize("field", ["engine", "device", "precision"])
+def test_fields_of_a_job_are_matched_unless_declared(tmp_path: Path, field: str) -> None:
+    other = {"engine": "reference", "device": "cuda", "precision": "bf16"}[field]
+    a, b = one(tmp_path / "a"), one(tmp_path / "b", machine=CPU, **{field: other})
+    with pytest.raises(RequestError, match="no finished job in common"):
+        compare(a, b)
+    found = compare(a, b, [field])
+    assert {c.job for c in found.changes} == {"mnist mlp-4"}
+    # Told to compare engines, a side that holds two of them is refused as well.
+    both = one(tmp_path / "b")
+    with pytest.raises(RequestError, match=f"B itself holds mnist mlp-4 with {field}"):
+        compare(a, both, [field])
+
+
+def test_across_devices_the_rest_of_the_machine_must_agree(tmp_path: Path) -> None:
+    gpu = CPU | {"machine_id": "with a GPU", "device_name": "NVIDIA A100"}
+    a = one(tmp_path / "a")
+    assert compare(a, one(tmp_path / "b", device="cuda", machine=gpu), ["device"]).changes
+    bigger = one(tmp_path / "c", device="cuda", machine=gpu | {"cores": 16})
+    with pytest.raises(RequestError, match="cores is 2 in A and 16 in B"):
+        compare(a, bigger, ["device"])
+
+
+def test_errors_are_compared_seed_by_seed(tmp_path: Path) -> None:
+    def seeds(name: str, factor: float) -> Results:
+        return stored(tmp_path / name, *(
+            record("mlp", 4, (1 + seed) * factor * (1 + seed / 1e4), seed=seed)
+            for seed in range(4)
+        ))  # fmt: skip
+
+    # From seed to seed errors differ fourfold, and still 2 % is seen.
+    found = compare(seeds("a", 1.0), seeds("b", 1.02))
+    (change,) = [c for c in found.changes if c.metric == "mse"]
+    assert change.ratio == pytest.approx(1.02)
+    assert change.verdict == "worse"
+    assert exceeded(found, [limit("mse > 1%")])
+
+
+def test_too_few_runs_decide_nothing(tmp_path: Path) -> None:
+    a, b = one(tmp_path / "a", 2, seconds=1.0), one(tmp_path / "b", 2, seconds=2.0)
+    found = compare(a, b)
+    assert set(verdicts(found, "train_s").values()) == {"too few runs"}
+    with pytest.raises(RequestError, match="cannot be decided: mnist mlp-4 has 2 runs"):
+        exceeded(found, [limit("train_s > 5%")])
+
+
+def test_an_error_of_one_seed_counts_as_it_is(tmp_path: Path) -> None:
+    a = stored(tmp_path / "a", record("mlp", 4, 1.0))
+    b = stored(tmp_path / "b", record("mlp", 4, 1.02))
+    found = compare(a, b)
+    assert verdicts(found, "mse") == {"mnist mlp-4": "too few runs"}
+    assert exceeded(found, [limit("mse > 1%")]) == ["mse of mnist mlp-4 grew by 2 %: mse > 1%"]
+    assert not exceeded(found, [limit("mse > 3%")])
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    quiet = {"noise_before_s": 0.02, "noise_after_s": 0.02}
+    a = one(tmp_path / "a", row=quiet | {"concurrent": True})
+    slower = one(tmp_path / "b", row={"noise_before_s": 0.03, "noise_after_s": 0.03})
+    stored(tmp_path / "b", record("conv", 4))
+    slower = Store(tmp_path / "b").read()
+    found = compare(a, slower)
+    assert verdicts(found, "train_s") == {}
+    notes = "\n".join(found.notes)
+    assert "only in B: 1 job, left out (mnist conv-4)" in notes
+    assert "3 runs of A shared the machine" in notes
+    assert "the machine itself was 50 % slower in B" in notes
+    with pytest.raises(RequestError, match="no job has a train_s to compare"):
+        exceeded(found, [limit("train_s > 5%")])
+
+
+def test_a_job_that_no_longer_ends_ok_breaks_any_limit(tmp_path: Path) -> None:
+    a = stored(tmp_path / "a", record("mlp", 4), record("conv", 64))
+    b = stored(tmp_path / "b", record("mlp", 4), failure("conv", 64, status="out_of_memory"))
+    found = compare(a, b)
+    words = "mnist conv-64 did not end ok in B (out_of_memory: a reason)"
+    assert exceeded(found, [limit("mse > 5%")]) == [words]
+    assert exceeded(found, []) == []
+
+
+def test_an_older_store_without_a_field_still_matches(tmp_path: Path) -> None:
+    old: list[Record] = [record("mlp", 4, repeat=i) for i in range(3)]
+    for each in old:
+        del each.job["train_noise"]  # type: ignore[attr-defined]
+    assert compare(stored(tmp_path / "a", *old), one(tmp_path / "b")).changes
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("train_s > 5", "takes a limit like"),
+        ("train_s < 5%", "takes a limit like"),
+        ("trainn_s > 5%", "did you mean 'train_s'"),
+    ],
+)
+def test_a_limit_must_be_one(given: str, words: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(words)):
+        limit(given)
+
+
+def test_across_takes_known_names(tmp_path: Path) -> None:
+    results = one(tmp_path)
+    with pytest.raises(RequestError, match="did you mean 'engine'"):
+        compare(results, results, ["engin"])
+
+
+def test_commands_formats_and_exit_codes(tmp_path: Path) -> None:
+    draw = np.random.default_rng(8)
+    side(tmp_path / "a", draw)
+    side(tmp_path / "b", draw, 1.1)
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    guard = ["--fail-if", "train_s > 5%"]
+    done = CliRunner().invoke(app, ["compare", a, b, *guard, "--format", "json"])
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert [c["job"] for c in found["changes"]] == 2 * ["mnist mlp-4", "mnist mlp-8", "overall"]
+    assert len(found["failed"]) == 3
+    assert "failed: train_s of mnist mlp-4 grew by" in done.stderr
+    done = CliRunner().invoke(app, ["compare", a, a, *guard, "--format", "markdown"])
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("| metric | job | A | B | B / A |")
+    assert lines[2].endswith("| no difference found |")
+    done = CliRunner().invoke(app, ["compare", a, b])
+    assert done.exit_code == 0
+    assert "slower" in done.stdout
+    done = CliRunner().invoke(app, ["compare", a, b, "--across", "weather"])
+    assert isinstance(done.exception, RequestError)
