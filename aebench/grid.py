@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from aebench import architectures, datasets, protocols
+from aebench import architectures, choice, datasets, protocols
 from aebench.errors import RequestError, unknown
 from aebench.job import DEVICES, ENGINES, FIELDS, LEAST, PRECISIONS, Job
 
@@ -278,4 +278,4 @@ def _why_impossible(job: Job) -> str:
         return str(error)
     if steps(job) == 0:
         return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
-    return ""
+    return choice.why_not(job.architecture, job.engine)

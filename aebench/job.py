@@ -16,7 +16,7 @@ from typing import Any
 from aebench import protocols
 from aebench.errors import RequestError, unknown
 
-ENGINES = ("reference", "eager")
+ENGINES = ("reference", "eager", "batched")
 PRECISIONS = ("fp32", "tf32", "bf16")
 DEVICES = ("cpu", "cuda")
 
@@ -104,7 +104,7 @@ class Job:
         """
         content = {
             f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
+            for f in _CONTENT
             if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
         }
         text = json.dumps(content, sort_keys=True)
@@ -137,4 +137,5 @@ class Job:
 
 # Smallest value of each whole number.
 LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
-FIELDS = tuple(f.name for f in dataclasses.fields(Job))
+_CONTENT = tuple(f for f in dataclasses.fields(Job) if f.compare)
+FIELDS = tuple(f.name for f in _CONTENT)

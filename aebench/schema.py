@@ -79,6 +79,9 @@ peak_device_bytes | int64 | most accelerator memory held; null on a CPU
 peak_host_bytes | int64 | most memory the worker process has held so far
 concurrent | bool | whether other jobs of the run shared the machine: times not comparable
 threads | int64 | threads torch computed with
+engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
+batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
+amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
 precision_read | string | precision settings as read back from torch
 load_1m | float64 | load average of the last minute when the job started; null on Windows
 data_source | string | where the data came from

@@ -2,7 +2,9 @@
 
 `run_job` walks a job through its phases (data, build, compile, warm-up, train with validation
 after each epoch, test, baselines, samples) with the clock, and turns however it ends into a
-record. Where this runs, and what becomes of a worker that dies, is the executor's business.
+record. `run_jobs` does so with jobs that are trained together as one model: each of their
+records holds an equal share of the seconds. Where this runs, and what becomes of a worker that
+dies, is the executor's business.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ import contextlib
 import ctypes
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aebench import datasets, engines, machine
 from aebench.architectures.autoencoder import build
@@ -32,6 +34,8 @@ from aebench.store import Record, Row
 
 OnEpoch = Callable[[int, float, float], None]
 """Called after each epoch with its number, mean training loss and validation MSE."""
+OnMemberEpoch = Callable[[int, int, float, float], None]
+"""The same for one of several jobs: first comes its place among them."""
 
 
 class Diverged(Exception):
@@ -40,24 +44,41 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class _Splits:
-    train: Tensor
+    pool: _Pool
+    indices: Tensor  # where the training split lies in the pool
     validation: Tensor
+
+    @property
+    def train(self) -> Tensor:
+        """The training split in its order, copied out of the pool."""
+        return self.pool.images[self.indices]
+
+
+@dataclass(frozen=True)
+class _Pool:
+    images: Tensor  # train and validation, in the order of the data set
     test: Tensor
+    validation_images: int
     source: str
     sha256: str
 
 
-@lru_cache(maxsize=2)  # a worker meets the same few splits again and again; two fit any memory
-def _splits(name: str, seed: int, directory: Path | None) -> _Splits:
+@lru_cache(maxsize=2)  # a worker meets the same few again and again; two fit any memory
+def _pool(name: str, directory: Path | None) -> _Pool:
     data = datasets.load(name, directory)
-    train, validation = datasets.split(len(data.train), data.info.validation_images, seed)
-    return _Splits(
-        train=torch.from_numpy(data.train[train]),
-        validation=torch.from_numpy(data.train[validation]),
+    return _Pool(
+        images=torch.from_numpy(data.train.copy()),
         test=torch.from_numpy(data.test.copy()),
+        validation_images=data.info.validation_images,
         source=data.source,
         sha256=data.sha256,
     )
+
+
+def _splits(name: str, seed: int, directory: Path | None) -> _Splits:
+    pool = _pool(name, directory)
+    train, validation = datasets.split(len(pool.images), pool.validation_images, seed)
+    return _Splits(pool, torch.from_numpy(train), pool.images[torch.from_numpy(validation)])
 
 
 def warm_process() -> None:
@@ -86,111 +107,214 @@ def run_job(
     Only `KeyboardInterrupt` and its like pass through; every other exception becomes a record
     with status `failed`, `out_of_memory` or `diverged` and its reason.
     """
+    return run_jobs([job], where, (lambda _, *told: on_epoch(*told)) if on_epoch else None)[0]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    where: Circumstances | None = None,
+    on_epoch: OnMemberEpoch | None = None,
+) -> list[Record]:
+    """Run jobs that are trained together and return a record of each, as `run_job` does.
+
+    Several jobs must be alike in all but seed and repeat, and name an engine that takes several.
+    What befalls their common training befalls all of them; a member that diverges does so alone.
+    """
     where = where or Circumstances()
     device = torch.device(where.device)
     on_gpu = device.type == "cuda" and torch.cuda.is_available()
     clock = PhaseClock(
         synchronize=(lambda: torch.cuda.synchronize(device)) if on_gpu else (lambda: None)
     )
-    progress = _Progress(job, where, device, clock, on_epoch)
+    members = [_Progress(job, where, device, clock, place) for place, job in enumerate(jobs)]
     try:
         with torch.random.fork_rng(devices=[device] if on_gpu else []):
-            progress.run()
-        progress.row |= {"status": "ok", "reason": ""}
-    except Diverged as error:
-        progress.row |= {"status": "diverged", "reason": str(error)}
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        progress.row |= {"status": "out_of_memory", "reason": _first_line(error)}
-    except RequestError as error:
-        progress.row |= {"status": "failed", "reason": str(error)}
+            _run(members, where, device, clock, on_epoch)
     except Exception as error:
-        memory = "can't allocate memory" in str(error)
-        status = "out_of_memory" if memory else "failed"
-        progress.row |= {"status": status, "reason": _describe(error)}
-    return progress.record()
+        for member in members:
+            member.end(error)
+    return [member.record(len(jobs)) for member in members]
+
+
+def _run(
+    members: list[_Progress],
+    where: Circumstances,
+    device: torch.device,
+    clock: PhaseClock,
+    on_epoch: OnMemberEpoch | None,
+) -> None:
+    """Take jobs that are trained together through every phase.
+
+    Raises:
+        RequestError, torch.OutOfMemoryError: see `run_job`.
+    """
+    job = members[0].job
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise RequestError("no CUDA device that this torch can use; try --device cpu")
+        torch.cuda.reset_peak_memory_stats(device)
+    if where.threads:
+        torch.set_num_threads(where.threads)
+    set_precision(job.precision)
+    told = machine.describe(device)
+    told |= {"threads": torch.get_num_threads(), "precision_read": read_precision(job.precision)}
+    for member in members:
+        member.row |= told
+    with clock.phase("data"):
+        for member in members:
+            member.load()
+    with clock.phase("build"):
+        setups = [member.build() for member in members]
+        engine = engines.create(*setups)
+    with clock.phase("data"):
+        engine.load()
+    with clock.phase("compile"):
+        engine.compile()
+    for member in members:
+        member.row["engine_note"] = getattr(engine, "note", "")
+    with clock.phase("warmup"):
+        engine.warm_up()
+        for member in members:
+            member.validate(errors.STUDY_BATCH)
+    # A model that draws random numbers as it trains, such as one with dropout, draws the
+    # same ones whatever ran in this process before.
+    torch.manual_seed(job.seed)
+    for epoch in range(1, job.epochs + 1):
+        with clock.phase("train"):
+            mean_losses = engine.train_epoch()
+        train_s = clock.last_s
+        for member, loss in zip(members, mean_losses.reshape(-1).tolist(), strict=True):
+            if not member.ended:
+                member.after_epoch(epoch, loss, train_s, on_epoch)
+        if all(member.ended for member in members):
+            return
+    for member in members:
+        if not member.ended:
+            member.finish(engine)
 
 
 class _Progress:
     """A job under way: the row grows as things become known, so a failure keeps the rest."""
 
     def __init__(
-        self,
-        job: Job,
-        where: Circumstances,
-        device: torch.device,
-        clock: PhaseClock,
-        on_epoch: OnEpoch | None,
+        self, job: Job, where: Circumstances, device: torch.device, clock: PhaseClock, place: int
     ) -> None:
         self.job, self.where, self.device = job, where, device
-        self.clock, self.on_epoch = clock, on_epoch
+        self.clock, self.place = clock, place
+        self.together = job.engine == "batched"
         self.row: Row = starting_row(job, where)
         self.epochs: list[Row] = []
         self.samples: list[Row] = []
         self.baselines: list[Row] = []
 
-    def run(self) -> None:
-        """Take the job through every phase.
+    @property
+    def ended(self) -> bool:
+        """Whether it is known how the job ended."""
+        return "status" in self.row
 
-        Raises:
-            Diverged, RequestError, torch.OutOfMemoryError: see `run_job`.
-        """
-        job, device, clock = self.job, self.device, self.clock
-        if device.type == "cuda":
-            if not torch.cuda.is_available():
-                raise RequestError("no CUDA device that this torch can use; try --device cpu")
-            torch.cuda.reset_peak_memory_stats(device)
-        if self.where.threads:
-            torch.set_num_threads(self.where.threads)
-        set_precision(job.precision)
-        self.row |= machine.describe(device)
+    def end(self, error: Exception | None) -> None:
+        """Note how the job ended, unless it has ended before."""
+        if self.ended:
+            return
+        if error is None:
+            status, reason = "ok", ""
+        elif isinstance(error, Diverged):
+            status, reason = "diverged", str(error)
+        elif isinstance(error, torch.OutOfMemoryError | MemoryError):
+            status, reason = "out_of_memory", _first_line(error)
+        elif isinstance(error, RequestError):
+            status, reason = "failed", str(error)
+        else:
+            memory = "can't allocate memory" in str(error)
+            status, reason = "out_of_memory" if memory else "failed", _describe(error)
+        self.row |= {"status": status, "reason": reason}
+
+    def load(self) -> None:
+        """Have the data in memory, and validation and test images on the device."""
+        self.splits = _splits(self.job.dataset, self.job.seed, self.where.data)
+        self.validation = self.splits.validation.to(self.device)
+        pool = self.splits.pool
+        self.images = pool.images if self.together else self.splits.train
+        self.test = pool.test.to(self.device)
         self.row |= {
-            "threads": torch.get_num_threads(),
-            "precision_read": read_precision(job.precision),
+            "data_source": pool.source,
+            "data_sha256": pool.sha256,
+            "train_images": len(self.splits.indices),
         }
-        with clock.phase("data"):
-            splits = _splits(job.dataset, job.seed, self.where.data)
-            validation, test = splits.validation.to(device), splits.test.to(device)
-        self.row |= {
-            "data_source": splits.source,
-            "data_sha256": splits.sha256,
-            "train_images": len(splits.train),
-        }
-        shape = (splits.train.shape[1], splits.train.shape[2], splits.train.shape[3])
-        with clock.phase("build"):
-            model, size = build(job, shape)
-            setup = engines.Setup(job, model.to(device), splits.train, device)
-            if setup.steps_per_epoch == 0:
-                raise RequestError(
-                    f"batch_size {job.batch_size} is more than the {len(splits.train)} training"
-                    f" images of {job.dataset}; no full batch is left"
-                )
-            engine = engines.create(setup)
-        steps = setup.steps_per_epoch * job.epochs
+
+    def build(self) -> engines.Setup:
+        """Build and measure the model."""
+        job, images = self.job, self.images
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        model, self.size = build(job, shape)
+        self.model = model.to(self.device)
+        split = self.splits.indices if self.together else None
+        setup = engines.Setup(job, self.model, images, self.device, split)
+        if setup.steps_per_epoch == 0:
+            raise RequestError(
+                f"batch_size {job.batch_size} is more than the {setup.count} training"
+                f" images of {job.dataset}; no full batch is left"
+            )
+        self.steps = setup.steps_per_epoch * job.epochs
         self.row |= {
             "input_size": prod(shape),
-            "parameters": size.parameters,
-            "bottleneck": size.bottleneck,
-            "compression": prod(shape) / size.bottleneck,
-            "flops_per_step": size.flops * job.batch_size,
+            "parameters": self.size.parameters,
+            "bottleneck": self.size.bottleneck,
+            "compression": prod(shape) / self.size.bottleneck,
+            "flops_per_step": self.size.flops * job.batch_size,
         }
-        with clock.phase("data"):
-            engine.load()
-        with clock.phase("warmup"):
-            engine.warm_up()
-            errors.measure(model, validation[: errors.STUDY_BATCH], device, job.precision)
-        # A model that draws random numbers as it trains, such as one with dropout, draws the
-        # same ones whatever ran in this process before.
-        torch.manual_seed(job.seed)
-        self._train(engine, model, validation)
+        return setup
+
+    def validate(self, images: int | None = None) -> errors.Errors:
+        """Errors over the first `images` of the validation split; over all without a number."""
+        some = self.validation[:images]
+        return errors.measure(self.model, some, self.device, self.job.precision)
+
+    def after_epoch(
+        self, epoch: int, train_mse: float, train_s: float, on_epoch: OnMemberEpoch | None
+    ) -> None:
+        """Note an epoch and its validation, or that the training has diverged."""
+        if not math.isfinite(train_mse):
+            self.end(Diverged(f"the mean training loss of epoch {epoch} is {train_mse}"))
+            return
+        with self.clock.phase("eval"):
+            val = self.validate()
+        self.epochs.append(
+            {
+                "epoch": epoch,
+                "train_mse": train_mse,
+                "val_mse": val.mse,
+                "train_s": None if self.together else train_s,
+                "val_s": self.clock.last_s,
+            }
+        )
+        self.row |= {"train_mse": train_mse, "val_mse": val.mse}
+        if on_epoch:
+            on_epoch(self.place, epoch, train_mse, val.mse)
+
+    def finish(self, engine: engines.Engine) -> None:
+        """Test the trained model, make its pictures and set it beside the exact baselines."""
+        try:
+            self._finish(engine)
+        except Exception as error:
+            self.end(error)
+        else:
+            self.end(None)
+
+    def _finish(self, engine: engines.Engine) -> None:
+        job, device, clock, test = self.job, self.device, self.clock, self.test
         train_s = clock.seconds["train"]
         self.row |= {
-            "steps": steps,
+            "steps": self.steps,
             "loading_s": getattr(engine, "loading_s", None),
-            "images_per_s": steps * job.batch_size / train_s,
-            "gflops": steps * size.flops * job.batch_size / train_s / 1e9,
         }
+        if not self.together:
+            self.row |= {
+                "images_per_s": self.steps * job.batch_size / train_s,
+                "gflops": self.steps * self.size.flops * job.batch_size / train_s / 1e9,
+            }
         with clock.phase("eval"):
-            found = errors.measure(model, test, device, job.precision)
+            found = errors.measure(self.model, test, device, job.precision)
         if not math.isfinite(found.mse):  # the last step may do this, and no loss follows it
             raise Diverged(f"the test error after the last epoch is {found.mse}")
         self.row |= {
@@ -199,37 +323,16 @@ class _Progress:
             "psnr_db": found.psnr_db,
         }
         with clock.phase("samples"):
-            self.samples = samples.strips(model, test, device, job.precision)
+            self.samples = samples.strips(self.model, test, device, job.precision)
         with clock.phase("baseline"):
-            self._baselines(splits, size.bottleneck)
-
-    def _train(self, engine: engines.Engine, model: nn.Module, validation: Tensor) -> None:
-        for epoch in range(1, self.job.epochs + 1):
-            with self.clock.phase("train"):
-                mean_loss = engine.train_epoch()
-            train_s, train_mse = self.clock.last_s, float(mean_loss)
-            if not math.isfinite(train_mse):
-                raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
-            with self.clock.phase("eval"):
-                val = errors.measure(model, validation, self.device, self.job.precision)
-            self.epochs.append(
-                {
-                    "epoch": epoch,
-                    "train_mse": train_mse,
-                    "val_mse": val.mse,
-                    "train_s": train_s,
-                    "val_s": self.clock.last_s,
-                }
-            )
-            self.row |= {"train_mse": train_mse, "val_mse": val.mse}
-            if self.on_epoch:
-                self.on_epoch(epoch, train_mse, val.mse)
+            self._baselines(self.splits, self.size.bottleneck)
 
     def _baselines(self, splits: _Splits, bottleneck: int) -> None:
         folder = (self.where.data or datasets.cache_directory()) / "baselines"
         # The seed and how many images are held out say which of the pixels are fitted to.
-        cache = folder / f"pca-{splits.sha256[:16]}-{len(splits.train)}-{self.job.seed}.npy"
-        curve = baselines.curve(splits.train, splits.test, cache, self.device)
+        images, sha256 = len(splits.indices), splits.pool.sha256
+        cache = folder / f"pca-{sha256[:16]}-{images}-{self.job.seed}.npy"
+        curve = baselines.curve(splits.train, splits.pool.test, cache, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),
             "pca_mse": float(curve[min(bottleneck, len(curve) - 1)]),
@@ -239,12 +342,15 @@ class _Progress:
             for k, e in enumerate(curve)
         ]
 
-    def record(self) -> Record:
-        """The record as it stands, times included."""
+    def record(self, members: int) -> Record:
+        """The record as it stands, times included; `members` jobs share them equally."""
         on_gpu = self.device.type == "cuda" and torch.cuda.is_available()
-        self.row |= {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
+        seconds = {f"{phase}_s": s / members for phase, s in self.clock.seconds.items()}
+        if self.together:
+            self.row |= {"batch_members": members, "amortised_train_s": seconds.pop("train_s")}
+        self.row |= seconds
         self.row |= {
-            "total_s": self.clock.total_s(),
+            "total_s": self.clock.total_s() / members,
             "peak_host_bytes": machine.peak_host_bytes(),
             "peak_device_bytes": torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
         }

@@ -117,9 +117,14 @@ def counting(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def timed(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose times may be compared: finished, alone on the machine, with a time."""
+    """Rows whose times may be compared: finished, alone on the machine, with a time.
+
+    Jobs trained as one model have none, and one run otherwise than its engine's name says is
+    no time of that engine.
+    """
     known = jobs["train_s"].astype("float64") > 0
-    return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known]
+    as_named = jobs["engine_note"].fillna("").eq("")
+    return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known & as_named]
 
 
 def alike(jobs: pd.DataFrame) -> list[pd.DataFrame]:
