@@ -16,7 +16,7 @@ from typing import Any
 from aebench import protocols
 from aebench.errors import RequestError, unknown
 
-ENGINES = ("reference", "eager", "compiled", "batched")
+ENGINES = ("reference", "eager", "compiled", "graph", "batched")
 PRECISIONS = ("fp32", "tf32", "bf16")
 DEVICES = ("cpu", "cuda")
 
@@ -87,6 +87,10 @@ class Job:
         if self.precision == "tf32" and self.device != "cuda":
             raise RequestError(
                 "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
+            )
+        if self.engine == "graph" and self.device != "cuda":
+            raise RequestError(
+                "engine 'graph' exists on CUDA devices only; use eager here"
             )
 
     @classmethod
