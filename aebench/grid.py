@@ -33,7 +33,7 @@ _NAMES: dict[str, Sequence[str]] = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
     "order": protocols.ORDERS,
-    "engine": ENGINES,
+    "engine": (*ENGINES, "auto"),
     "precision": PRECISIONS,
     "device": DEVICES,
 }
@@ -150,10 +150,18 @@ def _multiply(axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str]
         return
     for values in itertools.product(*axes.values()):
         try:
-            jobs[Job.create(**dict(zip(axes, values, strict=True)))] = None
+            jobs[_job(dict(zip(axes, values, strict=True)))] = None
         except RequestError as error:
             mistakes.append(f"{place}: {error}")
             return
+
+
+def _job(fields: dict[str, Any]) -> Job:
+    if fields.get("engine") != "auto":
+        return Job.create(**fields)
+    device, depth = fields.get("device", Job.device), fields.get("depth", Job.depth)
+    engine = choice.engine(fields["architecture"], device, depth)
+    return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
 
 
 def _tables(

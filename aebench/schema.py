@@ -42,6 +42,7 @@ schedule | string | how the learning rate goes on: constant, or cosine down to z
 order | string | order of the training images: fixed, or shuffled anew each epoch
 train_noise | float64 | amplitude of Gaussian noise added to the inputs while training
 engine | string | how the training steps were executed
+engine_choice | string | given, or auto: chosen by aebench for the job
 precision | string | arithmetic asked for: fp32, tf32 or bf16
 device | string | cpu or cuda
 repeat | int64 | number of the timing repetition; same seed, same result
