@@ -6,7 +6,7 @@ Used for plans and progress bars only; nothing that is reported as measured come
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aebench import machine
@@ -22,7 +22,11 @@ _Kind = tuple[str, str, str, str]  # architecture, engine, precision, device
 # Seconds a step costs besides its arithmetic, and GFLOP/s reached, for (family, device). CPU
 # rates are per core. They are only for a first plan on a machine with no results yet.
 _STEP_S = {"cpu": 4e-4, "cuda": 4e-4}
-_REFERENCE_STEP_S = 1.2e-2  # 128 samples through PIL, ToTensor and a DataLoader
+_ENGINE_STEP_S = {
+    "reference": 1.2e-2,  # 128 samples through PIL, ToTensor and a DataLoader
+    "graph": 6e-5,  # estimated from the number of kernels, not measured
+}
+_COMPILE_S = 30.0  # once for each shape, by engine `compiled`
 _GFLOPS = {
     ("mlp", "cpu"): 60.0,
     ("conv", "cpu"): 20.0,
@@ -51,6 +55,10 @@ class Estimator:
             & (jobs["cpu_name"] == machine.cpu_name())
             & (jobs["cores"] == machine.cores())
         ]
+        # Jobs trained as one model have a share of its time, good enough to plan by.
+        train_s = mine["train_s"].fillna(mine["amortised_train_s"])
+        work = mine["steps"] * mine["flops_per_step"].astype("float64") / 1e9
+        mine = mine.assign(train_s=train_s, gflops=mine["gflops"].fillna(work / train_s))
         rates = mine.groupby(["architecture", "engine", "precision", "device"])
         measured = {
             (str(k[0]), str(k[1]), str(k[2]), str(k[3])): (
@@ -77,9 +85,12 @@ class Estimator:
             return gflop / known[0] * known[1]
         family = "conv" if "conv" in job.architecture else "mlp"
         cores = machine.cores() if job.device == "cpu" else 1
-        each = _REFERENCE_STEP_S if job.engine == "reference" else _STEP_S[job.device]
+        each = _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device])
         return (gflop / (_GFLOPS[family, job.device] * cores) + each * steps(job)) * _OUTSIDE
 
     def total_s(self, jobs: Iterable[Job], workers: int = 1) -> float:
         """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing."""
-        return sum(self.job_s(job) or 0.0 for job in jobs) / workers
+        jobs = list(jobs)
+        shapes = {replace(job, seed=0, repeat=0) for job in jobs if job.engine == "compiled"}
+        trained = sum(self.job_s(job) or 0.0 for job in jobs) / workers
+        return trained + _COMPILE_S * len(shapes)  # every worker compiles for itself

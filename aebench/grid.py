@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from aebench import architectures, datasets, protocols
+from aebench import architectures, choice, datasets, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, unknown
 from aebench.job import DEVICES, ENGINES, FIELDS, LEAST, PRECISIONS, Job
@@ -35,7 +35,7 @@ _NAMES: dict[str, Sequence[str]] = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
     "order": protocols.ORDERS,
-    "engine": ENGINES,
+    "engine": (*ENGINES, "auto"),
     "precision": PRECISIONS,
     "device": DEVICES,
 }
@@ -195,10 +195,18 @@ def _multiply(axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str]
         return
     for values in itertools.product(*axes.values()):
         try:
-            jobs[Job.create(**dict(zip(axes, values, strict=True)))] = None
+            jobs[_job(dict(zip(axes, values, strict=True)))] = None
         except RequestError as error:
             mistakes.append(f"{place}: {error}")
             return
+
+
+def _job(fields: dict[str, Any]) -> Job:
+    if fields.get("engine") != "auto":
+        return Job.create(**fields)
+    device, depth = fields.get("device", Job.device), fields.get("depth", Job.depth)
+    engine = choice.engine(fields["architecture"], device, depth)
+    return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
 
 
 def _tables(
@@ -325,4 +333,4 @@ def _why_impossible(job: Job) -> str:
         return str(error)
     if steps(job) == 0:
         return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
-    return ""
+    return choice.why_not(job.architecture, job.engine)

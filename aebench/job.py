@@ -16,9 +16,10 @@ from typing import Any
 from aebench import protocols
 from aebench.errors import RequestError, unknown
 
-ENGINES = ("reference", "eager")
+ENGINES = ("reference", "eager", "compiled", "graph", "batched")
 PRECISIONS = ("fp32", "tf32", "bf16")
 DEVICES = ("cpu", "cuda")
+CHOICES = ("given", "auto")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Job:
     `learning_rate`, `schedule` and `order` are what is really used, and `modified` tells where
     they depart from the protocol. `train_noise` is the amplitude of Gaussian noise added to the
     inputs, not the targets, while training. `repeat` numbers repetitions of the same job for
-    timing: same seed, same result.
+    timing: same seed, same result. `engine_choice` tells whether the engine was ``given`` or
+    chosen (``auto``): no part of what the job is, nor of its key.
     """
 
     architecture: str
@@ -48,6 +50,7 @@ class Job:
     precision: str = "fp32"
     device: str = "cpu"
     repeat: int = 0
+    engine_choice: str = dataclasses.field(default="given", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what can be no job, whoever builds it.
@@ -81,12 +84,18 @@ class Job:
             ("engine", ENGINES),
             ("precision", PRECISIONS),
             ("device", DEVICES),
+            ("engine_choice", CHOICES),
         ):
             if getattr(self, name) not in valid:
                 raise RequestError(unknown(name, getattr(self, name), valid))
         if self.precision == "tf32" and self.device != "cuda":
             raise RequestError(
                 "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
+            )
+        if self.engine == "graph" and self.device != "cuda":
+            raise RequestError(
+                "engine 'graph' exists on CUDA devices only; use eager here, or auto, which"
+                " chooses by device"
             )
 
     @classmethod
@@ -104,7 +113,7 @@ class Job:
         """
         content = {
             f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)
+            for f in _CONTENT
             if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
         }
         text = json.dumps(content, sort_keys=True)
@@ -137,4 +146,5 @@ class Job:
 
 # Smallest value of each whole number.
 LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
-FIELDS = tuple(f.name for f in dataclasses.fields(Job))
+_CONTENT = tuple(f for f in dataclasses.fields(Job) if f.compare)
+FIELDS = tuple(f.name for f in _CONTENT)

@@ -42,6 +42,7 @@ schedule | string | how the learning rate goes on: constant, or cosine down to z
 order | string | order of the training images: fixed, or shuffled anew each epoch
 train_noise | float64 | amplitude of Gaussian noise added to the inputs while training
 engine | string | how the training steps were executed
+engine_choice | string | given, or auto: chosen by aebench for the job
 precision | string | arithmetic asked for: fp32, tf32 or bf16
 device | string | cpu or cuda
 repeat | int64 | number of the timing repetition; same seed, same result
@@ -100,6 +101,9 @@ energy_j | float64 | joules of the GPU, first epoch to last; null below 5 s or i
 clock_events | string | why the GPU lowered its clock while training; null where it tells nothing
 gpu_processes | int64 | other processes computing on the GPU; null where it tells nothing
 threads | int64 | threads torch computed with
+engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
+batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
+amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
 precision_read | string | precision settings as read back from torch
 load_1m | float64 | load average of the last minute when the job started; null on Windows
 data_source | string | where the data came from

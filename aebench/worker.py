@@ -2,8 +2,9 @@
 
 `run_job` walks a job through its phases (data, build, compile, warm-up, train with validation
 after each epoch, test, samples, baselines, probes) with the clock, watches what disturbs the
-training, and turns however it ends into a record. Where this runs, and what becomes of a worker
-that dies, is the executor's business.
+training, and turns however it ends into a record. `run_jobs` does so with jobs that are trained
+together as one model: each of their records holds an equal share of the seconds. Where this runs,
+and what becomes of a worker that dies, is the executor's business.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import ctypes
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -34,6 +35,8 @@ from aebench.store import Record, Row
 
 OnEpoch = Callable[[int, float, float], None]
 """Called after each epoch with its number, mean training loss and validation MSE."""
+OnMemberEpoch = Callable[[int, int, float, float], None]
+"""The same for one of several jobs: first comes its place among them."""
 
 
 class Diverged(Exception):
@@ -46,29 +49,46 @@ class Implausible(Exception):
 
 @dataclass(frozen=True)
 class _Splits:
-    train: Tensor
+    pool: _Pool
+    indices: Tensor  # where the training split lies in the pool
     validation: Tensor
-    test: Tensor
-    source: str
-    sha256: str
+
+    @property
+    def train(self) -> Tensor:
+        """The training split in its order, copied out of the pool."""
+        return self.pool.images[self.indices]
 
     @cached_property
     def mean(self) -> Tensor:
         """The mean training image, float64 [C, H, W], pixels in [0, 1]."""
-        return self.train.sum(0, dtype=torch.int64).double() / (255 * len(self.train))
+        return self.train.sum(0, dtype=torch.int64).double() / (255 * len(self.indices))
 
 
-@lru_cache(maxsize=2)  # a worker meets the same few splits again and again; two fit any memory
-def _splits(name: str, seed: int, directory: Path | None) -> _Splits:
+@dataclass(frozen=True)
+class _Pool:
+    images: Tensor  # train and validation, in the order of the data set
+    test: Tensor
+    validation_images: int
+    source: str
+    sha256: str
+
+
+@lru_cache(maxsize=2)  # a worker meets the same few again and again; two fit any memory
+def _pool(name: str, directory: Path | None) -> _Pool:
     data = datasets.load(name, directory)
-    train, validation = datasets.split(len(data.train), data.info.validation_images, seed)
-    return _Splits(
-        train=torch.from_numpy(data.train[train]),
-        validation=torch.from_numpy(data.train[validation]),
+    return _Pool(
+        images=torch.from_numpy(data.train.copy()),
         test=torch.from_numpy(data.test.copy()),
+        validation_images=data.info.validation_images,
         source=data.source,
         sha256=data.sha256,
     )
+
+
+def _splits(name: str, seed: int, directory: Path | None) -> _Splits:
+    pool = _pool(name, directory)
+    train, validation = datasets.split(len(pool.images), pool.validation_images, seed)
+    return _Splits(pool, torch.from_numpy(train), pool.images[torch.from_numpy(validation)])
 
 
 def warm_process() -> None:
@@ -102,177 +122,269 @@ def run_job(
     Only `KeyboardInterrupt` and its like pass through; every other exception becomes a record
     with status `failed`, `out_of_memory` or `diverged` and its reason.
     """
+    return run_jobs([job], where, (lambda _, *told: on_epoch(*told)) if on_epoch else None)[0]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    where: Circumstances | None = None,
+    on_epoch: OnMemberEpoch | None = None,
+) -> list[Record]:
+    """Run jobs that are trained together and return a record of each, as `run_job` does.
+
+    Several jobs must be alike in all but seed and repeat, and name an engine that takes several.
+    What befalls their common training befalls all of them; a member that diverges does so alone.
+    """
     where = where or Circumstances()
     device = torch.device(where.device)
     on_gpu = device.type == "cuda" and torch.cuda.is_available()
     clock = PhaseClock(
         synchronize=(lambda: torch.cuda.synchronize(device)) if on_gpu else (lambda: None)
     )
-    progress = _Progress(job, where, device, clock, on_epoch)
+    surroundings = _Surroundings(where, device, clock)
+    members = [_Progress(job, surroundings, place) for place, job in enumerate(jobs)]
     try:
         with torch.random.fork_rng(devices=[device] if on_gpu else []):
-            progress.run()
-        progress.row |= {"status": "ok", "reason": ""}
-    except Diverged as error:
-        progress.row |= {"status": "diverged", "reason": str(error)}
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        progress.row |= {"status": "out_of_memory", "reason": _first_line(error)}
-    except (Implausible, RequestError) as error:
-        progress.row |= {"status": "failed", "reason": str(error)}
+            _run(members, surroundings, on_epoch)
     except Exception as error:
-        memory = "can't allocate memory" in str(error)
-        status = "out_of_memory" if memory else "failed"
-        progress.row |= {"status": status, "reason": _describe(error)}
-    return progress.record()
+        for member in members:
+            member.end(error)
+    return [member.record(len(jobs)) for member in members]
+
+
+class _Surroundings:
+    """What the jobs trained together share: the device, the clock and the watch over them."""
+
+    def __init__(self, where: Circumstances, device: torch.device, clock: PhaseClock) -> None:
+        self.where, self.device, self.clock = where, device, clock
+        self.watch = interference.Watch()
+        self.device_clock = calibration.DeviceClock(torch.device("cpu"))
+        self.peak_device_bytes: int | None = None
+
+    def prepare(self) -> None:
+        """Get ready to watch the device.
+
+        Raises:
+            RequestError: it is a CUDA device that this torch cannot use.
+        """
+        if self.device.type == "cuda":
+            if not torch.cuda.is_available():
+                raise RequestError("no CUDA device that this torch can use; try --device cpu")
+            torch.cuda.reset_peak_memory_stats(self.device)
+            # torch leaves out how NVIDIA begins its names.
+            uuid = f"GPU-{torch.cuda.get_device_properties(self.device).uuid}"
+            self.watch = interference.Watch(gpu=interference.nvidia(uuid))
+        self.device_clock = calibration.DeviceClock(self.device)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Measure something of the device, whose memory is not the job's."""
+        self.see_peak()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def see_peak(self) -> None:
+        """Note the most memory held on the device since the last look."""
+        if self.device.type == "cuda" and torch.cuda.is_available():
+            now = torch.cuda.max_memory_allocated(self.device)
+            self.peak_device_bytes = max(now, self.peak_device_bytes or 0)
+
+
+def _run(members: list[_Progress], around: _Surroundings, on_epoch: OnMemberEpoch | None) -> None:
+    """Take jobs that are trained together through every phase.
+
+    Raises:
+        Implausible, RequestError, torch.OutOfMemoryError: see `run_job`.
+    """
+    job, where, device, clock = members[0].job, around.where, around.device, around.clock
+    around.prepare()
+    if where.threads:
+        torch.set_num_threads(where.threads)
+    set_precision(job.precision)
+    told = machine.describe(device)
+    told |= {"threads": torch.get_num_threads(), "precision_read": read_precision(job.precision)}
+    for member in members:
+        member.row |= told
+    with around.aside():
+        calibration.peak_gflops(device, job.precision)  # once in this process
+    with clock.phase("data"):
+        for member in members:
+            member.load()
+    with clock.phase("build"):
+        setups = [member.build() for member in members]
+        engine = engines.create(*setups)
+    with clock.phase("data"):
+        engine.load()
+    with clock.phase("compile"):
+        engine.compile()
+    for member in members:
+        member.row["engine_note"] = getattr(engine, "note", "")
+    with clock.phase("warmup"):
+        engine.warm_up()
+        for member in members:
+            member.validate(errors.STUDY_BATCH)
+    with around.aside():
+        _warmer.warm(device)
+        noise_before_s = calibration.noise_probe(device)
+    # A model that draws random numbers as it trains, such as one with dropout, draws the
+    # same ones whatever ran in this process before.
+    torch.manual_seed(job.seed)
+    with around.watch.training():
+        for epoch in range(1, job.epochs + 1):
+            with around.watch.epoch(), clock.phase("train"), around.device_clock.span():
+                mean_losses = engine.train_epoch()
+            seconds = clock.last_s, around.device_clock.last_s
+            for member, loss in zip(members, mean_losses.reshape(-1).tolist(), strict=True):
+                if not member.ended:
+                    member.after_epoch(epoch, loss, *seconds, on_epoch)
+            if all(member.ended for member in members):
+                return
+    with around.aside():
+        noise_after_s = calibration.noise_probe(device)
+    _warmer.was_busy(device)
+    taken = engines.steps_taken(engine)
+    for member in members:
+        member.row |= {"noise_before_s": noise_before_s, "noise_after_s": noise_after_s}
+        if not member.ended:
+            member.row["loading_s"] = getattr(engine, "loading_s", None)
+            member.finish(member.steps if taken is None else taken, len(members))
 
 
 class _Progress:
     """A job under way: the row grows as things become known, so a failure keeps the rest."""
 
-    def __init__(
-        self,
-        job: Job,
-        where: Circumstances,
-        device: torch.device,
-        clock: PhaseClock,
-        on_epoch: OnEpoch | None,
-    ) -> None:
-        self.job, self.where, self.device = job, where, device
-        self.clock, self.on_epoch = clock, on_epoch
-        self.watch = interference.Watch()
-        self.peak_device_bytes: int | None = None
-        self.row: Row = starting_row(job, where)
+    def __init__(self, job: Job, around: _Surroundings, place: int) -> None:
+        self.job, self.around, self.place = job, around, place
+        self.where, self.device, self.clock = around.where, around.device, around.clock
+        self.together = job.engine == "batched"
+        self.row: Row = starting_row(job, self.where)
         self.epochs: list[Row] = []
         self.samples: list[Row] = []
         self.baselines: list[Row] = []
         self.probes: list[Row] = []
 
-    def run(self) -> None:
-        """Take the job through every phase.
+    @property
+    def ended(self) -> bool:
+        """Whether it is known how the job ended."""
+        return "status" in self.row
 
-        Raises:
-            Diverged, Implausible, RequestError, torch.OutOfMemoryError: see `run_job`.
-        """
-        job, device, clock = self.job, self.device, self.clock
-        if device.type == "cuda":
-            if not torch.cuda.is_available():
-                raise RequestError("no CUDA device that this torch can use; try --device cpu")
-            torch.cuda.reset_peak_memory_stats(device)
-            self.watch = interference.Watch(gpu=_gpu(device))
-        if self.where.threads:
-            torch.set_num_threads(self.where.threads)
-        set_precision(job.precision)
-        self.row |= machine.describe(device)
+    def end(self, error: Exception | None) -> None:
+        """Note how the job ended, unless it has ended before."""
+        if self.ended:
+            return
+        if error is None:
+            status, reason = "ok", ""
+        elif isinstance(error, Diverged):
+            status, reason = "diverged", str(error)
+        elif isinstance(error, torch.OutOfMemoryError | MemoryError):
+            status, reason = "out_of_memory", _first_line(error)
+        elif isinstance(error, Implausible | RequestError):
+            status, reason = "failed", str(error)
+        else:
+            memory = "can't allocate memory" in str(error)
+            status, reason = "out_of_memory" if memory else "failed", _describe(error)
+        self.row |= {"status": status, "reason": reason}
+
+    def load(self) -> None:
+        """Have the data in memory, and validation and test images on the device."""
+        self.splits = _splits(self.job.dataset, self.job.seed, self.where.data)
+        self.validation = self.splits.validation.to(self.device)
+        pool = self.splits.pool
+        self.images = pool.images if self.together else self.splits.train
+        self.test = pool.test.to(self.device)
         self.row |= {
-            "threads": torch.get_num_threads(),
-            "precision_read": read_precision(job.precision),
+            "data_source": pool.source,
+            "data_sha256": pool.sha256,
+            "train_images": len(self.splits.indices),
         }
-        with self._aside():
-            calibration.peak_gflops(device, job.precision)  # once in this process
-        with clock.phase("data"):
-            splits = _splits(job.dataset, job.seed, self.where.data)
-            validation, test = splits.validation.to(device), splits.test.to(device)
-        self.row |= {
-            "data_source": splits.source,
-            "data_sha256": splits.sha256,
-            "train_images": len(splits.train),
-        }
-        shape = (splits.train.shape[1], splits.train.shape[2], splits.train.shape[3])
-        with clock.phase("build"):
-            model, size = build(job, shape)
-            setup = engines.Setup(job, model.to(device), splits.train, device)
-            if setup.steps_per_epoch == 0:
-                raise RequestError(
-                    f"batch_size {job.batch_size} is more than the {len(splits.train)} training"
-                    f" images of {job.dataset}; no full batch is left"
-                )
-            engine = engines.create(setup)
-        steps = setup.steps_per_epoch * job.epochs
+
+    def build(self) -> engines.Setup:
+        """Build and measure the model."""
+        job, images = self.job, self.images
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        model, self.size = build(job, shape)
+        self.model = model.to(self.device)
+        split = self.splits.indices if self.together else None
+        setup = engines.Setup(job, self.model, images, self.device, split)
+        if setup.steps_per_epoch == 0:
+            raise RequestError(
+                f"batch_size {job.batch_size} is more than the {setup.count} training"
+                f" images of {job.dataset}; no full batch is left"
+            )
+        self.steps = setup.steps_per_epoch * job.epochs
         self.row |= {
             "input_size": prod(shape),
-            "parameters": size.parameters,
-            "bottleneck": size.bottleneck,
-            "compression": prod(shape) / size.bottleneck,
-            "flops_per_step": size.flops * job.batch_size,
+            "parameters": self.size.parameters,
+            "bottleneck": self.size.bottleneck,
+            "compression": prod(shape) / self.size.bottleneck,
+            "flops_per_step": self.size.flops * job.batch_size,
         }
-        with clock.phase("data"):
-            engine.load()
-        with clock.phase("warmup"):
-            engine.warm_up()
-            errors.measure(model, validation[: errors.STUDY_BATCH], device, job.precision)
-        with self._aside():
-            _warmer.warm(device)
-            self.row["noise_before_s"] = calibration.noise_probe(device)
-        # A model that draws random numbers as it trains, such as one with dropout, draws the
-        # same ones whatever ran in this process before.
-        torch.manual_seed(job.seed)
-        with self.watch.training():
-            self._train(engine, model, validation)
-        with self._aside():
-            self.row["noise_after_s"] = calibration.noise_probe(device)
-        _warmer.was_busy(device)
-        taken = engines.steps_taken(engine)
-        self.row["loading_s"] = getattr(engine, "loading_s", None)
-        self._rates(model, steps, steps if taken is None else taken, size.flops * job.batch_size)
-        with clock.phase("eval"):
-            found = errors.measure(model, test, device, job.precision)
-        if not math.isfinite(found.mse):  # the last step may do this, and no loss follows it
-            raise Diverged(f"the test error after the last epoch is {found.mse}")
-        self.row |= {
-            "study_error": found.study_error,
-            "mse": found.mse,
-            "psnr_db": found.psnr_db,
-        }
-        with clock.phase("samples"):
-            self.samples = samples.strips(model, test, device, job.precision)
-        with clock.phase("baseline"):
-            self._baselines(splits, size.bottleneck)
-        with clock.phase("probe"):
-            self._probe(model, test, splits.mean)
+        return setup
 
-    def _train(self, engine: engines.Engine, model: nn.Module, validation: Tensor) -> None:
-        device_clock = calibration.DeviceClock(self.device)
-        for epoch in range(1, self.job.epochs + 1):
-            with self.watch.epoch(), self.clock.phase("train"), device_clock.span():
-                mean_loss = engine.train_epoch()
-            train_s, train_mse = self.clock.last_s, float(mean_loss)
-            if not math.isfinite(train_mse):
-                raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
-            with self.clock.phase("eval"):
-                val = errors.measure(model, validation, self.device, self.job.precision)
-            self.epochs.append(
-                {
-                    "epoch": epoch,
-                    "train_mse": train_mse,
-                    "val_mse": val.mse,
-                    "train_s": train_s,
-                    "device_train_s": device_clock.last_s,
-                    "val_s": self.clock.last_s,
-                }
-            )
-            self.row |= {"train_mse": train_mse, "val_mse": val.mse}
-            if self.on_epoch:
-                self.on_epoch(epoch, train_mse, val.mse)
+    def validate(self, images: int | None = None) -> errors.Errors:
+        """Errors over the first `images` of the validation split; over all without a number."""
+        some = self.validation[:images]
+        return errors.measure(self.model, some, self.device, self.job.precision)
 
-    def _rates(self, model: nn.Module, planned: int, taken: int, flops_per_step: int) -> None:
+    def after_epoch(
+        self,
+        epoch: int,
+        train_mse: float,
+        train_s: float,
+        device_train_s: float | None,
+        on_epoch: OnMemberEpoch | None,
+    ) -> None:
+        """Note an epoch and its validation, or that the training has diverged."""
+        if not math.isfinite(train_mse):
+            self.end(Diverged(f"the mean training loss of epoch {epoch} is {train_mse}"))
+            return
+        with self.clock.phase("eval"):
+            val = self.validate()
+        self.epochs.append(
+            {
+                "epoch": epoch,
+                "train_mse": train_mse,
+                "val_mse": val.mse,
+                "train_s": None if self.together else train_s,
+                "device_train_s": None if self.together else device_train_s,
+                "val_s": self.clock.last_s,
+            }
+        )
+        self.row |= {"train_mse": train_mse, "val_mse": val.mse}
+        if on_epoch:
+            on_epoch(self.place, epoch, train_mse, val.mse)
+
+    def finish(self, steps: int, members: int) -> None:
+        """Test and probe the trained model, and set it beside the exact baselines."""
+        try:
+            self._rates(steps, members)
+            self._finish()
+        except Exception as error:
+            self.end(error)
+        else:
+            self.end(None)
+
+    def _rates(self, taken: int, members: int) -> None:
         """Say how fast it was.
 
         Raises:
             Implausible: faster than the arithmetic allows, or fewer steps than planned.
         """
-        train_s = self.clock.seconds["train"]
-        flops = taken * flops_per_step
-        self.row |= {
-            "steps": taken,
-            "images_per_s": taken * self.job.batch_size / train_s,
-            "gflops": flops / train_s / 1e9,
-        }
-        if taken != planned:
+        train_s = self.clock.seconds["train"] / members
+        flops = taken * self.size.flops * self.job.batch_size
+        self.row["steps"] = taken
+        if not self.together:
+            self.row |= {
+                "images_per_s": taken * self.job.batch_size / train_s,
+                "gflops": flops / train_s / 1e9,
+            }
+        if taken != self.steps:
             raise Implausible(
-                f"{taken} training steps taken, {planned} planned: a defect of engine"
+                f"{taken} training steps taken, {self.steps} planned: a defect of engine"
                 f" {self.job.engine}"
             )
-        allowed = calibration.MARGIN * calibration.conv_saving(model)
+        allowed = calibration.MARGIN * calibration.conv_saving(self.model)
         for again in (False, True):  # a peak measured in a disturbed moment condemns nobody
             peak = calibration.peak_gflops(self.device, self.job.precision, again=again)
             floor_s = flops / peak / 1e9
@@ -288,11 +400,30 @@ class _Progress:
             f" {peak:,.0f} GFLOP/s measured here: not all of it was done, or the clock is wrong"
         )
 
+    def _finish(self) -> None:
+        job, device, clock, test = self.job, self.device, self.clock, self.test
+        with clock.phase("eval"):
+            found = errors.measure(self.model, test, device, job.precision)
+        if not math.isfinite(found.mse):  # the last step may do this, and no loss follows it
+            raise Diverged(f"the test error after the last epoch is {found.mse}")
+        self.row |= {
+            "study_error": found.study_error,
+            "mse": found.mse,
+            "psnr_db": found.psnr_db,
+        }
+        with clock.phase("samples"):
+            self.samples = samples.strips(self.model, test, device, job.precision)
+        with clock.phase("baseline"):
+            self._baselines(self.splits, self.size.bottleneck)
+        with clock.phase("probe"):
+            self._probe(self.model, test, self.splits.mean)
+
     def _baselines(self, splits: _Splits, bottleneck: int) -> None:
         folder = (self.where.data or datasets.cache_directory()) / "baselines"
         # The seed and how many images are held out say which of the pixels are fitted to.
-        cache = folder / f"pca-{splits.sha256[:16]}-{len(splits.train)}-{self.job.seed}.npy"
-        curve = baselines.curve(splits.train, splits.test, cache, self.device)
+        images, sha256 = len(splits.indices), splits.pool.sha256
+        cache = folder / f"pca-{sha256[:16]}-{images}-{self.job.seed}.npy"
+        curve = baselines.curve(splits.train, splits.pool.test, cache, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),
             "pca_mse": float(curve[min(bottleneck, len(curve) - 1)]),
@@ -313,32 +444,26 @@ class _Progress:
             self.probes += rows
             self.samples += pictures
 
-    @contextlib.contextmanager
-    def _aside(self) -> Iterator[None]:
-        """Measure something of the device, whose memory is not the job's."""
-        self._see_peak()
-        yield
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def _see_peak(self) -> None:
-        if self.device.type == "cuda" and torch.cuda.is_available():
-            now = torch.cuda.max_memory_allocated(self.device)
-            self.peak_device_bytes = max(now, self.peak_device_bytes or 0)
-
-    def record(self) -> Record:
-        """The record as it stands, times included."""
-        self._see_peak()
-        self.row |= {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
+    def record(self, members: int) -> Record:
+        """The record as it stands, times included; `members` jobs share them equally."""
+        self.around.see_peak()
+        seconds = {f"{phase}_s": s / members for phase, s in self.clock.seconds.items()}
+        if self.together:
+            self.row |= {"batch_members": members, "amortised_train_s": seconds.pop("train_s")}
+        else:
+            cold = ("build_s", "compile_s", "warmup_s", "train_s")
+            device_s = [row["device_train_s"] for row in self.epochs]
+            self.row |= {
+                "cold_s": sum(seconds[phase] for phase in cold),
+                "device_train_s": sum(device_s) if device_s and None not in device_s else None,
+            }
+        self.row |= seconds
+        self.row |= self.around.watch.columns()
         self.row |= {
-            "total_s": self.clock.total_s(),
-            "cold_s": sum(self.clock.seconds[p] for p in ("build", "compile", "warmup", "train")),
+            "total_s": self.clock.total_s() / members,
             "peak_host_bytes": machine.peak_host_bytes(),
-            "peak_device_bytes": self.peak_device_bytes,
+            "peak_device_bytes": self.around.peak_device_bytes,
         }
-        device_s = [row["device_train_s"] for row in self.epochs]
-        self.row["device_train_s"] = sum(device_s) if device_s and None not in device_s else None
-        self.row |= self.watch.columns()
         key = {"key": self.job.key}
         return Record(
             job=self.row,
@@ -347,11 +472,6 @@ class _Progress:
             baselines=self.baselines,
             probes=[key | row for row in self.probes],
         )
-
-
-def _gpu(device: torch.device) -> interference.Gpu | None:
-    """The driver's view of a CUDA device; torch leaves out how NVIDIA begins its names."""
-    return interference.nvidia(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
 
 
 def _first_line(error: BaseException) -> str:

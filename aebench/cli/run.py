@@ -123,7 +123,10 @@ def run(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help=f"{', '.join(ENGINES)}. [default: eager]", rich_help_panel=_AXES),
+        typer.Option(
+            help=f"{', '.join(ENGINES)}, or auto: by device and family. [default: eager]",
+            rich_help_panel=_AXES,
+        ),
     ] = None,
     precision: Annotated[
         str | None,

@@ -31,18 +31,25 @@ class Setup:
     """What an engine works on.
 
     `images` is the training split in its order, uint8 [N, C, H, W], on the CPU; `model` is on
-    `device` and holds the job's initial weights.
+    `device` and holds the job's initial weights. Jobs trained together share their images: then
+    `images` is all of them, and `split` says where the training split lies, int64 [N].
     """
 
     job: Job
     model: nn.Module
     images: Tensor
     device: torch.device
+    split: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """Images in the training split."""
+        return len(self.images if self.split is None else self.split)
 
     @property
     def steps_per_epoch(self) -> int:
         """Full batches in the training split; the last, partial one is dropped."""
-        return len(self.images) // self.job.batch_size
+        return self.count // self.job.batch_size
 
     @property
     def rates(self) -> list[float]:
@@ -60,7 +67,7 @@ class Setup:
         """
         if self.job.order == "fixed":
             return None
-        return torch.from_numpy(shuffled(len(self.images), self.job.seed, epoch))
+        return torch.from_numpy(shuffled(self.count, self.job.seed, epoch))
 
     def noise(self, epoch: int) -> torch.Generator | None:
         """Where an epoch's training noise is drawn, batch after batch, float32, on the CPU.
@@ -86,17 +93,24 @@ class Engine(Protocol):
     """One way to execute training steps.
 
     An engine with a data loader has `loading_s` as well, how long training has waited for it; one
-    with torch's Adam keeps it as `optimizer`, for `steps_taken`.
+    with torch's Adam keeps it as `optimizer`, for `steps_taken`. One that had to run otherwise
+    than its name says has `note`: how, and why.
     """
 
     def load(self) -> None:
         """Bring the training split to where the engine reads it. Timed as `data`."""
 
+    def compile(self) -> None:
+        """Compile or capture what the steps need, if this engine does. Timed as `compile`."""
+
     def warm_up(self) -> None:
         """Make device and libraries ready, leaving model and optimizer as they were."""
 
     def train_epoch(self) -> Tensor:
-        """Take every step of the next epoch; give the mean of its losses, float64, unread."""
+        """Take every step of the next epoch; give the mean of its losses, float64, unread.
+
+        Where jobs are trained together, the mean of each: [E].
+        """
 
 
 def steps_taken(engine: Engine) -> int | None:
@@ -107,10 +121,10 @@ def steps_taken(engine: Engine) -> int | None:
     return max((int(state["step"]) for state in optimizer.state.values()), default=0)
 
 
-def create(setup: Setup) -> Engine:
-    """The engine that the job names, ready for `load`."""
+def create(setup: Setup, *others: Setup) -> Engine:
+    """The engine that the job names, ready for `load`; `others` are trained together with it."""
     if setup.job.engine not in ENGINES:
         raise ValueError(f"no engine {setup.job.engine!r}")
     module = import_module(f"aebench.engines.{setup.job.engine}")
-    make: Callable[[Setup], Engine] = module.create
-    return make(setup)
+    make: Callable[..., Engine] = module.create
+    return make(setup, *others)

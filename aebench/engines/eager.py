@@ -45,6 +45,9 @@ class Eager:
         """Bring the whole split to the device, once."""
         self.images = self.setup.images.to(self.setup.device)
 
+    def compile(self) -> None:
+        """Nothing to compile."""
+
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)

@@ -68,6 +68,9 @@ class Reference:
             drop_last=True,
         )
 
+    def compile(self) -> None:
+        """Nothing to compile."""
+
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)

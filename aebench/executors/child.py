@@ -20,7 +20,7 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from aebench.plugins import load_plugins
-    from aebench.worker import run_job, warm_process
+    from aebench.worker import run_jobs, warm_process
 
     load_plugins(plugins)
     warm_process()
@@ -28,17 +28,20 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
     try:
         pipe.send(("ready",))
         while True:
-            job, where = pipe.recv()
-            record = run_job(job, where, lambda n, loss, _: pipe.send(("epoch", n, loss)))
-            store.write(record)
-            row = record.job
-            ending = Ending(
-                row["status"],
-                row["reason"],
-                row.get("study_error"),
-                row.get("mse"),
-                row.get("train_s"),
+            jobs, where = pipe.recv()
+            records = run_jobs(
+                jobs, where, lambda place, n, loss, _: pipe.send(("epoch", place, n, loss))
             )
-            pipe.send(("ended", ending))
+            for place, record in enumerate(records):
+                store.write(record)
+                row = record.job
+                ending = Ending(
+                    row["status"],
+                    row["reason"],
+                    row.get("study_error"),
+                    row.get("mse"),
+                    row.get("train_s"),
+                )
+                pipe.send(("ended", place, ending))
     except (EOFError, ConnectionError):
         os._exit(0)  # the parent is gone, and nobody waits for the rest of this job

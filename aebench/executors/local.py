@@ -1,8 +1,9 @@
-"""Local executor: persistent worker processes, one job each at a time, every one killable.
+"""Local executor: persistent worker processes, one job (or group) at a time, all killable.
 
 Written here rather than taken from a pool library: `joblib` and `concurrent.futures` give up
 all jobs when one worker dies, and none passes progress on while a job runs, which is how a
-hard timeout, a crash or a kill stays the fate of one job only.
+hard timeout, a crash or a kill stays the fate of one job only, or of one group of jobs that are
+trained as one model (see `groups`). A group is told job by job, in a slot for each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from aebench import machine
 from aebench.executors import Ending, Listener, child
+from aebench.executors.groups import grouped
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Store
@@ -38,7 +40,8 @@ class WorkerStartError(RuntimeError):
 class Options:
     """How to run: `workers` processes, `timeout_s` per job, CUDA jobs on torch's device `cuda`.
 
-    `threads` per worker defaults to an equal share of the cores.
+    `threads` per worker defaults to an equal share of the cores. A group of jobs that are
+    trained together has the time of all its jobs.
     """
 
     cuda: str = "cuda"
@@ -52,12 +55,14 @@ class Options:
 
 @dataclass
 class _Worker:
-    """One slot: its process, and the job it has in hand."""
+    """One slot: its process, and the jobs it has in hand by their place in their group."""
 
     process: SpawnProcess
     pipe: Connection
     ready: bool = False
-    job: Job | None = None
+    jobs: dict[int, Job] = field(default_factory=dict)
+    limit_s: float | None = None
+    failed: bool = False
     since: float = field(default_factory=time.monotonic)
 
 
@@ -79,7 +84,7 @@ def run(
     Raises:
         WorkerStartError: no worker could be started.
     """
-    pool = _Pool(deque(jobs), store, options, listener or _Silent())
+    pool = _Pool(deque(grouped(jobs)), store, options, listener or _Silent())
     with _interruptible(pool.stop):
         try:
             pool.serve()
@@ -91,10 +96,11 @@ def run(
 
 class _Pool:
     def __init__(
-        self, todo: deque[Job], store: Store, options: Options, listener: Listener
+        self, todo: deque[list[Job]], store: Store, options: Options, listener: Listener
     ) -> None:
         self.todo, self.store, self.options, self.listener = todo, store, options, listener
-        self.positions = {job: place for place, job in enumerate(todo, start=1)}
+        jobs = (job for group in todo for job in group)
+        self.positions = {job: place for place, job in enumerate(jobs, start=1)}
         self.stop = _Stop()
         self._told = False
         slots = min(options.workers, len(todo))
@@ -117,7 +123,7 @@ class _Pool:
                 return
             if self.stop.asked and not self._told:
                 self._told = True
-                self.listener.stopping(sum(w.job is not None for w in self.workers.values()))
+                self.listener.stopping(sum(len(w.jobs) for w in self.workers.values()))
             for slot in list(self.workers):
                 self._attend(slot)
             self.listener.tick()
@@ -152,8 +158,8 @@ class _Pool:
         alive = self._listen(slot, worker)
         if self.workers.get(slot) is not worker:
             return  # its job failed, and a fresh worker, or none, has its place
-        limit = self.options.timeout_s
-        if worker.job and limit and time.monotonic() - worker.since > limit:
+        limit = worker.limit_s
+        if worker.jobs and limit and time.monotonic() - worker.since > limit:
             worker.process.kill()
             reason = f"stopped after {limit:g} s, the limit set by --timeout"
             self._replace(slot, worker, "timed_out", reason)
@@ -165,12 +171,16 @@ class _Pool:
                     " see what it wrote to stderr above"
                 )
             self._replace(slot, worker, "killed", f"the worker process ended with {_exit(worker)}")
-        elif worker.ready and worker.job is None:
+        elif worker.ready and not worker.jobs:
             if self.todo and not self.stop.asked:
-                worker.job, worker.since = self.todo.popleft(), time.monotonic()
+                group = self.todo.popleft()
+                worker.jobs, worker.since = dict(enumerate(group)), time.monotonic()
+                each = self.options.timeout_s
+                worker.limit_s = each * len(group) if each else None
                 with contextlib.suppress(ConnectionError):  # found dead at the next visit
-                    worker.pipe.send((worker.job, self._where(worker.job)))
-                self.listener.started(slot, worker.job)
+                    worker.pipe.send((group, self._where(group[0])))
+                for place, job in worker.jobs.items():
+                    self.listener.started(self._slot(slot, place), job)
             else:
                 self._dismiss(slot)
 
@@ -181,12 +191,14 @@ class _Pool:
                 kind, *content = worker.pipe.recv()
                 if kind == "ready":
                     worker.ready = True
-                elif kind == "epoch" and worker.job:
-                    self.listener.epoch(slot, worker.job, *content)
-                elif kind == "ended" and worker.job:
-                    ending: Ending = content[0]
-                    self._ended(slot, worker, ending)
-                    if ending.status not in _HEALTHY:
+                elif kind == "epoch":
+                    place, *told = content
+                    self.listener.epoch(self._slot(slot, place), worker.jobs[place], *told)
+                elif kind == "ended":
+                    place, ending = content
+                    worker.failed |= ending.status not in _HEALTHY
+                    self._ended(slot, worker, place, ending)
+                    if worker.failed and not worker.jobs:
                         # What failed may have left the process in any state: start afresh.
                         self._dismiss(slot)
                         self._refill(slot)
@@ -195,23 +207,25 @@ class _Pool:
             return False
         return True
 
-    def _ended(self, slot: int, worker: _Worker, ending: Ending) -> None:
-        job, worker.job = worker.job, None
-        assert job is not None
+    def _slot(self, slot: int, place: int) -> int:
+        """What a listener is told as the slot of the job at `place` in a group."""
+        return slot + place * self.slots
+
+    def _ended(self, slot: int, worker: _Worker, place: int, ending: Ending) -> None:
+        job = worker.jobs.pop(place)
         self.store.compact(force=False)
-        self.listener.ended(slot, job, ending)
+        self.listener.ended(self._slot(slot, place), job, ending)
 
     def _replace(self, slot: int, worker: _Worker, status: str, reason: str) -> None:
-        """Record the job of a worker that is dead or killed, and put a new worker in its place."""
-        job = worker.job
-        if job is not None:
-            took = time.monotonic() - worker.since
+        """Record the jobs of a worker that is dead or killed, and put a new one in its place."""
+        took = (time.monotonic() - worker.since) / max(1, len(worker.jobs))
+        for place, job in list(worker.jobs.items()):
             # It may have died after its record was on disk; that record then stands.
             if not self.store.has_part(job.key):
                 self.store.write(
                     ended_without_record(job, self._where(job), status, reason, total_s=took)
                 )
-            self._ended(slot, worker, Ending(status, reason))
+            self._ended(slot, worker, place, Ending(status, reason))
         self._dismiss(slot)
         self._refill(slot)
 

@@ -142,9 +142,14 @@ def probed(jobs: pd.DataFrame, probes: pd.DataFrame, *more: str) -> pd.DataFrame
 
 
 def timed(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose times may be compared: finished, alone on the machine, with a time."""
+    """Rows whose times may be compared: finished, alone on the machine, with a time.
+
+    Jobs trained as one model have none, and one run otherwise than its engine's name says is
+    no time of that engine.
+    """
     known = jobs["train_s"].astype("float64") > 0
-    return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known]
+    as_named = jobs["engine_note"].fillna("").eq("")
+    return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known & as_named]
 
 
 def noise(jobs: pd.DataFrame) -> pd.Series[float]:

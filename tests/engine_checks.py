@@ -1,0 +1,78 @@
+"""What every fast engine must agree in with `reference`, on digits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from aebench import datasets, engines
+from aebench.architectures.autoencoder import build
+from aebench.engines import Engine, Setup
+from aebench.evaluation import errors
+from aebench.job import Job
+
+# One job for each way in which training steps can differ, and a mix of them.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "shuffled": {"order": "shuffled"},
+    "cosine": {"schedule": "cosine"},
+    "noise": {"train_noise": 0.3},
+    "deep": {"depth": 2},
+    "all": {"order": "shuffled", "schedule": "cosine", "train_noise": 0.3, "depth": 2},
+}
+LOSS_TOLERANCE, MSE_TOLERANCE = 1e-5, 1e-4
+
+
+def job(architecture: str = "mlp", latent: int = 8, **fields: Any) -> Job:
+    usual = {"epochs": 3, "learning_rate": 1e-3, "seed": 1}
+    return Job(architecture, "digits", latent, **usual | fields)
+
+
+def setup(one: Job, pool: bool = False, device: str = "cpu") -> Setup:
+    """The job's model and data; with `pool`, as a member of a batch gets them."""
+    data = datasets.load("digits")
+    split, _ = datasets.split(len(data.train), data.info.validation_images, one.seed)
+    images = torch.from_numpy(data.train.copy() if pool else data.train[split])
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    model = build(one, shape).model.to(device)
+    members = torch.from_numpy(split) if pool else None
+    return Setup(one, model, images, torch.device(device), members)
+
+
+def train(engine: Engine, epochs: int) -> list[list[float]]:
+    """Take an engine through its life; the mean loss of each epoch, for each member."""
+    engine.load()
+    engine.compile()
+    engine.warm_up()
+    return [engine.train_epoch().reshape(-1).tolist() for _ in range(epochs)]
+
+
+@cache
+def solo(one: Job) -> tuple[Setup, list[float]]:
+    """Train a job by itself; what it was trained on, and its mean losses."""
+    ours = setup(one)
+    return ours, [loss for (loss,) in train(engines.create(ours), one.epochs)]
+
+
+def mse(ours: Setup) -> float:
+    test = torch.from_numpy(datasets.load("digits").test.copy())
+    return errors.measure(ours.model, test, ours.device, ours.job.precision).mse
+
+
+def check(one: Job, ours: Setup, losses: list[float]) -> None:
+    """Judge what another engine made of the same job."""
+    theirs, expected = solo(dataclasses.replace(one, engine="reference", device="cpu"))
+    np.testing.assert_allclose(losses, expected, rtol=LOSS_TOLERANCE)
+    np.testing.assert_allclose(mse(ours), mse(theirs), rtol=MSE_TOLERANCE)
+
+
+def check_job(one: Job, make: Callable[[Setup], Engine], device: str = "cpu") -> Setup:
+    """Train `one` with the engine that `make` gives, and judge the result."""
+    ours = setup(one, device=device)
+    check(one, ours, [loss for (loss,) in train(make(ours), one.epochs)])
+    return ours

@@ -1,0 +1,56 @@
+"""Which engine `auto` means, and that the choice is told but is no part of a job."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from aebench import choice
+from aebench.errors import RequestError
+from aebench.grid import load_grid
+from aebench.job import DEVICES, ENGINES, Job
+from aebench.records import Circumstances, starting_row
+
+ASKED = {"architecture": ["mlp", "conv"], "dataset": "digits", "latent": 2, "depth": [1, 2]}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_auto_is_an_engine_when_the_grid_is_enumerated(device: str) -> None:
+    jobs = load_grid(None, ASKED | {"engine": "auto", "device": device}).jobs
+    assert len(jobs) == 4
+    for job in jobs:
+        assert job.engine == choice.engine(job.architecture, device, job.depth)
+        assert starting_row(job, Circumstances())["engine_choice"] == "auto"
+
+
+def test_on_a_cpu_it_is_eager() -> None:
+    jobs = load_grid(None, ASKED | {"engine": "auto"}).jobs
+    assert {job.engine for job in jobs} == {"eager"}
+
+
+def test_small_steps_are_captured_on_cuda_and_large_ones_are_not() -> None:
+    jobs = load_grid(None, ASKED | {"engine": "auto", "device": "cuda"}).jobs
+    chosen = {(job.architecture, job.depth): job.engine for job in jobs}
+    assert chosen["mlp", 1] == chosen["mlp", 2] == chosen["conv", 1] == "graph"
+    assert chosen["conv", 2] == "eager"
+
+
+def test_an_unknown_family_gets_the_engine_that_takes_everything() -> None:
+    assert {choice.engine("mine", device, 1) for device in DEVICES} == {"eager"}
+
+
+def test_how_it_was_chosen_is_no_part_of_the_job() -> None:
+    given = Job("mlp", "digits", 2)
+    chosen = dataclasses.replace(given, engine_choice="auto")
+    assert chosen == given
+    assert chosen.key == given.key
+    # Asked for both ways, it is one job.
+    both = load_grid(None, ASKED | {"engine": ["eager", "auto"]}).jobs
+    assert len(both) == 4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nobody_sets_the_choice_as_an_option(engine: str) -> None:
+    with pytest.raises(RequestError, match="unknown option 'engine_choice'"):
+        load_grid(None, ASKED | {"engine": engine, "engine_choice": "auto", "device": "cuda"})
