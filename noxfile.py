@@ -3,8 +3,10 @@
     python3 noxfile.py -s quickstart    train the quick grid and render its report
     python3 noxfile.py -s tests         run the tests; what follows `--` goes to pytest
     python3 noxfile.py -s lint types    check style, layout and types
-    python3 noxfile.py -s bench         time the suites in bench/ on the CPU (also: bench-cpu)
+    python3 noxfile.py -s bench-cpu     time the suites in bench/ on the CPU
     python3 noxfile.py -s bench-cuda    the same on a CUDA device; skipped where there is none
+    python3 noxfile.py -s bench-peers   time the loops of other projects beside ours
+    python3 noxfile.py -s bench-compare set two saved runs of the suites side by side
 
 Decides: which interpreter runs aebench, and that it has the dependencies. All sessions share one
 environment, `.venv` in the checkout, for torch alone takes gigabytes. It is made on first use and
@@ -273,7 +275,19 @@ def module(session, *words):
 
 def time_suites(session, device, marker):
     session.env["AEBENCH_DEVICE"] = device
-    module(session, "pytest", "bench", "--benchmark-only", "-m", marker, *session.posargs)
+    words = ["bench", "--benchmark-only", "--benchmark-autosave", "-m", marker]
+    module(session, "pytest", *words, *session.posargs)
+
+
+def saved_runs():
+    """Files that pytest-benchmark has saved in this checkout, oldest first."""
+    return sorted((ROOT / ".benchmarks").glob("*/*.json"), key=lambda path: path.stat().st_mtime)
+
+
+def skip_without_cuda(session):
+    code = "import torch; print(torch.cuda.is_available())"
+    if "True" not in session.run(interpreter(), "-c", code, external=True, silent=True):
+        session.skip("torch finds no CUDA device on this machine")
 
 
 @nox.session
@@ -301,22 +315,32 @@ def types(session):
     module(session, "mypy", *session.posargs)
 
 
-@nox.session
-def bench(session):
-    """Time the suites in bench/ on the CPU."""
-    time_suites(session, "cpu", "not cuda")
-
-
 @nox.session(name="bench-cpu")
 def bench_cpu(session):
-    """The same as bench."""
+    """Time the suites in bench/ on the CPU."""
     time_suites(session, "cpu", "not cuda")
 
 
 @nox.session(name="bench-cuda")
 def bench_cuda(session):
     """Time the suites in bench/ on a CUDA device; skipped where there is none."""
-    code = "import torch; print(torch.cuda.is_available())"
-    if "True" not in session.run(interpreter(), "-c", code, external=True, silent=True):
-        session.skip("torch finds no CUDA device on this machine")
+    skip_without_cuda(session)
     time_suites(session, "cuda", "cuda")
+
+
+@nox.session(name="bench-peers")
+def bench_peers(session):
+    """Time the loops of other projects beside ours; `-- --epochs 15 --repeats 6` to publish."""
+    if os.environ.get("AEBENCH_DEVICE") == "cuda" or "cuda" in session.posargs:
+        skip_without_cuda(session)
+    module(session, "bench.peers", *session.posargs)
+
+
+@nox.session(name="bench-compare")
+def bench_compare(session):
+    """Set the two last saved runs of the suites side by side, or those named after `--`."""
+    runs = session.posargs or [str(path) for path in saved_runs()[-2:]]
+    if len(runs) < 2:
+        session.skip("fewer than two saved runs; bench-cpu and bench-cuda save one each")
+    shown = ["--group-by=fullname", "--columns=median,iqr,rounds", "--sort=name"]
+    module(session, "pytest_benchmark", "compare", *shown, *runs)

@@ -1,72 +1,117 @@
-"""One epoch of training under each engine, and its ratio to the study's loop in the same run.
+"""Training: every engine beside the reference engine, which is the study's loop.
 
-Engines take turns, epoch by epoch, so that drift of the machine falls on all alike. The epoch is
-the clock's own region: data resident (or the loader ready), kernels warm, validation outside.
-Run by ``python3 noxfile.py -s bench``; AEBENCH_DEVICE chooses the device.
+The same job, the same initial weights; compilation, warm-up and data transfer come before the
+clock starts, as in `train_s`. That both computed the same is looked at, and said if not.
 """
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
-
 import pytest
 import torch
 
-from aebench import datasets, engines
+from aebench import engines
 from aebench.architectures.autoencoder import build
-from aebench.job import ENGINES, Job
-from aebench.worker import warm_process
+from aebench.datasets import Dataset, split
+from aebench.errors import RequestError
+from aebench.job import Job
+from bench.conftest import MOST_LOSS_APART, SideBySide
 
-DEVICE = os.environ.get("AEBENCH_DEVICE", "cpu")
-ROUNDS = 3
-marks = [pytest.mark.cuda] if DEVICE == "cuda" else []
-
-
-def ready(job: Job, images: torch.Tensor) -> engines.Engine:
-    """An engine that is loaded and warm."""
-    device = torch.device(DEVICE)
-    model, _ = build(job, tuple(images.shape[1:]))
-    engine = engines.create(engines.Setup(job, model.to(device), images, device))
-    engine.load()
-    engine.warm_up()
-    return engine
+CASES = {"mlp-512": ("mlp", 512), "conv-16": ("conv", 16)}
+STEPS = 20  # of a round of `step`: enough for the clock, few enough for a quick look
+BATCH = 128
 
 
-@pytest.mark.parametrize(
-    ("architecture", "latent"),
-    [pytest.param(a, k, marks=marks) for a, k in (("mlp", 512), ("conv", 16))],
-)
-def test_epoch_of_mnist(benchmark, architecture: str, latent: int) -> None:
-    warm_process()
-    data = datasets.load("mnist")
-    train, _ = datasets.split(len(data.train), data.info.validation_images, 0)
-    images = torch.from_numpy(data.train[train])
-    made = {
-        name: ready(Job(architecture, "mnist", latent, engine=name, device=DEVICE), images)
-        for name in ENGINES
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ENGINES}
-    losses: dict[str, list[float]] = {name: [] for name in ENGINES}
+class Trainer:
+    """An engine that is ready, and the mean training loss of every epoch it has run."""
 
-    def turns() -> None:
-        for name, engine in made.items():
-            began = time.perf_counter()
-            losses[name].append(float(engine.train_epoch()))  # reading the loss drains the device
-            seconds[name].append(time.perf_counter() - began)
-
-    benchmark.pedantic(turns, rounds=ROUNDS)
-    for name in ENGINES:
-        assert losses[name] == pytest.approx(losses["reference"], rel=1e-3)
-        ratios = [r / s for r, s in zip(seconds["reference"], seconds[name], strict=True)]
-        benchmark.extra_info[name] = {
-            "epoch_s": seconds[name],
-            "times_reference": statistics.median(ratios),
-            "images_per_s": 429 * 128 / statistics.median(seconds[name]),
-        }
-        print(
-            f"{architecture}-{latent} {name}: {statistics.median(seconds[name]):.3f} s an epoch,"
-            f" {statistics.median(ratios):.2f} times as fast as reference"
-            f" ({min(ratios):.2f} to {max(ratios):.2f} over {ROUNDS} turns)"
+    def __init__(self, engine: str, case: str, images: torch.Tensor, device: torch.device) -> None:
+        architecture, latent = CASES[case]
+        job = Job.create(
+            architecture=architecture,
+            dataset="mnist",
+            latent=latent,
+            engine=engine,
+            device=device.type,
+            batch_size=BATCH,
+            epochs=1000,  # more than any suite runs: a job has no learning rate beyond its last
         )
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        model = build(job, shape).model.to(device)
+        self.engine = engines.create(engines.Setup(job, model, images, device))
+        self.engine.load()
+        self.engine.compile()
+        self.engine.warm_up()
+        self.losses: list[torch.Tensor] = []
+
+    def epoch(self) -> None:
+        """Train one epoch; the loss is not read here, for reading waits for the device."""
+        self.losses.append(self.engine.train_epoch())
+
+
+def trainers(
+    engine: str, case: str, images: torch.Tensor, device: torch.device
+) -> tuple[Trainer, Trainer]:
+    """The engine and the reference, from the same start; skips where there is no such engine."""
+    try:
+        ours = Trainer(engine, case, images, device)
+    except (RequestError, NotImplementedError, ImportError) as error:
+        pytest.skip(f"engine {engine} cannot train {case} on {device.type}: {error}")
+    return ours, Trainer("reference", case, images, device)
+
+
+def losses_apart(ours: Trainer, against: Trainer) -> float:
+    """Greatest relative difference between the losses of epochs that both have trained."""
+    pairs = zip(map(float, ours.losses), map(float, against.losses), strict=False)
+    return max(abs(a - b) / b for a, b in pairs)
+
+
+def time_training(
+    suite: str,
+    trained: tuple[Trainer, Trainer],
+    images: int,
+    side_by_side: SideBySide,
+    names: tuple[str, str],
+    device: torch.device,
+    warmup_rounds: int = 1,
+) -> None:
+    """Time `trained` side by side, and note losses that are not the same."""
+    ours, against = trained
+    case, engine = names
+    row = side_by_side(
+        (suite, case, engine, "reference"),
+        ours.epoch,
+        against.epoch,
+        unit="images",
+        units=images // BATCH * BATCH,
+        device=device,
+        warmup_rounds=warmup_rounds,
+    )
+    apart = losses_apart(ours, against)
+    side_by_side.benchmark.extra_info["loss_difference"] = apart
+    if not apart <= MOST_LOSS_APART:
+        side_by_side.note(row, f"NOT THE SAME RESULT: losses differ by up to {apart:.1%}")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_step(
+    case: str, engine: str, device: torch.device, mnist: Dataset, side_by_side: SideBySide
+) -> None:
+    """Twenty steps on twenty batches that stay in the cache of the CPU or nearly so."""
+    images = torch.from_numpy(mnist.train[: STEPS * BATCH].copy())
+    trained = trainers(engine, case, images, device)
+    time_training("step", trained, len(images), side_by_side, (case, engine), device)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_epoch(
+    case: str, engine: str, device: torch.device, mnist: Dataset, side_by_side: SideBySide
+) -> None:
+    """A whole epoch of the study: 55,000 images, 429 steps; half as many rounds."""
+    train, _ = split(len(mnist.train), mnist.info.validation_images, 0)
+    images = torch.from_numpy(mnist.train[train])
+    trained = trainers(engine, case, images, device)
+    side_by_side.rounds = (side_by_side.rounds + 1) // 2
+    time_training(
+        "epoch", trained, len(images), side_by_side, (case, engine), device, warmup_rounds=0
+    )

@@ -192,8 +192,20 @@ def test_help_names_every_session_and_needs_no_set_up(tmp_path):
     assert done.returncode == 0
     listed = run_noxfile("--list", AEBENCH_PYTHON=sys.executable).stdout
     sessions = re.findall(r"^- (\S+)", listed, re.MULTILINE)
-    assert {"quickstart", "tests", "lint", "types", "bench", "bench-cuda"} <= set(sessions)
+    assert {"quickstart", "tests", "lint", "types"} <= set(sessions)
+    assert {"bench-cpu", "bench-cuda", "bench-peers", "bench-compare"} <= set(sessions)
+    assert "bench" not in sessions  # it did the same as bench-cpu
     assert [name for name in sessions if name not in done.stdout] == []
+
+
+def test_saved_runs_come_oldest_first(checkout):
+    folder = checkout.ROOT / ".benchmarks" / "Linux"
+    folder.mkdir(parents=True)
+    for age, name in enumerate(["0003_c.json", "0001_a.json", "0002_b.json"]):
+        (folder / name).touch()
+        os.utime(folder / name, (age, age))
+    names = [path.name for path in checkout.saved_runs()]
+    assert names == ["0003_c.json", "0001_a.json", "0002_b.json"]
 
 
 def test_constraints_name_versions_only():

@@ -1,0 +1,21 @@
+"""What the tables of this folder say of the machine they were measured on: no name, no path."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import torch
+
+from aebench import machine
+
+
+def sentence(device: str) -> str:
+    """One paragraph: when, on what, with which software, and how busy it was."""
+    found = machine.describe(torch.device(device))
+    load = machine.load_1m()
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {found['device_name']}, {found['cores']} CPU cores, "
+        f"{torch.get_num_threads()} threads, torch {found['torch']}, Python {found['python']}, "
+        f"aebench {found['commit'] or found['aebench']}, "
+        f"load average {'unknown' if load is None else f'{load:.1f}'}"
+    )

@@ -1,0 +1,58 @@
+"""Measure everything anew and put it into RESULTS.md: `python -m bench.results`.
+
+Only what stands between the marks of a section is replaced; the text around it is written by
+hand and names no number. What follows the command goes to the runner of the peers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench" / "RESULTS.md"
+
+
+def replace(text: str, section: str, content: str) -> str:
+    """`text` with `content`, as a code block, between the marks of `section`.
+
+    Raises:
+        ValueError: the marks are not there, once each.
+    """
+    pattern = re.compile(rf"(<!-- begin {section} -->\n).*?(<!-- end {section} -->)", re.DOTALL)
+    if len(pattern.findall(text)) != 1:
+        raise ValueError(f"no one pair of marks for {section!r}")
+    block = f"```text\n{content.strip()}\n```\n"
+    return pattern.sub(lambda found: found[1] + block + found[2], text)
+
+
+def measure(*command: str, summary: str) -> str:
+    """What `command` writes into the file that it is given after `summary`; stops if it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "summary.txt"
+        command = (sys.executable, "-m", *command, summary, str(written))
+        status = subprocess.run(command, cwd=ROOT).returncode
+        if status or not written.is_file():
+            raise SystemExit(f"bench.results: exit status {status}; RESULTS.md is as it was")
+        return written.read_text(encoding="utf-8")
+
+
+def main() -> None:
+    device = os.environ.get("AEBENCH_DEVICE") or "cpu"
+    marker = "cuda" if device == "cuda" else "not cuda"
+    suites = measure("pytest", "bench", "--benchmark-only", "-q", "-m", marker,
+                     summary="--bench-summary")  # fmt: skip
+    peers = measure("bench.peers", *sys.argv[1:], summary="--summary")
+    text = RESULTS.read_text(encoding="utf-8")
+    text = replace(text, f"suites-{device}", suites)
+    text = replace(text, f"peers-{device}", peers)
+    RESULTS.write_text(text, encoding="utf-8")
+    print(f"bench.results: {RESULTS.relative_to(ROOT)} holds the new figures", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""The timing suites: collectable, kept out of the tests, right in their arithmetic."""
+
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bench import idx, ratios, results
+from bench.peers import __main__ as peers
+from bench.peers import task
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_pytest(*words, **variables):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
+    env = os.environ | variables
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def collected():
+    words = ("bench", "--benchmark-only", "--collect-only", "-q", "-m", "not cuda")
+    return run_pytest(*words, AEBENCH_DEVICE="cpu")
+
+
+def test_every_suite_is_collected_with_every_engine(collected):
+    from aebench.job import ENGINES
+
+    assert collected.returncode == 0, collected.stdout + collected.stderr
+    suites = ["step", "epoch", "evaluation", "data_start_up", "planning", "reading", "rendering"]
+    for suite in [*suites, "overhead"]:
+        assert f"::test_{suite}" in collected.stdout
+    for engine in set(ENGINES) - {"reference"}:
+        for case in ("mlp-512", "conv-16"):
+            assert f"test_step[cpu-{engine}-{case}]" in collected.stdout
+
+
+def test_device_suites_carry_the_marker_of_their_device():
+    found = run_pytest("bench", "--collect-only", "-q", "-m", "cuda", AEBENCH_DEVICE="cuda")
+    assert "test_step[cuda-eager-mlp-512]" in found.stdout, found.stdout
+    assert "test_planning" not in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("DEVICE", "tpu"), ("ROUNDS", "0"), ("ROUNDS", "-1"), ("ROUNDS", "x")]
+)
+def test_wrong_settings_end_with_a_word(monkeypatch, setting, value):
+    from bench import conftest
+
+    monkeypatch.setattr(conftest, setting, value)
+    with pytest.raises(pytest.UsageError, match=f"AEBENCH_{setting} is .* not {value!r}"):
+        conftest.pytest_configure(SimpleNamespace(stash={}))
+
+
+def test_the_tests_alone_run_no_suite(request):
+    assert request.config.getini("testpaths") == ["tests"]
+
+
+# ---- Ratios
+
+
+def test_median_interval_of_six_is_least_to_most_and_covers_97_percent():
+    found = ratios.median_interval([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
+    assert (found.centre, found.low, found.high, found.n) == (3.5, 1.0, 6.0, 6)
+    assert found.coverage == pytest.approx(1 - 2 / 2**6)
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 1), (8, 1), (9, 2), (20, 6), (50, 18)])
+def test_median_interval_takes_the_ranks_of_the_sign_test(n, k):
+    from scipy import stats
+
+    values = [float(i) for i in range(1, n + 1)]
+    found = ratios.median_interval(values[::-1])
+    assert (found.low, found.high) == (k, n + 1 - k)
+    assert found.coverage == pytest.approx(1 - 2 * stats.binom.cdf(k - 1, n, 0.5))
+    narrower = 1 - 2 * stats.binom.cdf(k, n, 0.5)
+    assert narrower < 0.95  # no narrower pair of ranks would do
+
+
+def test_one_value_promises_nothing():
+    found = ratios.median_interval([2.0])
+    assert (found.centre, found.low, found.high, found.coverage) == (2.0, 2.0, 2.0, 0.0)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 0.0], [math.nan], [math.inf], [-1.0]])
+def test_impossible_times_are_refused(values):
+    with pytest.raises(ValueError, match="positive finite"):
+        ratios.median_interval(values)
+
+
+def test_ratio_says_how_many_times_faster_ours_is():
+    assert ratios.sandwiched([4.0, 4.0, 9.0], [2.0, 3.0]) == [2.0, 2.0]
+
+
+def test_steady_drift_of_the_machine_cancels():
+    slowdown = [1.1**i for i in range(9)]  # what every run takes longer than the first
+    against = [3 * s for s in slowdown[::2]]
+    ours = slowdown[1::2]
+    assert ratios.sandwiched(against, ours) == pytest.approx([3.0] * 4)
+
+
+def test_rounds_without_two_neighbours_are_refused():
+    with pytest.raises(ValueError, match="2 rounds need 3 neighbours"):
+        ratios.sandwiched([1.0, 1.0], [1.0, 1.0])
+
+
+class Pedantic:
+    """pytest-benchmark's fixture on a fake clock: every call moves it by what the call says."""
+
+    def __init__(self):
+        self.now, self.extra_info, self.stats = 0.0, {}, None
+
+    def pedantic(self, target, setup, rounds, warmup_rounds):
+        data = []
+        for _ in range(warmup_rounds + rounds):
+            setup()
+            began = self.now
+            target()
+            data.append(self.now - began)
+        self.stats = SimpleNamespace(stats=SimpleNamespace(data=data[warmup_rounds:]))
+
+
+def test_side_by_side_compares_time_per_unit_and_leaves_warm_up_out(monkeypatch):
+    from bench import conftest
+
+    benchmark = Pedantic()
+    monkeypatch.setattr(conftest.time, "perf_counter", lambda: benchmark.now)
+    stash = {conftest.ROWS: []}
+    side_by_side = conftest.SideBySide(benchmark, SimpleNamespace(stash=stash))
+    side_by_side.rounds = 4
+    calls = []
+
+    def spend(name, first_s, later_s):
+        def run():
+            calls.append(name)
+            benchmark.now += first_s if calls.count(name) == 1 else later_s
+
+        return run
+
+    row = side_by_side(
+        ("suite", "case", "ours", "theirs"),
+        spend("ours", 100.0, 2.0),
+        spend("theirs", 500.0, 1.0),
+        unit="jobs",
+        units=40,
+        against_units=10,
+    )
+    assert calls == ["theirs", "ours"] * 5 + ["theirs"]
+    assert row.ratio.centre == pytest.approx(2.0)  # 0.1 s a job against 0.05 s
+    assert row.ratio.low == row.ratio.high == row.ratio.centre
+    assert row.rate == pytest.approx(20.0)
+    assert stash[conftest.ROWS] == [row]
+    assert benchmark.extra_info["ratios"] == pytest.approx([2.0] * 4)
+    json.dumps(benchmark.extra_info)  # it goes into the saved file
+    side_by_side.note(row, "odd")
+    text = "\n".join(conftest.summary(stash[conftest.ROWS]))
+    assert "suite case ours: odd" in text
+    assert "2.00..2.00" in text
+    assert "20 jobs" in text
+
+
+def test_differing_losses_are_found():
+    from bench.test_training import losses_apart
+
+    ours, against = SimpleNamespace(losses=[1.0, 2.1]), SimpleNamespace(losses=[1.0, 2.0, 3.0])
+    assert losses_apart(ours, against) == pytest.approx(0.05)
+
+
+# ---- Peers
+
+
+def peer(train_s, error, threads=2, failure=""):
+    return peers.Result(dict(enumerate(train_s)), error, threads, failure)
+
+
+def test_peers_are_compared_within_a_block_and_unequal_errors_flagged():
+    found = {
+        peers.BASELINE: peer([1.0, 2.0, 4.0], 1.0),
+        "same": peer([3.0, 8.0, 8.0], 1.009),
+        "other": peer([1.0, 1.0, 1.0], 1.02),
+        "threads": peer([1.0, 2.0, 4.0], 1.0, threads=1),
+        "absent": peers.Result(failure="keras is not installed"),
+    }
+    cells = {row[0]: row[1:] for row in peers.rows(found)}
+    assert cells[peers.BASELINE] == ["2.00", "1.00", "1.00..1.00", "1", ""]
+    assert cells["same"] == ["8.00", "3.00", "2.00..4.00", "1.009", ""]
+    assert "ERROR DIFFERS by +2.0%" in cells["other"][-1]
+    assert "1 threads, not 2" in cells["threads"][-1]
+    assert cells["absent"] == ["", "", "", "", "keras is not installed"]
+    text = "\n".join(peers.report({"mlp-512": found}, epochs=2, repeats=3))
+    assert "keras is not installed" in text
+
+
+def test_block_that_the_baseline_lost_gives_no_ratio():
+    found = {peers.BASELINE: peer([1.0], 1.0), "same": peer([3.0, 9.0], 1.0)}
+    assert {row[0]: row[2] for row in peers.rows(found)}["same"] == "3.00"
+    found = {peers.BASELINE: peers.Result(failure="out of memory"), "same": peer([3.0], 1.0)}
+    assert [row[2] for row in peers.rows(found)] == ["", ""]
+
+
+def test_missing_library_is_named_and_says_how_to_get_it():
+    assert peers.Peer("bench.peers.plain").missing() == ""
+    told = peers.Peer("bench.peers.with_keras", needs="no_such_library").missing()
+    assert "no_such_library is not installed" in told
+    assert "pip install" in told
+
+
+def test_task_survives_the_command_line(monkeypatch):
+    job = task.Task(Path("a folder"), "conv-16", 2, 0, "cpu")
+    monkeypatch.setattr(sys, "argv", ["peer", *task.arguments(job)])
+    assert task.read_arguments() == job
+
+
+def test_answer_is_the_last_line_whatever_came_before(capsys):
+    print("a library greets you")
+    task.answer(1.5, 0.6, threads=2)
+    found = task.read_answer(capsys.readouterr().out)
+    assert found == {"train_s": 1.5, "study_error": 0.6, "threads": 2}
+    for output in ("", "no result", "[1]", '{"train_s": 1}'):
+        with pytest.raises(ValueError, match=r"nothing|no result"):
+            task.read_answer(output)
+
+
+def test_failing_peer_leaves_its_last_words(tmp_path):
+    into = peers.Result()
+    job = task.Task(tmp_path, "mlp-512", 1, 0, "cpu")
+    peers.run_peer(peers.Peer("bench.peers.no_such_peer"), job, into, block=0)
+    assert into.train_s == {}
+    assert "exit status 1" in into.failure
+    assert "no_such_peer" in into.failure
+
+
+@pytest.mark.parametrize("name", task.MODELS)
+def test_plain_peer_starts_from_our_weights(name):
+    import torch
+
+    from aebench.architectures.autoencoder import build
+    from aebench.job import Job
+    from bench.peers import plain
+
+    architecture, latent = task.MODELS[name]
+    ours = build(Job(architecture, "mnist", latent, seed=3), (1, 28, 28)).model
+    theirs = plain.build(name, seed=3)
+    pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_torchvision_reads_the_pixels_that_were_written(tmp_path):
+    torchvision = pytest.importorskip("torchvision")
+    train = np.arange(3 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(3, 1, 28, 28)
+    folder = idx.write(SimpleNamespace(train=train, test=train[:1]), tmp_path)
+    head = (folder / "MNIST/raw/train-images-idx3-ubyte").read_bytes()[:16]
+    assert struct.unpack(">4I", head) == (0x803, 3, 28, 28)
+    assert np.array_equal(torchvision.datasets.MNIST(folder, train=True).data, train[:, 0])
+    assert len(torchvision.datasets.MNIST(folder, train=False)) == 1
+
+
+# ---- RESULTS.md
+
+
+def test_new_figures_replace_only_their_own_section():
+    text = results.RESULTS.read_text(encoding="utf-8")
+    new = results.replace(text, "suites-cpu", "x  1\\2\n")
+    assert "<!-- begin suites-cpu -->\n```text\nx  1\\2\n```\n<!-- end suites-cpu -->" in new
+    assert results.replace(new, "suites-cpu", "y") == results.replace(text, "suites-cpu", "y")
+    assert (
+        new.partition("<!-- end suites-cpu -->")[2] == text.partition("<!-- end suites-cpu -->")[2]
+    )
+    for section in ("peers-cpu", "suites-cuda", "peers-cuda"):
+        results.replace(text, section, "z")
+    with pytest.raises(ValueError, match="marks"):
+        results.replace(text, "no-such-section", "z")
