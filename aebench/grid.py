@@ -20,7 +20,7 @@ from aebench.datasets import folder
 from aebench.errors import RequestError, unknown
 from aebench.job import DEVICES, ENGINES, FIELDS, LEAST, PRECISIONS, Job
 
-PRESETS = ("quick", "study", "full", "search")
+PRESETS = ("quick", "hour", "study", "full", "search")
 
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")

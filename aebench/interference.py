@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from aebench import machine
+
 # NVML renews its energy counter every 20 to 100 ms: below 5 s that is more than 2 %.
 ENERGY_LEAST_S = 5.0
 
@@ -73,9 +75,9 @@ class Host:
 
     def __init__(self, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> None:
         self._stat = proc / "stat"
-        folders = _cgroup_folders(proc / "self" / "cgroup", cgroups)
+        folders = machine.cgroup_folders(proc / "self" / "cgroup", cgroups)
         pressure = [folder / "cpu.pressure" for folder in folders] + [proc / "pressure" / "cpu"]
-        self._pressure = next((file for file in pressure if _words(file)), None)
+        self._pressure = next((file for file in pressure if machine.text_of(file)), None)
         quota = [folder / "cpu.stat" for folder in folders]
         self._quota = next((file for file in quota if "nr_throttled" in _pairs(file)), None)
 
@@ -93,7 +95,7 @@ class Host:
         if not hasattr(os, "sched_getaffinity"):
             return None
         ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        lines = [line.split() for line in _words(self._stat).splitlines()]
+        lines = [line.split() for line in machine.text_of(self._stat).splitlines()]
         ticks = [int(line[8]) for line in lines if line and line[0] in ours and len(line) > 8]
         return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
@@ -101,7 +103,7 @@ class Host:
         """Microseconds in which at least one task waited: ``some avg10=... total=123``."""
         if self._pressure is None:
             return None
-        for line in _words(self._pressure).splitlines():
+        for line in machine.text_of(self._pressure).splitlines():
             kind, _, rest = line.partition(" ")
             if kind == "some" and "total=" in rest:
                 return int(rest.rpartition("total=")[2]) / 1e6
@@ -245,33 +247,7 @@ def _involuntary_switches() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
-def _cgroup_folders(own: Path, root: Path) -> list[Path]:
-    """Folders in which this process's CPU cgroup may lie, the likeliest first.
-
-    Inside a container the path in /proc/self/cgroup may be one of the host, which cannot be
-    seen: its own group is then the root of what is mounted.
-    """
-    folders: list[Path] = []
-    for line in _words(own).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            mounts = [root, root / "unified"]
-        elif "cpu" in controllers.split(","):
-            mounts = [root / controllers, root / "cpu"]
-        else:
-            continue
-        folders += [place for m in mounts for place in (m / path.strip().lstrip("/"), m)]
-    return list(dict.fromkeys(folders))
-
-
-def _words(file: Path) -> str:
-    try:
-        return file.read_text("ascii", errors="replace")
-    except OSError:
-        return ""
-
-
 def _pairs(file: Path) -> dict[str, int]:
     """Lines ``name 123`` as a mapping."""
-    lines = [line.split() for line in _words(file).splitlines()]
+    lines = [line.split() for line in machine.text_of(file).splitlines()]
     return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}

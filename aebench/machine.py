@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import platform
 import subprocess
@@ -35,11 +36,55 @@ def cuda_devices() -> int:
     return 0
 
 
+@cache
 def cores() -> int:
-    """CPU cores this process may use, which in a container may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """CPU cores this process may use: by its affinity, and by the quota that a container has."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = quota_cores()
+    return here if quota is None else min(here, max(1, math.ceil(quota)))
+
+
+def quota_cores(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """How many cores' time a cgroup grants this process; None without a quota.
+
+    ``cpu.max`` of version 2 holds quota and period in microseconds, or ``max``; version 1 has a
+    file for each, and -1 for none. Documentation/admin-guide/cgroup-v2.rst of the Linux kernel.
+    """
+    granted = []
+    for folder in cgroup_folders(proc / "self" / "cgroup", cgroups):
+        words = text_of(folder / "cpu.max").split() or [
+            text_of(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+        ]
+        if len(words) == 2 and all(word.isdecimal() and int(word) > 0 for word in words):
+            granted.append(int(words[0]) / int(words[1]))
+    return min(granted, default=None)
+
+
+def cgroup_folders(own: Path, root: Path) -> list[Path]:
+    """Folders in which this process's CPU cgroup may lie, the likeliest first.
+
+    Inside a container the path in /proc/self/cgroup may be one of the host, which cannot be
+    seen: its own group is then the root of what is mounted.
+    """
+    folders: list[Path] = []
+    for line in text_of(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            mounts = [root, root / "unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [root / controllers, root / "cpu"]
+        else:
+            continue
+        folders += [place for m in mounts for place in (m / path.strip().lstrip("/"), m)]
+    return list(dict.fromkeys(folders))
+
+
+def text_of(file: Path) -> str:
+    """What a file of the kernel says; empty where it is not there or not for us."""
+    try:
+        return file.read_text("ascii", errors="replace")
+    except OSError:
+        return ""
 
 
 @cache

@@ -44,6 +44,9 @@ def _load_file(path: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise RequestError(f"{path} is no Python file")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:  # for what the plugin imports from beside it, as any script may
+        sys.path.append(folder)
     module, file = importlib.util.module_from_spec(spec), spec.origin
     sys.modules[name] = module
     try:

@@ -50,7 +50,7 @@ settings_from | string | where the named protocol's settings come from: the stud
 modified | string | settings that depart from the named protocol; empty where none does
 status | string | ok, failed, out_of_memory, timed_out, diverged, killed or skipped
 reason | string | why the status is not ok; empty where it is
-study_error | float64 | sum over the full test batches of 128 of the batch's mean squared error
+study_error | float64 | sum over the full test batches of 128 of the batch's MSE; null without one
 mse | float64 | mean squared error per pixel over the whole test set, pixels in [0, 1]
 psnr_db | float64 | 10 log10(1 / mse)
 val_mse | float64 | mean squared error over the whole validation split after the last epoch

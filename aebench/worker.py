@@ -407,7 +407,7 @@ class _Progress:
         if not math.isfinite(found.mse):  # the last step may do this, and no loss follows it
             raise Diverged(f"the test error after the last epoch is {found.mse}")
         self.row |= {
-            "study_error": found.study_error,
+            "study_error": None if math.isnan(found.study_error) else found.study_error,
             "mse": found.mse,
             "psnr_db": found.psnr_db,
         }

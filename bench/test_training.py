@@ -71,7 +71,9 @@ def trainers(
 
 def losses_apart(ours: Trainer, against: Trainer) -> float:
     """Greatest relative difference between the losses of epochs that both have trained."""
-    first = [float(loss.reshape(-1)[0]) for loss in ours.losses]  # of several members, seed 0
+    first = [
+        float(torch.as_tensor(loss).reshape(-1)[0]) for loss in ours.losses
+    ]  # of several members, seed 0
     pairs = zip(first, map(float, against.losses), strict=False)
     return max(abs(a - b) / b for a, b in pairs)
 

@@ -1,17 +1,45 @@
-"""What holds for every test: those marked `cuda` are skipped, by name, where no device is."""
+"""For all tests: what a machine lacks is asked for only if need be, and skipped by name.
+
+A test marked `cuda` needs a CUDA device; one marked `compiler`, or given the engine `compiled`,
+needs a C++ compiler, which torch's inductor calls.
+"""
 
 from __future__ import annotations
+
+import os
+import shutil
 
 import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a CUDA device on a machine without one; torch is asked only if need be."""
-    needy = [item for item in items if item.get_closest_marker("cuda")]
-    if not needy:
-        return
+    """Skip what this machine cannot run."""
+    for needy, lacking, reason in (
+        (_on_cuda, _no_cuda, "torch finds no CUDA device on this machine"),
+        (_compiles, _no_compiler, "there is no C++ compiler on this machine"),
+    ):
+        found = [item for item in items if needy(item)]
+        if found and lacking():
+            for item in found:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _on_cuda(item: pytest.Item) -> bool:
+    return item.get_closest_marker("cuda") is not None
+
+
+def _compiles(item: pytest.Item) -> bool:
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    marked = item.get_closest_marker("compiler") is not None
+    return marked or given.get("engine") == "compiled"
+
+
+def _no_cuda() -> bool:
     import torch
 
-    if not torch.cuda.is_available():
-        for item in needy:
-            item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device on this machine"))
+    return not torch.cuda.is_available()
+
+
+def _no_compiler() -> bool:
+    names = [os.environ.get("CXX"), "g++", "clang++"]
+    return not any(name and shutil.which(name) for name in names)

@@ -16,7 +16,7 @@ from aebench import engines
 from aebench.engines import compiled, resident
 from aebench.worker import run_job
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.compiler, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,39 @@ def test_counting_devices_needs_no_device(monkeypatch: pytest.MonkeyPatch) -> No
     assert machine.cuda_devices() == 0
 
 
+@pytest.mark.parametrize(
+    ("group", "files", "expected"),
+    [
+        ("0::/job", {"job/cpu.max": "150000 100000"}, 1.5),
+        ("0::/job", {"job/cpu.max": "max 100000", "cpu.max": "400000 100000"}, 4),
+        ("0::/job", {}, None),
+        (
+            "4:cpu,cpuacct:/job",
+            {
+                "cpu,cpuacct/job/cpu.cfs_quota_us": "200000",
+                "cpu,cpuacct/job/cpu.cfs_period_us": "100000",
+            },
+            2,
+        ),
+        (
+            "4:cpu:/",
+            {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"},
+            None,
+        ),
+    ],
+)
+def test_quota_of_a_container(
+    group: str, files: dict[str, str], expected: float | None, tmp_path: Path
+) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "cgroup").write_text(group + "\n")
+    for name, text in files.items():
+        file = tmp_path / "groups" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+    assert machine.quota_cores(tmp_path, tmp_path / "groups") == expected
+
+
 def test_cores_and_memory_are_those_of_this_process() -> None:
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)
     now = psutil.Process().memory_info().rss

@@ -46,8 +46,8 @@ def measure(model: nn.Module, images: Tensor, device: torch.device, precision: s
     """Errors over `images`, uint8 [N, C, H, W]; the model is on `device`.
 
     `study_error` is the sum, over the full batches of 128, of the batch's mean squared error.
-    With fewer than 128 images there is no full batch, and it is 0; of no images at all, which
-    is the validation split of some data sets, both errors are NaN.
+    With fewer than 128 images there is no full batch, and it is NaN: 0 would read as perfect. Of
+    no images at all, which is the validation split of some data sets, both errors are NaN.
     """
     if not len(images):
         return Errors(mse=math.nan, study_error=math.nan)
@@ -59,5 +59,5 @@ def measure(model: nn.Module, images: Tensor, device: torch.device, precision: s
     full = len(images) // STUDY_BATCH
     return Errors(
         mse=float(sums.sum()) / (len(images) * numbers),
-        study_error=float(sums[:full].sum()) / (STUDY_BATCH * numbers),
+        study_error=float(sums[:full].sum()) / (STUDY_BATCH * numbers) if full else math.nan,
     )

@@ -33,7 +33,12 @@ def strips(
 
 
 def png(images: Tensor) -> bytes:
-    """One PNG with `images`, float [N, C, H, W] with C 1 or 3, clipped to [0, 1], side by side."""
+    """One PNG with `images`, float [N, C, H, W], clipped to [0, 1], side by side.
+
+    One channel is grey, three are red, green and blue; of any other number the mean is shown.
+    """
+    if images.shape[1] not in (1, 3):
+        images = images.mean(1, keepdim=True)
     strip = torch.cat(list(images.cpu().clamp(0, 1)), dim=2).permute(1, 2, 0)
     pixels = (strip * 255).round().to(torch.uint8).numpy()
     picture = Image.fromarray(np.squeeze(pixels, axis=2) if pixels.shape[2] == 1 else pixels)
