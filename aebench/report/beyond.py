@@ -156,7 +156,7 @@ def _trained(results: Results) -> Section:
         charts.append(
             Chart(
                 name,
-                beyond_figures.to_optimum(mine, f"trained-{i}", f"Error over PCA's, {name}"),
+                beyond_figures.to_optimum(_most(mine), f"trained-{i}", f"Error over PCA's, {name}"),
                 "Further left is better. PCA is the best that any linear code of the same size "
                 "can do, computed exactly: right of the dashed line a model has not learned even "
                 "that, left of it its non-linearity pays. Marks tell the training settings.",
@@ -171,10 +171,15 @@ def _trained(results: Results) -> Section:
         "Only models whose code is at most two thirds of the image: towards full size PCA's error "
         "vanishes, and a ratio to it says nothing."
     ]
-    intro += _trained_in_words(rows)
+    intro += _trained_in_words(_most(rows))
     if not charts:
         intro = ["This takes a finished model whose code is at most two thirds of the image."]
     return Section("trained", title, tuple(intro), tuple(charts))
+
+
+def _most(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the settings with the most models; the table beside the chart has all."""
+    return rows[rows["settings"].isin(rows["settings"].value_counts().index[:_SHOWN])]
 
 
 def _trained_in_words(rows: pd.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,7 +64,9 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
     rows = rows.assign(model=names)
     order = list(dict.fromkeys(names))
     settings = list(dict.fromkeys(rows["settings"]))
-    with canvas(WIDTH, 1.3 + 0.32 * len(order)) as figure:
+    ncols = 4 if max(map(len, settings)) < 25 else 2
+    height = 1.1 + 0.32 * len(order) + 0.22 * math.ceil(len(settings) / ncols)
+    with canvas(WIDTH, height) as figure:
         axes = figure.subplots()
         axes.set(xscale="log", xlabel="times the error of PCA with the same bottleneck (log scale)")
         axes.set_ylim(len(order) - 0.4, -0.6)
@@ -92,7 +95,7 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(False, axis="y")
-        figure.legend(loc="outside upper left", ncols=4, fontsize=9.5)
+        figure.legend(loc="outside upper left", ncols=ncols, fontsize=9.5)
         return inline(figure, name, label)
 
 

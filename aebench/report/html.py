@@ -146,15 +146,32 @@ def _findings(outcomes: list[findings.Outcome]) -> Section:
     )
 
 
+def _drawn(
+    groups: list[tuple[tuple[str, ...], pd.DataFrame]],
+) -> tuple[list[tuple[tuple[str, ...], pd.DataFrame]], str]:
+    """The groups of settings that get a chart, and a sentence on the others, or nothing.
+
+    A chart of a single model says nothing that the table does not, and a search has dozens of
+    settings: the file would be too heavy to mail.
+    """
+    models = {i: len(rows.drop_duplicates(frames.MODEL)) for i, (_, rows) in enumerate(groups)}
+    most = sorted(models, key=lambda i: (-models[i], i))[:_CHARTS]
+    chosen = [i for i in models if i in most and (models[i] > 1 or max(models.values()) == 1)]
+    rest = len(groups) - len(chosen)
+    if not rest:
+        return groups, ""
+    few = f"{words.counted(rest, 'further group')} of settings with fewer models"
+    return [groups[i] for i in chosen], f"{few} not drawn; all jobs are in the last table."
+
+
 def _errors(results: Results) -> list[Section]:
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     if not len(summary):
         nothing = "No finished job has an error to show."
         return [Section("errors", "Error against latent size", (nothing,))]
     latent, bottleneck = [], []
-    for place, ((dataset, settings), rows) in enumerate(
-        frames.by_dataset(summary, "settings"), start=1
-    ):
+    groups, rest = _drawn(frames.by_dataset(summary, "settings"))
+    for place, ((dataset, settings), rows) in enumerate(groups, start=1):
         title = words.titled(dataset, settings)
         points = seeds[(seeds["dataset"] == dataset) & (seeds["settings"] == settings)]
         curve = frames.baseline_curve(results, dataset)
@@ -193,7 +210,7 @@ def _errors(results: Results) -> list[Section]:
         Section(
             "errors",
             "Error against latent size",
-            ("MSE per pixel over the whole test set, pixels in [0, 1].",),
+            ("MSE per pixel over the whole test set, pixels in [0, 1].", rest),
             tuple(latent),
         ),
         Section(
@@ -259,12 +276,14 @@ def _phases(results: Results) -> Section | None:
 
 
 _PHASE_CHARTS = 6
+_CHARTS = 8  # groups of settings that a section draws
 
 
 def _curves(results: Results) -> Section:
     curves = frames.curves(results)
     charts = []
-    for i, ((dataset, settings), rows) in enumerate(frames.by_dataset(curves, "settings"), 1):
+    groups, rest = _drawn(frames.by_dataset(curves, "settings"))
+    for i, ((dataset, settings), rows) in enumerate(groups, 1):
         title = words.titled(dataset, settings)
         charts.append(
             Chart(
@@ -277,8 +296,8 @@ def _curves(results: Results) -> Section:
                 (tables.curves(rows, f"curve-table-{i}", f"{title}: points of the curves"),),
             )
         )
-    intro = () if charts else ("No finished job left a learning curve.",)
-    return Section("curves", "Learning curves", intro, tuple(charts))
+    intro = rest if charts else "No finished job left a learning curve."
+    return Section("curves", "Learning curves", (intro,), tuple(charts))
 
 
 def _pictures(results: Results) -> Section:
