@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,11 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     Of every other data set with as many channels the first `IMAGES` test images take part if it
     lies in the cache in `directory`; otherwise its row has 0 images and no errors.
     """
-    size = subject.test.shape[2:]
     rows, shown = [], []
     for name, images in _strangers(subject, directory):
         row: Row = {"kind": "out-of-distribution", "input": name, "images": 0}
         if images is not None:
-            clean = resized(images[:IMAGES], size[0], size[1]).to(subject.device)
+            clean = images.to(subject.device)
             outputs = subject.outputs(clean)
             row |= _against(subject, outputs, clean)
             few = _STRANGERS_SHOWN
@@ -118,17 +118,34 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
 
 
 def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, Tensor | None]]:
-    """Names and images, uint8 [N, C, H, W] of any size; None where they are not at hand."""
-    channels = subject.test.shape[1]
+    """Names and images, float32 [N, C, H, W] of the subject's size; None for what is not there."""
+    channels, height, width = subject.test.shape[1:]
     if channels in (1, 3):
         for name in PHOTOS:
-            yield name, photo(name, channels)
+            yield name, _photo_of_size(name, channels, height, width)
     for name in datasets.names():
         if folder.is_name(name):  # which of those a process knows depends on what it ran before
             continue
         if name != subject.dataset and datasets.info(name).channels == channels:
-            data = datasets.cached(name, directory)
-            yield name, None if data is None else torch.from_numpy(data.test[:IMAGES].copy())
+            try:
+                yield name, _test_images_of_size(name, directory, height, width)
+            except LookupError:
+                yield name, None
+
+
+# A worker tests one model after another on the same images, and resizing takes longer than that.
+@lru_cache(maxsize=8)
+def _photo_of_size(name: str, channels: int, height: int, width: int) -> Tensor:
+    return resized(photo(name, channels), height, width)
+
+
+@lru_cache(maxsize=8)
+def _test_images_of_size(name: str, directory: Path | None, height: int, width: int) -> Tensor:
+    """The first test images of a data set; LookupError, which is not kept, if it is not cached."""
+    data = datasets.cached(name, directory)
+    if data is None:
+        raise LookupError(name)
+    return resized(torch.from_numpy(data.test[:IMAGES].copy()), height, width)
 
 
 def photo(name: str, channels: int) -> Tensor:
