@@ -101,6 +101,22 @@ class Store:
         """Whether the folder holds results, or was made to: some other folder is not ours."""
         return self.parts.is_dir() or any(self._table_path(name).exists() for name in _TABLES)
 
+    def prepare(self) -> None:
+        """Make sure that records can be written, before hours are spent on them.
+
+        Raises:
+            RequestError: the folder cannot be made, or not be written to.
+        """
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.parts):
+                pass
+        except OSError as error:
+            raise RequestError(
+                f"cannot write results to {self.path} ({error.strerror or error});"
+                " choose another folder with --results"
+            ) from error
+
     def write(self, record: Record) -> Path:
         """Store one record, replacing an earlier record of the same key.
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +46,30 @@ def _no_cuda() -> bool:
 def _no_compiler() -> bool:
     names = [os.environ.get("CXX"), "g++", "clang++"]
     return not any(name and shutil.which(name) for name in names)
+
+
+@pytest.fixture
+def invoke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Run ``aebench WORDS`` in this process and an empty folder; gives code, stdout, stderr.
+
+    For what ends before any work begins: a process of its own would take a hundred times longer.
+    """
+    from aebench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")  # else messages in boxes are broken into lines
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["aebench", *words])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        assert isinstance(code, int)
+        return code, captured.out, captured.err
+
+    return run

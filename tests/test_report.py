@@ -102,6 +102,7 @@ def test_page_needs_nothing_from_outside(html: str) -> None:
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     )
     assert "@import" not in html
+    assert set(re.findall(r"url\(\s*['\"]?(.)", html)) == {"#"}
 
 
 def test_tables_and_charts_are_accessible(html: str) -> None:

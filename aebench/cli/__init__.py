@@ -6,15 +6,30 @@ for is there, 1 some jobs failed or a check did, 2 the request was wrong, 130 in
 
 from __future__ import annotations
 
+import io
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 import aebench
-from aebench.cli import check, compare, data, findings, report, run, show, tune
+from aebench.cli import check, compare, data, findings, report, run, show, text, tune
 from aebench.errors import RequestError
 
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; that the reader of its output has gone is no failure of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # typer itself would end with 1
+            text.silence(sys.stdout)
+            raise typer.Exit(0) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="aebench",
     help="Benchmark harness for autoencoders: trains a grid, times it honestly, reports it.",
     no_args_is_help=True,
@@ -49,13 +64,16 @@ def _options(
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one message and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does by itself: a letter that the encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except RequestError as error:
         print(f"aebench: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:
-        # Whoever read our output has closed it, `| head` for instance. Python would complain
-        # once more when it flushes stdout at exit, unless that leads nowhere.
-        sys.stdout = None
-        sys.exit(0)
+    finally:
+        try:
+            print(end="", flush=True)  # else Python meets the closed pipe at exit, and complains
+        except BrokenPipeError:
+            text.silence(sys.stdout)

@@ -75,7 +75,7 @@ def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
     for doubt in doubts:
         kind, cases = doubt.kind, doubt.cases
         grade = "[yellow]unfit[/yellow]" if kind.unfit else "[dim]note[/dim]"
-        out.print(f"{grade} [bold]{kind.name}[/bold] ({len(cases)})")
+        out.print(f"{grade} [bold]{kind.name}[/bold] ({len(cases)})", markup=True)
         for line in (kind.what, kind.why, kind.remedy):
             out.print(f"  {line}", markup=False)
         for case in cases[:_SHOWN]:

@@ -31,9 +31,9 @@ def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterat
         yield _Lines(jobs, console)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

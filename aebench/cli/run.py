@@ -233,6 +233,8 @@ def _execute(
     from aebench.executors import local
     from aebench.records import Circumstances, ended_without_record
 
+    if todo:
+        store.prepare()
     console = text.stderr()
     there = len(grid.jobs) - len(todo)
     if there:
@@ -271,7 +273,6 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
     from aebench.cli.show import jobs_table
 
     console = text.stderr()
-    store.parts.mkdir(parents=True, exist_ok=True)  # interrupted before the first record
     found = store.read()
     text.warn(found.problems)
     keys = {job.key for job in grid.jobs}
@@ -286,7 +287,8 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
     if not finished:
         missing = len(keys) - len(jobs)
         again = shlex.join(["aebench", *sys.argv[1:]])
-        console.print(f"stopped with {missing} jobs to go; to continue: {again}", markup=False)
+        stopped = f"stopped with {missing} jobs to go; to continue: {again}"
+        console.print(stopped, soft_wrap=True, markup=False)  # a command broken in two is another
         raise typer.Exit(130)
     bad = Counter(status for status in jobs["status"] if status != "ok")
     if bad:

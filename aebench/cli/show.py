@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aebench import schema
 from aebench.cli import text
 
 if TYPE_CHECKING:
@@ -51,10 +54,21 @@ def show(
     jobs = found.jobs.sort_values(ORDER)
     if form is Format.table:
         text.stdout().print(jobs_table(jobs, str(folder)))
-    elif form is Format.csv:
+        return
+    # One missing number, and pandas holds a column of whole numbers as floats: 4.0, 16.0, ...
+    jobs = jobs.astype({c.name: "Int64" for c in schema.JOBS if c.kind == "int64"})
+    if form is Format.csv:
         jobs.to_csv(sys.stdout, index=False)
     elif form is Format.json:
-        sys.stdout.write(jobs.to_json(orient="records", indent=2, double_precision=15) + "\n")
+        # Not by pandas, which writes fifteen digits where a float may need seventeen.
+        rows = [
+            {
+                name: None if _missing(cell) or cell in (math.inf, -math.inf) else cell
+                for name, cell in row.items()
+            }
+            for row in jobs.to_dict("records")
+        ]
+        sys.stdout.write(json.dumps(rows, indent=2, allow_nan=False) + "\n")
     else:
         sys.stdout.write(markdown(jobs))
 
@@ -100,9 +114,16 @@ def markdown(frame: pd.DataFrame) -> str:
     """`frame` as a GitHub table; a bar inside a cell is escaped."""
 
     def line(cells: list[object]) -> str:
-        words = ("" if c != c or c is None else str(c) for c in cells)
+        words = ("" if _missing(c) else str(c) for c in cells)
         return "| " + " | ".join(w.replace("|", r"\|").replace("\n", " ") for w in words) + " |\n"
 
     rule: list[object] = ["---"] * len(frame.columns)
     body = frame.itertuples(index=False)
     return line(list(frame.columns)) + line(rule) + "".join(line(list(row)) for row in body)
+
+
+def _missing(cell: object) -> bool:
+    """Whether a cell of a frame is empty, in any of pandas' ways."""
+    import pandas as pd
+
+    return cell is None or cell is pd.NA or cell != cell

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -19,16 +20,37 @@ RESULTS = Path("results")
 REPORTS = Path("reports")
 
 
+class _Console(Console):
+    """A console that takes brackets and colons in names and reasons for what they are.
+
+    When nobody reads its output any more it falls silent and the command goes on, so that what
+    it does and its exit code do not depend on a ``| head``.
+    """
+
+    def __init__(self, file: IO[str], width_elsewhere: int) -> None:
+        """Print to `file`, `width_elsewhere` columns wide where that is no terminal."""
+        super().__init__(file=file, highlight=False, markup=False, emoji=False)
+        if not self.is_terminal:
+            self.width = width_elsewhere
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich, which would end the process here."""
+        silence(self.file)
+
+
 def stdout() -> Console:
     """Console for results. Off a terminal, tables are as wide as they need to be."""
-    console = Console(file=sys.stdout, highlight=False)
-    return console if console.is_terminal else Console(file=sys.stdout, highlight=False, width=200)
+    return _Console(sys.stdout, 200)
 
 
 def stderr() -> Console:
     """Console for progress and messages; off a terminal it never breaks a line."""
-    console = Console(file=sys.stderr, highlight=False)
-    return console if console.is_terminal else Console(file=sys.stderr, highlight=False, width=1000)
+    return _Console(sys.stderr, 1000)
+
+
+def silence(file: IO[str]) -> None:
+    """Lead `file` nowhere, its reader having gone; else Python complains once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
 
 
 def warn(problems: Iterable[str]) -> None:
@@ -90,9 +112,13 @@ def newest_results() -> Path:
     Raises:
         RequestError: there is none below ``results/``.
     """
-    found = sorted(RESULTS.glob("*/jobs.parquet"), key=lambda path: path.stat().st_mtime)
+    found = [
+        *((path, path.parent) for path in RESULTS.glob("*/jobs.parquet")),
+        # All that a run leaves whose own process was killed.
+        *((path, path.parents[1]) for path in RESULTS.glob("*/parts/[!.]*.parquet")),
+    ]
     if not found:
         raise RequestError(
             "no results yet below results/: run `aebench run` first, or name a results folder"
         )
-    return found[-1].parent
+    return max(found, key=lambda each: each[0].stat().st_mtime)[1]

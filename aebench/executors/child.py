@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NoReturn
 
 from aebench.executors import Ending
 from aebench.store import Store
@@ -29,10 +31,7 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
         pipe.send(("ready",))
         while True:
             jobs, where = pipe.recv()
-            records = run_jobs(
-                jobs, where, lambda place, n, loss, _: pipe.send(("epoch", place, n, loss))
-            )
-            for place, record in enumerate(records):
+            for place, record in enumerate(run_jobs(jobs, where, partial(_tell_epoch, pipe))):
                 store.write(record)
                 row = record.job
                 ending = Ending(
@@ -44,4 +43,18 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
                 )
                 pipe.send(("ended", place, ending))
     except (EOFError, ConnectionError):
-        os._exit(0)  # the parent is gone, and nobody waits for the rest of this job
+        _stop()
+
+
+def _tell_epoch(
+    pipe: Connection, place: int, epoch: int, train_mse: float, _val_mse: float
+) -> None:
+    try:
+        pipe.send(("epoch", place, epoch, train_mse))
+    except ConnectionError:
+        # Not as an exception: it would end the job, and be stored as the job's own failure.
+        _stop()
+
+
+def _stop() -> NoReturn:
+    os._exit(0)  # the parent is gone, and nobody waits for the rest of this job

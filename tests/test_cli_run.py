@@ -1,0 +1,269 @@
+"""``aebench run`` as a user meets it: on a terminal, stopped and continued, planned, in parts."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import Pipe
+from pathlib import Path
+
+import pytest
+from command_line import COMMAND, environment
+from test_report_records import record, stored
+
+from aebench.executors import child
+from aebench.job import Job
+from aebench.records import Circumstances
+from aebench.store import Store
+
+MLP = ["--architecture", "mlp", "--dataset", "digits", "--device", "cpu"]
+# A model whose training waits, so that what happens meanwhile does not depend on the machine.
+WAITING = '''
+import time
+from pathlib import Path
+from torch import nn
+import aebench
+
+
+class Model(nn.Module):
+    def __init__(self, pixels, latent):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, latent))
+        self.decoder = nn.Sequential(nn.Linear(latent, pixels), nn.Unflatten(1, (1, 8, 8)))
+
+    def forward(self, images):
+        while self.training and not Path("go").exists():
+            time.sleep(0.05)
+        return self.decoder(self.encoder(images))
+
+
+@aebench.architecture("waiting")
+def build(shape, latent, depth):
+    """A linear model that trains once there is a file called `go`."""
+    return Model(shape[1] * shape[2], latent)
+'''
+
+
+# Requests
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--latent", "4,"], "latent"),
+        (["--latent", "1.5"], "whole numbers"),
+        (["--latent", "9..4"], "empty"),
+        (["--latent"], "requires an argument"),
+        (["--seeds", "0"], "--seeds"),
+        (["--workers", "0"], "--workers"),
+        (["--timeout", "0"], "--timeout"),
+        (["--learning-rate", "nan"], "learning_rate"),
+        (["--device", "cpu:1"], "auto, cpu, cuda or cuda:N"),
+        (["--device", "cuda:99"], "CUDA device"),
+        (["--shard", "half"], "like 1/4"),
+        (["--shard", "1/0"], "like 1/4"),
+        (["--plugin", "missing.py"], "no plugin file"),
+        (["--plugin", "broken.py"], "broken.py, line 1 fails"),
+        (["--results", "file"], "cannot write results to file"),
+        (["--results", "file/below"], "cannot write results to file/below"),
+        (["--latents", "4"], "No such option"),
+        (["stray"], "stray"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_request_is_one_message_and_leaves_nothing(
+    words: list[str], said: str, invoke
+) -> None:
+    Path("file").touch()
+    Path("broken.py").write_text("import nothing_of_this_name")
+    before = sorted(Path().iterdir())
+    code, out, err = invoke("run", *MLP, "--latent", "4", *words)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+    assert sorted(p for p in Path().iterdir() if p.name != "__pycache__") == before
+
+
+# Plans
+
+
+def test_plan_counts_what_is_there_and_parts_make_the_whole(invoke) -> None:
+    stored(Path("runs"), *(record("mlp", k, dataset="digits", device="cpu") for k in (1, 2)))
+    words = ["run", *MLP, "--latent", "1..9", "--results", "runs", "--plan"]
+
+    def planned(*more: str) -> tuple[int, list[str]]:
+        code, out, err = invoke(*words, *more)
+        assert (code, err) == (0, "")
+        jobs = int(re.search(r"to do: (\d+) jobs", out)[1])
+        return jobs, re.findall(r"digits mlp-\d+", out)
+
+    to_do, systems = planned()
+    assert (to_do, len(systems)) == (7, 9)
+    parts = [planned("--shard", f"{i}/2") for i in (1, 2)]
+    assert sum(jobs for jobs, _ in parts) == 7
+    assert sorted(name for _, names in parts for name in names) == sorted(systems)
+    assert all(names for _, names in parts)
+    assert len(list(Path("runs/parts").iterdir())) == 2
+
+
+def test_what_trains_nothing_loads_no_torch(tmp_path: Path) -> None:
+    """Beside what tests/test_run.py asks for: the commands that read results."""
+    stored(tmp_path / "runs", *(record("mlp", 4, dataset="digits", seed=s) for s in (0, 1)))
+    code = (
+        "import sys\n"
+        "from aebench.cli import main\n"
+        "def aebench(*words):\n"
+        "    sys.argv = ['aebench', *words]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as end:\n        code = end.code or 0\n"
+        "    assert code in (0, 1), (words, code)\n"  # 1: not fit to compare
+        "    assert 'torch' not in sys.modules, words\n"
+        "aebench('--version')\n"
+        "aebench('run', *sys.argv[1:], '--latent', '4', '--plan')\n"
+        "aebench('show', 'runs')\n"
+        "aebench('show', 'runs', '--format', 'json')\n"
+        "aebench('findings', 'runs')\n"
+        "aebench('check', 'runs')\n"
+        "aebench('compare', 'runs', 'runs')\n"
+        "aebench('report', 'runs')\n"
+    )
+    code = code.replace("*sys.argv[1:]", ", ".join(map(repr, MLP)))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "report: reports/runs.html" in done.stderr
+
+
+# Real runs
+
+
+class Terminal:
+    """A command on a pseudo-terminal of its own, and all that it has shown."""
+
+    def __init__(self, *words: str, cwd: Path, **changes: str) -> None:
+        import pty
+
+        self.screen, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=cwd,
+            env=environment(COLUMNS="120", TERM="xterm-256color", **changes),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.shown = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.screen)
+
+    def wait_for(self, shown: str) -> None:
+        """Read on until `shown` is shown, from now on."""
+        self._read_until(lambda new: shown in new)
+
+    def press_ctrl_c(self) -> None:
+        """As the terminal does it: a signal to all processes in front."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def ended(self) -> int:
+        """Read to the end, and give the exit code."""
+        self._read_until(lambda _: False)
+        return self.process.wait(timeout=30)
+
+    def _read_until(self, enough: Callable[[str], bool]) -> None:
+        start, end = len(self.shown), time.monotonic() + 100
+        while not enough(self.shown[start:]):
+            assert time.monotonic() < end, f"waited in vain: {self.shown}"
+            if select.select([self.screen], [], [], 1)[0]:
+                try:
+                    read = os.read(self.screen, 65536)
+                except OSError:  # how Linux says that nobody writes any more
+                    read = b""
+                if not read:
+                    return
+                self.shown += read.decode("utf-8", "replace")
+
+
+def coloured(shown: str) -> bool:
+    """Whether a control sequence chose a colour; bold and cursor movements are none."""
+    chosen = (int(n) for s in re.findall(r"\x1b\[([\d;]*)m", shown) for n in s.split(";") if n)
+    return any(30 <= n <= 49 or 90 <= n <= 107 for n in chosen)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
+    (tmp_path / "waiting.py").write_text(WAITING)
+    words = ["run", "--plugin", "waiting.py", *MLP, "--architecture", "waiting"]
+    words += ["--latent", "1..3", "--epochs", "2"]
+    store = Store(tmp_path / "results" / "custom")
+
+    # Ctrl-C once: the running job is finished, no other begun, the last line tells how to go on.
+    with Terminal(*words, cwd=tmp_path) as run:
+        run.wait_for("digits waiting-")
+        run.press_ctrl_c()
+        run.wait_for("1 running jobs are finished first; Ctrl-C again kills")
+        (tmp_path / "go").touch()
+        assert run.ended() == 130, run.shown
+    assert "all jobs" in run.shown
+    assert "━" in run.shown
+    assert coloured(run.shown)
+    assert "Traceback" not in run.shown
+    last = run.shown.strip().splitlines()[-1]
+    assert last == f"stopped with 2 jobs to go; to continue: aebench {' '.join(words)}"
+    (first,) = store.read().jobs.itertuples()
+    assert first.status == "ok"
+
+    # The same command again runs what is missing, and nothing else.
+    with Terminal(*words, cwd=tmp_path, NO_COLOR="1") as run:
+        assert run.ended() == 0, run.shown
+    assert "1 of 3 jobs are in results/custom already" in run.shown
+    assert "2/2 jobs" in run.shown
+    assert "━" in run.shown
+    assert not coloured(run.shown)
+    jobs = store.read().jobs.set_index("key")
+    assert jobs["status"].tolist() == ["ok"] * 3
+    assert jobs["started_at"][first.key] == first.started_at
+
+
+def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run would leave out what is stored as failed."""
+    import aebench.worker
+
+    class Ended(BaseException):
+        pass
+
+    def end(code: int) -> None:
+        raise Ended
+
+    monkeypatch.setattr(child.os, "_exit", end)
+    monkeypatch.setattr(child.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(aebench.worker, "warm_process", lambda: None)
+    ours, theirs = Pipe()
+    ours.send(([Job("mlp", "digits", 4, epochs=1)], Circumstances(data=tmp_path / "data")))
+    tell: Callable[..., None] = child._tell_epoch
+
+    def killed_meanwhile(*words: object) -> None:
+        ours.close()
+        tell(*words)
+
+    monkeypatch.setattr(child, "_tell_epoch", killed_meanwhile)
+    with pytest.raises(Ended):
+        child.main(theirs, tmp_path / "results", ())
+    assert Store(tmp_path / "results").statuses() == {}

@@ -1,0 +1,146 @@
+"""``aebench show``: a table for people, every column for a pipe, and peace with ``| head``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from command_line import COMMAND, environment
+from test_report_records import failure, record
+
+from aebench import schema
+from aebench.store import Store
+
+KIND = {column.name: column.kind for column in schema.JOBS}
+ODD = 'a | b, [/red] [bold] "quoted" \n second line é'
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Parts only, as a killed run leaves them: a job that ended ok, and a failure in odd words."""
+    folder = tmp_path_factory.mktemp("cwd") / "results" / "killed"
+    good = record("mlp", 4, dataset="digits", row={"mse": 0.1 + 2**-56, "psnr_db": math.inf})
+    Store(folder).write(good)
+    Store(folder).write(failure("conv", 7, dataset="digits", reason=ODD))
+    return folder
+
+
+def parsed(form: str, out: str) -> list[dict[str, Any]]:
+    """What was printed as rows of Python values; an empty cell is None."""
+    if form == "json":
+        return json.loads(out)
+    if form == "csv":
+        rows = list(csv.reader(io.StringIO(out)))
+    else:
+        lines = [line.replace(r"\|", "\0") for line in out.splitlines()]
+        rows = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines]
+        rows = [[cell.replace("\0", "|") for cell in row] for row in rows]
+        assert set(rows.pop(1)) == {"---"}
+    value: dict[str, Callable[[str], Any]] = {
+        "string": str, "int64": int, "float64": float, "bool": {"True": True, "False": False}.get,
+    }  # fmt: skip
+    return [
+        {name: value[KIND[name]](cell) if cell else None for name, cell in pairs}
+        for pairs in (list(zip(rows[0], row, strict=True)) for row in rows[1:])
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "markdown"])
+def test_a_pipe_gets_what_is_stored(form: str, results: Path, invoke) -> None:
+    """Every column, every digit, and whole numbers whole though other rows lack them."""
+    code, out, err = invoke("show", str(results), "--format", form)
+    assert (code, err) == (0, "")
+    rows = parsed(form, out)
+    assert [list(row) for row in rows] == [list(KIND)] * 2
+    for row in rows:
+        part = results / "parts" / f"{row['key']}.parquet"
+        (stored,) = pd.read_parquet(part, dtype_backend="pyarrow")[list(KIND)].to_dict("records")
+        for name, value in stored.items():
+            if value is pd.NA or value == "":
+                assert row[name] in (None, ""), name
+            elif value == math.inf and form == "json":  # which cannot say it
+                assert row[name] is None
+            elif name == "reason" and form == "markdown":  # one line a row
+                assert row[name] == value.replace("\n", " ")
+            else:
+                assert (row[name], type(row[name])) == (value, type(value)), name
+
+
+def test_the_table_shows_odd_words_as_they_are(results: Path, invoke) -> None:
+    code, out, _ = invoke("show", str(results))
+    assert code == 0
+    assert "digits mlp-4" in out
+    assert "a | b, [/red] [bold]" in out
+
+
+def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
+    results: Path, invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results.parents[1])
+    code, out, _ = invoke("show")
+    assert code == 0
+    assert "results/killed: 2 jobs" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "no results yet below results/"),
+        (["missing"], "no results at missing"),
+        (["file"], "no results at file"),
+        (["foreign"], "no results at foreign"),
+        (["foreign", "--format", "xml"], "xml"),
+    ],
+)
+def test_a_wrong_request_is_one_message_and_2(words: list[str], said: str, invoke) -> None:
+    Path("file").touch()
+    Path("foreign/photos").mkdir(parents=True)
+    code, out, err = invoke("show", *words)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_a_run_stopped_before_its_first_record_has_no_rows(invoke) -> None:
+    Path("stopped/parts").mkdir(parents=True)
+    assert "stopped: 0 jobs" in invoke("show", "stopped")[1]
+    for form in ("csv", "json", "markdown"):
+        code, out, _ = invoke("show", "stopped", "--format", form)
+        assert (code, parsed(form, out)) == (0, [])
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "markdown"])
+def test_a_reader_that_leaves_is_no_failure(form: str, results: Path) -> None:
+    """Met by rich, by pandas, or at the end, when the last lines leave Python's buffer."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [*COMMAND, "show", str(results), "--format", form],
+        env=environment(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_another_encoding_costs_letters_not_the_output(results: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "show", str(results)],
+        env=environment(PYTHONIOENCODING="ascii"),
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.isascii()
+    assert rb"second line \xe9" in done.stdout
