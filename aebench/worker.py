@@ -135,7 +135,7 @@ def run_jobs(
     Several jobs must be alike in all but seed and repeat, and name an engine that takes several.
     What befalls their common training befalls all of them; a member that diverges does so alone.
     """
-    where = where or Circumstances()
+    where = where or Circumstances(device=jobs[0].device)
     device = torch.device(where.device)
     on_gpu = device.type == "cuda" and torch.cuda.is_available()
     clock = PhaseClock(

@@ -1,6 +1,7 @@
 """Counters read from made-up kernel files and a made-up GPU, and the marks around training."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -272,6 +273,13 @@ def test_a_job_tells_how_it_was_measured() -> None:
     assert row["roofline_fraction"] == pytest.approx(row["flop_floor_s"] / row["train_s"])
     for name in ("noise_before_s", "noise_after_s", "peak_gflops"):
         assert 0 < row[name] < math.inf
+
+
+def test_a_job_by_itself_runs_where_it_says(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    row = run_job(replace(SMALL, device="cuda")).job
+    assert (row["status"], row.get("mse")) == ("failed", None)
+    assert "no CUDA device" in row["reason"]
 
 
 def test_faster_than_the_arithmetic_is_a_failure(monkeypatch) -> None:
