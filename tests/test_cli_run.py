@@ -209,7 +209,7 @@ def coloured(shown: str) -> bool:
 def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
     (tmp_path / "waiting.py").write_text(WAITING)
     words = ["run", "--plugin", "waiting.py", *MLP, "--architecture", "waiting"]
-    words += ["--latent", "1..3", "--epochs", "2"]
+    words += ["--latent", "1,2", "--epochs", "1"]
     store = Store(tmp_path / "results" / "custom")
 
     # Ctrl-C once: the running job is finished, no other begun, the last line tells how to go on.
@@ -224,19 +224,19 @@ def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
     assert coloured(run.shown)
     assert "Traceback" not in run.shown
     last = run.shown.strip().splitlines()[-1]
-    assert last == f"stopped with 2 jobs to go; to continue: aebench {' '.join(words)}"
+    assert last == f"stopped with 1 jobs to go; to continue: aebench {' '.join(words)}"
     (first,) = store.read().jobs.itertuples()
     assert first.status == "ok"
 
     # The same command again runs what is missing, and nothing else.
     with Terminal(*words, cwd=tmp_path, NO_COLOR="1") as run:
         assert run.ended() == 0, run.shown
-    assert "1 of 3 jobs are in results/custom already" in run.shown
-    assert "2/2 jobs" in run.shown
+    assert "1 of 2 jobs are in results/custom already" in run.shown
+    assert "1/1 jobs" in run.shown
     assert "━" in run.shown
     assert not coloured(run.shown)
     jobs = store.read().jobs.set_index("key")
-    assert jobs["status"].tolist() == ["ok"] * 3
+    assert jobs["status"].tolist() == ["ok"] * 2
     assert jobs["started_at"][first.key] == first.started_at
 
 
