@@ -48,6 +48,9 @@ def main() -> None:
                      summary="--bench-summary")  # fmt: skip
     peers = measure("bench.peers", *sys.argv[1:], summary="--summary")
     text = RESULTS.read_text(encoding="utf-8")
+    if device == "cuda":
+        checklist = measure("bench.checklist", summary="--summary")
+        text = replace(text, "checklist-cuda", checklist)
     text = replace(text, f"suites-{device}", suites)
     text = replace(text, f"peers-{device}", peers)
     RESULTS.write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench import idx, ratios, results
+from bench import checklist, idx, ratios, results
 from bench.peers import __main__ as peers
 from bench.peers import task
 
@@ -278,3 +278,48 @@ def test_new_figures_replace_only_their_own_section():
         results.replace(text, section, "z")
     with pytest.raises(ValueError, match="marks"):
         results.replace(text, "no-such-section", "z")
+
+
+def test_checklist_without_cuda():
+    import torch
+
+    from aebench import datasets
+
+    images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
+    cpu = torch.device("cpu")
+    rows = list(checklist.captured(images, cpu, capture=False))
+    assert len(rows) == len(checklist.SMALL) * len(checklist.STEPS_PER_GRAPH)
+    assert all(float(row[2]) > 0 and row[4] == "yes" for row in rows)
+    models, layouts = (("mlp", 4, 1), ("conv", 2, 1)), (False, True)
+    names, precisions = ("reference", "eager", "graph"), ("fp32", "bf16")
+    rows = list(checklist.speeds(models, names, precisions, layouts, images, cpu))
+    assert len(rows) == 2 * 3 * 2 * 2
+    for row in rows:
+        if row[1] == "graph":
+            assert row[4] == "-"
+            assert "CUDA" in row[7]
+        else:
+            assert float(row[4]) > 0
+            assert "NOT THE SAME" not in row[7]
+
+
+def test_checklist_names_what_is_not_the_same(monkeypatch):
+    import torch
+
+    from aebench import datasets, engines
+
+    images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
+    create = engines.create
+
+    def wrong(setup):
+        with torch.no_grad():
+            for parameter in setup.model.parameters():
+                parameter.mul_(1 + (setup.job.engine == "eager"))
+        return create(setup)
+
+    monkeypatch.setattr(engines, "create", wrong)
+    model, cpu = (("mlp", 4, 1),), torch.device("cpu")
+    rows = checklist.speeds(model, ("reference", "eager"), ("fp32",), (False,), images, cpu)
+    honest, dishonest = rows
+    assert not honest[7]
+    assert dishonest[7].startswith("NOT THE SAME RESULT")

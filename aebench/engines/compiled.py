@@ -82,7 +82,7 @@ class Compiled:
     def _compile(self) -> _Program:
         setup = self.setup
         model = resident.twin(setup).train()
-        layout = resident.layout(setup)
+        layout = setup.layout
         optimizer = torch.optim.Adam(
             (p for p in model.parameters() if p.requires_grad),
             lr=setup.job.learning_rate,
@@ -114,7 +114,7 @@ class Compiled:
         assert self.program is not None, "compile() comes first"
         setup, device = self.setup, self.setup.device
         loss_of, optimizer = self.program.loss, self.program.optimizer
-        layout = resident.layout(setup)
+        layout = setup.layout
         size, first = setup.job.batch_size, epoch * setup.steps_per_epoch
         order, generator = setup.order(epoch), setup.noise(epoch)
         order = order if order is None else order.to(device)

@@ -1,10 +1,7 @@
 """The default engine: data resident on the device, no host synchronization inside an epoch.
 
 The split lies on the device as uint8; a batch is a slice of it, scaled by 1/255 in float32
-exactly as `ToTensor` does. Adam is torch's fused one, and losses add up on the device. On a
-CPU, models with convolutions and their batches lie in memory channels last: oneDNN has no fast
-kernel for a transposed convolution laid out channels first, and the conv-16 step of MNIST then
-takes more than twice as long. Layout changes where a number lies, not which number it is.
+exactly as `ToTensor` does. Adam is torch's fused one, and losses add up on the device.
 """
 
 from __future__ import annotations
@@ -27,12 +24,7 @@ class Eager:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.images = setup.images
-        convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in setup.model.modules())
-        self.layout = (
-            torch.channels_last
-            if convolves and setup.device.type == "cpu"
-            else torch.contiguous_format
-        )
+        self.layout = setup.layout
         setup.model.to(memory_format=self.layout)
         self.optimizer = self._adam(setup.model)
         self.rates = setup.rates

@@ -29,10 +29,10 @@ class _Program:
     that place. `noise` [steps per graph, batch, C, H, W] is filled anew before every replay.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, steps_per_graph: int) -> None:
         job, device, steps = setup.job, setup.device, setup.steps_per_epoch
         self.precision, self.device = job.precision, device
-        self.layout = resident.layout(setup)
+        self.layout = setup.layout
         self.model = resident.twin(setup).train()
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.rate = torch.zeros((), device=device)
@@ -44,7 +44,8 @@ class _Program:
         self.order = torch.zeros(steps, job.batch_size, dtype=torch.int64, device=device)
         self.rates = torch.zeros(steps, device=device)
         self.total = torch.zeros((), dtype=torch.float64, device=device)
-        shape = (min(steps, STEPS_PER_GRAPH), job.batch_size, *setup.images.shape[1:])
+        self.most = min(steps, steps_per_graph)
+        shape = (self.most, job.batch_size, *setup.images.shape[1:])
         self.noise = torch.zeros(shape, device=device) if job.train_noise else None
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
@@ -52,8 +53,8 @@ class _Program:
     def counts(self) -> list[int]:
         """How many steps each replay of an epoch takes."""
         steps = len(self.order)
-        whole, rest = divmod(steps, STEPS_PER_GRAPH)
-        return [STEPS_PER_GRAPH] * whole + [rest] * (rest > 0)
+        whole, rest = divmod(steps, self.most)
+        return [self.most] * whole + [rest] * (rest > 0)
 
     def start(self, setup: Setup) -> None:
         """Take a job's weights, and forget whatever was trained before."""
@@ -126,12 +127,14 @@ _programs: resident.Shelf[_Program] = resident.Shelf(most=8)  # a captured conv 
 class Graph:
     """See the module's docstring. Without `capture` the steps run one by one, on any device."""
 
-    def __init__(self, setup: Setup, *, capture: bool = True) -> None:
-        self.setup, self.capture = setup, capture
+    def __init__(
+        self, setup: Setup, *, capture: bool = True, steps_per_graph: int = STEPS_PER_GRAPH
+    ) -> None:
+        self.setup, self.capture, self.steps_per_graph = setup, capture, steps_per_graph
         self.rates = setup.rates
         self.epoch = 0
         self.note = ""
-        self.key = (*resident.kind(setup), len(setup.images), capture)
+        self.key = (*resident.kind(setup), len(setup.images), capture, steps_per_graph)
         self.program: _Program | None = None
         self.fallback: Engine | None = None
 
@@ -144,7 +147,7 @@ class Graph:
 
     def load(self) -> None:
         """Bring the whole split to the device, to where the graph reads it."""
-        self.program = _programs.get(self.key, lambda: _Program(self.setup))
+        self.program = _programs.get(self.key, lambda: _Program(self.setup, self.steps_per_graph))
         self.program.images.copy_(self.setup.images)
 
     def compile(self) -> None:

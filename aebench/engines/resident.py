@@ -34,6 +34,7 @@ def kind(setup: Setup) -> tuple[Hashable, ...]:
         job.precision,
         job.train_noise > 0,
         str(setup.device),
+        setup.layout,
         torch.get_num_threads(),  # inductor writes it into the code that it makes for a CPU
     )
 
@@ -76,13 +77,6 @@ def reset(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def layout(setup: Setup) -> torch.memory_format:
-    """How images and convolutions lie in memory; the reason is in `eager`."""
-    convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in setup.model.modules())
-    on_cpu = setup.device.type == "cpu"
-    return torch.channels_last if convolves and on_cpu else torch.contiguous_format
-
-
 def twin(setup: Setup) -> nn.Module:
     """A copy of the job's model that shares nothing with it."""
-    return copy.deepcopy(setup.model).to(memory_format=layout(setup))
+    return copy.deepcopy(setup.model).to(memory_format=setup.layout)
