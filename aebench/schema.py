@@ -101,6 +101,7 @@ clock_events | string | why the GPU lowered its clock while training; null where
 gpu_processes | int64 | other processes computing on the GPU; null where it tells nothing
 threads | int64 | threads torch computed with
 precision_read | string | precision settings as read back from torch
+kernels | string | what computed the layers, by kind: linear=onednn; torch where nothing was chosen
 load_1m | float64 | load average of the last minute when the job started; null on Windows
 data_source | string | where the data came from
 data_sha256 | string | checksum of the pixels, train and test

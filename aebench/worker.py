@@ -199,6 +199,7 @@ class _Progress:
             engine.load()
         with clock.phase("warmup"):
             engine.warm_up()
+            self.row["kernels"] = getattr(engine, "kernels", "torch")
             errors.measure(model, validation[: errors.STUDY_BATCH], device, job.precision)
         with self._aside():
             _warmer.warm(device)
