@@ -223,6 +223,7 @@ def _run(members: list[_Progress], around: _Surroundings, on_epoch: OnMemberEpoc
     with clock.phase("warmup"):
         engine.warm_up()
         for member in members:
+            member.row["kernels"] = getattr(engine, "kernels", "torch")
             member.validate(errors.STUDY_BATCH)
     with around.aside():
         _warmer.warm(device)
