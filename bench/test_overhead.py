@@ -68,7 +68,9 @@ def test_overhead(device: torch.device, tmp_path: Path, side_by_side: SideBySide
     work_s = list(rows["train_s"] + rows["eval_s"])
     wall_s = list(benchmark.stats.stats.data)
     overhead = median_interval([w - own for w, own in zip(wall_s, work_s, strict=True)])
-    phases = ("data_s", "build_s", "warmup_s", "samples_s", "baseline_s", "total_s")
+    phases = (
+        "data_s", "build_s", "warmup_s", "samples_s", "baseline_s", "probe_s", "total_s",
+    )  # fmt: skip
     parts = {name: median(rows[name]) for name in phases}
     benchmark.extra_info.update(
         overhead_s=overhead.centre, overhead_low_s=overhead.low, overhead_high_s=overhead.high,

@@ -36,7 +36,7 @@ def test_every_suite_is_collected_with_every_engine(collected):
 
     assert collected.returncode == 0, collected.stdout + collected.stderr
     suites = ["step", "epoch", "evaluation", "data_start_up", "planning", "reading", "rendering"]
-    for suite in [*suites, "overhead"]:
+    for suite in [*suites, "grid", "overhead"]:
         assert f"::test_{suite}" in collected.stdout
     for engine in set(ENGINES) - {"reference"}:
         for case in ("mlp-512", "conv-16"):
