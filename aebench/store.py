@@ -122,6 +122,7 @@ class Store:
 
         Raises:
             ValueError: the record has a column the schema does not know, or lacks its key.
+            RequestError: the system refuses, for instance because the disk is full.
         """
         unknown = set(record.job) - set(_TABLES["jobs"].names)
         for name in _NESTED:
@@ -160,7 +161,11 @@ class Store:
         return dict(zip(jobs["key"], jobs["status"], strict=True))
 
     def compact(self, *, force: bool = True) -> None:
-        """Fold the parts into the five tables; without `force`, only when parts are many."""
+        """Fold the parts into the five tables; without `force`, only when parts are many.
+
+        Raises:
+            RequestError: the system refuses to write; everything stays as it was.
+        """
         paths = self._part_paths()
         if not paths or (not force and len(paths) < _COMPACT_AT):
             return
@@ -232,6 +237,13 @@ class Store:
                 os.fsync(file.fileno())
             os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
             os.replace(name, target)
+        except OSError as error:
+            Path(name).unlink(missing_ok=True)
+            raise RequestError(
+                f"cannot write a record to {self.path} ({error.strerror or error}); what finished"
+                " before is kept. Make room there, or choose another folder with --results, and"
+                " run the same command again"
+            ) from error
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

@@ -267,3 +267,32 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
     with pytest.raises(Ended):
         child.main(theirs, tmp_path / "results", ())
     assert Store(tmp_path / "results").statuses() == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit on the size of files")
+def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    import resource
+
+    results = tmp_path / "results"
+    stored(results, record("mlp", 512, 0.6))
+    Store(results).compact()  # so that the job's own record is the first that must be written
+    before = len(Store(results).read().jobs)
+
+    def no_room() -> None:  # files of 4 KiB at most: a record is larger, and its writing fails
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    words = [*MLP, "--latent", "2", "--epochs", "1", "--results", str(results)]
+    ended = subprocess.run(
+        [*COMMAND, "run", *words],
+        cwd=tmp_path,
+        env=environment(PYTHONDONTWRITEBYTECODE="1"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=no_room,
+    )
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert "cannot write a record" in ended.stderr
+    assert "run the same command again" in " ".join(ended.stderr.split())
+    assert len(Store(results).read().jobs) == before

@@ -21,6 +21,7 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
     """Serve jobs until the pipe closes."""
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from aebench.errors import RequestError
     from aebench.plugins import load_plugins
     from aebench.worker import run_jobs, warm_process
 
@@ -32,7 +33,11 @@ def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
         while True:
             jobs, where = pipe.recv()
             for place, record in enumerate(run_jobs(jobs, where, partial(_tell_epoch, pipe))):
-                store.write(record)
+                try:
+                    store.write(record)
+                except RequestError as error:
+                    pipe.send(("unwritable", error))
+                    continue
                 row = record.job
                 ending = Ending(
                     row["status"],

@@ -83,6 +83,7 @@ def run(
 
     Raises:
         WorkerStartError: no worker could be started.
+        RequestError: the store cannot be written any more; what it holds stays.
     """
     pool = _Pool(deque(grouped(jobs)), store, options, listener or _Silent())
     with _interruptible(pool.stop):
@@ -191,6 +192,8 @@ class _Pool:
                 kind, *content = worker.pipe.recv()
                 if kind == "ready":
                     worker.ready = True
+                elif kind == "unwritable":
+                    raise content[0]
                 elif kind == "epoch":
                     place, *told = content
                     self.listener.epoch(self._slot(slot, place), worker.jobs[place], *told)
