@@ -281,7 +281,7 @@ def test_a_write_that_fails_leaves_the_record_before(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(RequestError, match="No space left"):
             results.write(record(1, mse=7.0))
     assert results.read().jobs["mse"].tolist() == [1 / 8]
     assert [p.name for p in results.parts.iterdir()] == [f"{1:016x}.parquet"]
