@@ -13,6 +13,7 @@ import copy
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
+from torch.optim.adam import adam
 
 from aebench.engines import Engine, Setup, chain, with_noise
 from aebench.engines.precision import autocast
@@ -73,18 +74,53 @@ class Eager:
             batch = self.images[here] if order is None else self.images[order[here]]
             images = batch.to(torch.float32).div_(255).contiguous(memory_format=self.layout)
             optimizer.param_groups[0]["lr"] = self.rates[first + step]
-            optimizer.zero_grad(set_to_none=True)
             noisy = with_noise(images, setup.job.train_noise, generator)
             if plan:
                 loss = plan.step(noisy, images)
+                _update(optimizer)
             else:
+                optimizer.zero_grad(set_to_none=True)
                 with autocast(setup.job.precision, device):
                     output = model(noisy)
                 loss = mse_loss(output.float(), images)
                 loss.backward()
-            optimizer.step()
+                optimizer.step()
             total += loss.detach()
         return total
+
+
+def _update(optimizer: torch.optim.Optimizer) -> None:
+    """What ``optimizer.step()`` and ``zero_grad()`` do for one group of float32 on a CPU.
+
+    torch's own marks the step for its profiler and checks and sorts the parameters anew, which
+    takes 5 % of the step of an MLP with latent 512, and 9 % with 128.
+    """
+    group = optimizer.param_groups[0]
+    parameters = [p for p in group["params"] if p.grad is not None]
+    states = [optimizer.state[p] for p in parameters]
+    if not all(states):  # torch makes them in its first step
+        optimizer.step()
+    else:
+        beta1, beta2 = group["betas"]
+        with torch.no_grad():
+            adam(
+                parameters,
+                [p.grad for p in parameters],
+                [s["exp_avg"] for s in states],
+                [s["exp_avg_sq"] for s in states],
+                [],
+                [s["step"] for s in states],
+                fused=True,
+                amsgrad=False,
+                beta1=beta1,
+                beta2=beta2,
+                lr=group["lr"],
+                weight_decay=0,
+                eps=group["eps"],
+                maximize=False,
+            )
+    for parameter in parameters:
+        parameter.grad = None
 
 
 def create(setup: Setup) -> Engine:
