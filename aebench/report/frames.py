@@ -20,6 +20,7 @@ from aebench.store import Results
 ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads", "torch"]
 # A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
 NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
+_CHARTS, _FEW = 6, 2  # groups of settings that a section draws; models too few for a chart
 MODEL = ["architecture", "depth", "latent"]
 # Towards full size PCA's error vanishes, and a ratio to it says nothing: from this compression on
 # models are set beside it, which is a code of at most two thirds of the image.
@@ -109,6 +110,20 @@ def by_dataset(frame: pd.DataFrame, *more: str) -> list[tuple[tuple[str, ...], p
     """Split by dataset and further columns, in order of appearance."""
     groups = frame.groupby(["dataset", *more], sort=False)
     return [(tuple(str(part) for part in identity), group) for identity, group in groups]
+
+
+def worth_drawing(
+    groups: list[tuple[tuple[str, ...], pd.DataFrame]],
+) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
+    """Those of `groups` with the most models, at most `_CHARTS`, in their order.
+
+    A chart of one or two models says nothing that the table does not, unless there is none with
+    more; and a search has dozens of settings: the file would be too heavy to mail.
+    """
+    models = {i: len(rows.drop_duplicates(MODEL)) for i, (_, rows) in enumerate(groups)}
+    most = sorted(models, key=lambda i: (-models[i], i))[:_CHARTS]
+    few = max(models.values(), default=0) <= _FEW
+    return [groups[i] for i in models if i in most and (few or models[i] > _FEW)]
 
 
 def done(jobs: pd.DataFrame) -> pd.DataFrame:

@@ -151,17 +151,14 @@ def _drawn(
 ) -> tuple[list[tuple[tuple[str, ...], pd.DataFrame]], str]:
     """The groups of settings that get a chart, and a sentence on the others, or nothing.
 
-    A chart of a single model says nothing that the table does not, and a search has dozens of
-    settings: the file would be too heavy to mail.
+    See `frames.worth_drawing`.
     """
-    models = {i: len(rows.drop_duplicates(frames.MODEL)) for i, (_, rows) in enumerate(groups)}
-    most = sorted(models, key=lambda i: (-models[i], i))[:_CHARTS]
-    chosen = [i for i in models if i in most and (models[i] > 1 or max(models.values()) == 1)]
+    chosen = frames.worth_drawing(groups)
     rest = len(groups) - len(chosen)
     if not rest:
         return groups, ""
     few = f"{words.counted(rest, 'further group')} of settings with fewer models"
-    return [groups[i] for i in chosen], f"{few} not drawn; all jobs are in the last table."
+    return chosen, f"{few} not drawn; all jobs are in the last table."
 
 
 def _errors(results: Results) -> list[Section]:
@@ -276,7 +273,6 @@ def _phases(results: Results) -> Section | None:
 
 
 _PHASE_CHARTS = 6
-_CHARTS = 8  # groups of settings that a section draws
 
 
 def _curves(results: Results) -> Section:

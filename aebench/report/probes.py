@@ -41,10 +41,12 @@ def section(results: Results) -> Section:
     title = "Noise and strangers: beyond the test set"
     found = summary(results)
     charts, strangers, said = [], [], []
-    for i, ((dataset, base), rows) in enumerate(frames.by_dataset(found, "base"), start=1):
+    groups = frames.by_dataset(found, "base")
+    drawn = [identity for identity, _ in frames.worth_drawing(groups)]
+    for i, ((dataset, base), rows) in enumerate(groups, start=1):
         name = words.titled(dataset, base)
         noisy = rows[rows["kind"] == DENOISING]
-        if (noisy["amplitude"] > 0).any():
+        if (noisy["amplitude"] > 0).any() and (dataset, base) in drawn:
             charts.append(
                 Chart(
                     name,
