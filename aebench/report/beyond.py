@@ -53,7 +53,9 @@ def _fair(results: Results) -> Section:
     ]
     charts: list[Chart] = []
     said: list[str] = []
-    for (dataset, settings), _ in frames.by_dataset(frames.done(results.jobs), "settings"):
+    groups = frames.by_dataset(frames.done(results.jobs), "settings")
+    drawn = [identity for identity, _ in frames.worth_drawing(groups)]
+    for (dataset, settings), _ in groups:
         panels: list[tuple[Cost, pd.DataFrame]] = []
         tables = []
         name = f"fair-{len(charts) + 1}-{words.slug(dataset)}"
@@ -71,7 +73,7 @@ def _fair(results: Results) -> Section:
             caption += f" ({where})" if where else ""
             tables.append(_fights_table(found, cost, f"{name}-{cost.column}", caption))
             said += _verdict(found, cost, words.titled(dataset, settings))
-        if panels and len(charts) < _SHOWN:
+        if panels and (dataset, settings) in drawn:
             charts.append(
                 Chart(
                     words.titled(dataset, settings),
@@ -80,7 +82,7 @@ def _fair(results: Results) -> Section:
                     ),
                     "Lower and further left is better. Lines join the models that no other of "
                     "their family beats in both cost and error (the Pareto front); small dots "
-                    "are single measurements.",
+                    "are all models, the median over seeds after every epoch.",
                     tuple(tables),
                 )
             )

@@ -15,7 +15,7 @@ from aebench.report.svg import DASHES, INK, MARKERS, MUTED, PAPER, SERIES, canva
 
 
 def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -> str:
-    """A panel for each cost: every measured point, and each family's Pareto front as a line."""
+    """A panel for each cost: all models at every epoch, and each family's Pareto front as a line."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     families = sorted({a for _, points in panels for a in points["architecture"]})
@@ -32,10 +32,10 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -
                     continue
                 i = look[family]
                 colour, marker = SERIES[i % len(SERIES)], MARKERS[(2 * i) % len(MARKERS)]
-                axes.scatter(
-                    mine["cost"], mine["error"], s=9, color=colour, alpha=0.35, linewidth=0
-                )
                 middle = mine.groupby(["depth", "latent", "epoch"])[["cost", "error"]].median()
+                axes.scatter(
+                    middle["cost"], middle["error"], s=9, color=colour, alpha=0.35, linewidth=0
+                )
                 edge = front(middle)
                 axes.plot(
                     edge["cost"], edge["error"], color=colour, marker=marker, markersize=6,

@@ -20,7 +20,7 @@ from aebench.store import Results
 ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads", "torch"]
 # A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
 NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
-_CHARTS, _FEW = 6, 2  # groups of settings that a section draws; models too few for a chart
+_CHARTS, _FEW = 4, 2  # groups of settings that a section draws; models too few for a chart
 MODEL = ["architecture", "depth", "latent"]
 # Towards full size PCA's error vanishes, and a ratio to it says nothing: from this compression on
 # models are set beside it, which is a code of at most two thirds of the image.
