@@ -15,7 +15,7 @@ from aebench.report.svg import DASHES, INK, MARKERS, MUTED, PAPER, SERIES, canva
 
 
 def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -> str:
-    """A panel for each cost: all models at every epoch, and each family's Pareto front as a line."""
+    """A panel for each cost: all models at every epoch, each family's Pareto front as a line."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     families = sorted({a for _, points in panels for a in points["architecture"]})
