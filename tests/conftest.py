@@ -6,9 +6,11 @@ needs a C++ compiler, which torch's inductor calls.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +47,14 @@ def _no_cuda() -> bool:
 
 def _no_compiler() -> bool:
     names = [os.environ.get("CXX"), "g++", "clang++"]
-    return not any(name and shutil.which(name) for name in names)
+    if not any(name and shutil.which(name) for name in names):
+        return True
+    # What torch's inductor imports to compile brings setuptools, which warns of whatever has
+    # imported distutils before, and of itself: none of our business, and an error later on.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("torch.utils.cpp_extension")
+    return False
 
 
 @pytest.fixture
