@@ -58,7 +58,7 @@ def gradients(model, x, target, plan=None):
 
 def check(model, x):
     """The plan, float32, is as close to float64 as rounding lets it; gives what computed."""
-    plan = chain.plan(model)
+    plan = chain.plan(model, x.shape[1:])
     target = torch.rand(model(x).shape, generator=torch.Generator().manual_seed(5))
     exact = gradients(copy.deepcopy(model).double(), x.double(), target.double())
     scale = max(float(grad.abs().max()) for grad in exact[1:])  # a bias's may cancel to nothing
@@ -137,12 +137,12 @@ class Doubled(Autoencoder):
 
 def test_models_without_a_known_layer_are_torchs(monkeypatch):
     layer = nn.Linear(4, 4)
-    assert chain.plan(Doubled(layer, nn.Sequential())) is None
-    assert chain.plan(autoencoder(nn.Tanh())) is None
-    assert chain.plan(copy.deepcopy(autoencoder(layer)).double()) is None
-    assert chain.plan(autoencoder(layer)).kernels == "linear=onednn"
+    assert chain.plan(Doubled(layer, nn.Sequential()), (4,)) is None
+    assert chain.plan(autoencoder(nn.Tanh()), (4,)) is None
+    assert chain.plan(copy.deepcopy(autoencoder(layer)).double(), (4,)) is None
+    assert chain.plan(autoencoder(layer), (4,)).kernels == "linear=onednn"
     monkeypatch.setattr(chain, "available", lambda: False)
-    assert chain.plan(autoencoder(layer)) is None
+    assert chain.plan(autoencoder(layer), (4,)) is None
 
 
 def test_hooks_run_as_they_do_in_torch():
@@ -151,10 +151,10 @@ def test_hooks_run_as_they_do_in_torch():
     model.encoder[0].register_forward_hook(lambda module, given, output: output + 1)
     model.encoder[2].weight.register_post_accumulate_grad_hook(seen.append)
     expected = gradients(model, x, x)
-    plan = chain.plan(model)
+    plan = chain.plan(model, (6,))
     assert plan is None
     model.encoder.append(nn.Linear(6, 6))
-    plan = chain.plan(model)
+    plan = chain.plan(model, (6,))
     assert plan.kernels == "linear=onednn+torch"
     expected = gradients(model, x, x)
     ours = gradients(model, x, x, plan)
@@ -162,7 +162,7 @@ def test_hooks_run_as_they_do_in_torch():
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
     assert len(seen) == 3
     model.encoder.register_forward_hook(lambda module, given, output: output * 2)
-    assert chain.plan(model) is None
+    assert chain.plan(model, (6,)) is None
 
 
 def test_shared_and_frozen_layers():
@@ -171,7 +171,7 @@ def test_shared_and_frozen_layers():
     assert check(autoencoder(shared, nn.Sigmoid(), shared, nn.ReLU(), shared), torch.rand(5, 6))
     frozen = nn.Linear(6, 6).requires_grad_(False)
     model = autoencoder(nn.Linear(6, 6), frozen, nn.Linear(6, 6))
-    plan, x = chain.plan(model), torch.rand(5, 6)
+    plan, x = chain.plan(model, (6,)), torch.rand(5, 6)
     plan.step(x, x)
     assert frozen.weight.grad is None
     ours = [model.encoder[i].weight.grad for i in (0, 2)]
@@ -190,6 +190,26 @@ def test_channel_by_channel(shared):
         down, up = down[:1] * 3, up[:1] * 3
     model = Autoencoder(PerChannel(down), PerChannel(up))
     assert check(model, torch.rand(6, 3, 4, 5)) == "linear=onednn"
+
+
+@pytest.mark.parametrize("images", [1, 2, 5, 100])
+def test_a_batch_in_pieces_gives_the_same_gradients(images, monkeypatch):
+    torch.manual_seed(8)
+    model = autoencoder(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 1, 3), nn.Sigmoid())
+    monkeypatch.setattr(chain, "_CACHED_BYTES", images * 4 * 6 * 5 * 4)
+    sizes, forward = [], chain._forward
+    monkeypatch.setattr(
+        chain, "_forward", lambda c, x, for_x: sizes.append(len(x)) or forward(c, x, for_x)
+    )
+    check(model, torch.rand(7, 1, 8, 7))
+    assert sum(sizes) == 7
+    assert max(sizes) == min(images, 7)
+
+
+def test_modules_that_may_look_at_the_batch_see_all_of_it(monkeypatch):
+    monkeypatch.setattr(chain, "_CACHED_BYTES", 1)
+    model = autoencoder(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Linear(6, 6))
+    assert check(model, torch.rand(5, 6)) == "linear=onednn other=torch"
 
 
 def train(make, job, images, steps):

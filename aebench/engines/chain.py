@@ -7,7 +7,7 @@ torch and its autograd. Of the model nothing changes but its parameters' gradien
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from aebench.architectures.autoencoder import Autoencoder, PerChannel
 from aebench.engines.cpu_kernels import FORMS, available, fits
 
+_CACHED_BYTES = 6 << 20  # of a layer's output
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
 
 
-def plan(model: nn.Module) -> Plan | None:
+def plan(model: nn.Module, shape: Sequence[int]) -> Plan | None:
     """How to compute the gradients of `model`, float32 on the CPU; None: as torch does.
 
+    `shape` is that of one image, (C, H, W).
     Taken apart are `Autoencoder`, `PerChannel` and `nn.Sequential`. Modules with a `forward` of
     their own, and whatever has hooks, are left whole.
     """
@@ -34,14 +36,15 @@ def plan(model: nn.Module) -> Plan | None:
             words.setdefault(kind, set()).add(word)
     if not set().union(*words.values()) - {"torch"}:
         return None
-    return Plan(chain, " ".join(f"{k}={'+'.join(sorted(words[k]))}" for k in sorted(words)))
+    kernels = " ".join(f"{k}={'+'.join(sorted(words[k]))}" for k in sorted(words))
+    return Plan(chain, kernels, _images_at_once(chain, shape))
 
 
 class Plan:
     """What `plan` found; `kernels` says for the record what computes each kind of layer."""
 
-    def __init__(self, chain: list[_Part], kernels: str) -> None:
-        self._chain, self.kernels = chain, kernels
+    def __init__(self, chain: list[_Part], kernels: str, images_at_once: int | None) -> None:
+        self._chain, self.kernels, self._at_once = chain, kernels, images_at_once
 
     @torch.no_grad()
     def step(self, images: Tensor, target: Tensor) -> Tensor:
@@ -49,11 +52,28 @@ class Plan:
 
         Both are float32 [N, C, H, W]. The gradients are added to those of the parameters.
         """
-        error = _forward(self._chain, images, for_x=False) - target
-        # The norm takes a third of the time of square().mean().
-        loss: Tensor = torch.linalg.vector_norm(error).square() / error.numel()
-        _backward(self._chain, error.mul_(2 / error.numel()))
-        return loss
+        size, total = self._at_once or len(images), torch.zeros(())
+        for x, wanted in zip(images.split(size), target.split(size), strict=True):
+            error = _forward(self._chain, x, for_x=False) - wanted
+            # The norm takes a third of the time of square().sum().
+            total += torch.linalg.vector_norm(error).square()
+            _backward(self._chain, error.mul_(2 / target.numel()))
+        return total / target.numel()
+
+
+def _images_at_once(chain: list[_Part], shape: Sequence[int]) -> int | None:
+    """How much of a batch to compute at once, so that caches hold a layer's output and gradient.
+
+    None is all of it, as where a module that is not known may look at the batch as a whole.
+    """
+    if any(isinstance(part, _Torch) for part in chain):
+        return None
+    largest, x = 1, torch.zeros(1, *shape)
+    with torch.no_grad():
+        for part in chain:
+            x = part.forward(x, for_x=False)
+            largest = max(largest, x.numel() * x.element_size())
+    return max(1, _CACHED_BYTES // largest)
 
 
 def _forward(chain: list[_Part], x: Tensor, for_x: bool) -> Tensor:

@@ -67,7 +67,7 @@ class Eager:
         model.train()
         plan = None
         if device.type == "cpu" and setup.job.precision == "fp32":
-            plan = chain.plan(model)
+            plan = chain.plan(model, setup.images.shape[1:])
             self.kernels = plan.kernels if plan else "torch"
         for step in range(steps):
             here = slice(step * size, (step + 1) * size)
