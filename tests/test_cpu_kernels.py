@@ -22,8 +22,8 @@ ACTIVATIONS = [[], [nn.ReLU()], [nn.Sigmoid()]]
 LINEAR = [  # batch shape, inputs, outputs
     ((128,), 64, 16),
     ((1,), 7, 3),
-    ((5,), 33, 1),
-    ((3,), 1, 17),
+    ((5,), 33, 2),
+    ((3,), 2, 17),
     ((2, 3), 5, 4),
 ]
 CONV = [  # layer, input channels, output channels, kernel, image [N, H, W]
@@ -115,6 +115,7 @@ class Half(nn.Linear):
         (nn.ConvTranspose2d(2, FEW + 1, 3), "conv=onednn conv_transpose=torch"),
         (nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3)), "conv=onednn other=torch"),
         (nn.Sequential(nn.Flatten(), Half(128, 3)), "conv=onednn other=torch"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(128, 1)), "conv=onednn linear=torch"),
         (nn.Sequential(nn.BatchNorm2d(2), nn.Sigmoid()), "conv=onednn other=torch"),
         (nn.Sequential(nn.ReLU(), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0)), "conv=onednn"),
         (nn.ELU(inplace=True), "conv=onednn"),

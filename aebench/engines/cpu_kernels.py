@@ -35,8 +35,8 @@ def fits(layer: Any) -> bool:
             or parameter._post_accumulate_grad_hooks
         ):
             return False
-    if isinstance(layer, nn.Linear):
-        return True
+    if isinstance(layer, nn.Linear):  # MKL's product with a vector is two to eight times faster
+        return min(layer.in_features, layer.out_features) > 1
     plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
     if isinstance(layer, nn.ConvTranspose2d):
         plain = plain and layer.output_padding == (0, 0) and layer.out_channels <= _FEW_CHANNELS
