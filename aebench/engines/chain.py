@@ -47,16 +47,16 @@ class Plan:
         self._chain, self.kernels, self._at_once = chain, kernels, images_at_once
 
     @torch.no_grad()
-    def step(self, images: Tensor, target: Tensor) -> Tensor:
+    def step(self, images: Tensor, target: Tensor) -> float:
         """Mean squared error of the model's output for `images`, and its gradients.
 
         Both are float32 [N, C, H, W]. The gradients are added to those of the parameters.
         """
-        size, total = self._at_once or len(images), torch.zeros(())
+        size, total = self._at_once or len(images), 0.0
         for x, wanted in zip(images.split(size), target.split(size), strict=True):
             error = _forward(self._chain, x, for_x=False) - wanted
             # The norm takes a third of the time of square().sum().
-            total += torch.linalg.vector_norm(error).square()
+            total += torch.linalg.vector_norm(error).item() ** 2
             _backward(self._chain, error.mul_(2 / target.numel()))
         return total / target.numel()
 
