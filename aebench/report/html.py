@@ -272,6 +272,13 @@ def _times(results: Results) -> Section:
     groups = _timed_groups(results)
     if not groups:
         intro.append("No finished job has a time to compare.")
+    if any(frames.unequal_kernels(group) for _, group in groups):
+        intro.append(
+            "kernels is what computed each kind of layer. Where it says torch in one row and not "
+            "in another, torch's own layers ran, because the model has a forward or hooks of its "
+            "own or a layer that aebench has nothing faster for, and the factor between the two "
+            "rows holds that as well as the models."
+        )
     found = [tables.times(g, f"times-{i}", title) for i, (title, g) in enumerate(groups, start=1)]
     return Section("times", "Training times", tuple(intro), tables=tuple(found))
 
