@@ -54,7 +54,7 @@ def fetch(
     for name in names:
         fetch_visibly(name, data, text.stderr())
         state = datasets.status(name, data)
-        text.stdout().print(f"{name}: {state.state}, from {state.source or 'this machine'}")
+        text.stdout().print(f"{name}: {state.state}, source: {state.source or 'its loader'}")
 
 
 @app.command()
