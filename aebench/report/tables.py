@@ -225,7 +225,7 @@ def times(group: pd.DataFrame, id: str, caption: str) -> Table:
             _value(row["total_s"]),
             _whole(row["images_per_s"]),
             _value(row["gflops"]),
-            *((_plain(row["kernels"]),) if differ else ()),
+            *((_plain(row["kernels"], "kernels"),) if differ else ()),
         ))  # fmt: skip
     return Table(id, caption, columns, tuple(cells))
 
