@@ -8,8 +8,10 @@ tables, so a fold cut off at any point loses and repeats nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,8 @@ Row = dict[str, Any]
 _Version = tuple[int, int, int] | None
 
 _VERSION_KEY = b"aebench_schema"
+_UNFINISHED = "."  # begins names of half-written files, and keeps them out of readers' globs
+_STALE_S = 24 * 3600  # a write takes seconds; a day leaves room for a machine put to sleep in one
 _COMPACT_AT = 200  # parts; reading one costs about a millisecond, a folded table next to nothing
 
 
@@ -111,6 +115,7 @@ class Store:
             self.parts.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.parts):
                 pass
+            self._remove_leftovers()
         except OSError as error:
             raise RequestError(
                 f"cannot write results to {self.path} ({error.strerror or error});"
@@ -180,16 +185,28 @@ class Store:
                 if any(problem.startswith(f"{path}:") for problem in problems):
                     return  # never overwrite a table we could not read
                 self._replace(path, merged[name])
+            self._remove_leftovers()
             for path, version in read.items():
                 # A part written again since it was read, by a retry of its job, is not folded.
                 if _version(path) == version:
                     path.unlink(missing_ok=True)
 
+    def _remove_leftovers(self) -> None:
+        """Remove what processes killed amid a write left half-written, a day ago or longer.
+
+        By age alone: a process that writes at this moment may run on another machine.
+        """
+        for folder in (self.path, self.parts):
+            for path in folder.glob(f"{_UNFINISHED}*.parquet"):
+                with contextlib.suppress(OSError):  # another process removed it, or owns it
+                    if time.time() - path.stat().st_mtime > _STALE_S:
+                        path.unlink()
+
     def _part_path(self, key: str) -> Path:
         return self.parts / f"{key}.parquet"
 
     def _part_paths(self) -> list[Path]:
-        return sorted(p for p in self.parts.glob("*.parquet") if not p.name.startswith("."))
+        return sorted(p for p in self.parts.glob("*.parquet") if not p.name.startswith(_UNFINISHED))
 
     def _table_path(self, name: str) -> Path:
         return self.path / f"{name}.parquet"
@@ -228,8 +245,7 @@ class Store:
     def _replace(self, target: Path, table: pa.Table) -> None:
         table = table.replace_schema_metadata({_VERSION_KEY: str(schema.VERSION)})
         target.parent.mkdir(parents=True, exist_ok=True)
-        # A leading dot keeps half-written files out of every reader's glob.
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".parquet", dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=".parquet", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 pq.write_table(table, file, compression="zstd")

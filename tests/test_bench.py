@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aebench.datasets import DataUnavailable
 from bench import checklist, idx, ratios, results
 from bench.peers import __main__ as peers
 from bench.peers import task
@@ -278,6 +279,35 @@ def test_new_figures_replace_only_their_own_section():
         results.replace(text, section, "z")
     with pytest.raises(ValueError, match="marks"):
         results.replace(text, "no-such-section", "z")
+
+
+def test_results_are_refused_where_suites_would_skip_for_want_of_mnist(monkeypatch, tmp_path):
+    def unavailable(name):
+        raise DataUnavailable(name, [("cache", "not there"), ("torchvision", "no network")])
+
+    def measured(*command, summary):
+        return f"figures of {command[0]}"
+
+    shown = tmp_path / "RESULTS.md"
+    before = results.RESULTS.read_text(encoding="utf-8")
+    shown.write_text(before, encoding="utf-8")
+    for name, value in (("RESULTS", shown), ("ROOT", tmp_path), ("measure", measured)):
+        monkeypatch.setattr(results, name, value)
+    monkeypatch.setattr(sys, "argv", ["bench.results"])
+    monkeypatch.setenv("AEBENCH_DEVICE", "cpu")
+
+    monkeypatch.setattr(results, "load", unavailable)
+    with pytest.raises(SystemExit) as stopped:
+        results.main()
+    told = str(stopped.value)  # a SystemExit of text is printed, and the exit status is 1
+    assert "torchvision: no network" in told
+    assert "RESULTS.md is as it was" in told
+    assert "aebench data fetch mnist" in told
+    assert shown.read_text(encoding="utf-8") == before
+
+    monkeypatch.setattr(results, "load", lambda name: None)
+    results.main()
+    assert "figures of pytest" in shown.read_text(encoding="utf-8")
 
 
 def test_checklist_without_cuda():

@@ -46,7 +46,7 @@ def test_list_names_every_dataset_and_makes_nothing(invoke) -> None:
 def test_fetch_where_nothing_must_be_downloaded(invoke) -> None:
     code, out, err = invoke("data", "fetch", "digits", "--data", "cache")
     assert (code, err) == (0, "")
-    assert out.startswith("digits: ready, from ")
+    assert out.startswith("digits: ready, source: ")
     assert invoke("data", "verify", "digits", "--data", "cache")[0] == 0
 
 

@@ -111,7 +111,7 @@ def test_tables_and_charts_are_accessible(html: str) -> None:
     assert count("table") == count("caption") > 10
     assert all("scope" in attrs for tag, attrs in checked.tags if tag == "th")
     assert all(attrs.get("alt") for tag, attrs in checked.tags if tag == "img")
-    charts = [attrs for tag, attrs in checked.tags if tag == "svg"]
+    charts = [attrs for tag, attrs in checked.tags if tag == "svg" and "aria-hidden" not in attrs]
     assert len(charts) > 8
     assert all(c["role"] == "img" and c["aria-label"] for c in charts)
     assert count("figcaption") == count("figure") > 8
@@ -426,6 +426,32 @@ def test_conditions_name_what_must_be_alike() -> None:
         "machine 0f1e2d3c"
     )
     assert words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> None:
+    def timed(*kernels):
+        records = [
+            record("mlp", 4 + i, dataset="digits", row={"kernels": k})
+            for i, k in enumerate(kernels)
+        ]
+        results = stored(tmp_path / "-".join(map(str, kernels)), *records)
+        (group,) = frames.alike(frames.timed(frames.ordered(results).jobs))
+        return tables.times(group, "t", "caption"), page(results)
+
+    said = "has nothing faster for"
+    for alike in (["torch", "torch"], [None, None]):
+        table, text = timed(*alike)
+        assert "kernels" not in [c.name for c in table.columns]
+        assert said not in text
+    table, text = timed("linear=onednn", "torch", None)
+    assert table.columns[-1].name == "kernels"
+    assert [row[-1].text for row in table.rows] == ["linear=onednn", "torch", words.NONE]
+    assert said in text
+    # Layers of other kinds have other kernels: nothing that is unfair to either.
+    table, text = timed("linear=onednn", "conv=onednn conv_transpose=product")
+    assert table.columns[-1].name == "kernels"
+    assert said not in text
+    assert said in timed("linear=onednn", "conv=onednn conv_transpose=product+torch")[1]
 
 
 # In a browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +270,23 @@ def test_what_a_killed_writer_left_is_no_record(results: Store) -> None:
     (results.parts / ".cut.parquet").write_bytes(whole.read_bytes()[:50])
     found = results.read()
     assert (counts(found)[0], found.problems) == (1, [])
+
+
+@pytest.mark.parametrize("begin", [Store.prepare, Store.compact])
+def test_half_written_files_go_when_nobody_can_be_writing_them(results: Store, begin: Any) -> None:
+    results.write(record(1))
+    folders = (results.path, results.parts)
+    old, young = ([f / f".{age}.parquet" for f in folders] for age in ("old", "young"))
+    others = [results.parts / ".mine", results.path / "notes.parquet"]
+    for path in (*old, *young, *others):
+        path.write_bytes(b"PAR1")
+    two_days_ago = time.time() - 48 * 3600
+    for path in (*old, *others, results.parts / f"{1:016x}.parquet"):
+        os.utime(path, (two_days_ago, two_days_ago))
+    begin(results)
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in (*young, *others))
+    assert keys(results.read()) == [f"{1:016x}"]
 
 
 def test_a_write_that_fails_leaves_the_record_before(

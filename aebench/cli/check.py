@@ -40,7 +40,7 @@ def check(
     folder = results or text.newest_results()
     found = Store(folder).read()
     for problem in found.problems:
-        text.stderr().print(f"warning: {problem}", style="yellow", markup=False)
+        text.stderr().print(f"warning: {problem}", style="yellow")
     finished = int(found.jobs["status"].eq("ok").sum())
     if not finished:
         raise RequestError(f"no job in {folder} ended ok, so there is no time to check")
@@ -77,12 +77,12 @@ def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
         grade = "[yellow]unfit[/yellow]" if kind.unfit else "[dim]note[/dim]"
         out.print(f"{grade} [bold]{kind.name}[/bold] ({len(cases)})", markup=True)
         for line in (kind.what, kind.why, kind.remedy):
-            out.print(f"  {line}", markup=False)
+            out.print(f"  {line}")
         for case in cases[:_SHOWN]:
-            out.print(f"    {case.job} [{case.key}]: {case.detail}", markup=False)
+            out.print(f"    {case.job} [{case.key}]: {case.detail}")
         if len(cases) > _SHOWN:
             out.print(f"    and {len(cases) - _SHOWN} more; --format json names them all")
         out.print()
     raised = [doubt.kind.name for doubt in doubts if doubt.kind.unfit]
     verdict = "fit to compare" if fit else f"not fit to compare: {', '.join(raised)}"
-    out.print(f"{folder}: {finished} finished jobs, {verdict}", markup=False, soft_wrap=True)
+    out.print(f"{folder}: {finished} finished jobs, {verdict}", soft_wrap=True)

@@ -59,7 +59,7 @@ def compare(
     limits = [comparison.limit(given) for given in fail_if or ()]
     read = [Store(folder).read() for folder in (a, b)]
     for problem in [problem for results in read for problem in results.problems]:
-        text.stderr().print(f"warning: {problem}", style="yellow", markup=False)
+        text.stderr().print(f"warning: {problem}", style="yellow")
     declared = [name.strip() for name in across.split(",")] if across else []
     metrics = list(dict.fromkeys(["train_s", "mse", *(limit.metric for limit in limits)]))
     found = comparison.compare(read[0], read[1], declared, metrics)
@@ -76,11 +76,11 @@ def compare(
         made.columns[-1].justify = "left"
         text.stdout().print(made)
     for note in found.notes:
-        text.stderr().print(f"note: {note}", markup=False)
+        text.stderr().print(f"note: {note}")
     for sentence in found.lost if not limits else ():
-        text.stderr().print(f"note: {sentence}", markup=False)
+        text.stderr().print(f"note: {sentence}")
     for sentence in broken:
-        text.stderr().print(f"failed: {sentence}", style="red", markup=False)
+        text.stderr().print(f"failed: {sentence}", style="red")
     if broken:
         raise typer.Exit(1)
 

@@ -54,7 +54,7 @@ def fetch(
     for name in names:
         fetch_visibly(name, data, text.stderr())
         state = datasets.status(name, data)
-        text.stdout().print(f"{name}: {state.state}, from {state.source or 'this machine'}")
+        text.stdout().print(f"{name}: {state.state}, source: {state.source or 'its loader'}")
 
 
 @app.command()
@@ -67,7 +67,7 @@ def verify(names: _Names = None, data: _Data = None) -> None:
             continue
         bad |= state.state in ("damaged", "absent")
         why = f" ({state.reason})" if state.reason else ""
-        text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip(), markup=False)
+        text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
     if bad:
         raise typer.Exit(1)
 
@@ -80,7 +80,7 @@ def add(
 ) -> None:
     """Take a dataset from files you have; they are verified like a download."""
     found = datasets.add(name, path, data)
-    text.stdout().print(f"{name}: added from {path}, sha256 {found.sha256}", markup=False)
+    text.stdout().print(f"{name}: added from {path}, sha256 {found.sha256}")
 
 
 def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:
@@ -114,5 +114,5 @@ class _Lines:
             return
         self.message, self.at = message, time.monotonic()
         share = f" {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total and done else ""
-        self.console.print(f"{message}{share}", markup=False)
+        self.console.print(f"{message}{share}")
         sys.stderr.flush()

@@ -85,7 +85,7 @@ def _print(outcomes: list[Outcome], title: str) -> None:
     out.print(table)
     for o in outcomes:
         if o.n_jobs:
-            out.print(f"{o.finding.id}: {o.note}", markup=False, soft_wrap=True)
+            out.print(f"{o.finding.id}: {o.note}", soft_wrap=True)
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:

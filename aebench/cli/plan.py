@@ -47,7 +47,7 @@ def print_plan(grid: Grid, there: Mapping[str, str], estimator: Estimator, worke
     out = text.stdout()
     out.print(text.table(f"{grid.name}: {len(grid.jobs)} jobs", heads, rows))
     for reason in dict.fromkeys(grid.impossible.values()):
-        out.print(f"impossible: {reason}", markup=False)
+        out.print(f"impossible: {reason}")
     todo = [j for j in grid.jobs if there.get(j.key) != "ok" and j not in grid.impossible]
     known = [s for job in todo if (s := estimator.job_s(job)) is not None]
     about = text.duration(estimator.total_s(todo, workers)) if known else "-"

@@ -59,7 +59,7 @@ class _Lines:
 
     def _say(self, line: str) -> None:
         self.spoke = time.monotonic()
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line, soft_wrap=True)
 
     def started(self, slot: int, job: Job) -> None:
         self.running[slot] = job.name
@@ -113,7 +113,7 @@ class _Bars:
         self.done += 1
         self._count()
         style = "" if ending.status == "ok" else "red"
-        self.bars.console.print(_outcome(job, ending), markup=False, style=style)
+        self.bars.console.print(_outcome(job, ending), style=style)
 
     def tick(self) -> None:
         """Rich refreshes by itself."""

@@ -40,4 +40,4 @@ def render_visibly(results: Path, output: Path | None, console: Console) -> None
             render(results, target)
         except OSError as error:
             raise RequestError(f"cannot write {target}: {error.strerror or error}") from error
-    console.print(f"report: {target}", soft_wrap=True, markup=False)
+    console.print(f"report: {target}", soft_wrap=True)

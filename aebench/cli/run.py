@@ -189,7 +189,7 @@ def run(
         defaults["dataset"] = "mnist"
     chosen = load_grid(source, given, defaults, data)
     for note in chosen.notes:
-        text.stderr().print(f"warning: {note}", style="yellow", markup=False)
+        text.stderr().print(f"warning: {note}", style="yellow")
     if shard:
         chosen = _shard(chosen, shard)
         if not chosen.jobs:  # by hash, a small grid leaves some parts empty: nothing is wrong
@@ -279,7 +279,7 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
     jobs = found.jobs[found.jobs["key"].isin(keys)]
     if len(jobs):
         text.stdout().print(jobs_table(jobs, str(store.path)))
-    console.print(f"results: {store.path}", soft_wrap=True, markup=False)
+    console.print(f"results: {store.path}", soft_wrap=True)
     if report and (jobs["status"] == "ok").any():
         from aebench.cli.report import render_visibly
 
@@ -288,7 +288,7 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
         missing = len(keys) - len(jobs)
         again = shlex.join(["aebench", *sys.argv[1:]])
         stopped = f"stopped with {missing} jobs to go; to continue: {again}"
-        console.print(stopped, soft_wrap=True, markup=False)  # a command broken in two is another
+        console.print(stopped, soft_wrap=True)  # a command broken in two is another
         raise typer.Exit(130)
     bad = Counter(status for status in jobs["status"] if status != "ok")
     if bad:
@@ -297,7 +297,6 @@ def _conclude(grid: Grid, store: Any, report: bool, finished: bool) -> None:
             f"{bad.total()} of {len(keys)} jobs did not end ok ({words});"
             " the same command with --retry-failed runs them again",
             style="red",
-            markup=False,
         )
         raise typer.Exit(1)
 

@@ -56,7 +56,7 @@ def silence(file: IO[str]) -> None:
 def warn(problems: Iterable[str]) -> None:
     """Say on stderr which files of a results folder could not be read."""
     for problem in problems:
-        stderr().print(f"warning: {problem}", style="yellow", markup=False)
+        stderr().print(f"warning: {problem}", style="yellow")
 
 
 def read(folder: Path | None) -> tuple[Path, Results]:

@@ -30,7 +30,7 @@ def tune(
     console = text.stderr()
     found = Store(results).read()
     for problem in found.problems:
-        console.print(f"warning: {problem}", style="yellow", markup=False)
+        console.print(f"warning: {problem}", style="yellow")
     choices, refused = tuning.choose(found.jobs, results.resolve().name)
     for choice in choices:
         models = list(choice.candidates[0].val_mse)
@@ -45,16 +45,15 @@ def tune(
         if choice.incomplete:
             notes.append(f"{len(choice.incomplete)} not run with every model, so not eligible")
         if notes:
-            text.stdout().print(f"and {', '.join(notes)}", markup=False)
+            text.stdout().print(f"and {', '.join(notes)}")
         if choice.at_edge:
             console.print(
                 f"warning: {choice.architecture}: the chosen learning rate lies at the edge of"
                 " those tried; a wider search may find better",
                 style="yellow",
-                markup=False,
             )
     for family, reason in refused.items():
-        console.print(f"warning: {family}: {reason}", style="yellow", markup=False)
+        console.print(f"warning: {family}: {reason}", style="yellow")
     if not choices:
         raise RequestError(
             f"{results} holds no search: it takes jobs that differ in learning_rate, schedule,"
@@ -62,4 +61,4 @@ def tune(
         )
     target = output or protocols.TUNED
     tuning.write(choices, target)
-    console.print(f"settings: {target}", soft_wrap=True, markup=False)
+    console.print(f"settings: {target}", soft_wrap=True)

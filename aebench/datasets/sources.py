@@ -90,7 +90,7 @@ def check(found: Found, info: DatasetInfo) -> tuple[str, str]:
     shapes = (found.train.shape, found.test.shape)
     if shapes != (info.train_shape, info.test_shape):
         raise BadData(
-            f"the {found.layout} hold train {_by(shapes[0])} and test {_by(shapes[1])}; "
+            f"{found.layout}: train {_by(shapes[0])} and test {_by(shapes[1])}; "
             f"{info.name} is {_by(info.train_shape)} and {_by(info.test_shape)}"
         )
     hashes = (pixel_sha256(found.train), pixel_sha256(found.test))

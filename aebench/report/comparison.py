@@ -135,6 +135,8 @@ def compare(
         if (missing := [_name(own[key], across) for key in own if key not in other])
     ]
     notes += _doubts(pairs)
+    if not {"engine", "device"} & set(across):  # each of which has kernels of its own
+        notes += _other_kernels(pairs)
     changes = [change for metric in metrics for change in _changes(metric, pairs)]
     lost = [
         f"{_name(groups[0][key], across)} did not end ok in B"
@@ -249,6 +251,23 @@ def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[
                 f"the machine itself was {100 * abs(shift):.0f} % {pace} in B: a fixed piece of"
                 " work took so much more or less time, so changes of that size may be the machine's"
             )
+
+
+def _other_kernels(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[str]:
+    """Where the layers were computed otherwise in B than in A, which jobs that concerns.
+
+    No reason to refuse: what a change of aebench's kernels gains is seen in no other way.
+    """
+    jobs: dict[tuple[str, str], list[str]] = {}
+    for name, sides in pairs.items():
+        a, b = (words.listed(sorted(set(rows["kernels"].fillna("not recorded")))) for rows in sides)
+        if a != b or any(rows["kernels"].nunique(dropna=False) > 1 for rows in sides):
+            jobs.setdefault((a, b), []).append(name)
+    for (a, b), names in jobs.items():
+        yield (
+            f"kernels of {words.listed(names)}: {a} in A, {b} in B; a change of time is theirs too,"
+            " not of the model or the machine alone"
+        )
 
 
 def _changes(

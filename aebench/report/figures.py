@@ -235,7 +235,7 @@ def phases(rows: pd.DataFrame, name: str, label: str) -> str:
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
         figure.legend(loc="outside upper left", ncols=len(shown), fontsize=9.5, handlelength=1.2,
-                      columnspacing=1.2)  # fmt: skip
+                      columnspacing=0.7)  # fmt: skip
         return inline(figure, name, label)
 
 

@@ -6,6 +6,7 @@ folded. Knows nothing of findings, HTML or charts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -261,6 +262,12 @@ def curves(results: Results) -> pd.DataFrame:
     return pd.DataFrame(losses)
 
 
+def unequal_kernels(group: pd.DataFrame) -> bool:
+    """Whether torch's own layers computed some rows of a group, and faster kernels others."""
+    torch = {"torch" in re.split(r"[ =+]", kernels) for kernels in group["kernels"].dropna()}
+    return len(torch) > 1
+
+
 def times(group: pd.DataFrame) -> pd.DataFrame:
     """One row for each model of a group of alike rows: medians, extremes and spread."""
     rows = []
@@ -271,6 +278,7 @@ def times(group: pd.DataFrame) -> pd.DataFrame:
             dict(zip(MODEL, identity, strict=True))
             | {"n": len(runs), "runs": seconds.to_list(), "train_s": middle}
             | {"low": low, "high": high}
+            | {"kernels": " or ".join(sorted(set(runs["kernels"].dropna()))) or None}
             | {"spread": (high - low) / middle if len(runs) > 1 else None}
             | {
                 name: runs[name].astype("float64").median()

@@ -9,12 +9,23 @@ from __future__ import annotations
 import base64
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 import aebench
-from aebench.report import beyond, figures, findings, frames, pictures, probes, tables, words
+from aebench.report import (
+    beyond,
+    compact,
+    figures,
+    findings,
+    frames,
+    pictures,
+    probes,
+    tables,
+    words,
+)
 from aebench.report.parts import Chart, Section
 from aebench.store import Results
 
@@ -49,17 +60,29 @@ def page(results: Results) -> str:
         _problems(results),
     ]
     sections += [_definitions(sections), _citations(results)]
+    present, charts = _compact([section for section in sections if section is not None])
     return environment.get_template("template.html.j2").render(
         summary=_summary(results, outcomes),
         tally=_tally(outcomes),
         machines=tables.machines(results.jobs) if len(results.jobs) else None,
-        sections=[section for section in sections if section is not None],
+        sections=present,
+        definitions=charts.definitions,
         download=_download(results.jobs),
         n_jobs=len(results.jobs),
-        style=(_HERE / "style.css").read_text(encoding="utf-8"),
+        style=(_HERE / "style.css").read_text(encoding="utf-8") + charts.css,
         script=(_HERE / "script.js").read_text(encoding="utf-8"),
         version=aebench.__version__,
     )
+
+
+def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:
+    """The sections with their charts made small, and what the charts share."""
+    charts = compact.compact([chart.svg for section in sections for chart in section.charts])
+    small = iter(charts.svgs)
+    return [
+        replace(s, charts=tuple(replace(chart, svg=next(small)) for chart in s.charts))
+        for s in sections
+    ], charts
 
 
 def write(text: str, output: Path) -> Path:
@@ -249,6 +272,13 @@ def _times(results: Results) -> Section:
     groups = _timed_groups(results)
     if not groups:
         intro.append("No finished job has a time to compare.")
+    if any(frames.unequal_kernels(group) for _, group in groups):
+        intro.append(
+            "kernels is what computed each kind of layer. Where it says torch in one row and not "
+            "in another, torch's own layers ran, because the model has a forward or hooks of its "
+            "own or a layer that aebench has nothing faster for, and the factor between the two "
+            "rows holds that as well as the models."
+        )
     found = [tables.times(g, f"times-{i}", title) for i, (title, g) in enumerate(groups, start=1)]
     return Section("times", "Training times", tuple(intro), tables=tuple(found))
 

@@ -94,8 +94,6 @@ def inline(figure: Figure, name: str, label: str) -> str:
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.S)  # it styles the whole page
-    text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.S)
-    text = re.sub(r"<[^>]*>", _shortened, text)
     # Every chart numbers its parts from one, and a page has one name space for ids.
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
@@ -103,11 +101,6 @@ def inline(figure: Figure, name: str, label: str) -> str:
     for placeholder, css in _CSS.items():
         text = text.replace(placeholder, css)
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-
-
-def _shortened(tag: re.Match[str]) -> str:
-    """Cut coordinates to a hundredth of a point: they are most of a chart's bytes."""
-    return re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0])
 
 
 def label_ends(axes: Axes, labels: Sequence[Label], *, gap: float = 13.0) -> None:

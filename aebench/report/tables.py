@@ -186,7 +186,10 @@ def reference(rows: pd.DataFrame) -> int:
 
 
 def times(group: pd.DataFrame, id: str, caption: str) -> Table:
-    """Times of one group of alike rows, with factors against a marked reference row."""
+    """Times of one group of alike rows, with factors against a marked reference row.
+
+    Where not all rows ran on the same kernels, a last column tells which.
+    """
     columns = _columns("""
         model
         runs # | timed runs: seeds and repeats, alone on the machine
@@ -200,6 +203,9 @@ def times(group: pd.DataFrame, id: str, caption: str) -> Table:
         gflops #
     """)
     rows = frames.times(group)
+    differ = rows["kernels"].nunique(dropna=False) > 1
+    if differ:
+        columns += _columns("kernels")
     base = reference(rows)
     base_runs = rows.iloc[base]["runs"]
     cells = []
@@ -219,6 +225,7 @@ def times(group: pd.DataFrame, id: str, caption: str) -> Table:
             _value(row["total_s"]),
             _whole(row["images_per_s"]),
             _value(row["gflops"]),
+            *((_plain(row["kernels"], "kernels"),) if differ else ()),
         ))  # fmt: skip
     return Table(id, caption, columns, tuple(cells))
 

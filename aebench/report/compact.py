@@ -1,0 +1,159 @@
+"""Makes the charts of a page small: what matplotlib repeats stands in the page once.
+
+What is seen stays the same. Each distinct style becomes a class; markers, hatches and clip
+paths that several charts have are kept in one hidden drawing; groups and ids that nothing refers
+to go; coordinates are cut to a hundredth of a point and paths are written relative.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+_REFERENCE = re.compile(r"(?<=url\(#)[^)]+|(?<=^#).+")
+_NUMBER = re.compile(r"-?\d*\.?\d+(?:e-?\d+)?")
+_NUMERIC = ("x", "y", "width", "height", "viewBox", "transform")
+_PAIRS = {"M": 1, "L": 1, "Q": 2, "C": 3}  # points that one command takes
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts made small, and what they share: put `definitions` and `css` into the same page."""
+
+    svgs: tuple[str, ...]
+    definitions: str
+    css: str
+
+
+def compact(svgs: Sequence[str]) -> Charts:
+    """Take what is repeated out of `svgs`, elements ``<svg>`` of matplotlib's for one page."""
+    page = _Page()
+    small = tuple(page.chart(svg) for svg in svgs)
+    css = "".join(f".{name}{{{style}}}\n" for style, name in page.classes.items())
+    if not page.definitions:
+        return Charts(small, "", css)
+    # Not display: none, which would switch off the clip paths and hatches inside.
+    shared = '<svg class="shared" width="0" height="0" aria-hidden="true"><defs>\n'
+    for content, id in page.definitions.items():
+        shared += re.sub(r"^<\w+", rf'\g<0> id="{id}"', content) + "\n"
+    shared += "</defs></svg>"
+    return Charts(small, shared, css)
+
+
+@dataclass
+class _Page:
+    """What its charts share: classes by style, and ids by what they stand for."""
+
+    classes: dict[str, str] = field(default_factory=dict)
+    definitions: dict[str, str] = field(default_factory=dict)
+
+    def chart(self, svg: str) -> str:
+        root = ElementTree.fromstring(re.sub(r' xmlns(:xlink)?="[^"]*"|(?<= )xlink:', "", svg))
+        root.attrib.pop("version", None)
+        for element in root.iter():
+            _shorten(element)
+        renamed: dict[str, str] = {}
+        for group in list(root.iter("defs")):
+            for element in group:
+                old = element.attrib.pop("id")
+                renamed[old] = self._define(element)
+            group[:] = []
+        for element in root.iter():
+            element.attrib.pop("id", None)
+            for name, value in element.attrib.items():
+                element.set(name, _REFERENCE.sub(lambda old: renamed.get(old[0], old[0]), value))
+        _prune(root)
+        self._classify(root)
+        return _text(root)
+
+    def _define(self, element: Element) -> str:
+        """Share a marker, hatch or clip path, and return its id in the page."""
+        self._classify(element)
+        return self.definitions.setdefault(_text(element), f"d{len(self.definitions)}")
+
+    def _classify(self, root: Element) -> None:
+        for element in root.iter():
+            style = element.attrib.pop("style", "")
+            if style:
+                element.set("class", self.classes.setdefault(style, f"s{len(self.classes)}"))
+
+
+def _shorten(element: Element) -> None:
+    """Write the numbers and the style of an element short."""
+    if not (element.text or "").strip():
+        element.text = None
+    if not (element.tail or "").strip():
+        element.tail = None
+    if "d" in element.attrib:
+        element.set("d", path(element.attrib["d"]))
+    for name in _NUMERIC:
+        if name in element.attrib:
+            element.set(name, _NUMBER.sub(lambda n: _number(n[0]), element.attrib[name]))
+    if element.get("transform", "").startswith("rotate(0 "):
+        del element.attrib["transform"]
+    if "style" in element.attrib:
+        element.set("style", element.attrib["style"].replace(": ", ":").replace("; ", ";"))
+
+
+def _prune(parent: Element) -> None:
+    """Remove emptied definitions, paths that show nothing, and groups that say nothing."""
+    kept: list[Element] = []
+    for element in list(parent):
+        _prune(element)
+        if element.tag == "g" and not element.attrib:
+            kept += element
+        elif element.tag != "defs" and not (
+            element.tag == "path" and element.get("style") == "fill:none"
+        ):
+            kept.append(element)
+    parent[:] = kept
+
+
+def path(data: str) -> str:
+    """Path `data` of absolute M, L, Q, C and Z, rounded to 0.01, relative from point to point.
+
+    Rounded are the points, not the steps between them, so that no error adds up.
+
+    Raises:
+        ValueError: another command, or several in one.
+    """
+    written: list[str] = []
+    here = start = (0, 0)  # hundredths
+    before = ""
+    for command, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", data):
+        if command in "Zz":
+            written.append("z")
+            here, before = start, "z"
+            continue
+        values = [round(100 * float(n)) for n in _NUMBER.findall(numbers)]
+        if len(values) != 2 * _PAIRS.get(command, 0):
+            raise ValueError(f"path command {command}{numbers}")
+        points = list(zip(values[::2], values[1::2], strict=True))
+        if command == "M":
+            here = start = points[0]
+            name, steps = "M", list(here)
+        else:
+            name = command.lower()
+            steps = [to - at for point in points for to, at in zip(point, here, strict=True)]
+            here = points[-1]
+            if name == "l" and 0 in steps:
+                name, steps = ("v", steps[1:]) if steps[0] == 0 else ("h", steps[:1])
+        text = "".join(
+            (" " if n[0] != "-" else "") + n for n in (_number(step / 100) for step in steps)
+        )
+        written.append(text if name == before else name + text.lstrip())
+        before = name
+    return "".join(written)
+
+
+def _number(value: str | float) -> str:
+    """A number to a hundredth, without the digits that say nothing."""
+    text = f"{float(value):.2f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else re.sub(r"^(-?)0\.", r"\1.", text)
+
+
+def _text(element: Element) -> str:
+    return ElementTree.tostring(element, encoding="unicode").replace(" />", "/>")
