@@ -69,6 +69,8 @@ def main() -> None:
     if device == "cuda":
         checklist = measure("bench.checklist", summary="--summary")
         text = replace(text, "checklist-cuda", checklist)
+    else:
+        text = replace(text, "roofline-cpu", measure("bench.roofline", summary="--summary"))
     text = replace(text, f"suites-{device}", suites)
     text = replace(text, f"peers-{device}", peers)
     RESULTS.write_text(text, encoding="utf-8")

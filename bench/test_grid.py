@@ -22,7 +22,7 @@ from aebench.store import Store
 from bench.conftest import MOST_LOSS_APART, Row, SideBySide
 from bench.ratios import median_interval, sandwiched
 
-SEEDS, EPOCHS, ROUNDS = 5, 3, 3
+SEEDS, EPOCHS, ROUNDS = 5, 15, 2  # the epochs of the study; a round takes three minutes
 
 
 class Window(Listener):

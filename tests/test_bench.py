@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from aebench.datasets import DataUnavailable
-from bench import checklist, idx, ratios, results
+from bench import checklist, idx, ratios, results, roofline
 from bench.peers import __main__ as peers
 from bench.peers import task
 
@@ -308,6 +308,29 @@ def test_results_are_refused_where_suites_would_skip_for_want_of_mnist(monkeypat
     monkeypatch.setattr(results, "load", lambda name: None)
     results.main()
     assert "figures of pytest" in shown.read_text(encoding="utf-8")
+
+
+def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
+    import torch
+
+    from aebench import datasets
+    from aebench.engines import eager
+    from aebench.engines.cpu_kernels import FORMS
+
+    before = dict(FORMS), eager._update
+    images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
+    case, *row, ratio, bound = roofline.profile("conv-16", images, peak_gflops=1.0, rounds=1)
+    step, forward, backward, adam, rest, floor, fraction, reference = map(float, row)
+    assert case == "conv-16"
+    assert min(forward, backward, adam, rest) > 0
+    assert forward + backward + adam + rest == pytest.approx(step, abs=3)
+    # Of 3 x 3, 8 x 8 images: 36 places, 9 x 16 weights, forward and weights, and in the second
+    # layer the input's gradient; 2 FLOP per multiply-add; 128 images; 1 GFLOP/s.
+    assert floor == pytest.approx(2 * 5 * 36 * 9 * 16 * 128 / 1e3, abs=1)
+    assert fraction == pytest.approx(floor / step, abs=0.01)
+    assert float(ratio) == pytest.approx(reference / step, abs=0.01)
+    assert float(bound) == pytest.approx(reference / (floor + adam), abs=0.1)
+    assert (dict(FORMS), eager._update) == before
 
 
 def test_checklist_without_cuda():

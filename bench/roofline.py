@@ -1,0 +1,118 @@
+"""Where the time of a training step of `eager` goes on a CPU: `python -m bench.roofline`.
+
+Beside the time stands the least that its arithmetic can take, at the rate of a large matrix
+product on the same threads, and the time of the study's loop, in turn in the same process. So
+it can be seen how many times faster than the study's loop anything in float32 could be here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from aebench.architectures.autoencoder import build
+from aebench.datasets import load
+from aebench.engines import calibration, eager
+from aebench.engines.cpu_kernels import FORMS
+from aebench.worker import warm_process
+from bench import machine
+from bench.ratios import table
+from bench.test_training import BATCH, CASES, STEPS, Trainer
+
+READING = """\
+us a step, medians over rounds, the study's loop and eager in turn. forward, backward: of the
+layers, activations in front of them included in forward; rest: batch, loss, activations going
+back, Python. floor: FLOP of the step at the peak. fraction: floor of eager's step. ratio: of the
+two steps. bound: the ratio if a step took its floor and Adam's time and nothing else."""
+
+
+@contextmanager
+def timed(seconds: dict[str, float]) -> Iterator[None]:
+    """Add up in `seconds` what layers and Adam take while the context lasts."""
+
+    def clocked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*given)
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+            return result
+
+        return run
+
+    forms, update = dict(FORMS), eager._update
+    for kind, form in forms.items():
+        FORMS[kind] = form._replace(
+            forward=clocked("forward", form.forward), backward=clocked("backward", form.backward)
+        )
+    eager._update = clocked("Adam", update)
+    try:
+        yield
+    finally:
+        FORMS.update(forms)
+        eager._update = update
+
+
+def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) -> list[str]:
+    """One line of the table."""
+    device = torch.device("cpu")
+    ours, against = (Trainer(engine, case, images, device) for engine in ("eager", "reference"))
+    ours.epoch()  # the first step is torch's own
+    steps = len(images) // BATCH
+    taken: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        parts: dict[str, float] = {}
+        began = time.perf_counter()
+        against.epoch()
+        middle = time.perf_counter()
+        with timed(parts):
+            ours.epoch()
+        ended = time.perf_counter()
+        parts |= {"reference": middle - began, "eager": ended - middle}
+        for name, value in parts.items():
+            taken.setdefault(name, []).append(value * 1e6 / steps)
+    us = {name: median(values) for name, values in taken.items()}
+    job = ours.engine.setup.job  # type: ignore[attr-defined]
+    shape = (images.shape[1], images.shape[2], images.shape[3])
+    floor_us = build(job, shape).size.flops * BATCH / peak_gflops / 1e3
+    rest_us = us["eager"] - us["forward"] - us["backward"] - us["Adam"]
+    shown = [us["eager"], us["forward"], us["backward"], us["Adam"], rest_us, floor_us]
+    return [
+        case,
+        *(f"{value:.0f}" for value in shown),
+        f"{floor_us / us['eager']:.2f}",
+        f"{us['reference']:.0f}",
+        f"{us['reference'] / us['eager']:.2f}",
+        f"{us['reference'] / (floor_us + us['Adam']):.1f}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.roofline", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="of 20 steps each [15]")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the table to FILE too")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("rounds start at 1")
+    warm_process()
+    images = torch.from_numpy(load("mnist").train[: STEPS * BATCH].copy())
+    head = machine.sentence("cpu")
+    peak = calibration.peak_gflops(torch.device("cpu"), "fp32")
+    rows = [profile(case, images, peak, options.rounds) for case in CASES]
+    columns = ["case", "eager", "forward", "backward", "Adam", "rest", "floor", "fraction",
+               "reference", "ratio", "bound"]  # fmt: skip
+    lines = [head, "", f"peak: {peak:.0f} GFLOP/s", "", *table(columns, rows, 1), "", READING]
+    text = "\n".join(lines) + "\n"
+    print(text, end="")
+    if options.summary:
+        options.summary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
