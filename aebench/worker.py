@@ -96,8 +96,8 @@ def warm_process() -> None:
 
     The C library's allocator is told to keep freed memory rather than return it to the system:
     otherwise every step of a conv takes thousands of page faults, half of its time. This holds
-    for all engines alike. torch then loads what it needs to measure a model, some four seconds, and
-    scikit-learn what it needs to open a photograph, two.
+    for all engines alike. torch then loads what it needs to measure a model, some three seconds,
+    and Pillow what it needs to open a photograph.
     """
     if sys.platform == "linux":
         keep, trim_threshold, mmap_threshold = 1 << 30, -1, -3  # names and numbers: malloc.h

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from bench import checklist, idx, ratios, results, roofline
 from bench.peers import __main__ as peers
 from bench.peers import task
 
+DEVICES = ("cpu", "cuda")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -28,13 +30,20 @@ def run_pytest(*words, **variables):
 
 @pytest.fixture(scope="module")
 def collected():
-    words = ("bench", "--benchmark-only", "--collect-only", "-q", "-m", "not cuda")
-    return run_pytest(*words, AEBENCH_DEVICE="cpu")
+    """What each device collects: the two at once, for each imports torch."""
+
+    def collect(device, marker):
+        words = ("bench", "--benchmark-only", "--collect-only", "-q", "-m", marker)
+        return run_pytest(*words, AEBENCH_DEVICE=device)
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(DEVICES, pool.map(collect, DEVICES, ("not cuda", "cuda")), strict=True))
 
 
 def test_every_suite_is_collected_with_every_engine(collected):
     from aebench.job import ENGINES
 
+    collected = collected["cpu"]
     assert collected.returncode == 0, collected.stdout + collected.stderr
     suites = ["step", "epoch", "evaluation", "data_start_up", "planning", "reading", "rendering"]
     for suite in [*suites, "grid", "overhead"]:
@@ -44,8 +53,8 @@ def test_every_suite_is_collected_with_every_engine(collected):
             assert f"test_step[cpu-{engine}-{case}]" in collected.stdout
 
 
-def test_device_suites_carry_the_marker_of_their_device():
-    found = run_pytest("bench", "--collect-only", "-q", "-m", "cuda", AEBENCH_DEVICE="cuda")
+def test_device_suites_carry_the_marker_of_their_device(collected):
+    found = collected["cuda"]
     assert "test_step[cuda-eager-mlp-512]" in found.stdout, found.stdout
     assert "test_planning" not in found.stdout
 

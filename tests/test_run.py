@@ -42,7 +42,7 @@ def fail():
 for name, act in {
     "raises": fail,
     "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "hangs": lambda: time.sleep(600),
+    "hangs": lambda: (open("hanging", "w").close(), time.sleep(600)),
 }.items():
     def build(shape, latent, depth, act=act):
         """A model that misbehaves."""
@@ -106,7 +106,7 @@ def test_every_ending_is_a_record_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(PLUGIN)
     words = ["run", "--plugin", "bad.py", "--dataset", "digits", "--latent", "4", "--epochs", "1"]
     done = aebench(
-        *words, "--architecture", "raises,dies,hangs,mlp", "--timeout", "15", "--workers", "2",
+        *words, "--architecture", "raises,dies,hangs,mlp", "--timeout", "6", "--workers", "2",
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 1
@@ -136,15 +136,19 @@ def test_diverged_is_a_result(tmp_path: Path) -> None:
 
 
 def interrupted(folder: Path, times: int) -> tuple[int, str]:
-    """Run a long grid, press Ctrl-C so often once a job runs, and give exit code and stderr."""
-    words = ["--dataset", "digits", "--architecture", "mlp", "--latent", "4,5,6"]
-    command = [sys.executable, "-m", "aebench", "run", *words, "--epochs", "4000"]
+    """Run a grid that hangs, press Ctrl-C so often once it does, and give exit code and stderr."""
+    (folder / "bad.py").write_text(PLUGIN)
+    words = ["--plugin", "bad.py", "--dataset", "digits", "--architecture", "hangs"]
+    command = [sys.executable, "-m", "aebench", "run", *words, "--latent", "4,5,6"]
     path = str(Path(__file__).parents[1])
     child = subprocess.Popen(
         command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    time.sleep(12)  # a worker needs some five seconds to start
+    end = time.monotonic() + 100
+    while not (folder / "hanging").exists():
+        assert time.monotonic() < end, "no job has begun"
+        time.sleep(0.1)
     for _ in range(times):
         os.killpg(child.pid, signal.SIGINT)
         time.sleep(0.5)

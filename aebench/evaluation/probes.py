@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from aebench import datasets
 from aebench.datasets import folder
+from aebench.datasets.digits import bundled
 from aebench.evaluation.errors import STUDY_BATCH, psnr_db, reconstruct
 from aebench.evaluation.samples import IMAGES as SHOWN_IMAGES
 from aebench.evaluation.samples import png
@@ -153,9 +154,8 @@ def photo(name: str, channels: int) -> Tensor:
 
     Grey (one channel) is the luma of ITU-R Recommendation BT.601, as Pillow computes it.
     """
-    from sklearn.datasets import load_sample_image
-
-    picture = Image.fromarray(load_sample_image(name))
+    with Image.open(bundled("images", name)) as file:
+        picture = file.convert("RGB")
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     picture = picture.crop((left, top, left + side, top + side))
