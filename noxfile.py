@@ -41,6 +41,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "aebench-stamp"
 INSTALLING = "installing"
 HEARTBEAT_S = 15
+TEST_PROCESSES = 4  # at most: each loads torch, and many tests start workers of their own
 # What an install was measured to take, on Linux, where torch brings CUDA; less elsewhere.
 INSTALLED_GB, NEEDED_GB = (6.2, 7.0) if sys.platform == "linux" else (1.5, 2.5)
 
@@ -284,6 +285,12 @@ def saved_runs():
     return sorted((ROOT / ".benchmarks").glob("*/*.json"), key=lambda path: path.stat().st_mtime)
 
 
+def has(session, name):
+    """Whether the interpreter, which may be one that the user named, has the package."""
+    code = f"import importlib.util; print(importlib.util.find_spec({name!r}) is not None)"
+    return "True" in session.run(interpreter(), "-c", code, external=True, silent=True)
+
+
 def skip_without_cuda(session):
     code = "import torch; print(torch.cuda.is_available())"
     if "True" not in session.run(interpreter(), "-c", code, external=True, silent=True):
@@ -298,8 +305,13 @@ def quickstart(session):
 
 @nox.session
 def tests(session):
-    """Run the tests; what follows `--` goes to pytest."""
-    module(session, "pytest", *session.posargs)
+    """Run the tests, on several cores; what follows `--` goes to pytest, which then uses one."""
+    words = session.posargs
+    if not words and has(session, "xdist"):
+        words = ["-n", str(min(os.cpu_count() or 1, TEST_PROCESSES)), "--dist", "worksteal"]
+        # Threads that wait actively take the core from the test beside.
+        session.env.setdefault("OMP_WAIT_POLICY", "passive")
+    module(session, "pytest", *words)
 
 
 @nox.session

@@ -178,11 +178,11 @@ def test_unchanged_folder_is_not_decoded_again(
     grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = folder.adopt(grey, tmp_path / "data")
-    monkeypatch.setattr(folder, "_open", lambda path: pytest.fail(f"opened {path}"))
-    assert folder.adopt(grey, tmp_path / "data") == first
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "_open", lambda path: pytest.fail(f"opened {path}"))
+        assert folder.adopt(grey, tmp_path / "data") == first
     twin = grey.with_name("grey-twin")
     shutil.copytree(grey, twin)  # dates and all: but it is another folder
-    monkeypatch.undo()
     assert folder.adopt(twin, tmp_path / "data").info.name.startswith("folder:grey-twin-")
 
 
