@@ -78,7 +78,7 @@ def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) ->
         for name, value in parts.items():
             taken.setdefault(name, []).append(value * 1e6 / steps)
     us = {name: median(values) for name, values in taken.items()}
-    job = ours.engine.setup.job  # type: ignore[attr-defined]
+    job = ours.engine.setup.job
     shape = (images.shape[1], images.shape[2], images.shape[3])
     floor_us = build(job, shape).size.flops * BATCH / peak_gflops / 1e3
     rest_us = us["eager"] - us["forward"] - us["backward"] - us["Adam"]
