@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aebench.architectures.autoencoder import Autoencoder, PerChannel
-from aebench.engines.cpu_kernels import FORMS, available, fits
+from aebench.engines.cpu_kernels import KINDS, Form, available, form, pair
 
 _CACHED_BYTES = 6 << 20  # of a layer's output
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
@@ -100,8 +100,11 @@ def _chain(model: nn.Module) -> list[_Part]:
         plain = _is_plain(module)
         if plain and isinstance(module, PerChannel) and kind.forward is PerChannel.forward:
             parts.append(_Channels([_chain(m) for m in module.channels]))
-        elif plain and kind in FORMS and fits(module):
-            parts.append(_Known(module))
+        elif plain and (how := form(module)):
+            known = _Known(module, how)
+            if isinstance(last, _Known) and (both := pair(last.layer, module)):
+                last.form, known.form = both
+            parts.append(known)
         elif plain and kind in _ACTIVATIONS and isinstance(last, _Known) and not last.activated:
             last.activation = _ACTIVATIONS[kind]
         elif plain and kind in (nn.Flatten, nn.Unflatten):
@@ -150,9 +153,8 @@ class _Part(Protocol):
 class _Known:
     """A layer that is computed by one of `FORMS`, with the activation behind it."""
 
-    def __init__(self, layer: Any) -> None:
-        self.layer, self.activation = layer, "none"
-        self.form = FORMS[type(layer)]
+    def __init__(self, layer: Any, how: Form) -> None:
+        self.layer, self.form, self.activation = layer, how, "none"
 
     @property
     def activated(self) -> bool:
@@ -243,7 +245,7 @@ class _Torch:
 
     def words(self) -> list[tuple[str, str]]:
         return [
-            (FORMS[type(module)].kind if type(module) in FORMS else "other", "torch")
+            (KINDS.get(type(module), "other"), "torch")
             for module in self.modules
             if any(p.requires_grad for p in module.parameters())
         ]

@@ -2,8 +2,8 @@
 
 torch sends float32 matrix products on a CPU to MKL, which on some processors reaches half of
 what oneDNN does; and oneDNN computes a transposed convolution to one channel as if it were to
-sixteen. Here are forms that do better, chosen by layer type and shape alone, so that a job gives
-the same bits twice. In which order they are called is decided by `chain`.
+sixteen. Here are forms that do better, chosen by layers' types and shapes alone, so that a job
+gives the same bits twice. In which order they are called is decided by `chain`.
 """
 
 from __future__ import annotations
@@ -20,31 +20,13 @@ _FEW_CHANNELS = 4  # of a transposed convolution's output: beyond, its patches f
 def available() -> bool:
     """Whether this torch has oneDNN's fused products; they are internal and may go away."""
     return torch.backends.mkldnn.is_available() and all(
-        hasattr(torch.ops.mkldnn, name) for name in ("_linear_pointwise", "_convolution_pointwise")
+        hasattr(torch.ops.mkldnn, f"{name}_pointwise")
+        for name in ("_linear", "_convolution", "_convolution_transpose")
     )
 
 
-def fits(layer: Any) -> bool:
-    """Whether `layer` is one that `FORMS` computes."""
-    for parameter in layer.parameters(recurse=False):
-        if (
-            parameter.dtype != torch.float32
-            or parameter.device.type != "cpu"
-            or not parameter.requires_grad
-            or parameter._backward_hooks
-            or parameter._post_accumulate_grad_hooks
-        ):
-            return False
-    if isinstance(layer, nn.Linear):  # MKL's product with a vector is two to eight times faster
-        return min(layer.in_features, layer.out_features) > 1
-    plain = layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.groups == 1
-    if isinstance(layer, nn.ConvTranspose2d):
-        plain = plain and layer.output_padding == (0, 0) and layer.out_channels <= _FEW_CHANNELS
-    return bool(plain and layer.padding == (0, 0) and layer.padding_mode == "zeros")
-
-
 class Form(NamedTuple):
-    """How one kind of layer is computed.
+    """How a layer is computed; `kind` and `word` say it for the record.
 
     `forward` takes layer, x and activation, and gives x as `backward` wants it and the output.
     `backward` takes layer, x, gradient of the output before the activation, and whether that of x
@@ -55,6 +37,50 @@ class Form(NamedTuple):
     word: str
     forward: Callable[[Any, Tensor, str], tuple[Tensor, Tensor]]
     backward: Callable[[Any, Tensor, Tensor, bool], tuple[Tensor | None, Tensor, Tensor | None]]
+
+
+def form(layer: Any) -> Form | None:
+    """How `layer` is computed; None: none of `FORMS` does."""
+    for parameter in layer.parameters(recurse=False):
+        if (
+            parameter.dtype != torch.float32
+            or parameter.device.type != "cpu"
+            or not parameter.requires_grad
+            or parameter._backward_hooks
+            or parameter._post_accumulate_grad_hooks
+        ):
+            return None
+    kind = type(layer)
+    if kind is nn.Linear:  # MKL's product with a vector is two to eight times faster
+        return FORMS["linear"] if min(layer.in_features, layer.out_features) > 1 else None
+    if kind is nn.Conv2d:
+        known = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        return FORMS["conv"] if known else None
+    if kind is nn.ConvTranspose2d:
+        few = layer.out_channels <= _FEW_CHANNELS and _is_plain(layer)
+        return FORMS["conv_transpose to few" if few else "conv_transpose"]
+    return None
+
+
+def pair(one: Any, other: Any) -> tuple[Form, Form] | None:
+    """How two known layers are computed where `other` takes what `one` gives; None: as alone."""
+    if (
+        type(one) is nn.Conv2d
+        and type(other) is nn.ConvTranspose2d
+        and one.in_channels == other.out_channels == 1
+        and _is_plain(one)
+        and _is_plain(other)
+    ):
+        return FORMS["conv of planes"], FORMS["conv_transpose of planes"]
+    return None
+
+
+def _is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    return (
+        layer.stride == layer.dilation == (1, 1)
+        and layer.padding == layer.output_padding == (0, 0)
+        and layer.groups == 1
+    )
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
@@ -96,34 +122,19 @@ def _laid_out(x: Tensor, weight: Tensor) -> Tensor:
 def _conv(layer: nn.Conv2d, x: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     x, kernel = _laid_out(x, layer.weight), _laid_out(layer.weight, layer.weight)
     output: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, kernel, layer.bias, [0, 0], [1, 1], [1, 1], 1, activation, [], ""
-    )
+        x, kernel, layer.bias, layer.padding, layer.stride, layer.dilation, layer.groups,
+        activation, [], "",
+    )  # fmt: skip
     return x, output
 
 
 def _conv_transpose(layer: nn.ConvTranspose2d, x: Tensor, activation: str) -> tuple[Tensor, Tensor]:
-    """Transposed convolution to few channels.
-
-    One product gives what every input pixel adds to each pixel of its kernel-sized patch, and
-    the patches are added up where they overlap, first within rows and then across.
-    """
-    x = _laid_out(x, layer.weight)
-    n, c, h, w = x.shape
-    outputs, rows, columns = layer.weight.shape[1:]
-    pixels = x.permute(0, 2, 3, 1).reshape(-1, c)
-    patches = _product(layer.weight.permute(2, 3, 1, 0).reshape(-1, c), pixels)
-    patches = patches.view(rows, columns, outputs, n, h, w)
-    wide = x.new_zeros(rows, outputs, n, h, w + columns - 1)
-    for j in range(columns):
-        wide[..., j : j + w] += patches[:, j]
-    output = x.new_zeros(outputs, n, h + rows - 1, w + columns - 1)
-    for i in range(rows):
-        output[:, :, i : i + h] += wide[i]
-    if layer.bias is not None:
-        output += layer.bias.view(-1, 1, 1, 1)
-    if activation != "none":
-        output = getattr(output, activation)()
-    return x, _laid_out(output.transpose(0, 1), layer.weight)
+    x, kernel = _laid_out(x, layer.weight), _laid_out(layer.weight, layer.weight)
+    output: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
+        x, kernel, layer.bias, layer.padding, layer.output_padding, layer.stride, layer.dilation,
+        layer.groups, activation, [], "",
+    )  # fmt: skip
+    return x, output
 
 
 def _conv_backward(
@@ -131,8 +142,8 @@ def _conv_backward(
 ) -> tuple[Tensor | None, Tensor, Tensor | None]:
     grad, kernel = _laid_out(grad, layer.weight), _laid_out(layer.weight, layer.weight)
     of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-        grad, x, kernel, None, [1, 1], [0, 0], [1, 1], isinstance(layer, nn.ConvTranspose2d),
-        [0, 0], 1, [for_x, True, False],
+        grad, x, kernel, None, layer.stride, layer.padding, layer.dilation, layer.transposed,
+        layer.output_padding, layer.groups, [for_x, True, False],
     )  # fmt: skip
     if layer.bias is None:
         return of_x, of_weight, None
@@ -142,8 +153,113 @@ def _conv_backward(
     return of_x, of_weight, rows.view(-1, grad.shape[1]).sum(0)
 
 
-FORMS: dict[type[nn.Module], Form] = {
-    nn.Linear: Form("linear", "onednn", _linear, _linear_backward),
-    nn.Conv2d: Form("conv", "onednn", _conv, _conv_backward),
-    nn.ConvTranspose2d: Form("conv_transpose", "product", _conv_transpose, _conv_backward),
+def _conv_transpose_to_few(
+    layer: nn.ConvTranspose2d, x: Tensor, activation: str
+) -> tuple[Tensor, Tensor]:
+    x = _laid_out(x, layer.weight)
+    return x, _laid_out(_patchwise(layer, x, activation), layer.weight)
+
+
+def _patchwise(layer: nn.ConvTranspose2d, x: Tensor, activation: str) -> Tensor:
+    """Transposed convolution to few channels, of `x` laid out as [N, H, W, C] or [C, N, H, W].
+
+    One product gives what every input pixel adds to each pixel of its kernel-sized patch, and
+    the patches are added up where they overlap.
+    """
+    weight, (n, c, h, w) = layer.weight, x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(-1, c)
+    patches = _product(weight.permute(1, 2, 3, 0).reshape(-1, c), pixels)
+    output = _fold(patches.view(*weight.shape[1:], n, h, w))
+    if layer.bias is not None:
+        output += layer.bias.view(-1, 1, 1)
+    return output if activation == "none" else getattr(output, f"{activation}_")()
+
+
+def _fold(patches: Tensor) -> Tensor:
+    """Add up overlapping patches, [C, rows, columns, N, h, w], to images, [N, C, H, W].
+
+    First across rows and then within them.
+    """
+    rows, columns, _, h, w = patches.shape[1:]
+    tall = nn.functional.pad(patches[:, 0], (0, 0, 0, rows - 1))
+    for i in range(1, rows):
+        tall[..., i : i + h, :] += patches[:, i]
+    images = nn.functional.pad(tall[:, 0], (0, columns - 1))
+    for j in range(1, columns):
+        images[..., j : j + w] += tall[:, j]
+    return images.transpose(0, 1)
+
+
+# A convolution from one channel and, right behind it, a transposed one back to one, all as
+# products with a column for every pixel of every image: between the two, images lie as
+# [C, N, H, W]. oneDNN takes up to one and a half times as long.
+
+
+def _unfold(x: Tensor, rows: int, columns: int, ones: bool = False) -> Tensor:
+    """What each pixel of a convolution's output sees of `x`, [N, 1, H, W]; adjoint of `_fold`.
+
+    [rows * columns, N * (H - rows + 1) * (W - columns + 1)]; `ones` adds a row of them.
+    """
+    seen = x[:, 0].unfold(1, rows, 1).unfold(2, columns, 1).permute(3, 4, 0, 1, 2)
+    matrix = x.new_empty(rows * columns + ones, seen.shape[2:].numel())
+    matrix[: rows * columns].view(seen.shape).copy_(seen)
+    if ones:
+        matrix[-1] = 1
+    return matrix
+
+
+def _conv_of_planes(layer: nn.Conv2d, x: Tensor, activation: str) -> tuple[Tensor, Tensor]:
+    weight, (rows, columns) = layer.weight.flatten(1), layer.weight.shape[2:]
+    if layer.bias is not None:
+        weight = torch.cat((weight, layer.bias[:, None]), dim=1)
+    seen = _unfold(x, rows, columns, layer.bias is not None)
+    output = _product(weight.contiguous(), seen.T, None, activation)
+    n, _, h, w = x.shape
+    return x, output.view(-1, n, h - rows + 1, w - columns + 1).transpose(0, 1)
+
+
+def _conv_of_planes_backward(
+    layer: nn.Conv2d, x: Tensor, grad: Tensor, for_x: bool
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    weight, (n, c, h, w) = layer.weight, grad.shape
+    (rows, columns), pixels = weight.shape[2:], grad.transpose(0, 1).reshape(c, -1)
+    of_both = _product(_unfold(x, rows, columns, layer.bias is not None), pixels)
+    of_bias = None if layer.bias is None else of_both[-1].clone()
+    of_weight = of_both[: weight[0].numel()].T.reshape(weight.shape)
+    if not for_x:
+        return None, of_weight, of_bias
+    patches = _product(weight.permute(1, 2, 3, 0).reshape(-1, c), pixels.T)
+    return _fold(patches.view(*weight.shape[1:], n, h, w)), of_weight, of_bias
+
+
+def _conv_transpose_of_planes(
+    layer: nn.ConvTranspose2d, x: Tensor, activation: str
+) -> tuple[Tensor, Tensor]:
+    return x, _patchwise(layer, x, activation)
+
+
+def _conv_transpose_of_planes_backward(
+    layer: nn.ConvTranspose2d, x: Tensor, grad: Tensor, for_x: bool
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    weight, (n, c, h, w) = layer.weight, x.shape
+    seen = _unfold(grad, *weight.shape[2:])
+    of_weight = _product(seen, x.transpose(0, 1).reshape(c, -1)).T.reshape(weight.shape)
+    of_x = None
+    if for_x:
+        of_x = _product(weight.reshape(c, -1), seen.T).view(c, n, h, w).transpose(0, 1)
+    return of_x, of_weight, None if layer.bias is None else grad.sum((0, 2, 3))
+
+
+KINDS = {nn.Linear: "linear", nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose"}
+FORMS = {
+    "linear": Form("linear", "onednn", _linear, _linear_backward),
+    "conv": Form("conv", "onednn", _conv, _conv_backward),
+    "conv_transpose": Form("conv_transpose", "onednn", _conv_transpose, _conv_backward),
+    "conv_transpose to few": Form(
+        "conv_transpose", "product", _conv_transpose_to_few, _conv_backward
+    ),
+    "conv of planes": Form("conv", "product", _conv_of_planes, _conv_of_planes_backward),
+    "conv_transpose of planes": Form(
+        "conv_transpose", "product", _conv_transpose_of_planes, _conv_transpose_of_planes_backward
+    ),
 }
