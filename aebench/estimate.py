@@ -17,7 +17,7 @@ from aebench.job import Job
 if TYPE_CHECKING:
     from aebench.store import Store
 
-_Kind = tuple[str, str, str, str]  # architecture, engine, precision, device
+_Kind = tuple[str, int, str, str, str]  # architecture, depth, engine, precision, device
 
 # Seconds a step costs besides its arithmetic, and GFLOP/s reached, for (family, device). CPU
 # rates are per core. They are only for a first plan on a machine with no results yet.
@@ -29,9 +29,11 @@ _ENGINE_STEP_S = {
 _COMPILE_S = 30.0  # once for each shape, by engine `compiled`
 _GFLOPS = {
     ("mlp", "cpu"): 60.0,
-    ("conv", "cpu"): 20.0,
+    ("conv", "cpu"): 20.0,  # to and from one channel: more memory than arithmetic
+    ("deep conv", "cpu"): 80.0,
     ("mlp", "cuda"): 10_000.0,
     ("conv", "cuda"): 10_000.0,
+    ("deep conv", "cuda"): 10_000.0,
 }
 _OUTSIDE = 1.15  # validation, test and the rest, as a multiple of training
 
@@ -59,9 +61,9 @@ class Estimator:
         train_s = mine["train_s"].fillna(mine["amortised_train_s"])
         work = mine["steps"] * mine["flops_per_step"].astype("float64") / 1e9
         mine = mine.assign(train_s=train_s, gflops=mine["gflops"].fillna(work / train_s))
-        rates = mine.groupby(["architecture", "engine", "precision", "device"])
+        rates = mine.groupby(["architecture", "depth", "engine", "precision", "device"])
         measured = {
-            (str(k[0]), str(k[1]), str(k[2]), str(k[3])): (
+            (str(k[0]), int(str(k[1])), str(k[2]), str(k[3]), str(k[4])): (
                 float(group["gflops"].median()),
                 float((group["total_s"] / group["train_s"]).median()),
             )
@@ -80,10 +82,14 @@ class Estimator:
         if amount is None:
             return None
         gflop = amount.flops * job.batch_size * steps(job) / 1e9
-        known = self.measured.get((job.architecture, job.engine, job.precision, job.device))
+        known = self.measured.get(
+            (job.architecture, job.depth, job.engine, job.precision, job.device)
+        )
         if known:
             return gflop / known[0] * known[1]
         family = "conv" if "conv" in job.architecture else "mlp"
+        if family == "conv" and job.depth > 1:
+            family = "deep conv"
         cores = machine.cores() if job.device == "cpu" else 1
         each = _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device])
         return (gflop / (_GFLOPS[family, job.device] * cores) + each * steps(job)) * _OUTSIDE

@@ -23,7 +23,7 @@ def results(tmp_path: Path) -> Store:
 
 def write(results: Store, n: int, **row: Any) -> None:
     usual = {
-        "key": f"{n:016x}", "status": "ok", "architecture": "mlp", "engine": "eager",
+        "key": f"{n:016x}", "status": "ok", "architecture": "mlp", "depth": 1, "engine": "eager",
         "precision": "fp32", "device": "cpu", "concurrent": False, "gflops": 2.0,
         "train_s": 1.0, "total_s": 1.5, "cpu_name": machine.cpu_name(), "cores": machine.cores(),
     }  # fmt: skip
@@ -72,6 +72,8 @@ def test_each_kind_of_job_has_its_own_rate(results: Store) -> None:
     estimator = Estimator.from_store(results)
     slow = Job("mlp", "digits", 8, engine="reference")
     assert estimator.job_s(slow) == pytest.approx(4 * estimator.job_s(JOB))
+    deep = Job("mlp", "digits", 8, 2)  # arithmetic goes at another rate there
+    assert estimator.job_s(deep) == Estimator().job_s(deep)
 
 
 def test_totals_share_workers_and_pass_over_what_is_unknown(
