@@ -18,8 +18,8 @@ from aebench.job import Job
 GREY, ODD, COLOUR = (1, 8, 8), (1, 9, 7), (3, 10, 8)
 CASES = [
     (family, shape, latent, depth)
-    for family in ("mlp", "conv", "mlp-shared", "mlp-separate")
-    for shape in ((GREY, ODD, COLOUR) if family in ("mlp", "conv") else (COLOUR,))
+    for family in ("mlp", "conv", "conv-relu", "mlp-shared", "mlp-separate")
+    for shape in ((COLOUR,) if family.startswith("mlp-") else (GREY, ODD, COLOUR))
     for latent in (1, 5)
     for depth in (1, 2, 3)
 ]
@@ -68,6 +68,16 @@ def test_weights_are_those_of_manual_seed(family: str) -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
     other = build(job(family, seed=4), shape).model
     assert not torch.equal(next(iter(model.parameters())), next(iter(other.parameters())))
+
+
+def test_the_two_readings_of_the_deeper_decoder() -> None:
+    literal, relu = (build(job(f, 4, depth=3), GREY).model for f in ("conv", "conv-relu"))
+    assert [type(m) for m in literal.decoder][1::2] == [nn.Sigmoid] * 3
+    assert [type(m) for m in relu.decoder][1::2] == [nn.ReLU, nn.ReLU, nn.Sigmoid]
+    assert literal.state_dict().keys() == relu.state_dict().keys()
+    one, other = (build(job(f, 4), GREY).model for f in ("conv", "conv-relu"))
+    images = torch.rand(2, *GREY)
+    assert torch.equal(one(images), other(images))
 
 
 def test_building_leaves_the_callers_random_numbers_alone() -> None:

@@ -45,6 +45,22 @@ def test_study_as_printed_replicates_all_that_needs_no_gpu(tmp_path: Path) -> No
 # Figures
 
 
+def test_the_other_reading_of_the_deeper_decoder_is_told_and_decides_nothing(
+    tmp_path: Path,
+) -> None:
+    literal = seeds("conv", 64, [8.0], depth=2)
+    alone = judge(tmp_path / "alone", "deep-64", *literal)
+    assert alone.verdict == "not replicated"
+    assert "the other reading, mnist conv-relu-64 depth 2, was not run" in alone.note
+    relu = seeds("conv-relu", 64, [0.037, 0.037], depth=2)
+    both = judge(tmp_path / "both", "deep-64", *literal, *relu)
+    assert (both.verdict, both.n_jobs) == ("not replicated", 1)
+    assert both.ours == pytest.approx(8.0)
+    assert "conv-relu-64 depth 2, has 0.0370 (2 seeds), 1.00 times the figure" in both.note
+    shallow = judge(tmp_path / "both", "conv-128", *seeds("conv", 128, [0.042]))
+    assert "reading" not in shallow.note
+
+
 @pytest.mark.parametrize(
     ("errors", "verdict"),
     [

@@ -57,6 +57,24 @@ def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     """
     from torch import nn
 
+    return _autoencoder(shape, latent, depth, inside=nn.Sigmoid)
+
+
+@architecture("conv-relu", size=size)
+def build_relu(shape: Shape, latent: int, depth: int) -> nn.Module:
+    """`conv` with ReLU inside the decoder and sigmoid at its end only; the same at depth 1.
+
+    The study's decoder block takes either activation, and what its deeper model was given is not
+    shown: this is the other reading.
+    """
+    from torch import nn
+
+    return _autoencoder(shape, latent, depth, inside=nn.ReLU)
+
+
+def _autoencoder(shape: Shape, latent: int, depth: int, inside: type[nn.Module]) -> nn.Module:
+    from torch import nn
+
     from aebench.architectures.autoencoder import Autoencoder
 
     ladder = channels(shape[0], latent, depth)
@@ -65,5 +83,6 @@ def build(shape: Shape, latent: int, depth: int) -> nn.Module:
         down += [nn.Conv2d(inputs, outputs, KERNEL), nn.ReLU()]
     up: list[nn.Module] = []
     for inputs, outputs in pairwise(ladder[::-1]):
-        up += [nn.ConvTranspose2d(inputs, outputs, KERNEL), nn.Sigmoid()]
+        up += [nn.ConvTranspose2d(inputs, outputs, KERNEL), inside()]
+    up[-1] = nn.Sigmoid()
     return Autoencoder(encoder=nn.Sequential(*down), decoder=nn.Sequential(*up))

@@ -97,8 +97,12 @@ class Claim:
         return relative if self.side == "above" else 1 / relative
 
 
-def figure(model: Model, printed: float) -> Rule:
-    """The study error of `model` is equivalent to the figure that the study prints."""
+def figure(model: Model, printed: float, otherwise: Model | None = None) -> Rule:
+    """The study error of `model` is equivalent to the figure that the study prints.
+
+    `otherwise` is another reading of what the study says about its model: the note tells its error,
+    and it decides nothing.
+    """
 
     def judge(evidence: Evidence) -> Judgement:
         rows = model.rows(evidence.jobs)
@@ -120,6 +124,8 @@ def figure(model: Model, printed: float) -> Rule:
         notes.append(f"{words.number(shown.centre / printed)} times the study's figure")
         notes += _single_run(values, printed)
         notes += _beside(rows)
+        if otherwise:
+            notes += _read_otherwise(evidence, otherwise, printed)
         return Judgement(
             *(shown.centre, shown.low, shown.high, len(rows), len(values)),
             note="; ".join(notes),
@@ -344,6 +350,17 @@ def _single_run(values: Sequence[float], printed: float) -> list[str]:
         f"our runs go from {words.number(min(values))} to {words.number(max(values))}; the study's"
         f" single run lies at {words.number(printed)}{place}, with {near} of {len(values)} of ours"
         f" within {100 * NEAR:.0f} % of it"
+    ]
+
+
+def _read_otherwise(evidence: Evidence, model: Model, printed: float) -> list[str]:
+    values = frames.per_seed(model.rows(evidence.jobs), "study_error").to_list()
+    if not values:
+        return [f"the other reading, {model.name}, was not run"]
+    centre = interval(values).centre
+    return [
+        f"the other reading, {model.name}, has {words.number(centre)}"
+        f" ({number_of_seeds(len(values))}), {words.number(centre / printed)} times the figure"
     ]
 
 
