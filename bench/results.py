@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from aebench.datasets import DataUnavailable, load
+from bench.peers.__main__ import read_options
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "RESULTS.md"
@@ -59,6 +60,7 @@ def require_mnist() -> None:
 
 
 def main() -> None:
+    read_options()  # before half an hour is spent: stops at --help and at what is mistyped
     require_mnist()
     device = os.environ.get("AEBENCH_DEVICE") or "cpu"
     marker = "cuda" if device == "cuda" else "not cuda"
