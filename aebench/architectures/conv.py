@@ -64,8 +64,8 @@ def build(shape: Shape, latent: int, depth: int) -> nn.Module:
 def build_relu(shape: Shape, latent: int, depth: int) -> nn.Module:
     """`conv` with ReLU inside the decoder and sigmoid at its end only; the same at depth 1.
 
-    The study's decoder block takes either activation, and what its deeper model was given is not
-    shown: this is the other reading.
+    The study's decoder block takes either activation. Its listing of the deeper decoder passes
+    none, which by its text means sigmoid; this is what the other one gives.
     """
     from torch import nn
 

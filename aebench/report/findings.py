@@ -66,7 +66,7 @@ def _figure(
     id: str, claim: str, printed: str, latent: int, *, conv: bool, depth: int = 1, dataset: str
 ) -> Finding:
     model = Model(dataset, "conv" if conv else "mlp", latent, depth)
-    # What the study's deeper decoder has inside is not shown: its block's default is the sigmoid.
+    # The study lists its deeper decoder with the block's default, sigmoid; it takes ReLU as well.
     otherwise = Model(dataset, "conv-relu", latent, depth) if conv and depth > 1 else None
     return Finding(
         id=id,
