@@ -205,7 +205,8 @@ def _job(fields: dict[str, Any]) -> Job:
     if fields.get("engine") != "auto":
         return Job.create(**fields)
     device, depth = fields.get("device", Job.device), fields.get("depth", Job.depth)
-    engine = choice.engine(fields["architecture"], device, depth)
+    precision = fields.get("precision", Job.precision)
+    engine = choice.engine(fields["architecture"], device, depth, precision)
     return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from aebench import protocols
 from aebench.errors import RequestError, unknown
 
-ENGINES = ("reference", "eager", "compiled", "graph", "batched")
+ENGINES = ("reference", "eager", "compiled", "graph", "batched", "native")
 PRECISIONS = ("fp32", "tf32", "bf16")
 DEVICES = ("cpu", "cuda")
 CHOICES = ("given", "auto")
@@ -91,6 +91,11 @@ class Job:
         if self.precision == "tf32" and self.device != "cuda":
             raise RequestError(
                 "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
+            )
+        if self.engine == "native" and (self.device != "cpu" or self.precision != "fp32"):
+            raise RequestError(
+                "engine 'native' exists on the CPU in fp32 only; use eager here, or auto, which"
+                " chooses by device"
             )
         if self.engine == "graph" and self.device != "cuda":
             raise RequestError(

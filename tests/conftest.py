@@ -1,7 +1,7 @@
 """For all tests: what a machine lacks is asked for only if need be, and skipped by name.
 
-A test marked `cuda` needs a CUDA device; one marked `compiler`, or given the engine `compiled`,
-needs a C++ compiler, which torch's inductor calls.
+A test marked `cuda` needs a CUDA device; one marked `compiler`, or given an engine that compiles,
+needs a C++ compiler.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _on_cuda(item: pytest.Item) -> bool:
 def _compiles(item: pytest.Item) -> bool:
     given = item.callspec.params if hasattr(item, "callspec") else {}
     marked = item.get_closest_marker("compiler") is not None
-    return marked or given.get("engine") == "compiled"
+    return marked or given.get("engine") in ("compiled", "native")
 
 
 def _no_cuda() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -24,9 +25,19 @@ def test_auto_is_an_engine_when_the_grid_is_enumerated(device: str) -> None:
         assert starting_row(job, Circumstances())["engine_choice"] == "auto"
 
 
-def test_on_a_cpu_it_is_eager() -> None:
+@pytest.mark.parametrize("compiler", ["", "no-such-compiler"])
+def test_on_a_cpu_it_is_native_where_that_can_be_compiled_and_trains_the_model(
+    compiler: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cxx = tmp_path / "c++"
+    cxx.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", compiler)
     jobs = load_grid(None, ASKED | {"engine": "auto"}).jobs
-    assert {job.engine for job in jobs} == {"eager"}
+    chosen = {job.architecture: job.engine for job in jobs}
+    assert chosen == {"mlp": "eager" if compiler else "native", "conv": "eager"}
+    half = load_grid(None, ASKED | {"engine": "auto", "precision": "bf16"}).jobs
+    assert {job.engine for job in half} == {"eager"}
 
 
 def test_small_steps_are_captured_on_cuda_and_large_ones_are_not() -> None:
@@ -46,8 +57,8 @@ def test_how_it_was_chosen_is_no_part_of_the_job() -> None:
     assert chosen == given
     assert chosen.key == given.key
     # Asked for both ways, it is one job.
-    both = load_grid(None, ASKED | {"engine": ["eager", "auto"]}).jobs
-    assert len(both) == 4
+    twice = {"architecture": "conv", "engine": ["eager", "auto"]}
+    assert len(load_grid(None, ASKED | twice).jobs) == 2
 
 
 @pytest.mark.parametrize("engine", ENGINES)

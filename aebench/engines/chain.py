@@ -17,7 +17,7 @@ from aebench.architectures.autoencoder import Autoencoder, PerChannel
 from aebench.engines.cpu_kernels import KINDS, Form, available, form, pair
 
 _CACHED_BYTES = 6 << 20  # of a layer's output
-_ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
+ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
 
 
 def plan(model: nn.Module, shape: Sequence[int]) -> Plan | None:
@@ -95,9 +95,9 @@ def _backward(chain: list[_Part], grad: Tensor) -> Tensor | None:
 def _chain(model: nn.Module) -> list[_Part]:
     """The parts of a model in the order of its forward pass."""
     parts: list[_Part] = []
-    for module in _leaves(model):
+    for module in leaves(model):
         kind, last = type(module), parts[-1] if parts else None
-        plain = _is_plain(module)
+        plain = is_plain(module)
         if plain and isinstance(module, PerChannel) and kind.forward is PerChannel.forward:
             parts.append(_Channels([_chain(m) for m in module.channels]))
         elif plain and (how := form(module)):
@@ -105,8 +105,8 @@ def _chain(model: nn.Module) -> list[_Part]:
             if isinstance(last, _Known) and (both := pair(last.layer, module)):
                 last.form, known.form = both
             parts.append(known)
-        elif plain and kind in _ACTIVATIONS and isinstance(last, _Known) and not last.activated:
-            last.activation = _ACTIVATIONS[kind]
+        elif plain and kind in ACTIVATIONS and isinstance(last, _Known) and not last.activated:
+            last.activation = ACTIVATIONS[kind]
         elif plain and kind in (nn.Flatten, nn.Unflatten):
             parts.append(_View(module))
         elif isinstance(last, _Torch):
@@ -116,18 +116,18 @@ def _chain(model: nn.Module) -> list[_Part]:
     return parts
 
 
-def _leaves(module: nn.Module) -> Iterator[nn.Module]:
-    if _is_plain(module) and type(module) is nn.Sequential:
+def leaves(module: nn.Module) -> Iterator[nn.Module]:
+    if is_plain(module) and type(module) is nn.Sequential:
         for child in module:
-            yield from _leaves(child)
-    elif _is_plain(module) and type(module).forward is Autoencoder.forward:
-        yield from _leaves(module.get_submodule("encoder"))
-        yield from _leaves(module.get_submodule("decoder"))
+            yield from leaves(child)
+    elif is_plain(module) and type(module).forward is Autoencoder.forward:
+        yield from leaves(module.get_submodule("encoder"))
+        yield from leaves(module.get_submodule("decoder"))
     else:
         yield module
 
 
-def _is_plain(module: nn.Module) -> bool:
+def is_plain(module: nn.Module) -> bool:
     """Whether calling `module` does what its class's `forward` does, and nothing else."""
     return "forward" not in vars(module) and not (
         module._forward_hooks

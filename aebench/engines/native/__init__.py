@@ -1,0 +1,242 @@
+"""Whole epochs on a CPU in one call of our own C++, for multilayer perceptrons in float32.
+
+The steps are those of `eager`: same batches, same Adam, same losses within rounding. What is
+saved is what stands between the products: gradients that are written only to be read again,
+threads that wait for each other after every operation, Python. The code is compiled for the very
+processor when it is first needed, and kept in the user's cache; `mlp.h` says how it works. Models
+that it does not know, and machines without a compiler, make the job fail: it is never quietly run
+another way.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aebench.architectures.autoencoder import PerChannel
+from aebench.engines import Engine, Setup
+from aebench.engines.chain import ACTIVATIONS, is_plain, leaves
+from aebench.engines.native import library
+from aebench.errors import RequestError
+
+_WARMUP_STEPS = 3
+_NOISY_STEPS = 16  # in one call, for each wants its noise in memory
+
+
+class _Linear(NamedTuple):
+    layer: nn.Linear
+    activation: str
+
+
+class _Net(NamedTuple):
+    """Layers, and the planes of an image that each is given to them as a row."""
+
+    first_plane: int
+    planes: int
+    layers: list[_Linear]
+
+
+class Native:
+    """See the module's docstring."""
+
+    kernels = "linear=native"
+
+    def __init__(self, setup: Setup) -> None:
+        job = setup.job
+        if setup.device.type != "cpu" or job.precision != "fp32":
+            raise RequestError(
+                "engine 'native' exists on the CPU in fp32 only; use eager or auto elsewhere"
+            )
+        self.setup = setup
+        self.images = setup.images.contiguous()
+        self.rates = torch.tensor(setup.rates, dtype=torch.float64)
+        self.epoch = 0
+        self.trained = _Trained(setup.model, setup)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Adam's state; `native` itself updates it."""
+        return self.trained.optimizer
+
+    def load(self) -> None:
+        """The images lie where they are read."""
+
+    def compile(self) -> None:
+        """Compile the code, unless it has been on this processor.
+
+        Raises:
+            RequestError: it cannot be compiled here.
+        """
+        library.load()
+
+    def warm_up(self) -> None:
+        """Take a few steps with a copy of the model."""
+        twin = _Trained(copy.deepcopy(self.setup.model), self.setup)
+        self._steps(twin, 0, min(_WARMUP_STEPS, self.setup.steps_per_epoch))
+
+    def train_epoch(self) -> Tensor:
+        """One pass over the split."""
+        steps = self.setup.steps_per_epoch
+        total = self._steps(self.trained, self.epoch, steps)
+        self.epoch += 1
+        return torch.tensor(total / steps, dtype=torch.float64)
+
+    def _steps(self, trained: _Trained, epoch: int, steps: int) -> float:
+        setup = self.setup
+        job, shape = setup.job, self.images.shape[1:]
+        order, generator = setup.order(epoch), setup.noise(epoch)
+        size, first, total = job.batch_size, epoch * setup.steps_per_epoch, 0.0
+        at_once = steps if generator is None else _NOISY_STEPS
+        for begin in range(0, steps, at_once):
+            count = min(at_once, steps - begin)
+            here = slice(begin * size, (begin + count) * size)
+            noise = None
+            if generator is not None:
+                batches = [torch.randn(size, *shape, generator=generator) for _ in range(count)]
+                noise = torch.cat(batches).mul_(job.train_noise)
+            images = self.images[here] if order is None else self.images
+            some = None if order is None else order[here].contiguous()
+            rates = self.rates[first + begin : first + begin + count]
+            total += trained.take(count, images, some, noise, rates)
+        return total
+
+
+class _Trained:
+    """A model, its Adam, and both as C sees them."""
+
+    def __init__(self, model: nn.Module, setup: Setup) -> None:
+        job, images = setup.job, setup.images
+        self.planes, self.plane_size, nets = _nets(model, images.shape[1:])
+        self.batch, self.loss = job.batch_size, 0.0
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=job.learning_rate)
+        for parameter in model.parameters():
+            self.optimizer.state[parameter] = {
+                "step": torch.zeros(()),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        self.nets = (library.Net * len(nets))(*(self._net(net) for net in nets))
+
+    def _net(self, net: _Net) -> library.Net:
+        layers = (library.Layer * len(net.layers))()
+        for known, (layer, activation) in zip(layers, net.layers, strict=True):
+            known.inputs, known.outputs = layer.in_features, layer.out_features
+            known.activation = library.ACTIVATIONS.index(activation)
+            known.weight, known.weight_mean, known.weight_square = self._places(layer.weight)
+            known.bias, known.bias_mean, known.bias_square = self._places(layer.bias)
+        return library.Net(net.first_plane, net.planes, len(net.layers), layers)
+
+    def _places(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
+        if parameter is None:
+            return None, None, None
+        state = self.optimizer.state[parameter]
+        return parameter.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
+
+    def take(
+        self,
+        count: int,
+        images: Tensor,
+        order: Tensor | None,
+        noise: Tensor | None,
+        rates: Tensor,
+    ) -> float:
+        """Take `count` steps over `images`, uint8, in `order`; the sum of their losses."""
+        group = self.optimizer.param_groups[0]
+        states = list(self.optimizer.state.values())
+        steps = library.Steps(
+            images=images.data_ptr(),
+            order=None if order is None else order.data_ptr(),
+            noise=None if noise is None else noise.data_ptr(),
+            rates=rates.data_ptr(),
+            count=count,
+            batch=self.batch,
+            planes=self.planes,
+            plane_size=self.plane_size,
+            threads=torch.get_num_threads(),
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            eps=group["eps"],
+            taken=int(states[0]["step"]),
+        )
+        library.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
+        for state in states:
+            state["step"].fill_(steps.taken)
+        return float(steps.loss)
+
+
+def _nets(model: nn.Module, shape: torch.Size) -> tuple[int, int, list[_Net]]:
+    """Planes in an image, their size, and the MLPs that `model` is made of.
+
+    Raises:
+        RequestError: it is made of something else as well.
+    """
+    modules = list(leaves(model))
+    numbers = shape.numel()
+    if not any(isinstance(module, PerChannel) for module in modules):
+        return 1, numbers, [_Net(0, 1, _layers(modules, numbers))]
+    channels = shape[0]
+    chains: list[list[nn.Module]] = [[] for _ in range(channels)]
+    for module in modules:
+        plain = is_plain(module) and type(module).forward is PerChannel.forward
+        if not plain or not isinstance(module, PerChannel) or len(module.channels) != channels:
+            raise _unknown(module)
+        for chain, part in zip(chains, module.channels, strict=True):
+            chain += leaves(part)
+    size = numbers // channels
+    if all(_same(chain, chains[0]) for chain in chains):
+        return channels, size, [_Net(0, channels, _layers(chains[0], size))]
+    return channels, size, [_Net(i, 1, _layers(chain, size)) for i, chain in enumerate(chains)]
+
+
+def _same(one: list[nn.Module], other: list[nn.Module]) -> bool:
+    return [id(module) for module in one] == [id(module) for module in other]
+
+
+def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
+    """The layers of an MLP from `size` numbers to as many."""
+    layers: list[_Linear] = []
+    for module in modules:
+        kind = type(module)
+        if not is_plain(module):
+            raise _unknown(module)
+        if isinstance(module, nn.Linear) and kind is nn.Linear and _learns(module):
+            layers.append(_Linear(module, "none"))
+        elif kind in ACTIVATIONS and layers and layers[-1].activation == "none":
+            layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[kind])
+        elif kind not in (nn.Flatten, nn.Unflatten):
+            raise _unknown(module)
+    distinct = len({id(known.layer) for known in layers}) == len(layers)
+    given = [size, *(known.layer.out_features for known in layers)]
+    taken = [*(known.layer.in_features for known in layers), size]
+    if not layers or not distinct or given != taken:
+        raise RequestError(
+            f"engine 'native' knows MLPs of distinct layers from {size} numbers to {size}, and this"
+            " model is none; use --engine eager"
+        )
+    return layers
+
+
+def _learns(module: nn.Module) -> bool:
+    return all(
+        p.requires_grad
+        and p.dtype == torch.float32
+        and p.is_contiguous()
+        and not (p._backward_hooks or p._post_accumulate_grad_hooks)
+        for p in module.parameters()
+    )
+
+
+def _unknown(module: nn.Module) -> RequestError:
+    return RequestError(
+        "engine 'native' knows models of nn.Linear, nn.ReLU and nn.Sigmoid, and not this"
+        f" {type(module).__name__}; use --engine eager"
+    )
+
+
+def create(setup: Setup) -> Engine:
+    """Make the engine for `setup`."""
+    return Native(setup)

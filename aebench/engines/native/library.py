@@ -1,0 +1,66 @@
+"""The compiled training steps, and their arguments as C sees them.
+
+The structures mirror those of `common.h` and `mlp.h`, field by field.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from pathlib import Path
+
+from aebench import compiler
+from aebench.datasets.cache import cache_directory
+
+_HERE = Path(__file__).parent
+ACTIVATIONS = ("none", "relu", "sigmoid")  # by their numbers in common.h
+
+
+class Steps(ctypes.Structure):
+    """What is common to all models; see `Steps` in `common.h`."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("images", "order", "noise", "rates")),
+        *((name, ctypes.c_int64) for name in ("count", "batch", "planes", "plane_size", "threads")),
+        *((name, ctypes.c_double) for name in ("beta1", "beta2", "eps")),
+        ("taken", ctypes.c_int64),
+        ("loss", ctypes.c_double),
+    )
+
+
+class Layer(ctypes.Structure):
+    """A linear layer and Adam's moments; see `Layer` in `mlp.h`."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("inputs", "outputs", "activation")),
+        *((name, ctypes.c_void_p) for name in ("weight", "weight_mean", "weight_square")),
+        *((name, ctypes.c_void_p) for name in ("bias", "bias_mean", "bias_square")),
+    )
+
+
+class Net(ctypes.Structure):
+    """Layers, and the planes of an image that they are given; see `Net` in `mlp.h`."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("first_plane", "planes", "depth")),
+        ("layers", ctypes.POINTER(Layer)),
+    )
+
+
+@lru_cache
+def load() -> ctypes.CDLL:
+    """The library, compiled now if this processor has none yet: some seconds, once.
+
+    Raises:
+        RequestError: it cannot be compiled here.
+    """
+    headers = sorted(_HERE.glob("*.h"))
+    path = compiler.shared_library(_HERE / "steps.cpp", headers, cache_directory() / "native")
+    library = ctypes.CDLL(str(path))
+    library.aebench_train_mlp.argtypes = (
+        ctypes.POINTER(Steps),
+        ctypes.POINTER(Net),
+        ctypes.c_int64,
+    )
+    library.aebench_train_mlp.restype = None
+    return library

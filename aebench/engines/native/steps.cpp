@@ -1,0 +1,7 @@
+// Training steps on a CPU, many in one call, for the models of the study: what `native` runs.
+#include "mlp.h"
+
+extern "C" {
+
+void aebench_train_mlp(Steps* steps, const Net* nets, int64_t count) { mlp::train(*steps, nets, count); }
+}

@@ -1,0 +1,166 @@
+"""Our own C++ for CPUs: the steps of the reference, for every MLP, batch and count of threads."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from engine_checks import LOSS_TOLERANCE, VARIANTS, check_job, job, train
+from torch import nn
+
+from aebench import compiler, engines
+from aebench.architectures.autoencoder import Autoencoder, build
+from aebench.engines import Setup, native
+from aebench.engines.native import library
+from aebench.errors import RequestError
+from aebench.job import Job
+from aebench.worker import run_job
+
+pytestmark = pytest.mark.compiler
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_steps_are_those_of_the_reference(variant: str, threads: int) -> None:
+    check_job(job(engine="native", **VARIANTS[variant]), engines.create)
+
+
+def both(one: Job, shape: tuple[int, int, int], model: nn.Module | None = None) -> None:
+    """Hold `native` to `reference` on random images of any shape: losses, weights, Adam."""
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (3 * one.batch_size + 1, *shape), dtype=torch.uint8)
+    trained = []
+    for engine in ("reference", "native"):
+        twin = dataclasses.replace(one, engine=engine)
+        fresh = copy.deepcopy(model) if model else build(twin, shape).model
+        ours = Setup(twin, fresh, images, CPU)
+        made = engines.create(ours)
+        trained.append((train(made, 4), ours.model, engines.steps_taken(made)))
+    (losses, theirs, steps), (ours_losses, ours_model, ours_steps) = trained
+    assert steps == ours_steps == len(images) // one.batch_size * 4
+    for a, b in zip(ours_losses, losses, strict=True):
+        assert a == pytest.approx(b, rel=LOSS_TOLERANCE)
+    assert losses[-1] < losses[0]
+    for a, b in zip(ours_model.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=2e-5)
+
+
+# Sizes around and across the tiles of the products: vectors of 4, 8 or 16, tiles of 1 to 12 rows.
+@pytest.mark.parametrize(
+    ("latent", "batch", "shape"),
+    [
+        (1, 1, (1, 3, 3)),
+        (5, 7, (1, 5, 5)),
+        (13, 33, (1, 7, 9)),
+        (64, 128, (1, 28, 28)),
+        (131, 40, (3, 6, 7)),
+    ],
+)
+def test_any_size_of_image_batch_and_code(
+    latent: int, batch: int, shape: tuple[int, int, int], threads: int
+) -> None:
+    both(job(latent=latent, batch_size=batch, epochs=4), shape)
+
+
+@pytest.mark.parametrize("architecture", ["mlp-shared", "mlp-separate"])
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_colour_models(architecture: str, depth: int, noise: float, threads: int) -> None:
+    one = job(architecture, 11, depth=depth, batch_size=20, train_noise=noise, epochs=4)
+    both(one, (3, 6, 5))
+
+
+def test_layers_without_bias_or_activation_and_a_single_layer() -> None:
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 5, bias=False), nn.ReLU(), nn.Linear(5, 3))
+    decoder = nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (1, 3, 4)))
+    both(job(batch_size=9, epochs=4), (1, 3, 4), Autoencoder(encoder, decoder))
+    decoder = nn.Sequential(nn.Linear(12, 12), nn.Sigmoid(), nn.Unflatten(1, (1, 3, 4)))
+    both(job(batch_size=9, epochs=4), (1, 3, 4), Autoencoder(nn.Flatten(), decoder))
+
+
+def test_every_pixel_is_the_quotient_that_torch_gives() -> None:
+    # A layer of ones times the pixel, and no step to speak of: the loss shows what was read.
+    values = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
+    layer = nn.Linear(1, 1)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    model = Autoencoder(nn.Flatten(), nn.Sequential(layer, nn.Unflatten(1, (1, 1, 1))))
+    one = job(engine="native", batch_size=1, learning_rate=1e-30, epochs=1)
+    for value in values:
+        made = engines.create(Setup(one, model, value[None].expand(1, 1, 1, 1), CPU))
+        (((loss,),)) = train(made, 1)
+        pixel = value.float().div(255)
+        assert loss == pixel.square().item()
+
+
+def test_a_loss_that_is_no_number_is_seen() -> None:
+    model = build(job(), (1, 8, 8)).model
+    with torch.no_grad():
+        next(model.parameters())[0, 0] = float("nan")
+    images = torch.full((64, 1, 8, 8), 9, dtype=torch.uint8)
+    made = engines.create(Setup(job(engine="native", batch_size=64), model, images, CPU))
+    assert train(made, 1)[0][0] != train(made, 1)[0][0]
+
+
+def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
+    images = torch.zeros(64, 1, 8, 8, dtype=torch.uint8)
+    tied = nn.Linear(64, 64)
+    for model in (
+        build(job("conv", 4), (1, 8, 8)).model,
+        Autoencoder(nn.Flatten(), nn.Sequential(tied, tied, nn.Unflatten(1, (1, 8, 8)))),
+        Autoencoder(nn.Flatten(), nn.Sequential(nn.Linear(64, 64), nn.Tanh())),
+    ):
+        with pytest.raises(RequestError, match="use --engine eager"):
+            native.create(Setup(job(engine="native"), model, images, CPU))
+    with pytest.raises(RequestError, match="CPU in fp32"):
+        job(engine="native", precision="bf16")
+
+
+def test_without_a_compiler_the_job_fails_and_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    library.load.cache_clear()
+    try:
+        record = run_job(job(engine="native"))
+        assert record.job["status"] == "failed"
+        assert "needs a C++ compiler" in record.job["reason"]
+        broken = tmp_path / "broken.cpp"
+        broken.write_text("int f() { return nothing; }\n")
+        monkeypatch.delenv("CXX")
+        with pytest.raises(RequestError, match="could not compile"):
+            compiler.shared_library(broken, [], tmp_path)
+    finally:
+        library.load.cache_clear()
+    assert not list(tmp_path.glob(".compiling-*"))
+
+
+def test_a_library_is_compiled_once_and_anew_for_other_sources(tmp_path: Path) -> None:
+    source, header = tmp_path / "one.cpp", tmp_path / "one.h"
+    source.write_text('#include "one.h"\nextern "C" int f() { return ONE; }\n')
+    header.write_text("#define ONE 1\n")
+    made = compiler.shared_library(source, [header], tmp_path / "kept")
+    stamp = made.stat().st_mtime_ns
+    assert compiler.shared_library(source, [header], tmp_path / "kept") == made
+    assert made.stat().st_mtime_ns == stamp
+    header.write_text("#define ONE 2\n")
+    assert compiler.shared_library(source, [header], tmp_path / "kept") != made
+
+
+def test_its_record_says_what_computed_it() -> None:
+    record = run_job(job(engine="native"))
+    assert record.job["status"] == "ok"
+    assert record.job["kernels"] == "linear=native"
+    assert record.job["steps"] == record.job["epochs"] * (record.job["train_images"] // 128)
