@@ -11,8 +11,8 @@ from aebench import compiler
 
 BATCHED = ("mlp", "mlp-shared", "mlp-separate")
 """Families that engine `batched` can stack."""
-NATIVE = ("mlp", "mlp-shared", "mlp-separate")
-"""Families that engine `native` knows."""
+NATIVE = {"mlp": None, "mlp-shared": None, "mlp-separate": None, "conv": 1, "conv-relu": 1}
+"""Families that engine `native` knows, and to which depth."""
 
 # (device, family, depth from) -> engine; the first line that fits holds.
 _BEST = (
@@ -40,7 +40,12 @@ def engine(architecture: str, device: str, depth: int, precision: str = "fp32") 
     two Intel Xeon cores, MNIST, eager and native took 2.6 and 1.6 ms a step of mlp-512, 1.15 and
     0.44 ms of mlp-128.
     """
-    if device == "cpu" and precision == "fp32" and architecture in NATIVE and compiler.find():
+    if (
+        device == "cpu"
+        and precision == "fp32"
+        and _is_native(architecture, depth)
+        and compiler.find()
+    ):
         return "native"
     for where, family, least, name in _BEST:
         if device == where and architecture.startswith(family) and depth >= least:
@@ -48,16 +53,21 @@ def engine(architecture: str, device: str, depth: int, precision: str = "fp32") 
     return "eager"
 
 
-def why_not(architecture: str, engine: str) -> str:
-    """Why `engine` cannot train that family; empty if it can."""
+def _is_native(architecture: str, depth: int) -> bool:
+    return architecture in NATIVE and depth <= (NATIVE[architecture] or depth)
+
+
+def why_not(architecture: str, engine: str, depth: int = 1) -> str:
+    """Why `engine` cannot train that family at that depth; empty if it can, or may."""
     if engine == "batched" and architecture not in BATCHED:
         return (
             f"engine 'batched' trains {', '.join(BATCHED)}, not {architecture}; use another"
             " engine for it"
         )
-    if engine == "native" and architecture.startswith("conv"):
+    ours = architecture in NATIVE or architecture == "conv-bottleneck"
+    if engine == "native" and ours and not _is_native(architecture, depth):
         return (
-            f"engine 'native' trains models of linear layers, not {architecture}; use another"
-            " engine for it"
+            f"engine 'native' trains MLPs and conv of depth 1, not {architecture} of depth {depth};"
+            " use another engine for it"
         )
     return ""

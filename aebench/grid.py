@@ -334,4 +334,4 @@ def _why_impossible(job: Job) -> str:
         return str(error)
     if steps(job) == 0:
         return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
-    return choice.why_not(job.architecture, job.engine)
+    return choice.why_not(job.architecture, job.engine, job.depth)

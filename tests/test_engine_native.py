@@ -82,6 +82,28 @@ def test_colour_models(architecture: str, depth: int, noise: float, threads: int
     both(one, (3, 6, 5))
 
 
+@pytest.mark.parametrize(
+    ("latent", "batch", "shape", "noise"),
+    [
+        (1, 1, (1, 3, 3), 0.0),
+        (4, 7, (1, 8, 8), 0.3),
+        (16, 20, (1, 28, 28), 0.0),
+        (37, 5, (3, 9, 6), 0.3),
+        (64, 4, (3, 32, 32), 0.0),
+    ],
+)
+def test_convolutions(
+    latent: int, batch: int, shape: tuple[int, int, int], noise: float, threads: int
+) -> None:
+    both(job("conv", latent, batch_size=batch, train_noise=noise, epochs=4), shape)
+
+
+def test_convolutions_without_bias_or_a_last_activation() -> None:
+    encoder = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.ReLU())
+    decoder = nn.ConvTranspose2d(3, 1, 3, bias=False)
+    both(job(batch_size=9, epochs=4), (1, 6, 7), Autoencoder(encoder, decoder))
+
+
 def test_layers_without_bias_or_activation_and_a_single_layer() -> None:
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 5, bias=False), nn.ReLU(), nn.Linear(5, 3))
     decoder = nn.Sequential(nn.Linear(3, 12), nn.Unflatten(1, (1, 3, 4)))
@@ -118,7 +140,9 @@ def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
     images = torch.zeros(64, 1, 8, 8, dtype=torch.uint8)
     tied = nn.Linear(64, 64)
     for model in (
-        build(job("conv", 4), (1, 8, 8)).model,
+        build(job("conv", 4, depth=2), (1, 8, 8)).model,
+        Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sigmoid()), nn.ConvTranspose2d(4, 1, 3)),
+        Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU()), nn.ConvTranspose2d(4, 1, 5)),
         Autoencoder(nn.Flatten(), nn.Sequential(tied, tied, nn.Unflatten(1, (1, 8, 8)))),
         Autoencoder(nn.Flatten(), nn.Sequential(nn.Linear(64, 64), nn.Tanh())),
     ):

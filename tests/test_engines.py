@@ -64,7 +64,7 @@ def trained(engine: str, job: Job, images: torch.Tensor) -> tuple[list[float], f
 
 def pairs(names: tuple[str, ...] | list[str]) -> list[tuple[str, str, int]]:
     """Every engine with every model that it can train."""
-    return [(e, *m) for e in names for m in MODELS if not choice.why_not(m[0], e)]
+    return [(e, *m) for e in names for m in MODELS if not choice.why_not(m[0], e, m[1])]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(s) or "study")

@@ -1,11 +1,13 @@
-"""Whole epochs on a CPU in one call of our own C++, for multilayer perceptrons in float32.
+"""Whole epochs on a CPU in one call of our own C++, for the study's models in float32.
+
+MLPs of any depth, and a 3 x 3 convolution with the transposed one that mirrors it.
 
 The steps are those of `eager`: same batches, same Adam, same losses within rounding. What is
 saved is what stands between the products: gradients that are written only to be read again,
 threads that wait for each other after every operation, Python. The code is compiled for the very
-processor when it is first needed, and kept in the user's cache; `mlp.h` says how it works. Models
-that it does not know, and machines without a compiler, make the job fail: it is never quietly run
-another way.
+processor when it is first needed, and kept in the user's cache; `mlp.h` and `conv.h` say how it
+works. Models that it does not know, and machines without a compiler, make the job fail: it is
+never quietly run another way.
 """
 
 from __future__ import annotations
@@ -43,8 +45,6 @@ class _Net(NamedTuple):
 class Native:
     """See the module's docstring."""
 
-    kernels = "linear=native"
-
     def __init__(self, setup: Setup) -> None:
         job = setup.job
         if setup.device.type != "cpu" or job.precision != "fp32":
@@ -56,6 +56,7 @@ class Native:
         self.rates = torch.tensor(setup.rates, dtype=torch.float64)
         self.epoch = 0
         self.trained = _Trained(setup.model, setup)
+        self.kernels = self.trained.kernels
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -110,8 +111,7 @@ class _Trained:
 
     def __init__(self, model: nn.Module, setup: Setup) -> None:
         job, images = setup.job, setup.images
-        self.planes, self.plane_size, nets = _nets(model, images.shape[1:])
-        self.batch, self.loss = job.batch_size, 0.0
+        self.batch, self.planes, self.plane_size = job.batch_size, *_planes(model, images.shape[1:])
         self.optimizer = torch.optim.Adam(model.parameters(), lr=job.learning_rate)
         for parameter in model.parameters():
             self.optimizer.state[parameter] = {
@@ -119,7 +119,10 @@ class _Trained:
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
+        self.mirror = self._mirror(model, images.shape[1:])
+        nets = [] if self.mirror else _nets(model, self.planes, self.plane_size)
         self.nets = (library.Net * len(nets))(*(self._net(net) for net in nets))
+        self.kernels = "conv=native conv_transpose=native" if self.mirror else "linear=native"
 
     def _net(self, net: _Net) -> library.Net:
         layers = (library.Layer * len(net.layers))()
@@ -129,6 +132,31 @@ class _Trained:
             known.weight, known.weight_mean, known.weight_square = self._places(layer.weight)
             known.bias, known.bias_mean, known.bias_square = self._places(layer.bias)
         return library.Net(net.first_plane, net.planes, len(net.layers), layers)
+
+    def _mirror(self, model: nn.Module, shape: torch.Size) -> library.Mirror | None:
+        """A convolution, ReLU and the convolution back, if that is what `model` is."""
+        down, *others = leaves(model)
+        if len(others) not in (2, 3) or not all(map(is_plain, (down, *others))):
+            return None
+        inner, up, *outer = others
+        if not isinstance(down, nn.Conv2d) or not isinstance(up, nn.ConvTranspose2d):
+            return None
+        channels = down.out_channels
+        known = (
+            type(inner) is nn.ReLU
+            and all(type(module) in ACTIVATIONS for module in outer)
+            and _is_study(down, shape[0], channels)
+            and _is_study(up, channels, shape[0])
+        )
+        if not known:
+            return None
+        return library.Mirror(
+            *shape,
+            channels,
+            library.ACTIVATIONS.index("relu"),
+            library.ACTIVATIONS.index(ACTIVATIONS[type(outer[0])] if outer else "none"),
+            *(self._places(p) for p in (down.weight, down.bias, up.weight, up.bias)),
+        )
 
     def _places(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
         if parameter is None:
@@ -162,23 +190,44 @@ class _Trained:
             eps=group["eps"],
             taken=int(states[0]["step"]),
         )
-        library.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
+        if self.mirror:
+            library.load().aebench_train_conv(ctypes.byref(steps), self.mirror)
+        else:
+            library.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
         for state in states:
             state["step"].fill_(steps.taken)
         return float(steps.loss)
 
 
-def _nets(model: nn.Module, shape: torch.Size) -> tuple[int, int, list[_Net]]:
-    """Planes in an image, their size, and the MLPs that `model` is made of.
+def _is_study(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int, outputs: int) -> bool:
+    """Whether a convolution is one of the study's, between so many channels."""
+    return (
+        type(layer) in (nn.Conv2d, nn.ConvTranspose2d)
+        and (layer.in_channels, layer.out_channels) == (inputs, outputs)
+        and layer.kernel_size == (3, 3)
+        and layer.stride == layer.dilation == (1, 1)
+        and layer.padding == layer.output_padding == (0, 0)
+        and layer.groups == 1
+        and _learns(layer)
+    )
+
+
+def _planes(model: nn.Module, shape: torch.Size) -> tuple[int, int]:
+    """Into how many parts an image falls for `model`, and the numbers in each."""
+    alone = any(isinstance(module, PerChannel) for module in leaves(model))
+    planes = shape[0] if alone else 1
+    return planes, shape.numel() // planes
+
+
+def _nets(model: nn.Module, channels: int, size: int) -> list[_Net]:
+    """The MLPs that `model` is made of, for images of `channels` planes of `size`.
 
     Raises:
         RequestError: it is made of something else as well.
     """
     modules = list(leaves(model))
-    numbers = shape.numel()
     if not any(isinstance(module, PerChannel) for module in modules):
-        return 1, numbers, [_Net(0, 1, _layers(modules, numbers))]
-    channels = shape[0]
+        return [_Net(0, 1, _layers(modules, size))]
     chains: list[list[nn.Module]] = [[] for _ in range(channels)]
     for module in modules:
         plain = is_plain(module) and type(module).forward is PerChannel.forward
@@ -186,10 +235,9 @@ def _nets(model: nn.Module, shape: torch.Size) -> tuple[int, int, list[_Net]]:
             raise _unknown(module)
         for chain, part in zip(chains, module.channels, strict=True):
             chain += leaves(part)
-    size = numbers // channels
     if all(_same(chain, chains[0]) for chain in chains):
-        return channels, size, [_Net(0, channels, _layers(chains[0], size))]
-    return channels, size, [_Net(i, 1, _layers(chain, size)) for i, chain in enumerate(chains)]
+        return [_Net(0, channels, _layers(chains[0], size))]
+    return [_Net(i, 1, _layers(chain, size)) for i, chain in enumerate(chains)]
 
 
 def _same(one: list[nn.Module], other: list[nn.Module]) -> bool:
@@ -232,8 +280,8 @@ def _learns(module: nn.Module) -> bool:
 
 def _unknown(module: nn.Module) -> RequestError:
     return RequestError(
-        "engine 'native' knows models of nn.Linear, nn.ReLU and nn.Sigmoid, and not this"
-        f" {type(module).__name__}; use --engine eager"
+        "engine 'native' knows MLPs, and one 3 x 3 convolution with the one back, and no model with"
+        f" this {type(module).__name__}; use --engine eager"
     )
 
 

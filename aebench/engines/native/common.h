@@ -64,12 +64,14 @@ INLINE vec shuffled(vec a, vec b, std::integer_sequence<int, J...>) {
 #endif
 }
 
-template <int S, int... J>
+// Of rows i and i + S, below `last`, exchange blocks of S lanes: the second of row i and the first of
+// the other.
+template <int S, int last = int(V), int... J>
 INLINE void exchange(vec (&rows)[V], std::integer_sequence<int, J...>) {
     using First = std::integer_sequence<int, ((J & S) ? int(V) + J - S : J)...>;
     using Second = std::integer_sequence<int, ((J & S) ? int(V) + J : J + S)...>;
 #pragma GCC unroll 16
-    for (int i = 0; i < V; i++) {
+    for (int i = 0; i < last; i++) {
         if (i & S) continue;
         const vec a = rows[i], b = rows[i + S];
         rows[i] = shuffled(a, b, First{});

@@ -1,6 +1,6 @@
 """The compiled training steps, and their arguments as C sees them.
 
-The structures mirror those of `common.h` and `mlp.h`, field by field.
+The structures mirror those of `common.h`, `mlp.h` and `conv.h`, field by field.
 """
 
 from __future__ import annotations
@@ -47,6 +47,22 @@ class Net(ctypes.Structure):
     )
 
 
+class Learned(ctypes.Structure):
+    """A parameter and Adam's moments; see `Learned` in `conv.h`."""
+
+    _fields_ = tuple((name, ctypes.c_void_p) for name in ("weight", "mean", "square"))
+
+
+class Mirror(ctypes.Structure):
+    """A convolution and the one back; see `Mirror` in `conv.h`."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("colours", "height", "width", "channels")),
+        *((name, ctypes.c_int64) for name in ("inner", "outer")),
+        *((name, Learned) for name in ("down", "down_bias", "up", "up_bias")),
+    )
+
+
 @lru_cache
 def load() -> ctypes.CDLL:
     """The library, compiled now if this processor has none yet: some seconds, once.
@@ -62,5 +78,6 @@ def load() -> ctypes.CDLL:
         ctypes.POINTER(Net),
         ctypes.c_int64,
     )
-    library.aebench_train_mlp.restype = None
+    library.aebench_train_conv.argtypes = (ctypes.POINTER(Steps), ctypes.POINTER(Mirror))
+    library.aebench_train_mlp.restype = library.aebench_train_conv.restype = None
     return library
