@@ -24,6 +24,7 @@ _Kind = tuple[str, int, str, str, str]  # architecture, depth, engine, precision
 _STEP_S = {"cpu": 4e-4, "cuda": 4e-4}
 _ENGINE_STEP_S = {
     "reference": 1.2e-2,  # 128 samples through PIL, ToTensor and a DataLoader
+    "native": 1e-4,
     "graph": 6e-5,  # estimated from the number of kernels, not measured
 }
 _COMPILE_S = 30.0  # once for each shape, by engine `compiled`
@@ -35,6 +36,7 @@ _GFLOPS = {
     ("conv", "cuda"): 10_000.0,
     ("deep conv", "cuda"): 10_000.0,
 }
+_NATIVE_GFLOPS = 100.0  # per core, by engine `native`: 70 (conv-16) to 160 (mlp-512) measured
 _OUTSIDE = 1.15  # validation, test and the rest, as a multiple of training
 
 
@@ -92,7 +94,9 @@ class Estimator:
             family = "deep conv"
         cores = machine.cores() if job.device == "cpu" else 1
         each = _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device])
-        return (gflop / (_GFLOPS[family, job.device] * cores) + each * steps(job)) * _OUTSIDE
+        native = job.engine == "native"
+        rate = _NATIVE_GFLOPS if native else _GFLOPS[family, job.device]
+        return (gflop / (rate * cores) + each * steps(job)) * _OUTSIDE
 
     def total_s(self, jobs: Iterable[Job], workers: int = 1) -> float:
         """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from aebench import compiler
 from aebench.architectures.autoencoder import build
 from aebench.datasets import load
 from aebench.engines import calibration, eager
@@ -30,7 +31,8 @@ READING = """\
 us a step, medians over rounds, the study's loop and eager in turn. forward, backward: of the
 layers, activations in front of them included in forward; rest: batch, loss, activations going
 back, Python. floor: FLOP of the step at the peak. fraction: floor of eager's step. ratio: of the
-two steps. bound: the ratio if a step took its floor and Adam's time and nothing else."""
+two steps. bound: the ratio if a step took its floor and Adam's time and nothing else. native: that
+engine's step, in turn with the others, and its fraction and ratio; - without a compiler."""
 
 
 @contextmanager
@@ -63,6 +65,7 @@ def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) ->
     """One line of the table."""
     device = torch.device("cpu")
     ours, against = (Trainer(engine, case, images, device) for engine in ("eager", "reference"))
+    native = Trainer("native", case, images, device) if compiler.find() else None
     ours.epoch()  # the first step is torch's own
     steps = len(images) // BATCH
     taken: dict[str, list[float]] = {}
@@ -75,6 +78,9 @@ def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) ->
             ours.epoch()
         ended = time.perf_counter()
         parts |= {"reference": middle - began, "eager": ended - middle}
+        if native:
+            native.epoch()
+            parts["native"] = time.perf_counter() - ended
         for name, value in parts.items():
             taken.setdefault(name, []).append(value * 1e6 / steps)
     us = {name: median(values) for name, values in taken.items()}
@@ -90,6 +96,15 @@ def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) ->
         f"{us['reference']:.0f}",
         f"{us['reference'] / us['eager']:.2f}",
         f"{us['reference'] / (floor_us + us['Adam']):.1f}",
+        *(
+            [
+                f"{us['native']:.0f}",
+                f"{floor_us / us['native']:.2f}",
+                f"{us['reference'] / us['native']:.2f}",
+            ]
+            if native
+            else ["-"] * 3
+        ),
     ]
 
 
@@ -106,7 +121,7 @@ def main() -> None:
     peak = calibration.peak_gflops(torch.device("cpu"), "fp32")
     rows = [profile(case, images, peak, options.rounds) for case in CASES]
     columns = ["case", "eager", "forward", "backward", "Adam", "rest", "floor", "fraction",
-               "reference", "ratio", "bound"]  # fmt: skip
+               "reference", "ratio", "bound", "native", "fraction", "ratio"]  # fmt: skip
     lines = [head, "", f"peak: {peak:.0f} GFLOP/s", "", *table(columns, rows, 1), "", READING]
     text = "\n".join(lines) + "\n"
     print(text, end="")

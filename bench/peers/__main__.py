@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from aebench import choice
 from aebench.job import ENGINES
 from bench.peers.ours import ENGINE
 from bench.peers.task import MODELS, Task, arguments, read_answer
@@ -122,7 +123,10 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="blocks; 6 to publish [3]")
     parser.add_argument("--model", choices=MODELS, action="append", help="[all]")
     parser.add_argument(
-        "--engine", choices=ENGINES, action="append", help="beside eager [reference]"
+        "--engine",
+        choices=ENGINES,
+        action="append",
+        help="beside eager [reference, and what auto means]",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="[AEBENCH_DEVICE, else cpu]")
     parser.add_argument("--seed", type=int, default=0, help="of weights, split and order [0]")
@@ -156,7 +160,8 @@ def main() -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         print("bench.peers: skipped, torch finds no CUDA device here", file=sys.stderr)
         return 0
-    engines = list(dict.fromkeys(["eager", *(options.engine or ["reference"])]))
+    usual = ["reference", choice.engine("mlp", options.device, 1)]
+    engines = list(dict.fromkeys(["eager", *(options.engine or usual)]))
     peers = known_peers(engines)
     models = options.model or list(MODELS)
     results = {model: {name: Result(failure=p.missing()) for name, p in peers.items()}
