@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aebench import compiler
 from aebench.datasets import DataUnavailable
 from bench import checklist, idx, ratios, results, roofline
 from bench.peers import __main__ as peers
@@ -328,7 +329,8 @@ def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
 
     before = dict(FORMS), eager._update
     images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
-    case, *row, ratio, bound = roofline.profile("conv-16", images, peak_gflops=1.0, rounds=1)
+    line = roofline.profile("conv-16", images, peak_gflops=1.0, rounds=1)
+    case, *row, ratio, bound, native, its_fraction, its_ratio = line
     step, forward, backward, adam, rest, floor, fraction, reference = map(float, row)
     assert case == "conv-16"
     assert min(forward, backward, adam, rest) > 0
@@ -339,6 +341,11 @@ def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
     assert fraction == pytest.approx(floor / step, abs=0.01)
     assert float(ratio) == pytest.approx(reference / step, abs=0.01)
     assert float(bound) == pytest.approx(reference / (floor + adam), abs=0.1)
+    if compiler.find():  # its time is a few dozen us, shown as a whole number
+        assert float(its_fraction) == pytest.approx(floor / float(native), rel=0.05)
+        assert float(its_ratio) == pytest.approx(reference / float(native), rel=0.05)
+    else:
+        assert [native, its_fraction, its_ratio] == ["-", "-", "-"]
     assert (dict(FORMS), eager._update) == before
 
 
