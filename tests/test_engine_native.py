@@ -13,7 +13,7 @@ from engine_checks import LOSS_TOLERANCE, VARIANTS, check_job, job, train
 from torch import nn
 
 from aebench import compiler, engines
-from aebench.architectures.autoencoder import Autoencoder, build
+from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
 from aebench.engines import Setup, native
 from aebench.engines.native import library
 from aebench.errors import RequestError
@@ -139,7 +139,12 @@ def test_a_loss_that_is_no_number_is_seen() -> None:
 def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
     images = torch.zeros(64, 1, 8, 8, dtype=torch.uint8)
     tied = nn.Linear(64, 64)
+    twins, mirror = [nn.Linear(64, 64), nn.Linear(64, 64)], build(job("conv", 4), (1, 8, 8)).model
+    twins[1].weight = twins[0].weight
+    mirror.decoder[0].weight = mirror.encoder[0].weight
     for model in (
+        Autoencoder(nn.Flatten(), nn.Sequential(*twins, nn.Unflatten(1, (1, 8, 8)))),
+        mirror,
         build(job("conv", 4, depth=2), (1, 8, 8)).model,
         Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sigmoid()), nn.ConvTranspose2d(4, 1, 3)),
         Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU()), nn.ConvTranspose2d(4, 1, 5)),
@@ -148,6 +153,11 @@ def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
     ):
         with pytest.raises(RequestError, match="use --engine eager"):
             native.create(Setup(job(engine="native"), model, images, CPU))
+    one, other = (nn.Sequential(nn.Linear(4, 4), nn.Unflatten(1, (2, 2))) for _ in range(2))
+    shared = Autoencoder(nn.Sequential(), PerChannel([one, one, other]))
+    colours = torch.zeros(64, 3, 2, 2, dtype=torch.uint8)
+    with pytest.raises(RequestError, match="share theirs"):
+        native.create(Setup(job(engine="native"), shared, colours, CPU))
     with pytest.raises(RequestError, match="CPU in fp32"):
         job(engine="native", precision="bf16")
 

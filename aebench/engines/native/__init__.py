@@ -121,6 +121,12 @@ class _Trained:
             }
         self.mirror = self._mirror(model, images.shape[1:])
         nets = [] if self.mirror else _nets(model, self.planes, self.plane_size)
+        layers = [known.layer for net in nets for known in net.layers] or leaves(model)
+        if sum(len(list(m.parameters())) for m in layers) != len(list(model.parameters())):
+            raise RequestError(
+                "engine 'native' knows models whose layers have weights of their own, and some of"
+                " this one share theirs; use --engine eager"
+            )
         self.nets = (library.Net * len(nets))(*(self._net(net) for net in nets))
         self.kernels = "conv=native conv_transpose=native" if self.mirror else "linear=native"
 
@@ -257,12 +263,11 @@ def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
             layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[kind])
         elif kind not in (nn.Flatten, nn.Unflatten):
             raise _unknown(module)
-    distinct = len({id(known.layer) for known in layers}) == len(layers)
     given = [size, *(known.layer.out_features for known in layers)]
     taken = [*(known.layer.in_features for known in layers), size]
-    if not layers or not distinct or given != taken:
+    if not layers or given != taken:
         raise RequestError(
-            f"engine 'native' knows MLPs of distinct layers from {size} numbers to {size}, and this"
+            f"engine 'native' knows MLPs from {size} numbers to {size}, and this"
             " model is none; use --engine eager"
         )
     return layers
