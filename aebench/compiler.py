@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import subprocess
 import tempfile
@@ -40,7 +39,7 @@ def find() -> list[str]:
 
 @lru_cache  # asked for every job of a grid
 def _found(given: str, path: str | None) -> list[str]:
-    words = shlex.split(given)
+    words = given.split()
     if words:
         return words if shutil.which(words[0], path=path) else []
     return next(([found] for name in _NAMES if (found := shutil.which(name, path=path))), [])

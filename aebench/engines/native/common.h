@@ -88,7 +88,8 @@ INLINE void transpose(vec (&rows)[V]) {
     exchange<1>(rows, Lanes{});
 }
 
-INLINE vec relu(vec x) { return x > 0 ? x : vec{}; }
+// What is not a number stays so, or no training could be seen to diverge.
+INLINE vec relu(vec x) { return x < 0 ? vec{} : x; }
 
 // e to the x to about one unit in the last place, for x within what a float can hold the result of.
 // Range reduction and minimax polynomial as in Cephes' expf (S. Moshier).
@@ -114,14 +115,14 @@ INLINE vec sigmoid(vec x) {
     return x == x ? y : x;  // the clamps above lose what is not a number
 }
 
-enum Activation : int32_t { NONE = 0, RELU = 1, SIGMOID = 2 };
+enum Activation : int64_t { NONE = 0, RELU = 1, SIGMOID = 2 };
 
-INLINE vec activate(vec x, int32_t activation) {
+INLINE vec activate(vec x, int64_t activation) {
     return activation == SIGMOID ? sigmoid(x) : activation == RELU ? relu(x) : x;
 }
 
 // The derivative of an activation, from what it gave.
-INLINE vec slope(vec y, int32_t activation) {
+INLINE vec slope(vec y, int64_t activation) {
     return activation == SIGMOID ? y * (1.0f - y) : activation == RELU ? (y > 0 ? all(1) : vec{}) : all(1);
 }
 
@@ -196,7 +197,7 @@ class Buffer {
 inline int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // While it lives, results too small for a normal float are zero in this thread: squares of tiny
-// gradients are, and would cost a hundred cycles each. Nothing that is stored depends on them.
+// gradients are, and would cost a hundred cycles each. Beside Adam's eps their roots are nothing.
 class NoDenormals {
    public:
 #if defined(__x86_64__)

@@ -140,7 +140,7 @@ class Share {
                     vec z = c ? load(to + j * V) : bias;
 #pragma GCC unroll 9
                     for (int t = 0; t < TAPS; t++) z += seen[t / 3 * m.width + j + t % 3] * down[t];
-                    store(to + j * V, c + 1 == m.colours ? activate(z, int32_t(m.inner)) : z);
+                    store(to + j * V, c + 1 == m.colours ? activate(z, m.inner) : z);
                 }
             }
         }
@@ -170,11 +170,11 @@ class Share {
             vec rows[V];
 #pragma GCC unroll 16
             for (int i = 0; i < V; i++) rows[i] = load(sum_ + (c * round_up(pixels, V) + q + i) * V);
-            const vec y = activate(sums(rows) + bias, int32_t(m.outer));
+            const vec y = activate(sums(rows) + bias, m.outer);
             const int64_t left = pixels - q;
             vec e = left >= V ? y - load(target + q) : first(y - some(target + q, left), left);
             squares += e * e;
-            e *= scale * slope(y, int32_t(m.outer));
+            e *= scale * slope(y, m.outer);
             grads += e;
             store(error + c * round_up(pixels, V) + q, e);
         }
@@ -201,7 +201,7 @@ class Share {
                     grads[t] += e * a;
                 }
                 if (last) {
-                    z *= slope(a, int32_t(m.inner));
+                    z *= slope(a, m.inner);
                     bias += z;
                 }
                 store(to, z);

@@ -153,7 +153,7 @@ struct Hidden {
         for (int r = 0; r < R; r++) {
             const float bias = layer.bias ? layer.bias[i + r] : 0;
             for (int c = 0; c < C; c++)
-                store(output.at(i + r, n) + c * V, activate(acc[r][c] + bias, int32_t(layer.activation)));
+                store(output.at(i + r, n) + c * V, activate(acc[r][c] + bias, layer.activation));
         }
     }
 };
@@ -176,11 +176,11 @@ struct Output {
             const float bias = layer.bias ? layer.bias[i + r] : 0;
             vec grads = {};
             for (int c = 0; c < C; c++) {
-                const vec y = activate(acc[r][c] + bias, int32_t(layer.activation));
+                const vec y = activate(acc[r][c] + bias, layer.activation);
                 vec error = y - load(target.at(i + r, n) + c * V);
                 if (n + (c + 1) * V > used) error = first(error, used - n - c * V);
                 squares += error * error;
-                const vec g = error * scale * slope(y, int32_t(layer.activation));
+                const vec g = error * scale * slope(y, layer.activation);
                 store(grad.at(i + r, n) + c * V, g);
                 grads += g;
             }
@@ -327,7 +327,7 @@ class Share {
                 for (int64_t j = 0; j < input.columns; j += V) {
                     vec grad = load(trace.parts[0].at(i, j));
                     for (int64_t t = 1; t < team.size; t++) grad += load(trace.parts[t].at(i, j));
-                    grad *= slope(load(to.output.at(i, j)), int32_t(before.activation));
+                    grad *= slope(load(to.output.at(i, j)), before.activation);
                     store(to.grad.at(i, j), grad);
                     total += grad;
                 }
