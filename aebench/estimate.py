@@ -61,8 +61,11 @@ class Estimator:
         ]
         # Jobs trained as one model have a share of its time, good enough to plan by.
         train_s = mine["train_s"].fillna(mine["amortised_train_s"])
-        work = mine["steps"] * mine["flops_per_step"].astype("float64") / 1e9
-        mine = mine.assign(train_s=train_s, gflops=mine["gflops"].fillna(work / train_s))
+        flops = mine["flops_per_step"].astype("float64")
+        # Arithmetic that an engine left out counts as done: it will be left out again.
+        left_out = (mine["skipped_flops_per_step"].astype("float64") / flops).fillna(0.0)
+        gflops = (mine["gflops"] / (1 - left_out)).fillna(mine["steps"] * flops / 1e9 / train_s)
+        mine = mine.assign(train_s=train_s, gflops=gflops)
         rates = mine.groupby(["architecture", "depth", "engine", "precision", "device"])
         measured = {
             (str(k[0]), int(str(k[1])), str(k[2]), str(k[3]), str(k[4])): (

@@ -67,6 +67,7 @@ parameters | int64 | trainable parameters
 bottleneck | int64 | numbers per image that pass through the code, measured on the encoder
 compression | float64 | input_size / bottleneck
 flops_per_step | int64 | floating-point operations of one training step, 2 per multiply-add
+skipped_flops_per_step | int64 | of them those left out, on average, since a factor is a pixel of 0
 steps | int64 | training steps taken, read from the optimizer where it counts them
 train_images | int64 | images in the training split
 data_s | float64 | seconds to have the data in memory and on the device
@@ -83,9 +84,9 @@ cold_s | float64 | what a first training costs: build_s + compile_s + warmup_s +
 device_train_s | float64 | train_s by the accelerator's own clock; null on a CPU
 total_s | float64 | seconds from taking the job to having its record
 images_per_s | float64 | images trained on per second of train_s
-gflops | float64 | arithmetic rate reached while training, 1e9 floating-point operations per second
+gflops | float64 | rate of the arithmetic really done while training, 1e9 operations per second
 peak_gflops | float64 | rate of a large matrix product here, at this precision: a measured peak
-flop_floor_s | float64 | seconds the arithmetic of all steps takes at peak_gflops
+flop_floor_s | float64 | seconds the arithmetic really done takes at peak_gflops
 roofline_fraction | float64 | flop_floor_s / train_s
 peak_device_bytes | int64 | most accelerator memory held; null on a CPU
 peak_host_bytes | int64 | most memory the worker process has held so far

@@ -220,6 +220,7 @@ def _run(members: list[_Progress], around: _Surroundings, on_epoch: OnMemberEpoc
         engine.compile()
     for member in members:
         member.row["engine_note"] = getattr(engine, "note", "")
+        member.row["skipped_flops_per_step"] = getattr(engine, "skipped_flops_per_step", 0)
     with clock.phase("warmup"):
         engine.warm_up()
         for member in members:
@@ -373,7 +374,7 @@ class _Progress:
             Implausible: faster than the arithmetic allows, or fewer steps than planned.
         """
         train_s = self.clock.seconds["train"] / members
-        flops = taken * self.size.flops * self.job.batch_size
+        flops = taken * (self.row["flops_per_step"] - self.row["skipped_flops_per_step"])
         self.row["steps"] = taken
         if not self.together:
             self.row |= {

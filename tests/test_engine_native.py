@@ -38,10 +38,17 @@ def test_the_steps_are_those_of_the_reference(variant: str, threads: int) -> Non
     check_job(job(engine="native", **VARIANTS[variant]), engines.create)
 
 
-def both(one: Job, shape: tuple[int, int, int], model: nn.Module | None = None) -> None:
-    """Hold `native` to `reference` on random images of any shape: losses, weights, Adam."""
+def both(
+    one: Job, shape: tuple[int, int, int], model: nn.Module | None = None, lit: float = 1.0
+) -> str:
+    """Hold `native` to `reference` on random images of any shape: losses, weights, Adam.
+
+    About so many of the pixels are not 0. Gives the kernels that were taken.
+    """
     torch.manual_seed(0)
     images = torch.randint(0, 256, (3 * one.batch_size + 1, *shape), dtype=torch.uint8)
+    images *= torch.rand(images.shape) < lit
+    images[:, :, 0] *= lit == 1  # some of them always 0
     trained = []
     for engine in ("reference", "native"):
         twin = dataclasses.replace(one, engine=engine)
@@ -56,6 +63,8 @@ def both(one: Job, shape: tuple[int, int, int], model: nn.Module | None = None) 
     assert losses[-1] < losses[0]
     for a, b in zip(ours_model.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=2e-5)
+    assert made.kernels
+    return str(made.kernels)
 
 
 # Sizes around and across the tiles of the products: vectors of 4, 8 or 16, tiles of 1 to 12 rows.
@@ -81,6 +90,38 @@ def test_any_size_of_image_batch_and_code(
 def test_colour_models(architecture: str, depth: int, noise: float, threads: int) -> None:
     one = job(architecture, 11, depth=depth, batch_size=20, train_noise=noise, epochs=4)
     both(one, (3, 6, 5))
+
+
+# Outputs of a thread that fill one vector, or two, or four, or eight, or a part of one.
+@pytest.mark.parametrize("latent", [1, 30, 64, 100, 256])
+@pytest.mark.parametrize(("architecture", "depth"), [("mlp", 1), ("mlp", 2), ("mlp-shared", 1)])
+def test_pixels_of_zero_may_be_left_out(
+    latent: int, architecture: str, depth: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_LEAST_OUTPUTS", 0)
+    shape = (1 if architecture == "mlp" else 3, 9, 31)
+    one = job(architecture, latent, depth=depth, batch_size=21, epochs=4)
+    assert both(one, shape, lit=0.2) == "linear=native+sparse"
+
+
+def test_pixels_of_zero_are_left_out_where_that_is_faster_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+    def made(lit: int, latent: int = 128, noise: float = 0.0) -> native.Native:
+        images = torch.zeros(64, 1, 5, 10, dtype=torch.uint8)
+        images.view(64, 50)[:, :lit] = 7
+        one = job("mlp", latent, engine="native", batch_size=32, train_noise=noise)
+        return native.Native(Setup(one, build(one, (1, 5, 10)).model, images, CPU))
+
+    sparse = made(10)
+    assert sparse.kernels == "linear=native+sparse"
+    # Two products of the first layer, forward and the gradient of its weights; 40 of 50 pixels.
+    assert sparse.skipped_flops_per_step == 2 * 2 * 32 * 128 * 40
+    for dense in (made(20), made(10, latent=127), made(10, noise=0.1)):
+        assert dense.kernels == "linear=native"
+        assert dense.skipped_flops_per_step == 0
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ class Engine(Protocol):
 
     An engine with a data loader has `loading_s` as well, how long training has waited for it; one
     with torch's Adam keeps it as `optimizer`, for `steps_taken`. One that had to run otherwise
-    than its name says has `note`: how, and why.
+    than its name says has `note`: how, and why. One that leaves out arithmetic on pixels that are 0
+    has `skipped_flops_per_step`, on average over the split.
     """
 
     def load(self) -> None:

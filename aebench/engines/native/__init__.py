@@ -27,6 +27,11 @@ from aebench.errors import RequestError
 
 _WARMUP_STEPS = 3
 _NOISY_STEPS = 16  # in one call, for each wants its noise in memory
+# A first layer leaves out the pixels that are 0 where no more than so many are not, and each thread
+# has enough outputs to repay looking for them. Measured on two Intel Xeon cores: of mlp-512 and
+# mlp-128 at a third lit the step is 6 to 10 % shorter, and longer from 45 % on; at a fifth, as in
+# MNIST, 12 to 17 %, but of mlp-32 no shorter.
+_MOST_LIT, _LEAST_OUTPUTS = 1 / 3, 64
 
 
 class _Linear(NamedTuple):
@@ -55,8 +60,12 @@ class Native:
         self.images = setup.images.contiguous()
         self.rates = torch.tensor(setup.rates, dtype=torch.float64)
         self.epoch = 0
-        self.trained = _Trained(setup.model, setup)
+        # Noise leaves no pixel at 0.
+        lit = int(self.images.count_nonzero()) / self.images.numel()
+        self.lit = 1.0 if job.train_noise else lit
+        self.trained = _Trained(setup.model, setup, self.lit)
         self.kernels = self.trained.kernels
+        self.skipped_flops_per_step = self.trained.skipped_flops_per_step
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -76,7 +85,7 @@ class Native:
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
-        twin = _Trained(copy.deepcopy(self.setup.model), self.setup)
+        twin = _Trained(copy.deepcopy(self.setup.model), self.setup, self.lit)
         self._steps(twin, 0, min(_WARMUP_STEPS, self.setup.steps_per_epoch))
 
     def train_epoch(self) -> Tensor:
@@ -107,10 +116,12 @@ class Native:
 
 
 class _Trained:
-    """A model, its Adam, and both as C sees them."""
+    """A model, its Adam, and both as C sees them; `lit` is the share of pixels that are not 0."""
 
-    def __init__(self, model: nn.Module, setup: Setup) -> None:
+    def __init__(self, model: nn.Module, setup: Setup, lit: float) -> None:
         job, images = setup.job, setup.images
+        self.lit = lit
+        self.skipped_flops_per_step = 0
         self.batch, self.planes, self.plane_size = job.batch_size, *_planes(model, images.shape[1:])
         self.optimizer = torch.optim.Adam(model.parameters(), lr=job.learning_rate)
         for parameter in model.parameters():
@@ -128,7 +139,11 @@ class _Trained:
                 " this one share theirs; use --engine eager"
             )
         self.nets = (library.Net * len(nets))(*(self._net(net) for net in nets))
-        self.kernels = "conv=native conv_transpose=native" if self.mirror else "linear=native"
+        if self.mirror:
+            self.kernels = "conv=native conv_transpose=native"
+        else:
+            sparse = any(net.sparse for net in self.nets)
+            self.kernels = "linear=native+sparse" if sparse else "linear=native"
 
     def _net(self, net: _Net) -> library.Net:
         layers = (library.Layer * len(net.layers))()
@@ -137,7 +152,16 @@ class _Trained:
             known.activation = library.ACTIVATIONS.index(activation)
             known.weight, known.weight_mean, known.weight_square = self._places(layer.weight)
             known.bias, known.bias_mean, known.bias_square = self._places(layer.bias)
-        return library.Net(net.first_plane, net.planes, len(net.layers), layers)
+        first = net.layers[0].layer
+        sparse = (
+            len(net.layers) > 1
+            and self.lit <= _MOST_LIT
+            and first.out_features >= _LEAST_OUTPUTS * torch.get_num_threads()
+        )
+        if sparse:  # 2 for a multiply-add, 2 products: forward and the gradient of the weights
+            flops = 4 * self.batch * net.planes * first.in_features * first.out_features
+            self.skipped_flops_per_step += round(flops * (1 - self.lit))
+        return library.Net(net.first_plane, net.planes, len(net.layers), sparse, layers)
 
     def _mirror(self, model: nn.Module, shape: torch.Size) -> library.Mirror | None:
         """A convolution, ReLU and the convolution back, if that is what `model` is."""

@@ -42,7 +42,7 @@ class Net(ctypes.Structure):
     """Layers, and the planes of an image that they are given; see `Net` in `mlp.h`."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("first_plane", "planes", "depth")),
+        *((name, ctypes.c_int64) for name in ("first_plane", "planes", "depth", "sparse")),
         ("layers", ctypes.POINTER(Layer)),
     )
 

@@ -9,57 +9,17 @@
 // wide as a tile, one after another, so that it is read in the order in which it lies.
 #pragma once
 
-#include "common.h"
-
-struct Layer {
-    int64_t inputs, outputs, activation;
-    float *weight, *weight_mean, *weight_square;  // [outputs, inputs]
-    float *bias, *bias_mean, *bias_square;        // [outputs]; null: none
-};
+#include "panels.h"
+#include "sparse.h"
 
 // One MLP and the planes of an image that it is given: each on its own, as rows.
 struct Net {
     int64_t first_plane, planes, depth;
+    int64_t sparse;  // whether the first layer, which must not be the last, leaves out pixels that are 0
     const Layer* layers;
 };
 
 namespace mlp {
-
-// Vectors of columns, and rows, of a product that are in registers together. The more rows, the less
-// often the right side is loaded; but Adam reads and writes along every row of it.
-constexpr int WIDE = 2, UPDATE_WIDE = 4;
-constexpr int TALL = REGISTERS / WIDE, UPDATE_TALL = REGISTERS / UPDATE_WIDE;
-
-// A matrix in panels of C vectors of columns: [columns / (C * V), height, C * V].
-template <int C>
-struct Panels {
-    static constexpr int64_t COLUMNS = C * V;
-    int64_t height, columns;  // rounded up to whole panels
-    Buffer data;
-
-    Panels(int64_t height, int64_t columns)
-        : height(height), columns(round_up(columns, COLUMNS)), data(height * this->columns) {}
-
-    INLINE float* at(int64_t row, int64_t column) const {
-        return data + (column / COLUMNS * height + row) * COLUMNS + column % COLUMNS;
-    }
-};
-
-// `from` turned over its diagonal; what lies beyond its `width` columns is left out.
-template <int C, int D>
-void transpose(const Panels<C>& from, const Panels<D>& to, int64_t width) {
-    for (int64_t j = 0; j < width; j += V) {
-        for (int64_t i = 0; i < from.height; i += V) {
-            const int64_t tall = std::min(V, from.height - i), wide = std::min(V, width - j);
-            vec rows[V];
-            const float* here = from.at(i, j);
-            for (int64_t r = 0; r < V; r++) rows[r] = r < tall ? load(here + r * C * V) : vec{};
-            ::transpose(rows);
-            float* there = to.at(j, i);
-            for (int64_t r = 0; r < wide; r++) store(there + r * D * V, rows[r]);
-        }
-    }
-}
 
 // acc += A B, for R rows of A and C vectors of columns of B: A(r, i) at a[r * row + i * column].
 template <int R, int C>
@@ -259,6 +219,7 @@ class Share {
         : shared(shared), steps(steps), team(team), me(me), net(shared.net), input(steps.plane, shared.rows),
           clean(steps.noise ? steps.plane : 0, shared.rows), copy(longest(net) * TALL) {
         turned.emplace_back(input.columns, steps.plane);
+        if (net.sparse) sparse = mlp::sparse(net.layers[0], shared.rows, begin(0), end(0));
         for (int64_t l = 0; l + 1 < net.depth; l++) turned.emplace_back(input.columns, net.layers[l].outputs);
     }
 
@@ -269,6 +230,11 @@ class Share {
         back();
         update(at);
         return loss;
+    }
+
+    // After the last step: torch has its weights again.
+    void save() {
+        if (sparse) sparse->save();
     }
 
    private:
@@ -291,6 +257,10 @@ class Share {
             }
         }
         transpose(rows, input, count);
+        if (sparse) {
+            sparse->by_image.find(rows);
+            sparse->by_pixel.find(input);
+        }
     }
 
     double forward() {
@@ -299,8 +269,9 @@ class Share {
         for (int64_t l = 0; l < last; l++) {
             const Layer& layer = net.layers[l];
             const Panels<WIDE>& output = shared.traces[l].output;
-            multiply<TALL>(Lines{layer.weight, layer.inputs}, begin(l), end(l), *x, 0, layer.inputs,
-                           Hidden{layer, output});
+            if (l == 0 && sparse) sparse->forward(output);
+            else multiply<TALL>(Lines{layer.weight, layer.inputs}, begin(l), end(l), *x, 0, layer.inputs,
+                                Hidden{layer, output});
             team.wait();
             transpose(output, turned[l + 1], output.columns);
             x = &output;
@@ -342,7 +313,8 @@ class Share {
             const Layer& layer = net.layers[l];
             const Shared::Trace& trace = shared.traces[l];
             const int64_t mine = begin(l);
-            multiply<UPDATE_TALL>(Paneled{trace.grad}, mine, end(l), turned[l], 0, input.columns, Update{layer, adam});
+            if (l == 0 && sparse) sparse->update(trace.grad, adam);
+            else multiply<UPDATE_TALL>(Paneled{trace.grad}, mine, end(l), turned[l], 0, input.columns, Update{layer, adam});
             if (layer.bias)
                 adam.update(layer.bias + mine, layer.bias_mean + mine, layer.bias_square + mine,
                             trace.bias_grad + mine, end(l) - mine);
@@ -367,6 +339,7 @@ class Share {
     Panels<WIDE> input, clean;                // [plane, rows]; the same without noise
     std::vector<Panels<UPDATE_WIDE>> turned;  // the inputs of each layer, [rows, inputs]
     Buffer copy;
+    std::unique_ptr<Sparse> sparse;  // the first layer, if only pixels that are not 0 are multiplied
 };
 
 inline void train(Steps& steps, const Net* nets, int64_t count) {
@@ -380,6 +353,7 @@ inline void train(Steps& steps, const Net* nets, int64_t count) {
         double loss = 0;
         for (int64_t at = 0; at < steps.count; at++)
             for (const auto& share : shares) loss += share->step(at);
+        for (const auto& share : shares) share->save();
         losses[me] = loss;
     });
     for (const double loss : losses) steps.loss += loss / double(steps.batch * steps.planes * steps.plane);

@@ -1,0 +1,233 @@
+// The first layer of an MLP on images that are mostly black, as scans of digits are.
+//
+// A pixel that is 0 adds nothing to what the layer gives, nor to the gradient of its weights. So the
+// pixels that are not 0 are listed, of every image and again of every place, and only those are
+// multiplied. The weights lie turned over, so that a pixel's weights are vectors, in panels that fit
+// into the first cache piece by piece.
+#pragma once
+
+#include "panels.h"
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace mlp {
+
+// What is not 0 in the rows of a matrix, row after row, and in each part by part of so many columns.
+class Entries {
+   public:
+    Entries(int64_t rows, int64_t width, int64_t part)
+        : columns(rows * round_up(width, V) + V), values(rows * round_up(width, V) + V), rows(rows), width(width),
+          part(part), parts(round_up(width, part) / part), begins(rows * parts + 1) {}
+
+    std::vector<int32_t> columns;
+    Buffer values;
+
+    // Find those of `from`, which must be 0 beyond its width.
+    template <int C>
+    void find(const Panels<C>& from) {
+        int64_t count = 0, *begin = begins.data();
+        for (int64_t row = 0; row < rows; row++) {
+            for (int64_t first = 0; first < width; first += part) {
+                *begin++ = count;
+                for (int64_t j = first; j < std::min(width, first + part); j += V)
+                    count += append(count, from.at(row, j), int32_t(j));
+            }
+        }
+        *begin = count;
+    }
+
+    INLINE int64_t begin(int64_t row, int64_t part) const { return begins[row * parts + part]; }
+    INLINE int64_t end(int64_t row, int64_t part) const { return begins[row * parts + part + 1]; }
+
+   private:
+    const int64_t rows, width, part, parts;
+    std::vector<int64_t> begins;  // of each part's entries, and the end of the last
+
+    // Append what is not 0 in a vector that lies from column `column` on; gives how many there are.
+    INLINE int64_t append(int64_t at, const float* from, int32_t column) {
+#if defined(__AVX512F__)
+        const __m512 x = _mm512_loadu_ps(from);
+        const __mmask16 lit = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        _mm512_storeu_ps(values + at, _mm512_maskz_compress_ps(lit, x));
+        _mm512_storeu_si512(columns.data() + at,
+                            _mm512_maskz_compress_epi32(lit, _mm512_add_epi32(places, _mm512_set1_epi32(column))));
+        return __builtin_popcount(lit);
+#else
+        int64_t count = 0;
+        for (int32_t i = 0; i < V; i++) {
+            values[at + count] = from[i];
+            columns[at + count] = column + i;
+            count += from[i] != 0;
+        }
+        return count;
+#endif
+    }
+};
+
+// One thread's outputs of the layer.
+class Sparse {
+   public:
+    virtual ~Sparse() = default;
+    // The outputs, after bias and activation, into their rows of `output`.
+    virtual void forward(const Panels<WIDE>& output) = 0;
+    // A step of Adam for the weights, from the gradient by the layer's outputs.
+    virtual void update(const Panels<WIDE>& grad, const Adam& adam) = 0;
+    // Give the weights and their moments back to torch.
+    virtual void save() = 0;
+
+    Entries by_image, by_pixel;
+
+   protected:
+    Sparse(int64_t rows, int64_t pixels, int64_t tile) : by_image(rows, pixels, tile), by_pixel(pixels, rows, rows) {}
+};
+
+// With panels of C vectors.
+template <int C>
+class SparseLayer : public Sparse {
+   public:
+    SparseLayer(const Layer& layer, int64_t rows, int64_t begin, int64_t end)
+        : Sparse(rows, layer.inputs, TILE), layer(layer), rows(rows), first(begin), count(end - begin),
+          weight(layer.inputs, count), mean(layer.inputs, count), square(layer.inputs, count),
+          output(round_up(rows, V), count), grad(round_up(rows, V), count), seen(layer.inputs) {
+        each([](float* here, float* torch) { *here = *torch; });
+        for (int64_t pixel = 0; pixel < layer.inputs; pixel++)
+            for (int64_t i = 0; i < count; i++) seen[pixel] |= *mean.at(pixel, i) != 0 || *square.at(pixel, i) != 0;
+    }
+
+    void save() override {
+        each([](float* here, float* torch) { *torch = *here; });
+    }
+
+    void forward(const Panels<WIDE>& to) override {
+        for (int64_t n = 0; n < output.columns; n += C * V) {
+            for (int64_t tile = 0; tile * TILE < layer.inputs; tile++)
+                for (int64_t row = 0; row < rows; row++) add(row, n, tile);
+        }
+        const auto turned = [&](int64_t i, vec x) {
+            const float bias = layer.bias ? layer.bias[first + i] : 0;
+            return activate(x + bias, layer.activation);
+        };
+        for (int64_t j = 0; j < round_up(rows, V); j += V) {
+            for (int64_t i = 0; i < count; i += V) {
+                vec square[V];
+                for (int64_t r = 0; r < V; r++) square[r] = load(output.at(j + r, i));
+                ::transpose(square);
+                for (int64_t r = 0; r < std::min(V, count - i); r++)
+                    store(to.at(first + i + r, j), turned(i + r, square[r]));
+            }
+        }
+    }
+
+    void update(const Panels<WIDE>& from, const Adam& adam) override {
+        for (int64_t i = 0; i < count; i += V) {
+            for (int64_t j = 0; j < round_up(rows, V); j += V) {
+                vec square[V];
+                for (int64_t r = 0; r < V; r++) square[r] = i + r < count ? load(from.at(first + i + r, j)) : vec{};
+                ::transpose(square);
+                for (int64_t r = 0; r < V; r++) store(grad.at(j + r, i), square[r]);
+            }
+        }
+        for (int64_t n = 0; n < grad.columns; n += D * V)
+            for (int64_t pixel = 0; pixel < layer.inputs; pixel++) learn(pixel, n, adam);
+    }
+
+   private:
+    // A tile of weights and the gradients of a batch should lie in the first two caches.
+    static constexpr int64_t TILE = 16384 / (C * V);
+    static constexpr int AHEAD = 4;
+    static constexpr int D = C < 4 ? C : 4;
+    // So many sums must be under way at once for the processor to be busy.
+    static constexpr int S = C < 8 ? 2 : 1, T = 8 / D < 4 ? 8 / D : 4;
+
+    // Add the part of a tile of pixels to a row's outputs.
+    INLINE void add(int64_t row, int64_t n, int64_t tile) {
+        const int32_t* columns = by_image.columns.data();
+        const float* values = by_image.values;
+        const float* tiled = weight.at(0, n);
+        float* to = output.at(row, n);
+        vec acc[S][C] = {};
+        if (tile)
+            for (int c = 0; c < C; c++) acc[0][c] = load(to + c * V);
+        int64_t at = by_image.begin(row, tile);
+        const int64_t end = by_image.end(row, tile);
+        for (; at + S <= end; at += S) {
+            for (int s = 0; s < S; s++) {
+                const float* from = tiled + columns[at + s] * (C * V);
+                for (int c = 0; c < C; c++) acc[s][c] += values[at + s] * load(from + c * V);
+            }
+        }
+        for (; at < end; at++) {
+            const float* from = tiled + columns[at] * (C * V);
+            for (int c = 0; c < C; c++) acc[0][c] += values[at] * load(from + c * V);
+        }
+        for (int c = 0; c < C; c++) {
+            for (int s = 1; s < S; s++) acc[0][c] += acc[s][c];
+            store(to + c * V, acc[0][c]);
+        }
+    }
+
+    // A pixel's gradient, taken by Adam out of the registers.
+    INLINE void learn(int64_t pixel, int64_t n, const Adam& adam) {
+        const int32_t* images = by_pixel.columns.data();
+        const float* values = by_pixel.values;
+        const float* tiled = grad.at(0, n);
+        vec acc[T][D] = {};
+        int64_t at = by_pixel.begin(pixel, 0);
+        const int64_t end = by_pixel.end(pixel, 0);
+        if (at == end && !seen[pixel]) return;
+        seen[pixel] = true;
+        float *w = weight.at(pixel, n), *m = mean.at(pixel, n), *v = square.at(pixel, n);
+        for (int d = 0; d < D; d++) {
+            __builtin_prefetch(w + AHEAD * C * V + d * V, 1);
+            __builtin_prefetch(m + AHEAD * C * V + d * V, 1);
+            __builtin_prefetch(v + AHEAD * C * V + d * V, 1);
+        }
+        for (; at + T <= end; at += T) {
+            for (int t = 0; t < T; t++) {
+                const float* from = tiled + images[at + t] * (D * V);
+                for (int d = 0; d < D; d++) acc[t][d] += values[at + t] * load(from + d * V);
+            }
+        }
+        for (; at < end; at++) {
+            const float* from = tiled + images[at] * (D * V);
+            for (int d = 0; d < D; d++) acc[0][d] += values[at] * load(from + d * V);
+        }
+        for (int d = 0; d < D; d++) {
+            for (int t = 1; t < T; t++) acc[0][d] += acc[t][d];
+            adam(w + d * V, m + d * V, v + d * V, acc[0][d]);
+        }
+    }
+
+    template <class Move>
+    void each(const Move& move) {
+        for (int64_t i = 0; i < count; i++) {
+            for (int64_t pixel = 0; pixel < layer.inputs; pixel++) {
+                const int64_t at = (first + i) * layer.inputs + pixel;
+                move(weight.at(pixel, i), layer.weight + at);
+                move(mean.at(pixel, i), layer.weight_mean + at);
+                move(square.at(pixel, i), layer.weight_square + at);
+            }
+        }
+    }
+
+    const Layer& layer;
+    const int64_t rows, first, count;
+    Panels<C> weight, mean, square;  // [pixels, outputs]
+    Panels<C> output;                // [rows, outputs]
+    Panels<D> grad;                  // [rows, outputs]
+    std::vector<char> seen;          // pixels of whose weights the moments are not 0, so that Adam moves them
+};
+
+// For outputs begin to end of `layer`, in panels as wide as divide their vectors.
+inline std::unique_ptr<Sparse> sparse(const Layer& layer, int64_t rows, int64_t begin, int64_t end) {
+    const int64_t vectors = round_up(end - begin, V) / V;
+    if (vectors % 8 == 0) return std::make_unique<SparseLayer<8>>(layer, rows, begin, end);
+    if (vectors % 4 == 0) return std::make_unique<SparseLayer<4>>(layer, rows, begin, end);
+    if (vectors % 2 == 0) return std::make_unique<SparseLayer<2>>(layer, rows, begin, end);
+    return std::make_unique<SparseLayer<1>>(layer, rows, begin, end);
+}
+
+}  // namespace mlp
