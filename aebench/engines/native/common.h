@@ -14,6 +14,7 @@
 #include <vector>
 
 #if defined(__AVX512F__)
+#include <immintrin.h>
 constexpr int64_t V = 16;        // floats in a vector
 constexpr int REGISTERS = 24;    // vectors of sums that a loop keeps in registers
 #elif defined(__AVX__)
@@ -29,7 +30,6 @@ constexpr int REGISTERS = 16;
 typedef float vec __attribute__((vector_size(V * 4)));
 typedef int32_t ints __attribute__((vector_size(V * 4)));
 typedef float loose __attribute__((vector_size(V * 4), aligned(4), may_alias));
-typedef uint8_t bytes __attribute__((vector_size(V), aligned(1), may_alias));
 
 INLINE vec load(const float* from) { return *reinterpret_cast<const loose*>(from); }
 INLINE void store(float* to, vec x) { *reinterpret_cast<loose*>(to) = x; }
@@ -110,8 +110,19 @@ INLINE vec exponential(vec x) {
     return p * reinterpret_cast<vec>(power);
 }
 
+// 1 / x to about one unit in the last place. On AVX-512 a hardware estimate of 14 bits and a Newton
+// step, for its divider takes as long as all the rest of a sigmoid.
+INLINE vec inverse(vec x) {
+#if defined(__AVX512F__)
+    const vec guess = (vec)_mm512_rcp14_ps((__m512)x);
+    return guess * (2.0f - x * guess);
+#else
+    return 1.0f / x;
+#endif
+}
+
 INLINE vec sigmoid(vec x) {
-    vec y = 1.0f / (1.0f + exponential(-x));
+    vec y = inverse(1.0f + exponential(-x));
     return x == x ? y : x;  // the clamps above lose what is not a number
 }
 
@@ -126,22 +137,18 @@ INLINE vec slope(vec y, int64_t activation) {
     return activation == SIGMOID ? y * (1.0f - y) : activation == RELU ? (y > 0 ? all(1) : vec{}) : all(1);
 }
 
-// 1 / (sqrt(x) * scale + eps), to about one unit in the last place. On AVX-512 a hardware estimate of
-// 14 bits and one Newton step each, for its divider would take most of Adam's time.
+// 1 / (sqrt(x) * scale + eps), to about one unit in the last place; the root found as `inverse` is.
 INLINE vec inverse_root(vec x, float scale, float eps) {
+    vec root;
 #if defined(__AVX512F__)
     x = x < 1e-37f ? all(1e-37f) : x;  // its root is nothing beside eps
-    const vec inverse = (vec)__builtin_ia32_rsqrt14ps512_mask(x, vec{}, 0xffff);
-    vec root = x * inverse;
-    root += (x - root * root) * (inverse * 0.5f);
-    const vec divisor = root * scale + eps;
-    const vec result = (vec)__builtin_ia32_rcp14ps512_mask(divisor, vec{}, 0xffff);
-    return result * (2.0f - divisor * result);
+    const vec guess = (vec)_mm512_rsqrt14_ps((__m512)x);
+    root = x * guess;
+    root += (x - root * root) * (guess * 0.5f);
 #else
-    vec root = {};
     for (int i = 0; i < V; i++) root[i] = __builtin_sqrtf(x[i]);
-    return 1.0f / (root * scale + eps);
 #endif
+    return inverse(root * scale + eps);
 }
 
 // Adam (Kingma and Ba, 2015) as torch computes it, for one step.
@@ -278,11 +285,37 @@ struct Steps {
     }
 };
 
-// Pixels in [0, 1] as ToTensor makes them: the quotient by 255, correctly rounded. A product with the
-// inverse is not; its error, found exactly by a fused product, mends it.
+// A vector of pixels in [0, 1] as ToTensor makes them: the quotient by 255, correctly rounded. A
+// product with the inverse is not; its error, found exactly by a fused product, mends it.
+INLINE vec pixels(const uint8_t* from) {
+    vec x, rest;
+#if defined(__AVX512F__)  // GCC makes one number after another of this
+    x = (vec)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from))));
+#else
+    for (int i = 0; i < V; i++) x[i] = from[i];
+#endif
+    const vec guess = x * (1 / 255.0f);
+#if defined(__AVX512F__)
+    rest = (vec)_mm512_fnmadd_ps(_mm512_set1_ps(255), (__m512)guess, (__m512)x);
+#else
+    for (int i = 0; i < V; i++) rest[i] = __builtin_fmaf(-255.0f, guess[i], x[i]);
+#endif
+    return guess + rest * (1 / 255.0f);
+}
+
+// The first `count` pixels, and zeros.
+INLINE vec pixels(const uint8_t* from, int64_t count) {
+    if (count >= V) return pixels(from);
+    uint8_t some[V] = {};
+    std::memcpy(some, from, count);
+    return pixels(some);
+}
+
 INLINE void to_pixels(const uint8_t* from, float* to, int64_t count) {
-    for (int64_t i = 0; i < count; i++) {
-        const float x = from[i], guess = x * (1 / 255.0f);
-        to[i] = guess + __builtin_fmaf(-255.0f, guess, x) * (1 / 255.0f);
+    int64_t i = 0;
+    for (; i + V <= count; i += V) store(to + i, pixels(from + i));
+    if (i < count) {
+        const vec rest = pixels(from + i, count - i);
+        std::memcpy(to + i, &rest, (count - i) * 4);
     }
 }

@@ -217,8 +217,8 @@ class Share {
    public:
     Share(const Shared& shared, const Steps& steps, Team& team, int64_t me)
         : shared(shared), steps(steps), team(team), me(me), net(shared.net), input(steps.plane, shared.rows),
-          clean(steps.noise ? steps.plane : 0, shared.rows), copy(longest(net) * TALL) {
-        turned.emplace_back(input.columns, steps.plane);
+          clean(steps.noise ? steps.plane : 0, shared.rows), images(shared.rows), copy(longest(net) * TALL) {
+        turned.emplace_back(net.sparse ? 0 : input.columns, steps.plane);
         if (net.sparse) sparse = mlp::sparse(net.layers[0], shared.rows, begin(0), end(0));
         for (int64_t l = 0; l + 1 < net.depth; l++) turned.emplace_back(input.columns, net.layers[l].outputs);
     }
@@ -241,13 +241,18 @@ class Share {
     // The batch, as it lies and transposed. Everybody needs all of it, and makes it quicker than
     // it would come from another core.
     void read(int64_t at) {
-        const Panels<UPDATE_WIDE>& rows = turned[0];
-        const int64_t count = steps.plane, part = rows.COLUMNS;
-        for (int64_t row = 0; row < shared.rows; row++) {
-            const int64_t plane = net.first_plane + row % net.planes;
-            const uint8_t* from = steps.image(at, row / net.planes) + plane * count;
-            for (int64_t i = 0; i < count; i += part) to_pixels(from + i, rows.at(row, i), std::min(part, count - i));
+        const int64_t count = steps.plane;
+        for (int64_t row = 0; row < shared.rows; row++)
+            images[row] = steps.image(at, row / net.planes) + (net.first_plane + row % net.planes) * count;
+        if (sparse) {
+            scatter();
+            return;
         }
+        const Panels<UPDATE_WIDE>& rows = turned[0];
+        const int64_t part = rows.COLUMNS;
+        for (int64_t row = 0; row < shared.rows; row++)
+            for (int64_t i = 0; i < count; i += part)
+                to_pixels(images[row] + i, rows.at(row, i), std::min(part, count - i));
         if (steps.noise) {
             transpose(rows, clean, count);
             for (int64_t row = 0; row < shared.rows; row++) {
@@ -257,10 +262,22 @@ class Share {
             }
         }
         transpose(rows, input, count);
-        if (sparse) {
-            sparse->by_image.find(rows);
-            sparse->by_pixel.find(input);
+    }
+
+    // The same for a first layer that leaves out pixels: their lists, and only transposed the batch.
+    void scatter() {
+        const int64_t count = steps.plane;
+        const auto row = [&](int64_t i, int64_t j) { return pixels(images[i] + j, count - j); };
+        for (int64_t i = 0; i < shared.rows; i += V) {
+            for (int64_t j = 0; j < count; j += V) {
+                vec square[V];
+                for (int64_t r = 0; r < V; r++) square[r] = i + r < shared.rows ? row(i + r, j) : vec{};
+                ::transpose(square);
+                for (int64_t r = 0; r < std::min(V, count - j); r++) store(input.at(j + r, i), square[r]);
+            }
         }
+        sparse->by_image.find(row);
+        sparse->by_pixel.find([&](int64_t i, int64_t j) { return load(input.at(i, j)); });
     }
 
     double forward() {
@@ -338,6 +355,7 @@ class Share {
     const Net& net;
     Panels<WIDE> input, clean;                // [plane, rows]; the same without noise
     std::vector<Panels<UPDATE_WIDE>> turned;  // the inputs of each layer, [rows, inputs]
+    std::vector<const uint8_t*> images;       // of the batch, row by row
     Buffer copy;
     std::unique_ptr<Sparse> sparse;  // the first layer, if only pixels that are not 0 are multiplied
 };

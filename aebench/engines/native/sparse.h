@@ -8,10 +8,6 @@
 
 #include "panels.h"
 
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
-
 namespace mlp {
 
 // What is not 0 in the rows of a matrix, row after row, and in each part by part of so many columns.
@@ -24,15 +20,15 @@ class Entries {
     std::vector<int32_t> columns;
     Buffer values;
 
-    // Find those of `from`, which must be 0 beyond its width.
-    template <int C>
-    void find(const Panels<C>& from) {
+    // Find those of a matrix: `from(row, column)` gives a vector of it, 0 beyond its width.
+    template <class From>
+    void find(const From& from) {
         int64_t count = 0, *begin = begins.data();
         for (int64_t row = 0; row < rows; row++) {
             for (int64_t first = 0; first < width; first += part) {
                 *begin++ = count;
                 for (int64_t j = first; j < std::min(width, first + part); j += V)
-                    count += append(count, from.at(row, j), int32_t(j));
+                    count += append(count, from(row, j), int32_t(j));
             }
         }
         *begin = count;
@@ -45,10 +41,10 @@ class Entries {
     const int64_t rows, width, part, parts;
     std::vector<int64_t> begins;  // of each part's entries, and the end of the last
 
-    // Append what is not 0 in a vector that lies from column `column` on; gives how many there are.
-    INLINE int64_t append(int64_t at, const float* from, int32_t column) {
+    // Append what is not 0 in a vector of columns from `column` on; gives how many there are.
+    INLINE int64_t append(int64_t at, vec from, int32_t column) {
 #if defined(__AVX512F__)
-        const __m512 x = _mm512_loadu_ps(from);
+        const __m512 x = (__m512)from;
         const __mmask16 lit = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
         const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
         _mm512_storeu_ps(values + at, _mm512_maskz_compress_ps(lit, x));
@@ -92,13 +88,17 @@ class SparseLayer : public Sparse {
         : Sparse(rows, layer.inputs, TILE), layer(layer), rows(rows), first(begin), count(end - begin),
           weight(layer.inputs, count), mean(layer.inputs, count), square(layer.inputs, count),
           output(round_up(rows, V), count), grad(round_up(rows, V), count), seen(layer.inputs) {
-        each([](float* here, float* torch) { *here = *torch; });
+        take(layer.weight, weight);
+        take(layer.weight_mean, mean);
+        take(layer.weight_square, square);
         for (int64_t pixel = 0; pixel < layer.inputs; pixel++)
             for (int64_t i = 0; i < count; i++) seen[pixel] |= *mean.at(pixel, i) != 0 || *square.at(pixel, i) != 0;
     }
 
     void save() override {
-        each([](float* here, float* torch) { *torch = *here; });
+        give(weight, layer.weight);
+        give(mean, layer.weight_mean);
+        give(square, layer.weight_square);
     }
 
     void forward(const Panels<WIDE>& to) override {
@@ -201,14 +201,28 @@ class SparseLayer : public Sparse {
         }
     }
 
-    template <class Move>
-    void each(const Move& move) {
-        for (int64_t i = 0; i < count; i++) {
-            for (int64_t pixel = 0; pixel < layer.inputs; pixel++) {
-                const int64_t at = (first + i) * layer.inputs + pixel;
-                move(weight.at(pixel, i), layer.weight + at);
-                move(mean.at(pixel, i), layer.weight_mean + at);
-                move(square.at(pixel, i), layer.weight_square + at);
+    // Between torch's [outputs, pixels] and a panel of ours.
+    void take(const float* torch, const Panels<C>& panels) const {
+        for (int64_t i = 0; i < count; i += V) {
+            for (int64_t j = 0; j < layer.inputs; j += V) {
+                const int64_t tall = std::min(V, count - i), wide = std::min(V, layer.inputs - j);
+                vec square[V] = {};
+                for (int64_t r = 0; r < tall; r++) square[r] = some(torch + (first + i + r) * layer.inputs + j, wide);
+                ::transpose(square);
+                for (int64_t r = 0; r < wide; r++) store(panels.at(j + r, i), square[r]);
+            }
+        }
+    }
+
+    void give(const Panels<C>& panels, float* torch) const {
+        for (int64_t i = 0; i < count; i += V) {
+            for (int64_t j = 0; j < layer.inputs; j += V) {
+                const int64_t tall = std::min(V, count - i), wide = std::min(V, layer.inputs - j);
+                vec square[V] = {};
+                for (int64_t r = 0; r < wide; r++) square[r] = load(panels.at(j + r, i));
+                ::transpose(square);
+                for (int64_t r = 0; r < tall; r++)
+                    std::memcpy(torch + (first + i + r) * layer.inputs + j, &square[r], wide * 4);
             }
         }
     }
