@@ -61,7 +61,12 @@ class _Splits:
     @cached_property
     def mean(self) -> Tensor:
         """The mean training image, float64 [C, H, W], pixels in [0, 1]."""
-        return self.train.sum(0, dtype=torch.int64).double() / (255 * len(self.indices))
+        total = torch.zeros(self.pool.images.shape[1:], dtype=torch.float64)
+        # Sums of so few bytes are whole numbers below 2^24, exact in float32; torch would add up
+        # all of them in int64 by way of a copy eight times as large.
+        for some in self.indices.split(4096):
+            total += self.pool.images[some].to(torch.float32).sum(0)
+        return total / (255 * len(self.indices))
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def warm_process() -> None:
     The C library's allocator is told to keep freed memory rather than return it to the system:
     otherwise every step of a conv takes thousands of page faults, half of its time. This holds
     for all engines alike. torch then loads what it needs to measure a model, some three seconds,
-    and Pillow what it needs to open a photograph.
+    Pillow what it needs to open a photograph, and psutil what it needs to look at the machine.
     """
     if sys.platform == "linux":
         keep, trim_threshold, mmap_threshold = 1 << 30, -1, -3  # names and numbers: malloc.h
@@ -107,6 +112,7 @@ def warm_process() -> None:
             libc.mallopt(mmap_threshold, keep)
     build(Job("conv", "digits", latent=1), (1, 8, 8))
     probes.photo(probes.PHOTOS[0], channels=1)
+    machine.describe()
 
 
 _warmer = calibration.Warmer()  # knows when this process last kept a GPU busy
@@ -425,7 +431,8 @@ class _Progress:
         # The seed and how many images are held out say which of the pixels are fitted to.
         images, sha256 = len(splits.indices), splits.pool.sha256
         cache = folder / f"pca-{sha256[:16]}-{images}-{self.job.seed}.npy"
-        curve = baselines.curve(splits.train, splits.pool.test, cache, self.device)
+        train = splits.train if self.together else self.images
+        curve = baselines.curve(train, splits.pool.test, cache, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),
             "pca_mse": float(curve[min(bottleneck, len(curve) - 1)]),

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -50,18 +51,19 @@ def peak_gflops(device: torch.device, precision: str, *, again: bool = False) ->
 
 
 def _rate(device: torch.device, dtype: torch.dtype) -> float:
-    size, best = 1024, 0.0
+    size, best, products = 1024, 0.0, _products(device)
     while True:
         a = torch.full((size, size), 0.5, dtype=dtype, device=device)
         out = torch.empty_like(a)
-        seconds = min(
-            _seconds(device, lambda product=product, a=a, out=out: product(a, out))  # type: ignore[misc]
-            for product in _products(device)
-            for _ in range(3)
-        )
+        taken = [
+            min(_seconds(device, partial(product, a, out)) for _ in range(3))
+            for product in products
+        ]
+        seconds = min(taken)
         best = max(best, 2 * size**3 / seconds / 1e9)
         if seconds >= _LONG_S or size >= _LARGEST[device.type]:
             return best
+        products = [products[taken.index(seconds)]]  # the others would be slower again
         size *= 2
 
 
