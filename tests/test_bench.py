@@ -330,7 +330,7 @@ def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
     before = dict(FORMS), eager._update
     images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
     line = roofline.profile("conv-16", images, peak_gflops=1.0, rounds=1)
-    case, *row, ratio, bound, native, its_fraction, its_ratio = line
+    case, *row, ratio, bound, native, its_ratio, done, its_fraction = line
     step, forward, backward, adam, rest, floor, fraction, reference = map(float, row)
     assert case == "conv-16"
     assert min(forward, backward, adam, rest) > 0
@@ -344,9 +344,24 @@ def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
     if compiler.find():  # its time is a few dozen us, shown as a whole number
         assert float(its_fraction) == pytest.approx(floor / float(native), rel=0.05)
         assert float(its_ratio) == pytest.approx(reference / float(native), rel=0.05)
+        assert done == "1.00"
     else:
-        assert [native, its_fraction, its_ratio] == ["-", "-", "-"]
+        assert [native, its_ratio, done, its_fraction] == ["-", "-", "-", "-"]
     assert (dict(FORMS), eager._update) == before
+
+
+@pytest.mark.compiler
+def test_roofline_holds_native_to_the_arithmetic_that_it_does(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    images = torch.zeros(128, 1, 4, 10, dtype=torch.uint8)
+    images[:, :, 0] = 9  # 10 of 40 pixels: 3/4 of two of five products is left out
+    line = roofline.profile("mlp-128", images, peak_gflops=1.0, rounds=1)
+    *_, native, _, done, fraction = line
+    floor_us = 2 * 5 * 40 * 128 * 128 / 1e3
+    assert done == "0.70"
+    assert float(fraction) == pytest.approx(0.7 * floor_us / float(native), rel=0.05)
 
 
 def test_checklist_without_cuda():
