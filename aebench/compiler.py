@@ -30,6 +30,7 @@ _OPTIONS = [
     "-fPIC",
     "-pthread",
 ]
+_IF_THERE = ["-fopenmp"]  # not every compiler comes with it
 
 
 def find() -> list[str]:
@@ -57,7 +58,7 @@ def shared_library(source: Path, headers: Sequence[Path], folder: Path) -> Path:
             "engine 'native' needs a C++ compiler, and there is none: install g++ or clang (or"
             " name one in the variable CXX), or use --engine eager"
         )
-    digest = hashlib.sha256(repr((command, _OPTIONS)).encode())
+    digest = hashlib.sha256(repr((command, _OPTIONS, _IF_THERE)).encode())
     digest.update(_told(tuple(command)))
     for path in (source, *headers):
         digest.update(path.read_bytes())
@@ -84,8 +85,12 @@ def _compile(command: list[str], made: Path) -> None:
     made.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=made.parent, prefix=".compiling-") as work:
         result = Path(work) / made.name
-        told = subprocess.run([*command, "-o", str(result)], capture_output=True, text=True)
-        if told.returncode:
+        for options in (_IF_THERE, []):
+            whole = [*command, *options, "-o", str(result)]
+            told = subprocess.run(whole, capture_output=True, text=True)
+            if not told.returncode:
+                break
+        else:
             lines = [line for line in told.stderr.splitlines() if "error" in line]
             raise RequestError(
                 f"engine 'native': {command[0]} could not compile it:"

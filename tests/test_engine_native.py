@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -236,6 +239,36 @@ def test_a_library_is_compiled_once_and_anew_for_other_sources(tmp_path: Path) -
     assert made.stat().st_mtime_ns == stamp
     header.write_text("#define ONE 2\n")
     assert compiler.shared_library(source, [header], tmp_path / "kept") != made
+
+
+def test_a_compiler_without_openmp_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text(
+        '#!/bin/sh\nfor word; do [ "$word" != -fopenmp ] || exit 1; done\n'
+        f'exec {" ".join(compiler.find())} "$@"\n'
+    )
+    plain.chmod(0o755)
+    monkeypatch.setenv("CXX", str(plain))
+    library.load.cache_clear()
+    try:
+        check_job(job(engine="native"), engines.create)
+    finally:
+        library.load.cache_clear()
+
+
+def test_fewer_threads_in_the_process_than_asked_for() -> None:
+    # Threads wait for each other, and would wait for ever for one that is not there.
+    program = (
+        "import torch; torch.set_num_threads(2); from aebench.worker import run_job;"
+        "from aebench.job import Job;"
+        "record = run_job(Job.create(architecture='mlp', dataset='digits', latent=4, epochs=1,"
+        " engine='native')); print(record.job['status'], record.job['threads'])"
+    )
+    environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout.split() == ["ok", "2"], told.stdout + told.stderr
 
 
 def test_its_record_says_what_computed_it() -> None:

@@ -13,6 +13,10 @@
 #include <utility>
 #include <vector>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 constexpr int64_t V = 16;        // floats in a vector
@@ -229,6 +233,19 @@ class Team {
             const NoDenormals here;
             work(i);
         };
+#if defined(_OPENMP)
+        // The threads with which torch has just computed, and which go on spinning for a while: others
+        // would have to share the cores with them. There may be fewer than asked for.
+        bool done = false;
+#pragma omp parallel num_threads(int(size))
+        {
+            if (omp_get_num_threads() == size) {
+                share(omp_get_thread_num());
+                if (omp_get_thread_num() == 0) done = true;
+            }
+        }
+        if (done) return;
+#endif
         std::vector<std::thread> others;
         for (int64_t i = 1; i < size; i++) others.emplace_back(share, i);
         share(0);
