@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import aebench
+from aebench import choice
 from aebench.errors import RequestError
 from aebench.grid import PRESETS, Grid, load_grid, size, steps
 from aebench.job import Job
@@ -33,11 +34,14 @@ def mistakes(toml: Any, text: str, **overrides: Any) -> list[str]:
     return str(refused.value).splitlines()
 
 
-def test_quick_is_five_systems_of_the_study() -> None:
-    jobs = load_grid("quick").jobs
+def test_quick_is_five_systems_of_the_study_by_the_fastest_engine() -> None:
+    jobs = load_grid("quick", {"device": "cpu"}).jobs
     wanted = [("mlp", 1), ("mlp", 128), ("mlp", 512), ("conv", 1), ("conv", 16)]
     assert sorted(jobs, key=lambda job: job.key) == sorted(
-        (Job(family, "mnist", latent, seed=0) for family, latent in wanted),
+        (
+            Job(family, "mnist", latent, seed=0, engine=choice.engine(family, "cpu", 1))
+            for family, latent in wanted
+        ),
         key=lambda job: job.key,
     )
     assert {(j.epochs, j.batch_size, j.learning_rate) for j in jobs} == {(15, 128, 1e-4)}

@@ -58,6 +58,9 @@ class Native:
             )
         self.setup = setup
         self.images = setup.images.contiguous()
+        if self.images.shape[1] == 1:
+            # The same places in memory, but torch validates a convolution in a quarter of the time.
+            setup.model.to(memory_format=setup.layout)
         self.rates = torch.tensor(setup.rates, dtype=torch.float64)
         self.epoch = 0
         # Noise leaves no pixel at 0.
