@@ -37,8 +37,8 @@ def engine(architecture: str, device: str, depth: int, precision: str = "fp32") 
     """The engine to take for a job, the fastest known that leaves a time of its own.
 
     On a CPU with a C++ compiler, `native` for the families that it trains in float32: measured on
-    two Intel Xeon cores, MNIST, eager and native took 2.93 and 1.84 ms a step of mlp-512, 1.24 and
-    0.53 ms of mlp-128, 3.00 and 0.59 ms of conv-16 (`bench/roofline.py`).
+    two Intel Xeon cores, MNIST, eager and native took 2.75 and 1.39 ms a step of mlp-512, 1.16 and
+    0.41 ms of mlp-128, 2.86 and 0.54 ms of conv-16 (`bench/roofline.py`).
     """
     if (
         device == "cpu"
