@@ -254,28 +254,21 @@ class Share {
             for (int64_t i = 0; i < count; i += part)
                 to_pixels(images[row] + i, rows.at(row, i), std::min(part, count - i));
         if (steps.noise) {
-            transpose(rows, clean, count);
+            turn(rows, clean, count);
             for (int64_t row = 0; row < shared.rows; row++) {
                 const int64_t plane = net.first_plane + row % net.planes;
                 const float* noise = steps.noise_of(at, row / net.planes) + plane * count;
                 for (int64_t i = 0; i < count; i++) *rows.at(row, i) += noise[i];
             }
         }
-        transpose(rows, input, count);
+        turn(rows, input, count);
     }
 
     // The same for a first layer that leaves out pixels: their lists, and only transposed the batch.
     void scatter() {
         const int64_t count = steps.plane;
         const auto row = [&](int64_t i, int64_t j) { return pixels(images[i] + j, count - j); };
-        for (int64_t i = 0; i < shared.rows; i += V) {
-            for (int64_t j = 0; j < count; j += V) {
-                vec square[V];
-                for (int64_t r = 0; r < V; r++) square[r] = i + r < shared.rows ? row(i + r, j) : vec{};
-                ::transpose(square);
-                for (int64_t r = 0; r < std::min(V, count - j); r++) store(input.at(j + r, i), square[r]);
-            }
-        }
+        turn(shared.rows, count, row, [&](int64_t j, int64_t i, vec x) { store(input.at(j, i), x); });
         sparse->by_image.find(row);
         sparse->by_pixel.find([&](int64_t i, int64_t j) { return load(input.at(i, j)); });
     }
@@ -290,7 +283,7 @@ class Share {
             else multiply<TALL>(Lines{layer.weight, layer.inputs}, begin(l), end(l), *x, 0, layer.inputs,
                                 Hidden{layer, output});
             team.wait();
-            transpose(output, turned[l + 1], output.columns);
+            turn(output, turned[l + 1], output.columns);
             x = &output;
         }
         const Layer& layer = net.layers[last];

@@ -32,20 +32,26 @@ struct Panels {
     }
 };
 
-// `from` turned over its diagonal; what lies beyond its `width` columns is left out.
-template <int C, int D>
-void transpose(const Panels<C>& from, const Panels<D>& to, int64_t width) {
-    for (int64_t j = 0; j < width; j += V) {
-        for (int64_t i = 0; i < from.height; i += V) {
-            const int64_t tall = std::min(V, from.height - i), wide = std::min(V, width - j);
-            vec rows[V];
-            const float* here = from.at(i, j);
-            for (int64_t r = 0; r < V; r++) rows[r] = r < tall ? load(here + r * C * V) : vec{};
-            ::transpose(rows);
-            float* there = to.at(j, i);
-            for (int64_t r = 0; r < wide; r++) store(there + r * D * V, rows[r]);
+// A matrix turned over its diagonal: `from(row, column)` gives vectors of its rows, `to(column, row, x)`
+// takes those of its columns, 0 beyond its height.
+template <class From, class To>
+INLINE void turn(int64_t height, int64_t width, const From& from, const To& to) {
+    for (int64_t i = 0; i < height; i += V) {
+        for (int64_t j = 0; j < width; j += V) {
+            const int64_t tall = std::min(V, height - i), wide = std::min(V, width - j);
+            vec square[V];
+            for (int64_t r = 0; r < V; r++) square[r] = r < tall ? from(i + r, j) : vec{};
+            transpose(square);
+            for (int64_t r = 0; r < wide; r++) to(j + r, i, square[r]);
         }
     }
+}
+
+// `from` turned over its diagonal; what lies beyond its `width` columns is left out.
+template <int C, int D>
+void turn(const Panels<C>& from, const Panels<D>& to, int64_t width) {
+    turn(from.height, width, [&](int64_t i, int64_t j) { return load(from.at(i, j)); },
+         [&](int64_t j, int64_t i, vec x) { store(to.at(j, i), x); });
 }
 
 }  // namespace mlp

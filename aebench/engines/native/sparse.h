@@ -106,30 +106,16 @@ class SparseLayer : public Sparse {
             for (int64_t tile = 0; tile * TILE < layer.inputs; tile++)
                 for (int64_t row = 0; row < rows; row++) add(row, n, tile);
         }
-        const auto turned = [&](int64_t i, vec x) {
-            const float bias = layer.bias ? layer.bias[first + i] : 0;
-            return activate(x + bias, layer.activation);
-        };
-        for (int64_t j = 0; j < round_up(rows, V); j += V) {
-            for (int64_t i = 0; i < count; i += V) {
-                vec square[V];
-                for (int64_t r = 0; r < V; r++) square[r] = load(output.at(j + r, i));
-                ::transpose(square);
-                for (int64_t r = 0; r < std::min(V, count - i); r++)
-                    store(to.at(first + i + r, j), turned(i + r, square[r]));
-            }
-        }
+        turn(rows, count, [&](int64_t row, int64_t i) { return load(output.at(row, i)); },
+             [&](int64_t i, int64_t row, vec x) {
+                 const float bias = layer.bias ? layer.bias[first + i] : 0;
+                 store(to.at(first + i, row), activate(x + bias, layer.activation));
+             });
     }
 
     void update(const Panels<WIDE>& from, const Adam& adam) override {
-        for (int64_t i = 0; i < count; i += V) {
-            for (int64_t j = 0; j < round_up(rows, V); j += V) {
-                vec square[V];
-                for (int64_t r = 0; r < V; r++) square[r] = i + r < count ? load(from.at(first + i + r, j)) : vec{};
-                ::transpose(square);
-                for (int64_t r = 0; r < V; r++) store(grad.at(j + r, i), square[r]);
-            }
-        }
+        turn(count, rows, [&](int64_t i, int64_t row) { return load(from.at(first + i, row)); },
+             [&](int64_t row, int64_t i, vec x) { store(grad.at(row, i), x); });
         for (int64_t n = 0; n < grad.columns; n += D * V)
             for (int64_t pixel = 0; pixel < layer.inputs; pixel++) learn(pixel, n, adam);
     }
@@ -203,29 +189,19 @@ class SparseLayer : public Sparse {
 
     // Between torch's [outputs, pixels] and a panel of ours.
     void take(const float* torch, const Panels<C>& panels) const {
-        for (int64_t i = 0; i < count; i += V) {
-            for (int64_t j = 0; j < layer.inputs; j += V) {
-                const int64_t tall = std::min(V, count - i), wide = std::min(V, layer.inputs - j);
-                vec square[V] = {};
-                for (int64_t r = 0; r < tall; r++) square[r] = some(torch + (first + i + r) * layer.inputs + j, wide);
-                ::transpose(square);
-                for (int64_t r = 0; r < wide; r++) store(panels.at(j + r, i), square[r]);
-            }
-        }
+        turn(count, layer.inputs,
+             [&](int64_t i, int64_t pixel) { return some(torch + at(i, pixel), std::min(V, layer.inputs - pixel)); },
+             [&](int64_t pixel, int64_t i, vec x) { store(panels.at(pixel, i), x); });
     }
 
     void give(const Panels<C>& panels, float* torch) const {
-        for (int64_t i = 0; i < count; i += V) {
-            for (int64_t j = 0; j < layer.inputs; j += V) {
-                const int64_t tall = std::min(V, count - i), wide = std::min(V, layer.inputs - j);
-                vec square[V] = {};
-                for (int64_t r = 0; r < wide; r++) square[r] = load(panels.at(j + r, i));
-                ::transpose(square);
-                for (int64_t r = 0; r < tall; r++)
-                    std::memcpy(torch + (first + i + r) * layer.inputs + j, &square[r], wide * 4);
-            }
-        }
+        turn(layer.inputs, count, [&](int64_t pixel, int64_t i) { return load(panels.at(pixel, i)); },
+             [&](int64_t i, int64_t pixel, vec x) {
+                 std::memcpy(torch + at(i, pixel), &x, std::min(V, layer.inputs - pixel) * 4);
+             });
     }
+
+    int64_t at(int64_t output, int64_t pixel) const { return (first + output) * layer.inputs + pixel; }
 
     const Layer& layer;
     const int64_t rows, first, count;
