@@ -37,8 +37,8 @@ step's FLOP that it does, the rest being products with pixels of 0; fraction: fl
 over its step."""
 
 
-# So long torch's threads may go on spinning on the cores that `native` wants: of a few steps it
-# would be a third of the time, of an epoch of 429 steps 2 %.
+# So long torch's threads may go on spinning on the cores that `native` wants, where its compiler
+# has no OpenMP and it brings threads of its own.
 _SPINNING_S = 0.05
 _NATIVE_ROUNDS = 5  # in one call, as an epoch is: what the call itself costs is not the step's
 

@@ -210,7 +210,7 @@ def _mse(one: Tensor, other: Tensor) -> float:
     """Mean squared error of images [N, ...], or of each against a single one, summed in float64."""
     total = torch.zeros((), dtype=torch.float64, device=one.device)
     other = other.expand_as(one)
-    # In parts that a CPU's cache can hold: all at once takes five times as long.
+    # In parts that a CPU's cache can hold: all at once takes three to five times as long.
     for a, b in zip(one.split(STUDY_BATCH), other.split(STUDY_BATCH), strict=True):
         total += (a.double() - b.double()).square().sum()
     return float(total) / one.numel()
