@@ -210,6 +210,16 @@ def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
         job(engine="native", precision="bf16")
 
 
+def test_a_job_is_held_to_the_arithmetic_that_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_LEAST_OUTPUTS", 0)
+    monkeypatch.setattr(native, "_MOST_LIT", 1)
+    row = run_job(job(engine="native")).job
+    assert 0 < row["skipped_flops_per_step"] < 0.4 * row["flops_per_step"]
+    done = row["steps"] * (row["flops_per_step"] - row["skipped_flops_per_step"]) / 1e9
+    assert row["flop_floor_s"] == pytest.approx(done / row["peak_gflops"])
+    assert row["gflops"] == pytest.approx(done / row["train_s"])
+
+
 def test_without_a_compiler_the_job_fails_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -42,6 +42,11 @@ def test_learns_from_the_median_of_measured_jobs(results: Store) -> None:
     assert "3 jobs measured" in estimator.basis
 
 
+def test_arithmetic_left_out_will_be_left_out_again(results: Store) -> None:
+    write(results, 1, gflops=1.5, flops_per_step=100, skipped_flops_per_step=25)
+    assert Estimator.from_store(results).job_s(JOB) == pytest.approx(gflop(JOB) / 2 * 1.5)
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -63,9 +63,9 @@ class Native:
             setup.model.to(memory_format=setup.layout)
         self.rates = torch.tensor(setup.rates, dtype=torch.float64)
         self.epoch = 0
-        # Noise leaves no pixel at 0.
-        lit = int(self.images.count_nonzero()) / self.images.numel()
-        self.lit = 1.0 if job.train_noise else lit
+        self.lit = 1.0  # noise leaves no pixel at 0
+        if not job.train_noise:
+            self.lit = int(self.images.count_nonzero()) / self.images.numel()
         self.trained = _Trained(setup.model, setup, self.lit)
         self.kernels = self.trained.kernels
         self.skipped_flops_per_step = self.trained.skipped_flops_per_step

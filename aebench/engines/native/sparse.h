@@ -123,47 +123,25 @@ class SparseLayer : public Sparse {
    private:
     // A tile of weights and the gradients of a batch should lie in the first two caches.
     static constexpr int64_t TILE = 16384 / (C * V);
-    static constexpr int AHEAD = 4;
+    static constexpr int AHEAD = 4;  // pixels whose weights are asked for before Adam comes to them
     static constexpr int D = C < 4 ? C : 4;
     // So many sums must be under way at once for the processor to be busy.
     static constexpr int S = C < 8 ? 2 : 1, T = 8 / D < 4 ? 8 / D : 4;
 
     // Add the part of a tile of pixels to a row's outputs.
     INLINE void add(int64_t row, int64_t n, int64_t tile) {
-        const int32_t* columns = by_image.columns.data();
-        const float* values = by_image.values;
-        const float* tiled = weight.at(0, n);
         float* to = output.at(row, n);
         vec acc[S][C] = {};
         if (tile)
             for (int c = 0; c < C; c++) acc[0][c] = load(to + c * V);
-        int64_t at = by_image.begin(row, tile);
-        const int64_t end = by_image.end(row, tile);
-        for (; at + S <= end; at += S) {
-            for (int s = 0; s < S; s++) {
-                const float* from = tiled + columns[at + s] * (C * V);
-                for (int c = 0; c < C; c++) acc[s][c] += values[at + s] * load(from + c * V);
-            }
-        }
-        for (; at < end; at++) {
-            const float* from = tiled + columns[at] * (C * V);
-            for (int c = 0; c < C; c++) acc[0][c] += values[at] * load(from + c * V);
-        }
-        for (int c = 0; c < C; c++) {
-            for (int s = 1; s < S; s++) acc[0][c] += acc[s][c];
-            store(to + c * V, acc[0][c]);
-        }
+        sum(acc, by_image, by_image.begin(row, tile), by_image.end(row, tile), weight.at(0, n));
+        for (int c = 0; c < C; c++) store(to + c * V, acc[0][c]);
     }
 
     // A pixel's gradient, taken by Adam out of the registers.
     INLINE void learn(int64_t pixel, int64_t n, const Adam& adam) {
-        const int32_t* images = by_pixel.columns.data();
-        const float* values = by_pixel.values;
-        const float* tiled = grad.at(0, n);
-        vec acc[T][D] = {};
-        int64_t at = by_pixel.begin(pixel, 0);
-        const int64_t end = by_pixel.end(pixel, 0);
-        if (at == end && !seen[pixel]) return;
+        const int64_t begin = by_pixel.begin(pixel, 0), end = by_pixel.end(pixel, 0);
+        if (begin == end && !seen[pixel]) return;
         seen[pixel] = true;
         float *w = weight.at(pixel, n), *m = mean.at(pixel, n), *v = square.at(pixel, n);
         for (int d = 0; d < D; d++) {
@@ -171,20 +149,28 @@ class SparseLayer : public Sparse {
             __builtin_prefetch(m + AHEAD * C * V + d * V, 1);
             __builtin_prefetch(v + AHEAD * C * V + d * V, 1);
         }
-        for (; at + T <= end; at += T) {
-            for (int t = 0; t < T; t++) {
-                const float* from = tiled + images[at + t] * (D * V);
-                for (int d = 0; d < D; d++) acc[t][d] += values[at + t] * load(from + d * V);
+        vec acc[T][D] = {};
+        sum(acc, by_pixel, begin, end, grad.at(0, n));
+        for (int d = 0; d < D; d++) adam(w + d * V, m + d * V, v + d * V, acc[0][d]);
+    }
+
+    // acc[0] += every entry's value times its row of a panel; the others help, to be busier.
+    template <int R, int W>
+    static INLINE void sum(vec (&acc)[R][W], const Entries& entries, int64_t at, int64_t end, const float* panel) {
+        const int32_t* columns = entries.columns.data();
+        const float* values = entries.values;
+        for (; at + R <= end; at += R) {
+            for (int r = 0; r < R; r++) {
+                const float* from = panel + columns[at + r] * (W * V);
+                for (int w = 0; w < W; w++) acc[r][w] += values[at + r] * load(from + w * V);
             }
         }
         for (; at < end; at++) {
-            const float* from = tiled + images[at] * (D * V);
-            for (int d = 0; d < D; d++) acc[0][d] += values[at] * load(from + d * V);
+            const float* from = panel + columns[at] * (W * V);
+            for (int w = 0; w < W; w++) acc[0][w] += values[at] * load(from + w * V);
         }
-        for (int d = 0; d < D; d++) {
-            for (int t = 1; t < T; t++) acc[0][d] += acc[t][d];
-            adam(w + d * V, m + d * V, v + d * V, acc[0][d]);
-        }
+        for (int r = 1; r < R; r++)
+            for (int w = 0; w < W; w++) acc[0][w] += acc[r][w];
     }
 
     // Between torch's [outputs, pixels] and a panel of ours.
