@@ -7,7 +7,7 @@ loads neither numpy nor torch.
 
 from aebench.datasets.access import Status, add, cached, fetch, load, status, verify
 from aebench.datasets.cache import Dataset, cache_directory
-from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, names, register
+from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, is_ours, names, register
 from aebench.datasets.errors import BadData, DataUnavailable, UnknownDataset
 from aebench.datasets.splits import split
 
@@ -25,6 +25,7 @@ __all__ = [
     "cached",
     "fetch",
     "info",
+    "is_ours",
     "load",
     "names",
     "register",
