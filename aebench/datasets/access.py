@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,11 @@ from aebench.datasets.errors import BadData, DataUnavailable
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:
+    from aebench.datasets.catalogue import Loader
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Found
+
+_DIGITS = 12  # of a checksum, in keys of jobs
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,40 @@ def add(
     with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
         cache.store(found, f"given by the user ({found.layout})", info, folder, scratch)
         return cache.read(info, folder)
+
+
+def pixels(name: str) -> str:
+    """The first digits of the checksum of a dataset's pixels, as keys of jobs hold it.
+
+    Empty where the name alone says which they are: for our own datasets, whose checksums are in
+    the catalogue, for folders of images, whose names hold it, and for names that nobody knows. A
+    loader without checksums is asked for its pixels, once in a process.
+    """
+    if catalogue.is_ours(name) or folders.is_name(name) or name not in catalogue.names():
+        return ""
+    info = catalogue.info(name)
+    return (info.sha256 or _computed_sha256(info, catalogue.loader(name)))[:_DIGITS]
+
+
+@lru_cache(maxsize=64)
+def _computed_sha256(info: DatasetInfo, _loader: Loader | None) -> str:
+    return _computed(info).sha256
+
+
+def check_pixels(dataset: Dataset, wanted: str) -> None:
+    """Make sure that the pixels of `dataset` are those that a job's key tells of.
+
+    Raises:
+        BadData: they are others.
+    """
+    known = catalogue.is_ours(dataset.info.name) or folders.is_name(dataset.info.name)
+    now = "" if known else dataset.sha256[:_DIGITS]
+    if now != wanted:
+        raise BadData(
+            f"the pixels of dataset {dataset.info.name!r} are not those of this job"
+            f" ({now or 'ours'} here, {wanted or 'ours'} there): what its loader gives has changed"
+            " since the run began. Run the same command again"
+        )
 
 
 def status(name: str, directory: Path | None = None) -> Status:

@@ -330,3 +330,10 @@ register(
         ),
     )
 )
+
+_OURS = frozenset(_INFOS)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a dataset is one of this catalogue's own, and not a user's."""
+    return name in _OURS
