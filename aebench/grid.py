@@ -125,7 +125,8 @@ def _with_folders(
         if not isinstance(value, str):
             return value
         if folder.is_path(value, base):
-            adopted = folder.adopt(base / Path(value).expanduser(), data)
+            tilde = value.startswith("~")
+            adopted = folder.adopt(value if tilde else base / value, data)
         elif folder.is_name(value):
             adopted = folder.cached(value, data)
         else:

@@ -29,6 +29,7 @@ from aebench.engines.clock import PhaseClock
 from aebench.engines.precision import read_precision, set_precision
 from aebench.errors import RequestError
 from aebench.evaluation import appearance, baselines, errors, probes, samples
+from aebench.evaluation.curves import Split
 from aebench.job import Job
 from aebench.records import Circumstances, starting_row
 from aebench.store import Record, Row
@@ -427,12 +428,11 @@ class _Progress:
             self._probe(self.model, test, self.splits.mean)
 
     def _baselines(self, splits: _Splits, bottleneck: int) -> None:
-        folder = (self.where.data or datasets.cache_directory()) / "baselines"
+        directory = self.where.data or datasets.cache_directory()
         # The seed and how many images are held out say which of the pixels are fitted to.
-        images, sha256 = len(splits.indices), splits.pool.sha256
-        cache = folder / f"pca-{sha256[:16]}-{images}-{self.job.seed}.npy"
+        fitted = Split(splits.pool.sha256, self.job.seed, len(splits.indices))
         train = splits.train if self.together else self.images
-        curve = baselines.curve(train, splits.pool.test, cache, self.device)
+        curve = baselines.curve(train, splits.pool.test, fitted, directory, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),
             "pca_mse": float(curve[min(bottleneck, len(curve) - 1)]),

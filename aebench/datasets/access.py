@@ -47,8 +47,8 @@ class Status:
 def load(name: str, directory: Path | None = None, report: Progress | None = None) -> Dataset:
     """Return dataset `name`, from the cache in `directory` or, failing that, from its sources.
 
-    The arrays are mapped from the cache, read-only. Sizes, shapes and dates are checked each
-    time, the checksum only when a date has changed.
+    The arrays are in memory, read-only, and are those whose checksums were compared: what the
+    cache holds damaged is fetched again.
 
     Raises:
         UnknownDataset: no such name.
@@ -60,7 +60,7 @@ def load(name: str, directory: Path | None = None, report: Progress | None = Non
 def cached(name: str, directory: Path | None = None) -> Dataset | None:
     """Return dataset `name` if it lies whole in the cache in `directory`, else None.
 
-    Nothing is fetched and no loader is asked.
+    Whole is what has its checksums, as with `load`. Nothing is fetched, and no loader is asked.
 
     Raises:
         UnknownDataset: no such name.
@@ -96,9 +96,12 @@ def fetch(
         if not again and (found_cached := _ready(info, folder)) is not None:
             return found_cached
         with cache.scratch_folder(folder) as scratch:
-            found, label = _obtain(info, folder, scratch, report, sources)
+            try:
+                found, label = _obtain(info, folder, scratch, report, sources)
+            except OSError as error:  # full, or read-only since a moment ago
+                raise cache.cannot_write(folder.parent, error) from error
             cache.store(found, label, info, folder, scratch)
-        return cache.read(info, folder)
+        return cache.read(info, folder, full=True)
 
 
 def add(
@@ -119,7 +122,7 @@ def add(
     sources.check(found, info)
     with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
         cache.store(found, f"given by the user ({found.layout})", info, folder, scratch)
-        return cache.read(info, folder)
+        return cache.read(info, folder, full=True)
 
 
 def pixels(name: str) -> str:
@@ -232,7 +235,7 @@ def _obtain(
 
     progress = report or _silent
     try:
-        cache.read(info, folder)
+        cache.read(info, folder, full=True)
         before = []
     except cache.Absent:
         before = [(f"cache {folder.parent}", "not there")]
@@ -255,6 +258,6 @@ def _silent(message: str, done: int, total: int | None) -> None:
 
 def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
     try:
-        return cache.read(info, folder)
+        return cache.read(info, folder, full=True)
     except (cache.Absent, cache.Damaged):
         return None
