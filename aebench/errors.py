@@ -20,3 +20,15 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
     near = get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"
     return f"unknown {kind} {given!r}; {hint}"
+
+
+def printable(text: str, most: int = 300) -> str:
+    """Make text from outside fit to be shown on one line: at most `most` characters of it.
+
+    What would move a cursor, break a line, turn the direction of writing or fail to be encoded is
+    written as Python writes it in a string: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udce9``.
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: most + 1]
+    )
+    return shown if len(shown) <= most else shown[: max(0, most - 3)] + "..."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from typing import Any
 from aebench import architectures, choice, datasets, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, unknown
-from aebench.job import DEVICES, ENGINES, FIELDS, LEAST, PRECISIONS, Job
+from aebench.job import DEVICES, ENGINES, LEAST, MOST, OPTIONS, PRECISIONS, Job, shown
 
 PRESETS = ("quick", "hour", "study", "full", "search")
 
@@ -29,6 +30,7 @@ _RUN_OPTIONS = (
     "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
     "report",
 )  # fmt: skip
+_LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
 _MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang
 _COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
 _NAMES: dict[str, Sequence[str]] = {
@@ -94,7 +96,7 @@ def load_grid(
         name = source
     else:
         path = Path(source)
-        if path.suffix != ".toml":
+        if path.suffix.lower() != ".toml":
             raise RequestError(
                 f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml"
             )
@@ -102,12 +104,12 @@ def load_grid(
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark
         except FileNotFoundError:
             raise RequestError(f"no grid file at {path}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: no text, or no name of a file
             raise RequestError(f"cannot read the grid file {path}: {error}") from None
         name = path.stem
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         raise RequestError(f"{source} is not valid TOML: {error}") from None
     content = _with_folders(content, Path(source).parent, data, notes)
     grid = _enumerate(name, dict(defaults or {}) | content, forced, str(source))
@@ -123,7 +125,8 @@ def _with_folders(
         if not isinstance(value, str):
             return value
         if folder.is_path(value, base):
-            adopted = folder.adopt(base / Path(value).expanduser(), data)
+            tilde = value.startswith("~")
+            adopted = folder.adopt(value if tilde else base / value, data)
         elif folder.is_name(value):
             adopted = folder.cached(value, data)
         else:
@@ -237,8 +240,8 @@ def _axes(
                 f"{place}: {written} says how to run a grid, not which jobs it has;"
                 f" give it on the command line, as --{option.replace('_', '-')}"
             )
-        elif name not in FIELDS:
-            mistakes.append(f"{place}: {unknown('option', written, [*FIELDS, *_COUNTS, *beside])}")
+        elif name not in OPTIONS:
+            mistakes.append(f"{place}: {unknown('option', written, [*OPTIONS, *_COUNTS, *beside])}")
         elif name in axes:
             mistakes.append(f"{place}: {name} is given twice, the second time as {written}")
         else:
@@ -255,7 +258,7 @@ def _first(option: str, given: Any) -> Iterable[int]:
     """Seeds, or repeats, 0 to `given` - 1."""
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST:
         raise RequestError(
-            f"{option} is how many, a whole number from 1 to {_MOST:,}, not {given!r}"
+            f"{option} is how many, a whole number from 1 to {_MOST:,}, not {shown(given)}"
         )
     return range(given)
 
@@ -267,11 +270,13 @@ def _listed(name: str, given: Any) -> Iterable[Any]:
         raise RequestError(f"{name} is an empty list")
     for value in values:
         if name in LEAST and isinstance(value, str):
-            first, dots, last = value.partition("..")
-            if not (dots and first.strip().isdecimal() and last.strip().isdecimal()):
+            first, dots, last = (part.strip() for part in value.partition(".."))
+            if not (dots and first.isdecimal() and last.isdecimal()):
                 raise RequestError(
-                    f"{name} takes whole numbers or a range like 0..4, not {value!r}"
+                    f"{name} takes whole numbers or a range like 0..4, not {shown(value)}"
                 )
+            if max(len(first), len(last)) > _LONGEST_NUMBER:
+                raise RequestError(f"{name}: a number in the range is too long")
             if int(last) < int(first):
                 raise RequestError(f"{name}: the range {value} is empty")
             if int(last) - int(first) >= _MOST:
@@ -285,17 +290,24 @@ def _value(name: str, value: Any) -> Any:
     """Check one value of one option, and suggest the nearest name where a name is wrong."""
     if name in LEAST:
         if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[name]:
-            raise RequestError(f"{name} takes whole numbers from {LEAST[name]}, not {value!r}")
+            raise RequestError(f"{name} takes whole numbers from {LEAST[name]}, not {shown(value)}")
+        if value > MOST[name]:
+            raise RequestError(f"{name} takes at most {MOST[name]}, not {shown(value)}")
         return value
     if name in ("learning_rate", "train_noise"):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         least_is_zero = name == "train_noise"
-        if not number or not 0 <= value < math.inf or (value == 0 and not least_is_zero):
+        largest = sys.float_info.max
+        if not number or not 0 <= value <= largest or (value == 0 and not least_is_zero):
             wanted = "a number from 0" if least_is_zero else "a positive number"
-            raise RequestError(f"{name} takes {wanted}, not {value!r}")
+            raise RequestError(f"{name} takes {wanted}, not {shown(value)}")
         return float(value)
     if not isinstance(value, str):
-        raise RequestError(f"{name} takes a name, not {value!r}")
+        quoted = f'; in a grid file names stand in quotes: "{shown(value)}"'
+        raise RequestError(
+            f"{name} takes a name, not {shown(value)}"
+            + (quoted if isinstance(value, int | float) else "")
+        )
     if name == "architecture":
         architectures.get(value)
     elif name == "dataset":

@@ -10,10 +10,11 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
-from aebench import protocols
+from aebench import architectures, datasets, protocols
 from aebench.errors import RequestError, unknown
 
 ENGINES = ("reference", "eager", "compiled", "graph", "native")
@@ -32,6 +33,10 @@ class Job:
     inputs, not the targets, while training. `repeat` numbers repetitions of the same job for
     timing: same seed, same result. `engine_choice` tells whether the engine was ``given`` or
     chosen (``auto``): no part of what the job is, nor of its key.
+
+    `code` and `pixels` say what the names of an architecture and of a dataset stand for where
+    these are not ours: see `architectures.code` and `datasets.pixels`. Nobody gives them; they are
+    looked up when the job is made, and empty for what is ours or not known in this process.
     """
 
     architecture: str
@@ -50,33 +55,41 @@ class Job:
     precision: str = "fp32"
     device: str = "cpu"
     repeat: int = 0
+    code: str = ""
+    pixels: str = ""
     engine_choice: str = dataclasses.field(default="given", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what can be no job, whoever builds it.
 
         Raises:
-            RequestError: a count below its minimum, or a name that is not known here.
+            RequestError: a count out of its range, or a name that is not known here.
         """
         for name, least in LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise RequestError(
-                    f"{name} must be a whole number of at least {least}, not {value!r}"
+                    f"{name} must be a whole number of at least {least}, not {shown(value)}"
                 )
+            if value > MOST[name]:
+                raise RequestError(f"{name} must be at most {MOST[name]}, not {shown(value)}")
         for name, wanted in (
             ("learning_rate", "positive number"),
             ("train_noise", "number from 0"),
         ):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value < math.inf or (value == 0 and name != "train_noise"):
-                raise RequestError(f"{name} must be a {wanted}, not {value!r}")
+            if not number or not 0 <= value <= _LARGEST or (value == 0 and name != "train_noise"):
+                raise RequestError(f"{name} must be a {wanted}, not {shown(value)}")
             # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
             object.__setattr__(self, name, float(value))
         for name in ("architecture", "dataset"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise RequestError(f"{name} must be a name, not {getattr(self, name)!r}")
+                raise RequestError(f"{name} must be a name, not {shown(getattr(self, name))}")
+        if not self.code:
+            object.__setattr__(self, "code", architectures.code(self.architecture))
+        if not self.pixels:
+            object.__setattr__(self, "pixels", datasets.pixels(self.dataset))
         for name, valid in (
             ("protocol", protocols.NAMES),
             ("schedule", protocols.SCHEDULES),
@@ -146,10 +159,32 @@ class Job:
         parts += [f"repeat {self.repeat}"] if self.repeat else []
         parts += [self.engine] if self.engine != "eager" else []
         parts += [self.precision] if self.precision != "fp32" else []
+        parts += [named(self.code)] if self.code else []
+        parts += [f"pixels {self.pixels[:6]}"] if self.pixels else []
         return " ".join(parts)
 
 
-# Smallest value of each whole number.
+def named(code: str) -> str:
+    """A job's `code` for people: ``code 3fa2c1``, or the version that its author declared."""
+    return code if code.startswith("version ") else f"code {code[:6]}"
+
+
+def shown(value: object) -> str:
+    """A wrong value as a message repeats it: whole numbers of any length, and texts, cut short."""
+    if isinstance(value, int) and abs(value) > 10**40:  # Python refuses to write very long ones
+        return f"{'-' * (value < 0)}1e{round(math.log10(abs(value)))} or so"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# Smallest and largest value of each whole number. The columns of a table hold 63 bits, as do the
+# seeds that torch takes; a thousand layers or a million epochs are a slip, which a plan of them
+# would take hours to count.
 LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
+MOST = dict.fromkeys(LEAST, 2**63 - 1) | {"depth": 1_000, "epochs": 1_000_000}
+_LARGEST = sys.float_info.max
 _CONTENT = tuple(f for f in dataclasses.fields(Job) if f.compare)
 FIELDS = tuple(f.name for f in _CONTENT)
+"""Everything that a job's key covers."""
+OPTIONS = tuple(name for name in FIELDS if name not in ("code", "pixels"))
+"""What of that people choose: the axes of a grid."""

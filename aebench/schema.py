@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 2
+VERSION = 3
+# What a table that lacks a column means by it, where that is not null: written before it was added.
+ABSENT = {"code": "", "pixels": ""}
 STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
 
 
@@ -46,6 +48,8 @@ engine_choice | string | given, or auto: chosen by aebench for the job
 precision | string | arithmetic asked for: fp32, tf32 or bf16
 device | string | cpu or cuda
 repeat | int64 | number of the timing repetition; same seed, same result
+code | string | hash, or declared version, of an architecture's code; empty for aebench's own
+pixels | string | start of data_sha256 of a data set that a plugin registered; else empty
 settings_from | string | where the named protocol's settings come from: the study, or a search
 modified | string | settings that depart from the named protocol; empty where none does
 status | string | ok, failed, out_of_memory, timed_out, diverged, killed or skipped

@@ -236,7 +236,7 @@ class Store:
             version = _version(path)
             table = _read_file(path, problems)
             if table is not None:
-                rows += table.to_pylist()
+                rows += [schema.ABSENT | row for row in table.to_pylist()]
                 if read is not None:
                     read[path] = version
         found: dict[str, list[Row]] = {"jobs": rows}
@@ -331,11 +331,14 @@ def _read_file(path: Path, problems: list[str]) -> pa.Table | None:
 
 
 def _conform(table: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Give `table` the columns of `wanted`: missing ones null, unknown ones dropped."""
+    """Give `table` the columns of `wanted`; unknown ones are dropped, missing ones null.
+
+    Or what they mean where they are missing: see `schema.ABSENT`.
+    """
     columns = [
         table.column(f.name).cast(f.type)
         if f.name in table.column_names
-        else pa.nulls(table.num_rows, f.type)
+        else pa.repeat(pa.scalar(schema.ABSENT.get(f.name), f.type), table.num_rows)
         for f in wanted
     ]
     return pa.Table.from_arrays(columns, schema=wanted)

@@ -24,6 +24,7 @@ from aebench.engines.clock import PhaseClock
 from aebench.engines.precision import read_precision, set_precision
 from aebench.errors import RequestError
 from aebench.evaluation import appearance, baselines, errors, probes, rates, samples
+from aebench.evaluation.curves import Split
 from aebench.job import Job
 from aebench.records import Circumstances, starting_row
 from aebench.store import Record, Row
@@ -275,11 +276,10 @@ class _UnderWay:
 
     def _compare_with_baselines(self) -> None:
         """Set the model beside the mean image and PCA of the very images it was trained on."""
-        folder = (self.where.data or datasets.cache_directory()) / "baselines"
+        directory = self.where.data or datasets.cache_directory()
         # The seed and how many images are held out say which of the pixels are fitted to.
-        sha256 = self.splits.pool.sha256
-        cache = folder / f"pca-{sha256[:16]}-{len(self.images)}-{self.job.seed}.npy"
-        curve = baselines.curve(self.images, self.splits.pool.test, cache, self.device)
+        fitted = Split(self.splits.pool.sha256, len(self.images), self.job.seed)
+        curve = baselines.curve(self.images, self.splits.pool.test, fitted, directory, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),
             "pca_mse": float(curve[min(self.row["bottleneck"], len(curve) - 1)]),

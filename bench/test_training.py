@@ -63,9 +63,7 @@ def trainers(
 
 def losses_apart(ours: Trainer, against: Trainer) -> float:
     """Greatest relative difference between the losses of epochs that both have trained."""
-    first = [
-        float(loss) for loss in ours.losses
-    ]
+    first = [float(loss) for loss in ours.losses]
     pairs = zip(first, map(float, against.losses), strict=False)
     return max(abs(a - b) / b for a, b in pairs)
 

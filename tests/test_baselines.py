@@ -6,6 +6,7 @@ import io
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from aebench import datasets
 from aebench.architectures.autoencoder import build
-from aebench.evaluation import baselines, errors, samples
+from aebench.evaluation import baselines, curves, errors, samples
+from aebench.evaluation.curves import Split
 from aebench.job import Job
 
 CPU = torch.device("cpu")
@@ -59,56 +61,96 @@ def test_colour_images_are_flattened_whole() -> None:
     assert baselines.curve(*[images.to(torch.uint8)] * 2).shape == (13,)
 
 
+SPLIT = Split("0123456789abcdef" * 4, seed=0, train_images=1257)
+
+
 def test_cache_is_written_for_everybody_and_used(
     digits: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = tmp_path / "deep" / "curve.npy"
-    curve = baselines.curve(*digits, cache)
-    assert [path.name for path in cache.parent.iterdir()] == ["curve.npy"]
-    assert cache.stat().st_mode & 0o044 == 0o044
+    curve = baselines.curve(*digits, SPLIT, tmp_path / "data")
+    (path,) = (tmp_path / "data").rglob("*.*")
+    assert path == curves.place(tmp_path / "data", SPLIT)
+    assert path.stat().st_mode & 0o044 == 0o044
     with monkeypatch.context() as patch:
         patch.setattr(baselines, "_compute", lambda *_: pytest.fail("the cache was not used"))
-        np.testing.assert_array_equal(baselines.curve(*digits, cache), curve)
+        again = baselines.curve(*digits, SPLIT, tmp_path / "data")
+    np.testing.assert_array_equal(again, curve)  # to the last bit
+    assert curves.verify(tmp_path / "data") == {path.name: ""}
 
 
-def _save(array: object) -> Callable[[Path], None]:
-    return lambda path: np.save(path, np.asarray(array), allow_pickle=True)
+@pytest.mark.parametrize(
+    "other",
+    [replace(SPLIT, seed=1), replace(SPLIT, train_images=9), replace(SPLIT, data_sha256="f" * 64)],
+)
+def test_a_curve_of_another_split_is_not_taken(
+    digits: tuple[Tensor, Tensor], tmp_path: Path, other: Split
+) -> None:
+    curve = baselines.curve(*digits, SPLIT, tmp_path)
+    foreign = [7.0] * len(curve)
+    curves.write(tmp_path, other, foreign)
+    np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
+    # Not even where it has the file's name.
+    curves.place(tmp_path, other).replace(curves.place(tmp_path, SPLIT))
+    assert list(curves.verify(tmp_path).values()) == [f"it is that of {name(tmp_path, other)}"]
+    np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
+    assert list(curves.verify(tmp_path).values()) == [""]
+
+
+def name(directory: Path, split: Split) -> str:
+    return curves.place(directory, split).name
+
+
+def _changed(path: Path) -> None:
+    """Another number of the same length in the middle, and the date as it was."""
+    before, text = path.stat(), path.read_text()
+    place = text.index("0.0", len(text) // 3) + 4
+    digit = "1" if text[place] != "1" else "2"
+    path.write_text(text[:place] + digit + text[place + 1 :])
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        _save(np.zeros(7)),
-        _save(np.full(65, np.nan)),
-        _save(np.zeros(65, dtype="U4")),
-        _save(np.array([{}] * 65, dtype=object)),
+        _changed,
+        lambda path: path.write_text("[]"),
+        lambda path: path.write_text('{"sha256": "", "curve": 3}'),
+        lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(b"PK\x03\x04 no archive"),
+        lambda path: path.write_bytes(b"\xff\xfe\0"),
         lambda path: path.write_bytes(path.read_bytes()[:200]),
     ],
 )
-def test_a_cache_that_is_no_curve_is_computed_anew(
+def test_a_cache_that_is_no_curve_is_told_and_computed_anew(
     digits: tuple[Tensor, Tensor], tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
-    cache = tmp_path / "curve.npy"
-    curve = baselines.curve(*digits, cache)
-    spoil(cache)
-    np.testing.assert_array_equal(baselines.curve(*digits, cache), curve)
-    np.testing.assert_array_equal(np.load(cache), curve)  # and mended
+    curve = baselines.curve(*digits, SPLIT, tmp_path)
+    spoil(curves.place(tmp_path, SPLIT))
+    assert all(curves.verify(tmp_path).values())
+    np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
+    assert not any(curves.verify(tmp_path).values())  # and mended
+
+
+def test_what_is_no_error_is_no_curve(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    curve = baselines.curve(*digits)
+    for wrong in ([math.nan] * 65, [-1.0] * 65, [0.0] * 64):
+        curves.write(tmp_path, SPLIT, wrong)
+        np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
 
 
 def test_a_cache_that_cannot_be_written_loses_no_job(
     digits: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    assert baselines.curve(*digits, tmp_path / "file" / "curve.npy").shape == (65,)
+    assert baselines.curve(*digits, SPLIT, tmp_path / "file").shape == (65,)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    assert baselines.curve(*digits, tmp_path / "data" / "curve.npy").shape == (65,)
-    assert not list((tmp_path / "data").iterdir())
+    assert baselines.curve(*digits, SPLIT, tmp_path / "data").shape == (65,)
+    assert not list((tmp_path / "data" / "baselines").iterdir())
 
 
 def test_errors_are_those_of_the_studys_loop(digits: tuple[Tensor, Tensor]) -> None:

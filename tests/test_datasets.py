@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aebench import datasets
-from aebench.datasets import catalogue
+from aebench.datasets import BadData, catalogue
 from aebench.errors import RequestError
+from aebench.job import Job
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +151,14 @@ def test_digits_are_the_real_ones(digits_cache: Path) -> None:
     assert digits.sha256 == datasets.info("digits").sha256
 
 
-def test_loaded_arrays_are_mapped_and_read_only(cached: Path) -> None:
+def test_loaded_arrays_are_those_that_were_checked_and_read_only(cached: Path) -> None:
     digits = datasets.load("digits", cached)
-    assert isinstance(digits.train, np.memmap)
-    with pytest.raises(ValueError, match="read-only"):
-        digits.train[0] = 0
+    before = digits.train.copy()
+    flip_a_byte(cached / "digits" / "train.npy", keep_date=True)
+    assert np.array_equal(digits.train, before)  # they are no window on a file that may change
+    for part in (digits.train, digits.test):
+        with pytest.raises(ValueError, match="read-only"):
+            part[0] = 0
 
 
 def test_loading_needs_no_writable_cache(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,11 +174,19 @@ def test_status_of_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_verify_finds_what_load_cannot_see(cached: Path) -> None:
-    flip_a_byte(cached / "digits" / "train.npy", keep_date=True)
-    assert datasets.status("digits", cached).state == "ready"
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_changed_pixels_are_never_handed_out_whatever_their_date(cached: Path, part: str) -> None:
+    whole = getattr(datasets.load("digits", cached), part)
+    flip_a_byte(cached / "digits" / f"{part}.npy", keep_date=True)
+    assert datasets.status("digits", cached).state == "ready"  # which looks at dates only
     verdict = datasets.verify("digits", cached)
-    assert (verdict.state, verdict.reason) == ("damaged", "the checksum of train.npy differs")
+    assert (verdict.state, verdict.reason) == ("damaged", f"the checksum of {part}.npy differs")
+    assert datasets.cached("digits", cached) is None
+    said: list[str] = []
+    again = datasets.load("digits", cached, lambda message, done, total: said.append(message))
+    assert "damaged" in said[0]
+    assert np.array_equal(getattr(again, part), whole)
+    assert datasets.verify("digits", cached).state == "ready"
 
 
 @pytest.mark.parametrize("damage", ["flipped", "torn", "removed", "no meta", "torn meta"])
@@ -239,8 +252,77 @@ def test_cache_directory(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("aebench.datasets.cache.sys.platform", platform)
+    monkeypatch.setattr("aebench.folders.sys.platform", platform)
     assert datasets.cache_directory() == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({}, "no home folder"),
+        ({"HOME": "relative"}, "no home folder"),
+        ({"AEBENCH_DATA": "~nobody-of-this-name/data"}, "no such user"),
+    ],
+)
+def test_no_place_for_the_cache_is_told(
+    variables: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: object) -> None:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)  # as in a container that runs as any number
+    for name in ("AEBENCH_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RequestError, match=says):
+        datasets.cache_directory()
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # counts for none, by its specification
+    with pytest.raises(RequestError, match=says):
+        datasets.cache_directory()
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for refused in ("tempfile.TemporaryDirectory", "np.save"):
+        with monkeypatch.context() as patch:
+            patch.setattr(refused.replace("np", "numpy"), full)
+            with pytest.raises(RequestError, match=r"cannot write .* \(No space left on device\)"):
+                datasets.load("digits", tmp_path / "data")
+
+
+def test_a_job_tells_the_pixels_of_a_dataset_of_the_users(own_catalogue: None) -> None:
+    info = replace(datasets.info("digits"), name="own", train_sha256="", test_sha256="")
+    real = catalogue.loader("digits")
+    assert real is not None
+    asked: list[int] = []
+
+    def mine() -> tuple[catalogue.Pixels, catalogue.Pixels]:
+        asked.append(1)
+        train, test = real()
+        return train | np.uint8(shift), test
+
+    shift = 0
+    datasets.register(info, mine)
+    one, two = Job("mlp", "own", 2), Job("mlp", "own", 3)
+    assert len(asked) == 1  # a grid of thousands reads them once
+    assert one.pixels == two.pixels == datasets.load("own").sha256[:12]
+    assert one.name == f"own mlp-2 pixels {one.pixels[:6]}"
+    datasets.check_pixels(datasets.load("own"), one.pixels)
+    shift = 1
+    with pytest.raises(BadData, match="'own' are not those of this job"):
+        datasets.check_pixels(datasets.load("own"), one.pixels)
+    datasets.register(info, partial(mine))  # as in another process
+    other = Job("mlp", "own", 2)
+    assert other.key != one.key
+    assert Job("mlp", "digits", 2).pixels == ""
+    datasets.check_pixels(datasets.load("digits"), "")
+    pinned = replace(datasets.info("digits"), name="pinned")
+    datasets.register(pinned, lambda: pytest.fail("its checksum is known without it"))
+    assert Job("mlp", "pinned", 2).pixels == pinned.sha256[:12]
+    assert [datasets.is_ours(name) for name in ("digits", "mnist", "own")] == [True, True, False]
 
 
 def test_unavailable_survives_the_way_out_of_a_worker() -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,6 +185,89 @@ def test_unchanged_folder_is_not_decoded_again(
     twin = grey.with_name("grey-twin")
     shutil.copytree(grey, twin)  # dates and all: but it is another folder
     assert folder.adopt(twin, tmp_path / "data").info.name.startswith("folder:grey-twin-")
+
+
+def test_cached_pixels_that_were_changed_are_read_again(grey: Path, tmp_path: Path) -> None:
+    store = tmp_path / "data"
+    name = folder.adopt(grey, store).info.name
+    kept = folder.place(name, store) / "train.npy"
+    before, content = kept.stat(), bytearray(kept.read_bytes())
+    content[-1] ^= 0xFF
+    kept.write_bytes(content)
+    os.utime(kept, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    with pytest.raises(RequestError, match="give the folder itself again"):
+        datasets.load(name, store)
+    assert folder.adopt(grey, store).info.name == name
+    content[-1] ^= 0xFF
+    assert kept.read_bytes() == content
+    datasets.load(name, store)
+
+
+def test_what_cannot_be_read_is_named_and_counted(
+    grey: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(shutil.copytree(grey, tmp_path / "mixed"))
+    plain = len(list(root.rglob("*.*")))
+    for name in ("locked", "locked/deeper", "odd"):
+        (root / name).mkdir()
+    (root / "locked" / "a.png").write_bytes(b"")
+    (root / "nowhere.png").symlink_to("not there")
+    (root / "around").symlink_to(root, target_is_directory=True)
+    os.mkfifo(root / "pipe.png")  # which whoever opened it would wait for
+    (root / "odd" / "\x1b]0;title\x07\n.png").write_bytes(b"no image")
+    really = os.scandir
+
+    def refusing(path: Any = ".") -> Any:  # as for anybody but root, who may read it all
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    adopted = folder.adopt(root, tmp_path / "data")
+    assert adopted.files == plain + 5
+    assert dict(adopted.left_out) == {
+        "around/": "a link to a folder",
+        "locked/": "cannot be read: Permission denied",
+        "nowhere.png": "cannot be read: No such file or directory",
+        "odd/\x1b]0;title\x07\n.png": "not an image",
+        "pipe.png": "not a regular file",
+    }
+    assert f"5 of {plain + 5} files" in adopted.note
+    assert "locked/ (cannot be read: Permission denied)" in adopted.note
+    assert r"odd/\x1b]0;title\x07\n.png (not an image)" in adopted.note
+    assert adopted.note.isprintable()
+    assert folder.adopt(root, tmp_path / "data") == adopted  # from the cache as well
+    monkeypatch.undo()
+    assert folder.adopt(root, tmp_path / "data").note != adopted.note
+
+
+@pytest.mark.parametrize("name", ["2024", "nan", "1e3", "a,b", "X.TOML"])
+def test_any_word_may_be_the_name_of_a_folder(
+    grey: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(grey, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    (job,) = load_grid(None, AXES | {"dataset": name}, data=tmp_path / "data").jobs
+    assert job.dataset.startswith(f"folder:{name.replace(',', '-')}-")
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("~nobody-of-this-name/pictures", "cannot be read"),
+        ("./" + "x" * 300, "cannot be read"),
+        ("./\x1b[31mred", r"dataset folder \\x1b\[31mred: not found"),
+    ],
+)
+def test_paths_that_lead_nowhere(path: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        load_grid(None, AXES | {"dataset": path})
+
+
+def test_a_long_name_is_cut_to_what_a_file_may_be_called(grey: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(grey, tmp_path / ("\u00e9" * 120)))
+    adopted = folder.adopt(root, tmp_path / "data")
+    assert datasets.load(adopted.info.name, tmp_path / "data").info == adopted.info
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:

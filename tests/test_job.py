@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import torch
 
 from aebench import schema
+from aebench.datasets.splits import split
 from aebench.errors import RequestError
-from aebench.job import FIELDS, LEAST, Job
+from aebench.grid import load_grid
+from aebench.job import FIELDS, LEAST, MOST, OPTIONS, Job
+from aebench.store import Store
 
 ONE = Job("mlp", "mnist", 512)
 # A value other than the default for every field; a field added later must be added here.
@@ -31,6 +37,8 @@ OTHER: dict[str, Any] = {
     "precision": "bf16",
     "device": "cuda",
     "repeat": 1,
+    "code": "3fa2c1d2e3f4",
+    "pixels": "91b0d2e3f4a5",
 }
 
 
@@ -38,6 +46,14 @@ def test_stored_keys_stay_valid() -> None:
     # Results on people's disks carry these. If this fails, every stored result is orphaned.
     assert ONE.key == "033d95a5f2b59eb6"
     assert Job.create(architecture="mlp", dataset="mnist", latent=512).key == ONE.key
+
+
+@pytest.mark.parametrize("published", ["reference-quick", "reference-hour"])
+def test_keys_of_published_results_come_out_again(published: str) -> None:
+    jobs = Store(Path(__file__).parents[1] / "results" / published).read().jobs
+    assert len(jobs) >= 5
+    for row in jobs[[*FIELDS, "key"]].to_dict("records"):
+        assert Job(**{name: row[name] for name in FIELDS}).key == row["key"], row
 
 
 def test_every_field_changes_the_key() -> None:
@@ -69,12 +85,20 @@ def test_name_says_what_is_not_usual() -> None:
     assert ONE.name == "mnist mlp-512"
     odd = dataclasses.replace(ONE, depth=2, seed=3, repeat=1, engine="reference", precision="bf16")
     assert odd.name == "mnist mlp-512 depth 2 seed 3 repeat 1 reference bf16"
+    foreign = dataclasses.replace(ONE, code="3fa2c1d2e3f4", pixels="91b0d2e3f4a5")
+    assert foreign.name == "mnist mlp-512 code 3fa2c1 pixels 91b0d2"
+    assert dataclasses.replace(ONE, code="version 2").name == "mnist mlp-512 version 2"
 
 
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
         *((name, -1, f"{name} must be a whole number of at least") for name in LEAST),
+        *((name, most + 1, f"{name} must be at most {most}, not") for name, most in MOST.items()),
+        ("seed", 2**63, "must be at most 9223372036854775807, not 9223372036854775808"),
+        pytest.param("batch_size", 10**5000, "not 1e5000 or so", id="thousands of digits"),
+        ("learning_rate", 10**400, "positive number, not 1e400 or so"),
+        ("train_noise", 10**400, "number from 0, not 1e400 or so"),
         ("latent", 0, "at least 1, not 0"),
         ("latent", True, "not True"),
         ("depth", 1.0, "not 1.0"),
@@ -103,6 +127,22 @@ def test_refuses_what_can_be_no_job(field: str, value: Any, says: str) -> None:
 def test_create_refuses_an_unknown_protocol() -> None:
     with pytest.raises(RequestError, match="did you mean 'study'"):
         Job.create("studies", architecture="mlp", dataset="mnist", latent=1)
+
+
+@pytest.mark.parametrize("name", sorted(set(LEAST) - {"depth"}))
+def test_the_largest_numbers_fit_where_they_go(name: str) -> None:
+    largest = dataclasses.replace(ONE, **{name: MOST[name]})
+    assert pa.array([getattr(largest, name)], pa.int64())[0].as_py() == MOST[name]
+    if name == "seed":
+        torch.Generator().manual_seed(largest.seed)
+        split(10, 1, largest.seed)
+
+
+def test_nobody_chooses_what_a_name_stands_for() -> None:
+    assert set(FIELDS) - set(OPTIONS) == {"code", "pixels"}
+    for name in ("code", "pixels"):
+        with pytest.raises(RequestError, match=f"unknown option '{name}'"):
+            load_grid(None, {"architecture": "mlp", "dataset": "digits", "latent": 2, name: "abc"})
 
 
 def test_every_field_is_a_column_of_the_same_name() -> None:

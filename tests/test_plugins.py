@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -96,6 +97,51 @@ def test_a_plugin_that_fails_says_where(tmp_path: Path, text: str, says: str) ->
     for _ in range(2):
         with pytest.raises(RequestError, match=says):
             load_plugins([path])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import sys\nsys.exit(0)\n", r"ends\.py ends the program \(0\) when imported"),
+        ("raise SystemExit\n", r"ends\.py ends the program when imported"),
+        (
+            "import argparse\nparser = argparse.ArgumentParser('theirs')\n"
+            "parser.add_argument('needed')\nparser.parse_args()\n",
+            r"ends\.py ends the program \(2\) when imported: put .* `if __name__ == \"__main__\":`",
+        ),
+    ],
+)
+def test_a_plugin_that_ends_the_program_is_named(
+    tmp_path: Path, text: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(RequestError, match=says):
+        load_plugins([write(tmp_path / "ends.py", text)])
+    assert capsys.readouterr().err == ""  # not the usage text of another program
+
+
+def test_a_command_ended_by_its_plugin_was_a_wrong_request(tmp_path: Path, invoke: Any) -> None:
+    path = write(tmp_path / "ends.py", "import sys\nsys.exit(0)\n")
+    code, out, err = invoke("run", "--plugin", path, "--plan")
+    assert (code, out) == (2, "")
+    assert "ends.py ends the program" in err
+
+
+def test_a_plugin_reads_no_words_of_ours_and_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["aebench", "run", "--latent", "4"])
+    text = (
+        "import argparse, logging, sys\nsys.stderr.write('made ready\\n')\n"
+        "log = logging.getLogger('of a plugin')\nlog.addHandler(logging.StreamHandler())\n"
+        "parser = argparse.ArgumentParser()\nparser.add_argument('--latent', default='own')\n"
+        "given = parser.parse_args()\n"
+    )
+    load_plugins([write(tmp_path / "reads.py", text)])
+    assert sys.argv[1] == "run"
+    (plugin,) = (m for n, m in sys.modules.items() if n.startswith("aebench_plugin_reads"))
+    assert plugin.given.latent == "own"
+    plugin.log.warning("later")
+    assert capsys.readouterr().err == "made ready\nlater\n"
 
 
 def test_a_plugin_that_is_not_there_or_no_python(tmp_path: Path) -> None:

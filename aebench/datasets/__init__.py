@@ -5,7 +5,17 @@ from. Scaling them to [0, 1] and moving them to a device is left to the engines.
 loads neither numpy nor torch.
 """
 
-from aebench.datasets.access import Status, add, cached, fetch, load, status, verify
+from aebench.datasets.access import (
+    Status,
+    add,
+    cached,
+    check_pixels,
+    fetch,
+    load,
+    pixels,
+    status,
+    verify,
+)
 from aebench.datasets.cache import Dataset, cache_directory
 from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, is_ours, names, register
 from aebench.datasets.errors import BadData, DataUnavailable, UnknownDataset
@@ -23,11 +33,13 @@ __all__ = [
     "add",
     "cache_directory",
     "cached",
+    "check_pixels",
     "fetch",
     "info",
     "is_ours",
     "load",
     "names",
+    "pixels",
     "register",
     "split",
     "status",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,11 @@ from aebench.datasets.errors import BadData, DataUnavailable
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:
+    from aebench.datasets.catalogue import Loader
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Found
+
+_DIGITS = 12  # of a checksum, in keys of jobs
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Status:
 def load(name: str, directory: Path | None = None, report: Progress | None = None) -> Dataset:
     """Return dataset `name`, from the cache in `directory` or, failing that, from its sources.
 
-    The arrays are mapped from the cache, read-only. Sizes, shapes and dates are checked each
-    time, the checksum only when a date has changed.
+    The arrays are in memory, read-only, and are those whose checksums were compared: what the
+    cache holds damaged is fetched again.
 
     Raises:
         UnknownDataset: no such name.
@@ -56,7 +60,7 @@ def load(name: str, directory: Path | None = None, report: Progress | None = Non
 def cached(name: str, directory: Path | None = None) -> Dataset | None:
     """Return dataset `name` if it lies whole in the cache in `directory`, else None.
 
-    Nothing is fetched and no loader is asked.
+    Whole is what has its checksums, as with `load`. Nothing is fetched, and no loader is asked.
 
     Raises:
         UnknownDataset: no such name.
@@ -92,9 +96,12 @@ def fetch(
         if not again and (found_cached := _ready(info, folder)) is not None:
             return found_cached
         with cache.scratch_folder(folder) as scratch:
-            found, label = _obtain(info, folder, scratch, report, sources)
+            try:
+                found, label = _obtain(info, folder, scratch, report, sources)
+            except OSError as error:  # full, or read-only since a moment ago
+                raise cache.cannot_write(folder.parent, error) from error
             cache.store(found, label, info, folder, scratch)
-        return cache.read(info, folder)
+        return cache.read(info, folder, full=True)
 
 
 def add(
@@ -115,7 +122,41 @@ def add(
     sources.check(found, info)
     with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
         cache.store(found, f"given by the user ({found.layout})", info, folder, scratch)
-        return cache.read(info, folder)
+        return cache.read(info, folder, full=True)
+
+
+def pixels(name: str) -> str:
+    """The first digits of the checksum of a dataset's pixels, as keys of jobs hold it.
+
+    Empty where the name alone says which they are: for our own datasets, whose checksums are in
+    the catalogue, for folders of images, whose names hold it, and for names that nobody knows. A
+    loader without checksums is asked for its pixels, once in a process.
+    """
+    if catalogue.is_ours(name) or folders.is_name(name) or name not in catalogue.names():
+        return ""
+    info = catalogue.info(name)
+    return (info.sha256 or _computed_sha256(info, catalogue.loader(name)))[:_DIGITS]
+
+
+@lru_cache(maxsize=64)
+def _computed_sha256(info: DatasetInfo, _loader: Loader | None) -> str:
+    return _computed(info).sha256
+
+
+def check_pixels(dataset: Dataset, wanted: str) -> None:
+    """Make sure that the pixels of `dataset` are those that a job's key tells of.
+
+    Raises:
+        BadData: they are others.
+    """
+    known = catalogue.is_ours(dataset.info.name) or folders.is_name(dataset.info.name)
+    now = "" if known else dataset.sha256[:_DIGITS]
+    if now != wanted:
+        raise BadData(
+            f"the pixels of dataset {dataset.info.name!r} are not those of this job"
+            f" ({now or 'ours'} here, {wanted or 'ours'} there): what its loader gives has changed"
+            " since the run began. Run the same command again"
+        )
 
 
 def status(name: str, directory: Path | None = None) -> Status:
@@ -194,7 +235,7 @@ def _obtain(
 
     progress = report or _silent
     try:
-        cache.read(info, folder)
+        cache.read(info, folder, full=True)
         before = []
     except cache.Absent:
         before = [(f"cache {folder.parent}", "not there")]
@@ -217,6 +258,6 @@ def _silent(message: str, done: int, total: int | None) -> None:
 
 def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
     try:
-        return cache.read(info, folder)
+        return cache.read(info, folder, full=True)
     except (cache.Absent, cache.Damaged):
         return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aebench.datasets.catalogue import DatasetInfo
-from aebench.errors import RequestError
+from aebench.errors import RequestError, printable
+from aebench.folders import user_caches
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Pixels
@@ -56,20 +56,25 @@ class Damaged(Exception):
 
 
 def cache_directory() -> Path:
-    """Return AEBENCH_DATA where it is set, else the folder for caches of this user."""
-    if chosen := os.environ.get("AEBENCH_DATA"):
+    """Return AEBENCH_DATA where it is set, else a folder among the caches of this user.
+
+    Raises:
+        RequestError: it is not set, or not to a path, and there is no home folder.
+    """
+    chosen = os.environ.get("AEBENCH_DATA")
+    if not chosen:
+        return user_caches() / "aebench"
+    try:
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "aebench"
+    except RuntimeError as error:
+        raise RequestError(f"AEBENCH_DATA is {chosen!r}: there is no such user") from error
 
 
 def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
-    """Map the cached arrays; checksums are computed if `full` or if a file's date has changed.
+    """Take the cached arrays: with `full` into memory, where their checksums are compared.
+
+    So what is handed out is what was checked, whatever becomes of the files. Otherwise they are
+    mapped, and compared only where a file's date has changed.
 
     Raises:
         Absent, Damaged: nothing there, or nothing usable.
@@ -105,6 +110,9 @@ def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
             raise Damaged(f"{path.name}: {type(error).__name__}: {error}") from error
         if pixels.shape != shape or pixels.dtype != np.uint8 or not pixels.flags.c_contiguous:
             raise Damaged(f"{path.name} is {pixels.dtype} {pixels.shape}, expected uint8 {shape}")
+        if full:
+            pixels = np.array(pixels)
+            pixels.setflags(write=False)
         if (full or moved) and pixel_sha256(pixels) != pinned:
             raise Damaged(f"the checksum of {path.name} differs")
         stale = stale or moved
@@ -177,7 +185,7 @@ def store(
             folder.replace(scratch / "old")
         fresh.replace(folder)
     except OSError as error:
-        raise _cannot_write(folder.parent, error) from error
+        raise cannot_write(folder.parent, error) from error
 
 
 def _write(path: Path, pixels: Pixels, digest: str) -> dict[str, int | str]:
@@ -191,9 +199,10 @@ def _write(path: Path, pixels: Pixels, digest: str) -> dict[str, int | str]:
     return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
 
 
-def _cannot_write(directory: Path, error: OSError) -> RequestError:
+def cannot_write(directory: Path, error: OSError) -> RequestError:
+    """What to say where the system refuses."""
     return RequestError(
-        f"cannot write to the data folder {directory} ({error.strerror or error}); "
+        f"cannot write to the data folder {printable(str(directory))} ({error.strerror or error}); "
         "choose another with --data DIR or AEBENCH_DATA"
     )
 
@@ -214,7 +223,7 @@ def locked(info: DatasetInfo, folder: Path, report: Progress | None) -> Iterator
                 if report is not None:
                     report(f"waiting for another process that is fetching {info.name}", 0, None)
     except OSError as error:
-        raise _cannot_write(folder.parent, error) from error
+        raise cannot_write(folder.parent, error) from error
     try:
         yield
     finally:
@@ -227,7 +236,11 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
     prefix = f".{folder.name}.partial-"
     for left_over in folder.parent.glob(f"{prefix}*"):  # whoever made it no longer holds the lock
         shutil.rmtree(left_over, ignore_errors=True)
-    with tempfile.TemporaryDirectory(
-        prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True
-    ) as scratch:
-        yield Path(scratch)
+    try:
+        scratch = tempfile.TemporaryDirectory(
+            prefix=prefix, dir=folder.parent, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise cannot_write(folder.parent, error) from error
+    with scratch as name:
+        yield Path(name)

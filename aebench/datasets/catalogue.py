@@ -141,12 +141,6 @@ def register(info: DatasetInfo, loader: Loader | None = None) -> DatasetInfo:
     return info
 
 
-def is_ours(name: str) -> bool:
-    """Whether no code but ours makes the pixels of dataset `name`."""
-    made = _LOADERS.get(name)
-    return made is None or made.__module__.startswith("aebench.")
-
-
 def info(name: str) -> DatasetInfo:
     """Return the catalogue's entry for `name`.
 
@@ -336,3 +330,10 @@ register(
         ),
     )
 )
+
+_OURS = frozenset(_INFOS)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a dataset is one of this catalogue's own, and not a user's."""
+    return name in _OURS

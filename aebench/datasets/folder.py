@@ -4,7 +4,8 @@ The rules, all of which depend on the files' content and relative names alone:
 
 - Every file below the folder counts, subfolders included, if Pillow can read it; of an animation
   the first picture. Names that begin with a dot are passed over, links to folders not followed.
-  Any other file that cannot be read is left out, counted and named; it is never fatal.
+  Anything else that cannot be read, a subfolder, a link to nowhere or a pipe as well, is left out,
+  counted and named; it is never fatal.
 - Pictures are turned as their EXIF orientation says; transparency is laid on white. If every
   one is grey (mode 1, L, LA or 16 bits of grey, which are cut to 8), there is one channel, else
   three, RGB.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ from typing import TYPE_CHECKING
 from aebench.datasets import cache, catalogue
 from aebench.datasets.catalogue import DatasetInfo
 from aebench.datasets.errors import BadData, UnknownDataset
-from aebench.errors import RequestError
+from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,6 +51,7 @@ KEPT_SIDE = 64  # the largest side at which pictures keep their common size
 LEAST_IMAGES = 20  # two each for validation and test
 _TEST_SHARE = 10
 _RULES = 1  # number of the rules above; raise it when one changes
+_LONGEST_NAME = 200  # bytes of the folder's name in the dataset's, which names a file: 255 at most
 _NAMED = 5  # files left out that are named one by one
 
 _INFO_FIELDS = ("channels", "height", "width", "train_images", "test_images")
@@ -67,12 +70,16 @@ class Adopted:
         """One sentence on the files that were left out; empty if none was."""
         if not self.left_out:
             return ""
-        named = ", ".join(f"{name} ({why})" for name, why in self.left_out[:_NAMED])
+        named = ", ".join(_told(*left) for left in self.left_out[:_NAMED])
         more = len(self.left_out) - _NAMED
         return (
             f"{self.info.name}: {len(self.left_out):,} of {self.files:,} files are no readable"
             f" images and were left out: {named}{f' and {more:,} more' if more > 0 else ''}"
         )
+
+
+def _told(name: str, why: str) -> str:
+    return f"{printable(name)} ({printable(why)})"
 
 
 def is_name(name: str) -> bool:
@@ -96,7 +103,10 @@ def is_path(name: str, base: Path) -> bool:
     separators = {"/", os.sep, os.altsep or "/"}
     if name.startswith(("~", ".")) or any(s in name for s in separators):
         return True
-    return name not in catalogue.names() and (base / name).is_dir()
+    try:
+        return name not in catalogue.names() and (base / name).is_dir()
+    except OSError:  # too long for a name, or a folder that may not be looked into
+        return False
 
 
 def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
@@ -105,20 +115,28 @@ def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
     Raises:
         RequestError: no such folder, too few images in it, or the cache cannot be written.
     """
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        what = "is a file; name the folder that holds the images" if root.exists() else "not found"
-        raise RequestError(f"dataset folder {path}: {what}")
-    root = root.resolve()
-    found = _files(root)
-    stamp = _stamp(found)
+    shown = printable(str(path))
+    try:
+        root = Path(path).expanduser()
+        if not root.is_dir():
+            a_file = "is a file; name the folder that holds the images"
+            raise RequestError(
+                f"dataset folder {shown}: {a_file if root.exists() else 'not found'}"
+            )
+        root = root.resolve()
+        os.scandir(root).close()
+    except (OSError, RuntimeError) as error:  # no permission; ~somebody who is not known here
+        why = getattr(error, "strerror", None) or error
+        raise RequestError(f"dataset folder {shown}: cannot be read ({why})") from error
+    found, unread = _files(root)
+    stamp = _stamp(found, unread)
     slug = _slug(root.name)
     store = cache.cache_directory() if directory is None else Path(directory)
     for candidate in sorted(store.glob(place(f"{PREFIX}{slug}-*", Path()).name)):
-        known = _known(candidate, slug)
-        if known is not None and known[1] == stamp:
-            return _registered(known[0])
-    adopted, pixels = _read(root, found, slug)
+        known = _known(candidate, slug, stamp)
+        if known is not None:
+            return _registered(known)
+    adopted, pixels = _read(root, found, unread, slug)
     _keep(adopted, pixels, stamp, store)
     return _registered(adopted)
 
@@ -132,12 +150,12 @@ def cached(name: str, directory: Path | None = None) -> Adopted:
     store = cache.cache_directory() if directory is None else Path(directory)
     slug = name.removeprefix(PREFIX).rpartition("-")[0]
     known = _known(place(name, store), slug)
-    if known is None or known[0].info.name != name:
+    if known is None or known.info.name != name:
         raise UnknownDataset(
             f"{name!r} is not in the data cache {store}; give the folder itself, as in"
             " --dataset PATH/TO/FOLDER"
         )
-    return _registered(known[0])
+    return _registered(known)
 
 
 def _registered(adopted: Adopted) -> Adopted:
@@ -155,37 +173,71 @@ def _registered(adopted: Adopted) -> Adopted:
 def _slug(name: str) -> str:
     """The folder's own name without what would disturb a file name, a list or a table."""
     letters = unicodedata.normalize("NFC", name)
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in letters).strip("-.") or "images"
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in letters).strip("-.")
+    while len(kept.encode()) > _LONGEST_NAME:
+        kept = kept[:-1]
+    return kept or "images"
 
 
-def _files(root: Path) -> list[tuple[str, Path]]:
-    """(relative name, path) of every file that counts, ordered by the hash of the name."""
+def _files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
+    """(relative name, path) of every file that counts, ordered by the hash of the name.
+
+    And (relative name, why) of all else that is there and cannot count, but for hidden names.
+    """
     found: list[tuple[str, Path]] = []
-    for folder, subfolders, names in os.walk(root, followlinks=False):
+    unread: list[tuple[str, str]] = []
+
+    def relative(path: Path) -> str:
+        return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+
+    def cannot_enter(error: OSError) -> None:
+        unread.append((f"{relative(Path(error.filename))}/", f"cannot be read: {error.strerror}"))
+
+    for folder, subfolders, names in os.walk(root, onerror=cannot_enter, followlinks=False):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in subfolders:
+            if Path(folder, name).is_symlink():
+                unread.append((f"{relative(Path(folder, name))}/", "a link to a folder"))
         for name in names:
             path = Path(folder, name)
-            if not name.startswith(".") and path.is_file():
-                relative = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-                found.append((relative, path))
-    return sorted(found, key=lambda item: (hashlib.sha256(_utf8(item[0])).digest(), item[0]))
+            if name.startswith("."):
+                continue
+            try:
+                kind = path.stat().st_mode
+            except OSError as error:  # a link to nowhere, or a folder that one may only list
+                unread.append((relative(path), f"cannot be read: {error.strerror}"))
+            else:
+                if stat.S_ISREG(kind):
+                    found.append((relative(path), path))
+                else:  # a pipe, a socket, a device: to open one may wait for ever
+                    unread.append((relative(path), "not a regular file"))
+    found.sort(key=lambda item: (hashlib.sha256(_utf8(item[0])).digest(), item[0]))
+    return found, sorted(unread)
 
 
 def _utf8(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def _stamp(files: Iterable[tuple[str, Path]]) -> str:
+def _stamp(files: Iterable[tuple[str, Path]], unread: Iterable[tuple[str, str]]) -> str:
     """A hash of every file's name, size and date, by which an unchanged folder is recognized."""
     digest = hashlib.sha256(f"rules {_RULES}".encode())
     for relative, path in files:
-        stat = path.stat()
-        digest.update(_utf8(f"\0{relative}\0{stat.st_size}\0{stat.st_mtime_ns}"))
+        try:
+            found = path.stat()
+        except OSError:  # removed since it was listed
+            continue
+        digest.update(_utf8(f"\0{relative}\0{found.st_size}\0{found.st_mtime_ns}"))
+    for relative, why in unread:
+        digest.update(_utf8(f"\0{relative}\0{why}"))
     return digest.hexdigest()
 
 
 def _read(
-    root: Path, files: Sequence[tuple[str, Path]], slug: str
+    root: Path,
+    files: Sequence[tuple[str, Path]],
+    unread: Sequence[tuple[str, str]],
+    slug: str,
 ) -> tuple[Adopted, tuple[Pixels, Pixels]]:
 
     from aebench.datasets.sources import pixel_sha256
@@ -197,16 +249,19 @@ def _read(
         warnings.simplefilter("error", DecompressionBombWarning)
         results = list(pool.map(_open, [path for _, path in files]))
     pictures = [result for result in results if not isinstance(result, str)]
-    left_out = tuple(
-        (name, result)
-        for (name, _), result in zip(files, results, strict=True)
-        if isinstance(result, str)
+    left_out = tuple(unread) + tuple(
+        sorted(
+            (name, result)
+            for (name, _), result in zip(files, results, strict=True)
+            if isinstance(result, str)
+        )
     )
+    count = len(files) + len(unread)
     if len(pictures) < LEAST_IMAGES:
         raise RequestError(
-            f"dataset folder {root}: {len(pictures)} readable images among {len(files)} files;"
-            f" at least {LEAST_IMAGES} are needed"
-            + "".join(f"\n  {name}: {why}" for name, why in left_out[:_NAMED])
+            f"dataset folder {printable(str(root))}: {len(pictures)} readable images among"
+            f" {count} files; at least {LEAST_IMAGES} are needed"
+            + "".join(f"\n  {_told(*left)}" for left in left_out[:_NAMED])
         )
     pixels = _stack(pictures)
     test_images = max(1, round(len(pixels) / _TEST_SHARE))
@@ -218,7 +273,7 @@ def _read(
         dict(zip(_INFO_FIELDS, (*pixels.shape[1:], len(train), len(test)), strict=True)),
         *digests,
     )
-    return Adopted(info, len(files), tuple(sorted(left_out))), (train, test)
+    return Adopted(info, count, left_out), (train, test)
 
 
 def _info(
@@ -317,15 +372,21 @@ def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Pa
         cache.store(Found(*pixels, label), label, info, target, scratch, {"folder": about})
 
 
-def _known(kept: Path, slug: str) -> tuple[Adopted, str] | None:
-    """What the cache folder `kept` holds, and the stamp of the files it was made from."""
+def _known(kept: Path, slug: str, stamp: str | None = None) -> Adopted | None:
+    """What the cache folder `kept` holds, if it is whole, of a folder whose slug is `slug`.
+
+    With `stamp` only what was made from the files that have it, and then every pixel is checked:
+    who gives the folder itself can have it read again.
+    """
     try:
         meta = cache.read_meta(kept)
         about = meta["folder"]
+        if stamp is not None and about["stamp"] != stamp:
+            return None
         info = _info(str(meta["name"]), about["info"], *about["sha256"])
-        cache.read(info, kept)
+        cache.read(info, kept, full=stamp is not None)
         left_out = tuple((str(name), str(why)) for name, why in about["left_out"])
-        known = Adopted(info, int(about["files"]), left_out), str(about["stamp"])
+        known = Adopted(info, int(about["files"]), left_out)
     except (cache.Absent, cache.Damaged, KeyError, TypeError, ValueError):
         return None
     return known if info.name.rpartition("-")[0] == PREFIX + slug else None

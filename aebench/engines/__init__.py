@@ -28,7 +28,8 @@ class Setup:
     """What an engine works on.
 
     `images` is the training split in its order, uint8 [N, C, H, W], on the CPU; `model` is on
-    `device` and holds the job's initial weights. `channels_last` overrides the `layout` that is known, or thought, to be the fastest.
+    `device` and holds the job's initial weights. `channels_last` overrides the `layout` that is
+    known, or thought, to be the fastest.
     """
 
     job: Job
@@ -99,8 +100,6 @@ class Setup:
             noise = torch.randn(images.shape, generator=generator)
             return images + self.job.train_noise * noise.to(images.device)
         return images if architectures.is_ours(self.job.architecture) else images.clone()
-
-
 
 
 class Engine(Protocol):

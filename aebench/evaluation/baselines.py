@@ -8,8 +8,6 @@ above this line is worse than linear algebra. The whole curve is cached beside t
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,52 +15,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aebench.evaluation import curves
+from aebench.evaluation.curves import Split
+
 _CHUNK = 8192  # images at a time, so that CIFAR-10 in float64 does not fill the memory
 
 
 def curve(
-    train: Tensor, test: Tensor, cache: Path | None = None, device: torch.device | None = None
+    train: Tensor,
+    test: Tensor,
+    split: Split | None = None,
+    directory: Path | None = None,
+    device: torch.device | None = None,
 ) -> NDArray[np.float64]:
     """Test MSE per pixel of PCA with 0, 1, ..., D components, float64 [D + 1].
 
-    `train` and `test` are uint8 [N, C, H, W]; with `cache`, a file that holds or will hold the
-    curve. A cache that cannot be read is computed anew, and one that cannot be written, because
-    the folder of a shared data cache is read-only or full, is left alone: a job is not lost for
-    it. The computation is exact up to float64 rounding.
+    `train` and `test` are uint8 [N, C, H, W]. With `split`, which says what they are, and the data
+    cache `directory`, the curve is taken from there, or put there once it is computed. One that
+    is not whole is computed anew, and a cache that cannot be written, because it is shared and
+    read-only or full, is left alone: a job is not lost for it. The computation is exact up to
+    float64 rounding.
     """
-    if cache is not None:
-        stored = _stored(cache)
-        if stored is not None and stored.shape == (train[0].numel() + 1,):
-            return stored
+    if split is not None and directory is not None:
+        stored = curves.read(directory, split, train[0].numel())
+        if stored is not None:
+            return np.asarray(stored, dtype=np.float64)
     errors = _compute(train.flatten(1), test.flatten(1), device or torch.device("cpu"))
-    if cache is not None:
+    if split is not None and directory is not None:
         with contextlib.suppress(OSError):
-            _keep(errors, cache)
+            curves.write(directory, split, errors.tolist())
     return errors
-
-
-def _stored(cache: Path) -> NDArray[np.float64] | None:
-    try:
-        with cache.open("rb") as file:
-            stored = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError):
-        return None
-    if stored.dtype != np.float64 or not np.isfinite(stored).all():
-        return None
-    return np.asarray(stored, dtype=np.float64)
-
-
-def _keep(errors: NDArray[np.float64], cache: Path) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".npy", dir=cache.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, errors)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(name, cache)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _compute(train: Tensor, test: Tensor, device: torch.device) -> NDArray[np.float64]:

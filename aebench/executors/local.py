@@ -280,14 +280,14 @@ class _Pool:
 
     def _record(self, place: int, slot: _Slot, status: str, reason: str) -> None:
         """Leave a record of a job whose worker left none."""
-        job, where = slot.job, self._where(slot.job) if slot.job else None
-        assert job is not None and where is not None
+        job = slot.job
+        assert job is not None
         row = self.store.ending(job.key)
         if row is not None and self._is_new(job, row):
             self._ended(place, slot, Ending.of(row))  # it died after its record was on disk
             return
         took = time.monotonic() - slot.since
-        record = ended_without_record(job, where, status, reason, took, slot.started_at)
+        record = ended_without_record(job, self._where(job), status, reason, took, slot.started_at)
         self.store.write(record)
         self._ended(place, slot, Ending.of(record.job))
 

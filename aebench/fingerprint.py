@@ -1,0 +1,279 @@
+"""What decides a model that is not ours: a short hash of the code that builds it.
+
+Covered are the module that holds the builder, the plugin that registered it, and every Python file
+that they import from beside themselves: from the plugin's folder, or from the same top-level
+package; imports inside functions as well. Not covered are other installed packages, compiled
+extensions, data files and names that are imported dynamically: who depends on those declares a
+version (`aebench.architecture`). Of a function without a file, typed into a notebook or at a
+prompt, its source counts, or else its bytecode, with its defaults, its closure, and the functions,
+classes and plain values that it names. No torch here.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import inspect
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+DIGITS = 12
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), type(...))
+_INSTALLED = tuple(
+    Path(path).resolve()
+    for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    if (path := sysconfig.get_path(name))
+)
+_ran: dict[Path, bytes] = {}
+
+
+def remember(file: Path, source: bytes) -> None:
+    """Note the source of `file` as it was run, whatever becomes of the file afterwards."""
+    _ran[file.resolve()] = source
+
+
+def remembered(file: Path) -> bytes | None:
+    """The source of `file` as it was run, where that was noted."""
+    return _ran.get(file.resolve())
+
+
+def of(build: Callable[..., Any], homes: Iterable[str] = ()) -> str:
+    """Hash what decides the models that `build` makes, in `DIGITS` hexadecimal digits.
+
+    `homes` are names of further modules that take part, such as the plugin that registered it.
+    Files count by their content and by their places relative to each other.
+    """
+    found: list[bytes] = []
+    for name in dict.fromkeys((_module_of(build), *homes)):
+        files = _files_of(sys.modules.get(name))
+        found += [_hashed(part) for item in files for part in (item[0].encode(), item[1])]
+    if not found or isinstance(build, functools.partial):
+        found += [_hashed(part) for part in _parts(build, {})]
+    return hashlib.sha256(b"".join(found)).hexdigest()[:DIGITS]
+
+
+def _hashed(part: bytes) -> bytes:
+    return hashlib.sha256(part).digest()
+
+
+def _module_of(build: Callable[..., Any]) -> str:
+    while isinstance(build, functools.partial):
+        build = build.func
+    return str(getattr(build, "__module__", ""))
+
+
+# Modules that have a file
+
+
+def _files_of(module: ModuleType | None) -> list[tuple[str, bytes]]:
+    """(place, content) of a module's file and of what it imports from beside it."""
+    path = _file(module)
+    if module is None or path is None:
+        return []
+    spec = getattr(module, "__spec__", None)
+    dotted = module.__name__ if spec is None else spec.name
+    packaged = bool(getattr(module, "__package__", "")) and not dotted.startswith("aebench_plugin_")
+    if packaged:
+        is_package = path.name == "__init__.py"
+        up = dotted.count(".") + is_package
+        root, inside = path.parents[up], {dotted.partition(".")[0]}
+    else:
+        dotted, is_package = path.stem, False
+        root, inside = path.parent, None
+    found: dict[Path, tuple[str, bytes]] = {}
+    todo = [(path, dotted, is_package)]
+    while todo:
+        file, name, is_package = todo.pop()
+        content = _read(file)
+        if file in found or content is None:
+            continue
+        place = "" if file == path else file.relative_to(root).as_posix()
+        found[file] = (place, content.replace(b"\r\n", b"\n"))
+        package = name if is_package else name.rpartition(".")[0]
+        for imported in _imports(content, package):
+            if _is_beside(imported.partition(".")[0], root, inside):
+                todo += _located(imported, root)
+    return sorted(found.values())
+
+
+def _file(module: ModuleType | None) -> Path | None:
+    name = getattr(module, "__file__", None)
+    if not isinstance(name, str) or not name.endswith((".py", ".pyw")):
+        return None
+    path = Path(name).resolve()
+    return path if _read(path) is not None else None
+
+
+def _read(path: Path) -> bytes | None:
+    if path in _ran:
+        return _ran[path]
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _imports(source: bytes, package: str) -> Iterator[str]:
+    """Absolute names of all modules that a source may import, wherever in it."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".") if node.level else []
+            base = base[: len(base) - (node.level - 1)] if node.level > 1 else base
+            name = ".".join(filter(None, [*base, node.module or ""]))
+            if name:
+                yield name
+            yield from (f"{name}.{alias.name}".lstrip(".") for alias in node.names)
+
+
+def _is_beside(top: str, root: Path, inside: set[str] | None) -> bool:
+    """Whether the top-level module `top` is one of those that are covered."""
+    if top == "aebench" or not top:
+        return False
+    if inside is not None:
+        return top in inside
+    if root in _INSTALLED:
+        return False
+    return any(path.is_relative_to(root) for path in _origins(top))
+
+
+def _origins(top: str) -> tuple[Path, ...]:
+    """Where an import of `top` finds it: files, or the folders of a package without one."""
+    loaded = sys.modules.get(top)
+    try:
+        spec = getattr(loaded, "__spec__", None) or importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return ()
+    if spec is None:
+        return ()
+    places = [spec.origin] if spec.has_location else (spec.submodule_search_locations or ())
+    return tuple(Path(place).resolve() for place in places if place)
+
+
+def _located(name: str, root: Path) -> list[tuple[Path, str, bool]]:
+    """Files below `root` that an import of `name` runs: those of its packages, and its own."""
+    found, folder, parts = [], root, name.split(".")
+    for count, part in enumerate(parts, start=1):
+        dotted = ".".join(parts[:count])
+        if (package := folder / part / "__init__.py").is_file():
+            found.append((package, dotted, True))
+        elif (file := folder / f"{part}.py").is_file():
+            found.append((file, dotted, False))
+        folder = folder / part
+    return found
+
+
+# Functions and classes that have none
+
+
+def _parts(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
+    """What decides a function, a class or a plain value, in an order that is always the same."""
+    if isinstance(value, _PLAIN):
+        yield f"{type(value).__name__} {value!r}".encode(errors="surrogatepass")
+        return
+    if id(value) in seen:
+        yield b"again"
+        return
+    seen[id(value)] = value  # held, lest another object get its number
+    if isinstance(value, tuple | list):
+        yield type(value).__name__.encode()
+        for item in value:
+            yield from _parts(item, seen)
+    elif isinstance(value, set | frozenset):
+        yield from sorted(_hashed(b"".join(_parts(item, dict(seen)))) for item in value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _parts(key, seen)
+            yield from _parts(item, seen)
+    elif isinstance(value, functools.partial):
+        for item in (value.func, value.args, value.keywords):
+            yield from _parts(item, seen)
+    elif isinstance(value, FunctionType):
+        yield from _parts_of_function(value, seen)
+    elif isinstance(value, type):
+        yield from _parts_of_class(value, seen)
+    elif isinstance(value, ModuleType):
+        yield from _parts_of_module(value)
+    elif isinstance(value, CodeType):
+        yield from _parts_of_code(value, seen)
+    elif isinstance(value, staticmethod | classmethod):
+        yield from _parts(value.__func__, seen)
+    elif isinstance(value, property):
+        yield from _parts((value.fget, value.fset), seen)
+    else:  # an object: where its class is written, and what is plain of what it holds
+        yield from _parts(type(value), seen)
+        for name, held in sorted(getattr(value, "__dict__", {}).items(), key=lambda i: str(i[0])):
+            if isinstance(held, _PLAIN):
+                yield f"{name} {held!r}".encode(errors="surrogatepass")
+
+
+def _parts_of_function(function: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
+    module = sys.modules.get(function.__module__ or "")
+    if _file(module) is not None:
+        yield function.__qualname__.encode()
+        yield from _parts_of_module(module)
+        return
+    try:
+        yield inspect.getsource(function).encode(errors="surrogatepass")
+    except (OSError, TypeError, IndexError, SyntaxError):
+        yield from _parts_of_code(function.__code__, seen)
+    yield from _parts(function.__defaults__, seen)
+    yield from _parts(function.__kwdefaults__, seen)
+    for cell in function.__closure__ or ():
+        try:
+            yield from _parts(cell.cell_contents, seen)
+        except ValueError:  # not filled yet
+            yield b"empty"
+    for name in sorted(_names(function.__code__)):
+        if name in function.__globals__:
+            yield name.encode()
+            yield from _parts(function.__globals__[name], seen)
+
+
+def _parts_of_class(cls: type, seen: dict[int, Any]) -> Iterator[bytes]:
+    yield f"{cls.__module__}.{cls.__qualname__}".encode()
+    module = sys.modules.get(cls.__module__)
+    if module is not None and (_file(module) is not None or cls.__module__ != "__main__"):
+        yield from _parts_of_module(module)
+        return
+    for base in cls.__bases__:
+        yield from _parts(base, seen)
+    made = ("__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__")
+    for name, member in sorted(vars(cls).items()):
+        if name not in made and not name.startswith(("_abc_", "__static_attributes")):
+            yield name.encode()
+            yield from _parts(member, seen)
+
+
+def _parts_of_module(module: ModuleType | None) -> Iterator[bytes]:
+    """The files of a module of the user's own; of an installed one its name alone."""
+    path = _file(module)
+    if module is None or path is None or any(path.is_relative_to(i) for i in _INSTALLED):
+        yield getattr(module, "__name__", "").encode()
+    elif module.__name__.partition(".")[0] != "aebench":
+        for place, content in _files_of(module):
+            yield from (place.encode(), content)
+
+
+def _parts_of_code(code: CodeType, seen: dict[int, Any]) -> Iterator[bytes]:
+    yield code.co_code
+    yield repr((code.co_names, code.co_varnames, code.co_freevars)).encode()
+    for constant in code.co_consts:
+        yield from _parts(constant, seen)
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names that a function looks up, its inner functions included."""
+    inner = (_names(c) for c in code.co_consts if isinstance(c, CodeType))
+    return set(code.co_names).union(*inner)
