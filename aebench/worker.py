@@ -15,11 +15,12 @@ from math import prod
 from typing import Any
 
 import torch
+
 from aebench import architectures, datasets, engines, interference, machine, presence
 from aebench.architectures.autoencoder import build
 from aebench.datasets import pool
-from aebench.engines import calibration
 from aebench.endings import Diverged, Implausible, ending
+from aebench.engines import calibration
 from aebench.engines.clock import PhaseClock
 from aebench.engines.precision import read_precision, set_precision
 from aebench.errors import RequestError
@@ -278,7 +279,7 @@ class _UnderWay:
         """Set the model beside the mean image and PCA of the very images it was trained on."""
         directory = self.where.data or datasets.cache_directory()
         # The seed and how many images are held out say which of the pixels are fitted to.
-        fitted = Split(self.splits.pool.sha256, len(self.images), self.job.seed)
+        fitted = Split(self.splits.pool.sha256, self.job.seed, len(self.images))
         curve = baselines.curve(self.images, self.splits.pool.test, fitted, directory, self.device)
         self.row |= {
             "mean_mse": float(curve[0]),
