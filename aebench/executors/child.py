@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -68,10 +69,13 @@ def _serve(told: dict[str, Any], tell: _Channel) -> None:
 
     with presence.computing():
         from aebench import worker
-        from aebench.plugins import load_plugins
 
-        if told["plugins"] is not None:
-            load_plugins(told["plugins"])
+        if told["code"]:
+            from aebench.plugins import load_plugins
+
+            load_plugins(told["code"]["files"])
+            for name in told["code"]["modules"]:
+                importlib.import_module(name)
         warm_process()
     store = Store(told["results"])
     tell("ready")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -23,7 +24,7 @@ from aebench import architectures, datasets, machine
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener
 from aebench.executors.leases import Leases
-from aebench.executors.processes import Worker
+from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Row, Store
@@ -85,9 +86,14 @@ def run(
     them; a killed one leaves no record then, and is simply missing.
 
     Raises:
-        RequestError: no worker could be started; or the store cannot be written any more. What
-            it holds stays.
+        RequestError: no worker could be started; or the store cannot be written any more, and what
+            it holds stays; or this is itself a worker, which imports the program that runs us.
     """
+    if "aebench.executors.child" in sys.modules:
+        raise RequestError(
+            "a program that defines a model and runs aebench is imported again by every worker;"
+            ' put what runs it below `if __name__ == "__main__":`'
+        )
     pool = _Pool(jobs, Store(store.path.absolute()), options, listener or _Silent())
     with _interruptible(pool.stop):
         try:
@@ -217,11 +223,12 @@ class _Pool:
 
     def _start(self, slot: _Slot) -> bool:
         """Start a worker for the slot's job; False if the system has none to give."""
-        # A worker for our own models reads nobody's plugins.
-        plugins = self.options.plugins if slot.foreign else None
+        assert slot.job is not None
+        # A worker for our own models reads nobody's code.
+        code = foreign_code(slot.job, self.options.plugins) if slot.foreign else None
         slot.since, slot.ready = time.monotonic(), False
         try:
-            slot.worker = Worker(self.store.path, plugins, self.folder, self.news)
+            slot.worker = Worker(self.store.path, code, self.folder, self.news)
         except OSError as error:
             self._failed_start(slot, error.strerror or str(error))
             return False

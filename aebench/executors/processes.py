@@ -16,10 +16,15 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aebench import architectures, datasets
+from aebench.datasets import catalogue
+from aebench.errors import RequestError
 from aebench.job import Job
+from aebench.plugins import is_plugin
 from aebench.records import Circumstances
 
 _END_S = 3.0  # a keeper needs some tenths of a second to end a worker and all that it started
@@ -29,8 +34,16 @@ _START = (
 )
 
 
+@dataclass(frozen=True)
+class ForeignCode:
+    """What a worker imports that is not ours: plugin files, and modules by name."""
+
+    files: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+
 class Worker:
-    """A process that takes one job after another; with `plugins` None it loads none at all.
+    """A process that takes one job after another; without `code` it knows our models only.
 
     `said` holds its messages as they come in; `news` is set with each, and when it has ended.
 
@@ -39,7 +52,7 @@ class Worker:
     """
 
     def __init__(
-        self, results: Path, plugins: tuple[str, ...] | None, folder: Path, news: threading.Event
+        self, results: Path, code: ForeignCode | None, folder: Path, news: threading.Event
     ) -> None:
         self.said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._news = news
@@ -56,7 +69,7 @@ class Worker:
                 "sys_path": [str(folder) if entry == "" else entry for entry in sys.path],
                 "parent": os.getpid(),
                 "results": str(results),
-                "plugins": plugins,
+                "code": code and dataclasses.asdict(code),
             }
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -119,3 +132,28 @@ class Worker:
                         self.said.put(message)
                 self._news.set()
         self._news.set()
+
+
+def foreign_code(job: Job, files: tuple[str, ...]) -> ForeignCode:
+    """What a worker must import for a job whose model or data is not ours, besides `files`.
+
+    Raises:
+        RequestError: it was typed in at a prompt or in a notebook.
+    """
+    modules = [
+        made.__module__
+        for made, known in (
+            (architectures.get(job.architecture).build, architectures.is_ours(job.architecture)),
+            (catalogue.loader(job.dataset), datasets.is_ours(job.dataset)),
+        )
+        if made is not None and not known and not is_plugin(made.__module__)
+    ]
+    if "__main__" in modules:
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        if main is None or not Path(main).is_file():
+            raise RequestError(
+                f"{job.name}: its code was typed in, and no worker can import that; write it into"
+                " a file and name this file as a plugin"
+            )
+        files = (*files, str(Path(main).absolute()))
+    return ForeignCode(files, tuple(name for name in modules if name != "__main__"))
