@@ -1,8 +1,7 @@
 """Which engine ``--engine auto`` means for a job, and which engines a job cannot have.
 
 Decided when a grid is enumerated, so that a job always names the engine that runs it; how it
-was chosen is told in its record and is no part of its key. `auto` never means `batched`: jobs
-trained as one model have no times, and times are what most runs are for. No torch here.
+was chosen is told in its record and is no part of its key. No torch here.
 """
 
 from __future__ import annotations
@@ -12,16 +11,13 @@ from pathlib import Path
 from aebench import compiler
 
 NATIVE_SOURCE = Path(__file__).parent / "engines" / "native" / "steps.cpp"
-BATCHED = ("mlp", "mlp-shared", "mlp-separate")
-"""Families that engine `batched` can stack."""
 NATIVE = {"mlp": None, "mlp-shared": None, "mlp-separate": None, "conv": 1, "conv-relu": 1}
 """Families that engine `native` knows, and to which depth."""
 
 # (device, family, depth from) -> engine; the first line that fits holds.
 _BEST = (
     # What `native` does not train. Measured on one AMD EPYC core, MNIST mlp-128: eager 1.94 ms a
-    # step (CPU time, median of 5), compiled 1.96 after half a minute of compiling, batched 2.07
-    # for each of five members.
+    # step (CPU time, median of 5), compiled 1.96 after half a minute of compiling.
     ("cpu", "", 1, "eager"),
     # Estimates: no CUDA device was at hand. An MLP's step is bound by kernel launches,
     # which a graph saves (150 to 400 us against 52 to 74 us a step, by counting launches).
@@ -37,7 +33,7 @@ _BEST = (
 
 
 def engine(architecture: str, device: str, depth: int, precision: str = "fp32") -> str:
-    """The engine to take for a job, the fastest known that leaves a time of its own.
+    """The engine to take for a job, the fastest known.
 
     On a CPU with a C++ compiler that works, `native` for the families that it trains in float32:
     measured on two Intel Xeon cores, MNIST, eager and native took 2.75 and 1.39 ms a step of
@@ -89,11 +85,6 @@ def _is_native(architecture: str, depth: int) -> bool:
 
 def why_not(architecture: str, engine: str, depth: int = 1) -> str:
     """Why `engine` cannot train that family at that depth; empty if it can, or may."""
-    if engine == "batched" and architecture not in BATCHED:
-        return (
-            f"engine 'batched' trains {', '.join(BATCHED)}, not {architecture}; use another"
-            " engine for it"
-        )
     ours = architecture in NATIVE or architecture == "conv-bottleneck"
     if engine == "native" and ours and not _is_native(architecture, depth):
         return (

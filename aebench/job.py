@@ -17,7 +17,7 @@ from typing import Any
 from aebench import architectures, datasets, protocols
 from aebench.errors import RequestError, unknown
 
-ENGINES = ("reference", "eager", "compiled", "graph", "batched", "native")
+ENGINES = ("reference", "eager", "compiled", "graph", "native")
 PRECISIONS = ("fp32", "tf32", "bf16")
 DEVICES = ("cpu", "cuda")
 CHOICES = ("given", "auto")

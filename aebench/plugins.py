@@ -20,6 +20,13 @@ from typing import Any, TextIO
 from aebench import architectures, fingerprint
 from aebench.errors import RequestError, printable
 
+_PREFIX = "aebench_plugin_"  # begins the names of modules made of plugin files
+
+
+def is_plugin(module: str) -> bool:
+    """Whether a module of that name was made of a plugin file, so that only its file finds it."""
+    return module.startswith(_PREFIX)
+
 
 def load_plugins(files: Iterable[str] = ()) -> None:
     """Import the plugins of installed packages and then `files`.
@@ -48,7 +55,7 @@ def _load_file(path: Path) -> None:
     # Two files may have the same name in different folders, and both count.
     file = path.resolve()
     place = hashlib.sha256(str(file).encode(errors="surrogateescape")).hexdigest()[:8]
-    name = f"aebench_plugin_{path.stem}_{place}"
+    name = f"{_PREFIX}{path.stem}_{place}"
     if name in sys.modules and fingerprint.remembered(file) == source:
         return
     spec = importlib.util.spec_from_file_location(name, path)

@@ -33,8 +33,8 @@ class Circumstances:
     position: int | None = None
 
 
-def starting_row(job: Job, where: Circumstances) -> Row:
-    """Columns of the `jobs` table that are known when `job` starts."""
+def starting_row(job: Job, where: Circumstances, started_at: datetime | None = None) -> Row:
+    """Columns of the `jobs` table that are known when `job` starts, which is now without a time."""
     return {
         **dataclasses.asdict(job),
         "key": job.key,
@@ -44,13 +44,18 @@ def starting_row(job: Job, where: Circumstances) -> Row:
         "command": where.command,
         "position": where.position,
         "load_1m": machine.load_1m(),
-        "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "started_at": (started_at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
     }
 
 
 def ended_without_record(
-    job: Job, where: Circumstances, status: str, reason: str, total_s: float
+    job: Job,
+    where: Circumstances,
+    status: str,
+    reason: str,
+    total_s: float,
+    started_at: datetime | None = None,
 ) -> Record:
-    """The record of a job whose worker could not write one."""
-    row = starting_row(job, where) | machine.describe()
+    """The record of a job whose worker could not write one; `started_at` None is now."""
+    row = starting_row(job, where, started_at) | machine.describe()
     return Record(job=row | {"status": status, "reason": reason, "total_s": total_s})

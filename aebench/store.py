@@ -139,6 +139,23 @@ class Store:
         self._replace(target, pa.Table.from_pylist([row], schema=_PART))
         return target
 
+    def endings(self) -> dict[str, Any]:
+        if not self.exists:
+            return {}
+        jobs = self.read().jobs
+        return dict(zip(jobs["key"], jobs["started_at"], strict=True))
+
+    def ending(self, key: str) -> Row | None:
+        path = self._part_path(key)
+        table = _read_file(path, []) if path.exists() else None
+        if table is not None:
+            return table.to_pylist()[0]
+        if not self.exists:
+            return None
+        jobs = self.read().jobs
+        rows = jobs[jobs["key"] == key].to_dict("records")
+        return rows[0] if rows else None
+
     def has_part(self, key: str) -> bool:
         """Whether the record of `key` was written since the last fold."""
         return self._part_path(key).exists()

@@ -53,7 +53,7 @@ def test_evaluation(
         found["loop"] = total
 
     def ours() -> None:
-        found["ours"] = errors.measure(model, test, device, "fp32").study_error
+        found["ours"] = errors.measure(model, test, device).study_error
 
     side_by_side(
         ("evaluation", case, "errors.measure", "DataLoader loop"),

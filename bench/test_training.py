@@ -17,7 +17,6 @@ from aebench.job import Job
 from bench.conftest import MOST_LOSS_APART, SideBySide
 
 CASES = {"mlp-512": ("mlp", 512), "mlp-128": ("mlp", 128), "conv-16": ("conv", 16)}
-MEMBERS = 5  # of what `batched` trains together
 STEPS = 20  # of a round of `step`: enough for the clock, few enough for a quick look
 BATCH = 128
 
@@ -29,25 +28,18 @@ class Trainer:
         architecture, latent = CASES[case]
         if reason := choice.why_not(architecture, engine):
             raise RequestError(reason)
-        together = engine == "batched"
         shape = (images.shape[1], images.shape[2], images.shape[3])
-        setups = []
-        for seed in range(MEMBERS if together else 1):
-            job = Job.create(
-                architecture=architecture,
-                dataset="mnist",
-                latent=latent,
-                seed=seed,
-                engine=engine,
-                device=device.type,
-                batch_size=BATCH,
-                epochs=1000,  # more than any suite runs: there are no learning rates beyond it
-            )
-            model = build(job, shape).model.to(device)
-            split = torch.arange(len(images)) if together else None
-            setups.append(engines.Setup(job, model, images, device, split))
-        self.members = len(setups)
-        self.engine = engines.create(*setups)
+        job = Job.create(
+            architecture=architecture,
+            dataset="mnist",
+            latent=latent,
+            engine=engine,
+            device=device.type,
+            batch_size=BATCH,
+            epochs=1000,  # more than any suite runs: there are no learning rates beyond it
+        )
+        model = build(job, shape).model.to(device)
+        self.engine = engines.create(engines.Setup(job, model, images, device))
         self.engine.load()
         self.engine.compile()
         self.engine.warm_up()
@@ -71,9 +63,7 @@ def trainers(
 
 def losses_apart(ours: Trainer, against: Trainer) -> float:
     """Greatest relative difference between the losses of epochs that both have trained."""
-    first = [
-        float(torch.as_tensor(loss).reshape(-1)[0]) for loss in ours.losses
-    ]  # of several members, seed 0
+    first = [float(loss) for loss in ours.losses]
     pairs = zip(first, map(float, against.losses), strict=False)
     return max(abs(a - b) / b for a, b in pairs)
 
@@ -95,7 +85,7 @@ def time_training(
         ours.epoch,
         against.epoch,
         unit="images",
-        units=images // BATCH * BATCH * ours.members,
+        units=images // BATCH * BATCH,
         against_units=images // BATCH * BATCH,
         device=device,
         warmup_rounds=warmup_rounds,

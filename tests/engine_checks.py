@@ -33,35 +33,34 @@ def job(architecture: str = "mlp", latent: int = 8, **fields: Any) -> Job:
     return Job(architecture, "digits", latent, **usual | fields)
 
 
-def setup(one: Job, pool: bool = False, device: str = "cpu") -> Setup:
-    """The job's model and data; with `pool`, as a member of a batch gets them."""
+def setup(one: Job, device: str = "cpu") -> Setup:
+    """The job's model and data."""
     data = datasets.load("digits")
     split, _ = datasets.split(len(data.train), data.info.validation_images, one.seed)
-    images = torch.from_numpy(data.train.copy() if pool else data.train[split])
+    images = torch.from_numpy(data.train[split])
     shape = (images.shape[1], images.shape[2], images.shape[3])
     model = build(one, shape).model.to(device)
-    members = torch.from_numpy(split) if pool else None
-    return Setup(one, model, images, torch.device(device), members)
+    return Setup(one, model, images, torch.device(device))
 
 
-def train(engine: Engine, epochs: int) -> list[list[float]]:
-    """Take an engine through its life; the mean loss of each epoch, for each member."""
+def train(engine: Engine, epochs: int) -> list[float]:
+    """Take an engine through its life; the mean loss of each epoch."""
     engine.load()
     engine.compile()
     engine.warm_up()
-    return [engine.train_epoch().reshape(-1).tolist() for _ in range(epochs)]
+    return [float(engine.train_epoch()) for _ in range(epochs)]
 
 
 @cache
 def solo(one: Job) -> tuple[Setup, list[float]]:
     """Train a job by itself; what it was trained on, and its mean losses."""
     ours = setup(one)
-    return ours, [loss for (loss,) in train(engines.create(ours), one.epochs)]
+    return ours, train(engines.create(ours), one.epochs)
 
 
 def mse(ours: Setup) -> float:
     test = torch.from_numpy(datasets.load("digits").test.copy())
-    return errors.measure(ours.model, test, ours.device, ours.job.precision).mse
+    return errors.measure(ours.model, test, ours.device).mse
 
 
 def check(one: Job, ours: Setup, losses: list[float]) -> None:
@@ -74,5 +73,5 @@ def check(one: Job, ours: Setup, losses: list[float]) -> None:
 def check_job(one: Job, make: Callable[[Setup], Engine], device: str = "cpu") -> Setup:
     """Train `one` with the engine that `make` gives, and judge the result."""
     ours = setup(one, device=device)
-    check(one, ours, [loss for (loss,) in train(make(ours), one.epochs)])
+    check(one, ours, train(make(ours), one.epochs))
     return ours

@@ -156,7 +156,7 @@ def test_a_cache_that_cannot_be_written_loses_no_job(
 def test_errors_are_those_of_the_studys_loop(digits: tuple[Tensor, Tensor]) -> None:
     test = digits[1]
     model = build(Job("conv", "digits", 3), (1, 8, 8)).model
-    found = errors.measure(model, test, CPU, "fp32")
+    found = errors.measure(model, test, CPU)
 
     images = test.float() / 255
     criterion, study_error = nn.MSELoss(), 0.0
@@ -173,7 +173,7 @@ def test_errors_are_those_of_the_studys_loop(digits: tuple[Tensor, Tensor]) -> N
 
 def test_errors_are_measured_as_in_use_not_as_in_training(digits: tuple[Tensor, Tensor]) -> None:
     model = nn.Dropout(0.9).train()
-    assert errors.measure(model, digits[1], CPU, "fp32") == errors.Errors(0.0, 0.0)
+    assert errors.measure(model, digits[1], CPU) == errors.Errors(0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_psnr(mse: float, psnr_db: float) -> None:
 
 def test_errors_of_few_images_and_of_none(digits: tuple[Tensor, Tensor]) -> None:
     model = build(Job("mlp", "digits", 3), (1, 8, 8)).model
-    few = errors.measure(model, digits[1][:5], CPU, "fp32")
+    few = errors.measure(model, digits[1][:5], CPU)
     assert few.mse > 0
     assert math.isnan(few.study_error)
-    none = errors.measure(model, digits[1][:0], CPU, "fp32")
+    none = errors.measure(model, digits[1][:0], CPU)
     assert math.isnan(none.mse)
     assert math.isnan(none.study_error)
 
@@ -202,7 +202,7 @@ def test_strips_show_the_images_side_by_side(channels: int) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x / 2
 
-    (row,) = samples.strips(Half(), test, CPU, "fp32")
+    (row,) = samples.strips(Half(), test, CPU)
     assert (row["kind"], row["images"]) == ("reconstruction", 10)
     shown = np.asarray(Image.open(io.BytesIO(row["input_png"])))
     assert shown.shape[:2] == (5, 40)

@@ -299,8 +299,8 @@ def test_training_is_the_references(architecture, latent, depth, word):
     assert engine.kernels == word
     assert ours == pytest.approx(losses, rel=1e-5)
     assert losses[-1] < losses[0]
-    mse = errors.measure(model, images, CPU, "fp32").mse
-    assert errors.measure(our_model, images, CPU, "fp32").mse == pytest.approx(mse, rel=1e-4)
+    mse = errors.measure(model, images, CPU).mse
+    assert errors.measure(our_model, images, CPU).mse == pytest.approx(mse, rel=1e-4)
     assert again == ours
     for a, b in zip(same.parameters(), our_model.parameters(), strict=True):
         assert torch.equal(a, b)

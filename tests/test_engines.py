@@ -40,11 +40,10 @@ def ready(
 ) -> tuple[engines.Engine, torch.nn.Module]:
     """The engine at the start of training, and the model that it trains.
 
-    On a CPU `graph` takes the steps that it would capture one by one; `batched` has one member.
+    On a CPU `graph` takes the steps that it would capture one by one.
     """
     model = build(job, tuple(images.shape[1:])).model.to(device)
-    split = torch.arange(len(images)) if engine == "batched" else None
-    setup = engines.Setup(job, model, images, device, split)
+    setup = engines.Setup(job, model, images, device)
     if engine == "graph":
         made = graph.Graph(setup, capture=device.type == "cuda")
     else:
@@ -59,7 +58,7 @@ def trained(engine: str, job: Job, images: torch.Tensor) -> tuple[list[float], f
     """Mean loss of every epoch, and the error on the images after the last."""
     made, model = ready(engine, job, images)
     losses = [float(made.train_epoch()) for _ in range(job.epochs)]
-    return losses, errors.measure(model, images, CPU, job.precision).mse
+    return losses, errors.measure(model, images, CPU).mse
 
 
 def pairs(names: tuple[str, ...] | list[str]) -> list[tuple[str, str, int]]:

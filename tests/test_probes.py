@@ -39,7 +39,7 @@ def digits() -> tuple[Tensor, Tensor]:
 def subject(model: nn.Module, digits: tuple[Tensor, Tensor]) -> probes.Subject:
     train, test = digits
     mean = train.double().mean(0) / 255
-    return probes.Subject(model, "digits", test, mean, CPU, "fp32")
+    return probes.Subject(model, "digits", test, mean, CPU)
 
 
 def test_noise_depends_on_the_data_set_alone() -> None:
@@ -173,7 +173,7 @@ def test_cached_data_sets_are_strangers_at_this_size(
 ) -> None:
     datasets.load("digits", tmp_path)
     test = torch.zeros(4, 1, 28, 28, dtype=torch.uint8)
-    shown = probes.Subject(nn.Identity(), "mnist", test, test[0].double(), CPU, "fp32")
+    shown = probes.Subject(nn.Identity(), "mnist", test, test[0].double(), CPU)
     found = {row["input"]: row for row in probes.strangers(shown, tmp_path)[0]}
     assert (found["digits"]["images"], found["digits"]["mse"]) == (360, 0)
     assert found["digits"]["mean_mse"] > 0.1
@@ -211,7 +211,7 @@ def photographs() -> Tensor:
 
 
 def look(model: nn.Module, images: Tensor) -> dict[str, float | None]:
-    return appearance.measure(model, images, CPU, "fp32")
+    return appearance.measure(model, images, CPU)
 
 
 def test_a_copy_has_no_error_and_full_sharpness(photographs: Tensor) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aebench import protocols
+from aebench import architectures, protocols
 from aebench.datasets.splits import shuffled
 from aebench.job import ENGINES, Job
 
@@ -28,16 +28,14 @@ class Setup:
     """What an engine works on.
 
     `images` is the training split in its order, uint8 [N, C, H, W], on the CPU; `model` is on
-    `device` and holds the job's initial weights. Jobs trained together share their images: then
-    `images` is all of them, and `split` says where the training split lies, int64 [N].
-    `channels_last` overrides the `layout` that is known, or thought, to be the fastest.
+    `device` and holds the job's initial weights. `channels_last` overrides the `layout` that is
+    known, or thought, to be the fastest.
     """
 
     job: Job
     model: nn.Module
     images: Tensor
     device: torch.device
-    split: Tensor | None = None
     channels_last: bool | None = None
 
     @property
@@ -57,7 +55,7 @@ class Setup:
     @property
     def count(self) -> int:
         """Images in the training split."""
-        return len(self.images if self.split is None else self.split)
+        return len(self.images)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -93,13 +91,15 @@ class Setup:
         seed = np.random.SeedSequence([_NOISE_STREAM, self.job.seed, epoch])
         return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
 
+    def inputs(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """What the model gets for a batch of `images`, which are its targets: see `noise`.
 
-def with_noise(images: Tensor, amplitude: float, generator: torch.Generator | None) -> Tensor:
-    """`images` plus `amplitude` times standard normal noise drawn on the CPU; see `Setup.noise`."""
-    if generator is None:
-        return images
-    noise = torch.randn(images.shape, generator=generator)
-    return images + amplitude * noise.to(images.device)
+        A model whose code is not ours may write into what it is given, so it gets a copy.
+        """
+        if generator is not None:
+            noise = torch.randn(images.shape, generator=generator)
+            return images + self.job.train_noise * noise.to(images.device)
+        return images if architectures.is_ours(self.job.architecture) else images.clone()
 
 
 class Engine(Protocol):
@@ -121,10 +121,7 @@ class Engine(Protocol):
         """Make device and libraries ready, leaving model and optimizer as they were."""
 
     def train_epoch(self) -> Tensor:
-        """Take every step of the next epoch; give the mean of its losses, float64, unread.
-
-        Where jobs are trained together, the mean of each: [E].
-        """
+        """Take every step of the next epoch; give the mean of its losses, float64, unread."""
 
 
 def steps_taken(engine: Engine) -> int | None:
@@ -135,10 +132,10 @@ def steps_taken(engine: Engine) -> int | None:
     return max((int(state["step"]) for state in optimizer.state.values()), default=0)
 
 
-def create(setup: Setup, *others: Setup) -> Engine:
-    """The engine that the job names, ready for `load`; `others` are trained together with it."""
+def create(setup: Setup) -> Engine:
+    """The engine that the job names, ready for `load`."""
     if setup.job.engine not in ENGINES:
         raise ValueError(f"no engine {setup.job.engine!r}")
     module = import_module(f"aebench.engines.{setup.job.engine}")
     make: Callable[..., Engine] = module.create
-    return make(setup, *others)
+    return make(setup)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from aebench.engines import Engine, Setup, resident, with_noise
+from aebench.engines import Engine, Setup, resident
 from aebench.engines.precision import autocast
 from aebench.errors import RequestError
 
@@ -125,7 +125,7 @@ class Compiled:
             images = batch.to(torch.float32).div_(255).contiguous(memory_format=layout)
             optimizer.param_groups[0]["lr"] = self.rates[first + step]
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(with_noise(images, setup.job.train_noise, generator), images)
+            loss = loss_of(setup.inputs(images, generator), images)
             loss.backward()
             optimizer.step()
             total += loss.detach()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from aebench.engines import Engine, Setup, chain, with_noise
+from aebench.engines import Engine, Setup, chain
 from aebench.engines.precision import autocast
 
 _WARMUP_STEPS = 3
@@ -74,7 +74,7 @@ class Eager:
             batch = self.images[here] if order is None else self.images[order[here]]
             images = torch.div(batch, 255).contiguous(memory_format=self.layout)
             optimizer.param_groups[0]["lr"] = self.rates[first + step]
-            noisy = with_noise(images, setup.job.train_noise, generator)
+            noisy = setup.inputs(images, generator)
             if plan:
                 total += plan.step(noisy, images)
                 _update(optimizer)

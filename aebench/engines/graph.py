@@ -11,6 +11,8 @@ job is run by `eager`, and its record says so in `engine_note`.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -33,6 +35,7 @@ class _Program:
         job, device, steps = setup.job, setup.device, setup.steps_per_epoch
         self.precision, self.device = job.precision, device
         self.layout = setup.layout
+        self.inputs = partial(setup.inputs, generator=None)
         self.model = resident.twin(setup).train()
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.rate = torch.zeros((), device=device)
@@ -68,7 +71,7 @@ class _Program:
             batch = self.images.index_select(0, places)
             images = batch.to(torch.float32).div_(255).contiguous(memory_format=self.layout)
             self.rate.copy_(self.rates.index_select(0, self.step).view(()))
-            inputs = images if self.noise is None else images + self.noise[i]
+            inputs = self.inputs(images) if self.noise is None else images + self.noise[i]
             with autocast(self.precision, self.device):
                 output = self.model(inputs)
             loss = mse_loss(output.float(), images)

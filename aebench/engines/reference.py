@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets as torchvision_datasets
 from torchvision import transforms
 
-from aebench.engines import Engine, Setup, with_noise
+from aebench.engines import Engine, Setup
 from aebench.engines.precision import autocast
 
 _WARMUP_STEPS = 3
@@ -99,7 +99,7 @@ class Reference:
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
             with autocast(setup.job.precision, device):
-                output = model(with_noise(image, setup.job.train_noise, generator))
+                output = model(setup.inputs(image, generator))
             loss = criterion(output.float(), image)
             loss.backward()
             optimizer.step()

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from aebench.evaluation.errors import STUDY_BATCH, reconstruct
 
 
-def measure(
-    model: nn.Module, test: Tensor, device: torch.device, precision: str
-) -> dict[str, float | None]:
+def measure(model: nn.Module, test: Tensor, device: torch.device) -> dict[str, float | None]:
     """Columns of the `jobs` table over all of `test`, uint8 [N, C, H, W].
 
     Colour images (C = 3) are split into luma Y and chroma Cb, Cr by ITU-R Recommendation BT.601,
@@ -34,7 +32,7 @@ def measure(
     sums |= dict.fromkeys(("chroma", "chroma_sum", "chroma_squares"), _zeros(2, device))
     for part in test.split(STUDY_BATCH):
         batch = part.to(device, torch.float32).div_(255)
-        output, clean = reconstruct(model, batch, precision).double(), batch.double()
+        output, clean = reconstruct(model, batch).double(), batch.double()
         if colour:
             output, clean = ycbcr(output), ycbcr(clean)
             error = (output - clean).square()

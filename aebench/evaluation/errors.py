@@ -1,7 +1,8 @@
 """Reconstruction errors of a trained model on a whole split.
 
 One pass gives both the study's figure and the plain MSE. Sums are kept in float64 on the
-device and read once.
+device and read once. Every model is evaluated in float32, whatever precision it was trained in, so
+that errors compare; and on copies of the images, for a model may write into what it is given.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aebench.engines.precision import autocast
+from aebench.engines.precision import ieee_float32
 
 STUDY_BATCH = 128  # the study sums over batches of this size, whatever a job trains with
 
@@ -35,14 +36,14 @@ def psnr_db(mse: float) -> float:
     return math.inf if mse == 0 else -10 * math.log10(mse)
 
 
-def reconstruct(model: nn.Module, images: Tensor, precision: str) -> Tensor:
-    """Run `images`, float32 [N, C, H, W] on the model's device, through the model."""
-    with torch.inference_mode(), autocast(precision, images.device):
-        output: Tensor = model.eval()(images)
+def reconstruct(model: nn.Module, images: Tensor) -> Tensor:
+    """Run a copy of `images`, float32 [N, C, H, W] on the model's device, through the model."""
+    with torch.inference_mode(), ieee_float32():
+        output: Tensor = model.eval()(images.clone())
     return output.float()
 
 
-def measure(model: nn.Module, images: Tensor, device: torch.device, precision: str) -> Errors:
+def measure(model: nn.Module, images: Tensor, device: torch.device) -> Errors:
     """Errors over `images`, uint8 [N, C, H, W]; the model is on `device`.
 
     `study_error` is the sum, over the full batches of 128, of the batch's mean squared error.
@@ -54,7 +55,7 @@ def measure(model: nn.Module, images: Tensor, device: torch.device, precision: s
     sums = torch.zeros(math.ceil(len(images) / STUDY_BATCH), dtype=torch.float64, device=device)
     for i, part in enumerate(images.split(STUDY_BATCH)):
         batch = part.to(device, torch.float32).div_(255)
-        sums[i] = (reconstruct(model, batch, precision) - batch).double().square().sum()
+        sums[i] = (reconstruct(model, batch) - batch).double().square().sum()
     numbers = images[0].numel()
     full = len(images) // STUDY_BATCH
     return Errors(

@@ -51,12 +51,11 @@ class Subject:
     test: Tensor
     mean: Tensor
     device: torch.device
-    precision: str
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """What the model makes of `inputs`, float32 [N, C, H, W], in batches of 128."""
         parts = inputs.to(self.device).split(STUDY_BATCH)
-        return torch.cat([reconstruct(self.model, part, self.precision) for part in parts])
+        return torch.cat([reconstruct(self.model, part) for part in parts])
 
 
 def noise(dataset: str, shape: torch.Size | tuple[int, ...]) -> Tensor:

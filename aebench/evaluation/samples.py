@@ -15,12 +15,10 @@ from aebench.evaluation.errors import reconstruct
 IMAGES = 10  # a strip that fits across a page; always the first of the test set
 
 
-def strips(
-    model: nn.Module, test: Tensor, device: torch.device, precision: str
-) -> list[dict[str, Any]]:
+def strips(model: nn.Module, test: Tensor, device: torch.device) -> list[dict[str, Any]]:
     """Rows of the `samples` table, without their key, for `test`, uint8 [N, C, H, W]."""
     inputs = test[:IMAGES].to(device, torch.float32).div_(255)
-    outputs = reconstruct(model, inputs, precision)
+    outputs = reconstruct(model, inputs)
     return [
         {
             "kind": "reconstruction",

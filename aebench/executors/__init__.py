@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from aebench.job import Job
 
@@ -17,6 +18,13 @@ class Ending:
     study_error: float | None = None
     mse: float | None = None
     train_s: float | None = None
+    elsewhere: bool = False  # another run on the same folder trained the job
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], *, elsewhere: bool = False) -> Ending:
+        """What a row of the `jobs` table tells of its job's end."""
+        figures = {name: row.get(name) for name in ("study_error", "mse", "train_s")}
+        return cls(row["status"], row["reason"] or "", **figures, elsewhere=elsewhere)
 
 
 class Listener(Protocol):

@@ -1,65 +1,155 @@
-"""A worker process: takes jobs from a pipe, runs them, stores their records.
+"""A worker process: takes jobs from its standard input, runs them, stores their records.
 
 torch and the data are loaded once per process, not once per job. The record is on disk before
-the parent hears of it, so that the death of the parent loses no finished job.
+the parent hears of it, so that the death of the parent loses no finished job. Messages are JSON,
+a line each: what models print goes to standard error, and nothing that they say is executed.
+A `keeper` sees to it that a worker, and what its models start, does not outlive the run.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import importlib
+import json
 import os
 import signal
-from functools import partial
-from multiprocessing.connection import Connection
+import sys
+import threading
+import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from aebench.executors import Ending
-from aebench.store import Store
+from aebench.executors import keeper
+
+_CHANNEL = 900  # a high number, where code that closes the files it knows of does not find it
+_WATCH_S = 1.0
 
 
-def main(pipe: Connection, results: Path, plugins: tuple[str, ...]) -> None:
-    """Serve jobs until the pipe closes."""
+def main(told: dict[str, Any]) -> NoReturn:
+    """Serve jobs until standard input closes; `told` is what `processes.Worker` said first."""
+    tell = _Channel()
+    if sys.platform == "win32":
+        threading.Thread(target=_watch, args=(told["parent"],), daemon=True).start()
+        _work(told, tell)
+    keeper.keep(told["parent"], lambda: _work(told, tell), lambda code: tell("gone", code=code))
+
+
+def _work(told: dict[str, Any], tell: _Channel) -> NoReturn:
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _serve(told, tell)
+    except BaseException as error:
+        from aebench.errors import printable
+
+        with contextlib.suppress(Exception):
+            tell("unable", reason=printable(f"{type(error).__name__}: {error}", 500))
+        os._exit(1)
+    os._exit(0)  # no thread and no exit handler of a model's is waited for
+
+
+def _watch(parent: int) -> NoReturn:
+    """End this process with its parent, where there is no keeper to do so."""
+    import psutil
+
+    while psutil.pid_exists(parent):
+        time.sleep(_WATCH_S)
+    os._exit(0)
+
+
+def _serve(told: dict[str, Any], tell: _Channel) -> None:
+    from aebench import presence
     from aebench.errors import RequestError
-    from aebench.plugins import load_plugins
-    from aebench.worker import run_jobs, warm_process
+    from aebench.executors import Ending
+    from aebench.job import Job
+    from aebench.records import Circumstances
+    from aebench.store import Store
 
-    load_plugins(plugins)
-    warm_process()
-    store = Store(results)
+    with presence.computing():
+        from aebench import worker
+
+        if told["code"]:
+            from aebench.plugins import load_plugins
+
+            load_plugins(told["code"]["files"])
+            for name in told["code"]["modules"]:
+                importlib.import_module(name)
+        warm_process()
+    store = Store(told["results"])
+    tell("ready")
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        job = Job(**asked["job"])
+        data = asked["where"].pop("data")
+        where = Circumstances(**asked["where"], data=data and Path(data))
+        with presence.computing(), contextlib.suppress(Exception):  # `run_job` meets it again
+            worker.prepare(job, where)
+        tell("started")
+        try:
+            record = worker.run_job(job, where, tell.epoch)
+        except KeyboardInterrupt as error:  # the model's own, for this process ignores Ctrl-C
+            record = worker.unprepared(job, where, error)
+        try:
+            store.write(record)
+        except RequestError as error:
+            tell("unwritable", reason=str(error))
+            continue
+        tell("ended", **asdict(Ending.of(record.job)))
+
+
+class _Channel:
+    """What this process tells its parent, on what was its standard output."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._file = os.fdopen(_duplicate(1, _CHANNEL), "wb", buffering=0)
+        os.dup2(2, 1)  # what a model prints is no message
+
+    def __call__(self, kind: str, **content: Any) -> None:
+        try:
+            # A line of its own, also after one that a dying worker could not finish.
+            self._file.write(b"\n" + json.dumps({"kind": kind, **content}).encode() + b"\n")
+        except OSError:
+            # Not as an exception: it would end the job, and be stored as the job's own failure.
+            os._exit(0)  # the parent is gone, and nobody waits for the rest of this job
+
+    def epoch(self, epoch: int, train_mse: float, _val_mse: float) -> None:
+        """Tell of an epoch."""
+        self("epoch", epoch=epoch, train_mse=train_mse)
+
+
+def _duplicate(number: int, least: int) -> int:
+    if sys.platform == "win32":
+        return os.dup(number)
+    import fcntl
+
     try:
-        pipe.send(("ready",))
-        while True:
-            jobs, where = pipe.recv()
-            for place, record in enumerate(run_jobs(jobs, where, partial(_tell_epoch, pipe))):
-                try:
-                    store.write(record)
-                except RequestError as error:
-                    pipe.send(("unwritable", error))
-                    continue
-                row = record.job
-                ending = Ending(
-                    row["status"],
-                    row["reason"],
-                    row.get("study_error"),
-                    row.get("mse"),
-                    row.get("train_s"),
-                )
-                pipe.send(("ended", place, ending))
-    except (EOFError, ConnectionError):
-        _stop()
+        return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, least)
+    except OSError:  # the system grants fewer files than that
+        return os.dup(number)
 
 
-def _tell_epoch(
-    pipe: Connection, place: int, epoch: int, train_mse: float, _val_mse: float
-) -> None:
-    try:
-        pipe.send(("epoch", place, epoch, train_mse))
-    except ConnectionError:
-        # Not as an exception: it would end the job, and be stored as the job's own failure.
-        _stop()
+def warm_process() -> None:
+    """Prepare this process for jobs, once, so that no job pays for it or profits by coming later.
 
+    The C library's allocator is told to keep freed memory rather than return it to the system:
+    otherwise every step of a conv takes thousands of page faults, half of its time. This holds
+    for all engines alike. torch then loads what it needs to measure a model, some three seconds,
+    Pillow what it needs to open a photograph, and psutil what it needs to look at the machine.
+    """
+    from aebench import machine
+    from aebench.architectures.autoencoder import build
+    from aebench.evaluation import probes
+    from aebench.job import Job
 
-def _stop() -> NoReturn:
-    os._exit(0)  # the parent is gone, and nobody waits for the rest of this job
+    if sys.platform == "linux":
+        keep, trim_threshold, mmap_threshold = 1 << 30, -1, -3  # names and numbers: malloc.h
+        with contextlib.suppress(OSError, AttributeError):  # a C library without mallopt
+            libc = ctypes.CDLL(None)
+            libc.mallopt(trim_threshold, keep)
+            libc.mallopt(mmap_threshold, keep)
+    build(Job("conv", "digits", latent=1), (1, 8, 8))
+    probes.photo(probes.PHOTOS[0], channels=1)
+    machine.describe()

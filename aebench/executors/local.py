@@ -1,47 +1,47 @@
-"""Local executor: persistent worker processes, one job (or group) at a time, all killable.
+"""Local executor: persistent worker processes, one job at a time, all killable.
 
 Written here rather than taken from a pool library: `joblib` and `concurrent.futures` give up
 all jobs when one worker dies, and none passes progress on while a job runs, which is how a
-hard timeout, a crash or a kill stays the fate of one job only, or of one group of jobs that are
-trained as one model (see `groups`). A group is told job by job, in a slot for each.
+hard timeout, a crash or a kill stays the fate of one job only. Code that is not ours runs in a
+process that no other job uses. Several runs may share a folder: see `leases`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import machine
-from aebench.executors import Ending, Listener, child
-from aebench.executors.groups import grouped
+from aebench import architectures, datasets, machine
+from aebench.errors import RequestError
+from aebench.executors import Ending, Listener
+from aebench.executors.leases import Leases
+from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
-from aebench.store import Store
+from aebench.store import Row, Store
 
 _POLL_S = 0.25
+_WAIT_S = 1.0  # how often to ask whether another run has given up a job
+_STARTS = 3  # attempts to start a worker, in turn, before a slot is given up
+_PREPARE_S = 600.0  # for importing torch, reading plugins and measuring the device
 _HEALTHY = ("ok", "diverged", "skipped")  # endings after which a worker may take another job
-
-
-class WorkerStartError(RuntimeError):
-    """A worker process ended before it could take a job; its own words are on stderr."""
 
 
 @dataclass(frozen=True)
 class Options:
     """How to run: `workers` processes, `timeout_s` per job, CUDA jobs on torch's device `cuda`.
 
-    `threads` per worker defaults to an equal share of the cores. A group of jobs that are
-    trained together has the time of all its jobs.
+    `threads` per worker defaults to an equal share of the cores. A job's time begins when its
+    worker has all that it needs to know of the device.
     """
 
     cuda: str = "cuda"
@@ -54,16 +54,19 @@ class Options:
 
 
 @dataclass
-class _Worker:
-    """One slot: its process, and the jobs it has in hand by their place in their group."""
+class _Slot:
+    """A place for one worker, and the job that it has in hand."""
 
-    process: SpawnProcess
-    pipe: Connection
+    worker: Worker | None = None
     ready: bool = False
-    jobs: dict[int, Job] = field(default_factory=dict)
-    limit_s: float | None = None
-    failed: bool = False
-    since: float = field(default_factory=time.monotonic)
+    foreign: bool = False  # it runs code that is not ours
+    job: Job | None = None
+    given: bool = False  # the worker has the job
+    since: float = 0.0  # when its present task began: to start, to prepare, to run the job
+    running: bool = False  # the job's own time has begun
+    started_at: datetime | None = None
+    starts: int = 0  # that failed, in turn
+    closed: bool = False
 
 
 @dataclass
@@ -78,199 +81,249 @@ def run(
 ) -> bool:
     """Run `jobs`, leaving a record of each in `store`; False if the user stopped it early.
 
-    The first Ctrl-C lets running jobs finish, the second kills them; a killed one leaves no
-    record then, and is simply missing.
+    A job that another run on the same folder is training is waited for, and trained only if that
+    run gives it up without a record. The first Ctrl-C lets running jobs finish, the second kills
+    them; a killed one leaves no record then, and is simply missing.
 
     Raises:
-        WorkerStartError: no worker could be started.
-        RequestError: the store cannot be written any more; what it holds stays.
+        RequestError: no worker could be started; or the store cannot be written any more, and what
+            it holds stays; or this is itself a worker, which imports the program that runs us.
     """
-    pool = _Pool(deque(grouped(jobs)), store, options, listener or _Silent())
+    if "aebench.executors.child" in sys.modules:
+        raise RequestError(
+            "a program that defines a model and runs aebench is imported again by every worker;"
+            ' put what runs it below `if __name__ == "__main__":`'
+        )
+    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or _Silent())
     with _interruptible(pool.stop):
         try:
             pool.serve()
         finally:
             pool.close()
-    store.compact()
+    pool.store.compact()
+    if pool.trouble and (pool.todo or pool.elsewhere):
+        raise RequestError(pool.trouble)
     return not pool.stop.asked
 
 
 class _Pool:
     def __init__(
-        self, todo: deque[list[Job]], store: Store, options: Options, listener: Listener
+        self, jobs: Sequence[Job], store: Store, options: Options, listener: Listener
     ) -> None:
-        self.todo, self.store, self.options, self.listener = todo, store, options, listener
-        jobs = (job for group in todo for job in group)
+        self.store, self.options, self.listener = store, options, listener
+        self.todo = deque(jobs)
+        self.elsewhere: deque[Job] = deque()  # jobs that another run is training
+        self.asked_at = 0.0  # when one of those was last asked for
         self.positions = {job: place for place, job in enumerate(jobs, start=1)}
-        self.stop = _Stop()
-        self._told = False
-        slots = min(options.workers, len(todo))
+        self.before = store.endings()
+        self.leases = Leases(store.parts)
+        self.stop, self._told = _Stop(), False
+        self.trouble = ""
+        self.folder = Path.cwd()  # before any plugin of this process may change it
+        count = max(1, min(options.workers, len(jobs)))
         # With fewer jobs than workers, those that run share the machine's cores all the same.
         self.where = Circumstances(
-            threads=options.threads or max(1, machine.cores() // max(1, slots)),
-            concurrent=slots > 1,
-            data=options.data,
+            threads=options.threads or max(1, machine.cores() // count),
+            concurrent=count > 1,
+            data=options.data.absolute() if options.data else None,
             command=options.command,
         )
-        self.workers: dict[int, _Worker] = {}
-        self.slots = slots
+        self.slots = [_Slot() for _ in range(count)]
+        self.news = threading.Event()
 
     def serve(self) -> None:
         """Keep the slots busy until no job is left or the user wants no more."""
-        for slot in range(self.slots):
-            self.workers[slot] = self._spawn()
-        while self.workers:
+        self.store.prepare()
+        while not all(slot.closed for slot in self.slots):
             if self.stop.asked > 1:
                 return
             if self.stop.asked and not self._told:
                 self._told = True
-                self.listener.stopping(sum(len(w.jobs) for w in self.workers.values()))
-            for slot in list(self.workers):
-                self._attend(slot)
+                self.listener.stopping(sum(slot.given for slot in self.slots))
+            self.news.clear()
+            for place, slot in enumerate(self.slots):
+                self._attend(place, slot)
             self.listener.tick()
-            wait([w.pipe for w in self.workers.values()], timeout=_POLL_S)
+            self.news.wait(timeout=_POLL_S)
 
     def close(self) -> None:
-        """End every worker that is left, at once."""
-        for worker in self.workers.values():
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-        self.workers.clear()
+        """End every worker that is left, at once, and give up what the run has leased."""
+        for slot in self.slots:
+            if slot.worker:
+                slot.worker.end()
+        self.leases.close()
+
+    def _attend(self, place: int, slot: _Slot) -> None:
+        """Give a slot what it needs next: a job, a worker for it, an ear, an end."""
+        if slot.job is None and not slot.closed:
+            self._choose(place, slot)
+        if slot.closed or slot.job is None:
+            return
+        if slot.worker is None and not self._start(slot):
+            return
+        assert slot.worker is not None
+        ended = slot.worker.ended  # asked first, so that no message comes in between unheard
+        if not self._listen(place, slot):
+            return
+        if ended:
+            self._bury(place, slot, slot.worker.exit)
+        elif slot.ready and not slot.given:
+            slot.worker.give(slot.job, self._where(slot.job))
+            slot.given, slot.since, slot.started_at = True, time.monotonic(), datetime.now(UTC)
+            self.listener.started(place, slot.job)
+        elif self._overdue(slot):
+            self._end_worker(slot)
+            limit = self.options.timeout_s
+            reason = f"stopped after {limit:g} s, the limit set by --timeout"
+            self._record(place, slot, "timed_out", reason)
+        elif not slot.given and time.monotonic() - slot.since > _PREPARE_S:
+            self._bury(place, slot, f"nothing in {_PREPARE_S:g} s")
+
+    def _choose(self, place: int, slot: _Slot) -> None:
+        """Take the next job that nobody else has done or is doing."""
+        while self.todo and not self.stop.asked:
+            job = self.todo.popleft()
+            if not self.leases.take(job.key):
+                self.elsewhere.append(job)
+            elif not self._done_elsewhere(place, job):
+                self._assign(slot, job)
+                return
+        if self.elsewhere and not self.stop.asked:
+            if time.monotonic() - self.asked_at > _WAIT_S:
+                self.asked_at = time.monotonic()
+                for _ in range(len(self.elsewhere)):
+                    job = self.elsewhere.popleft()
+                    (self.todo if self.leases.take(job.key) else self.elsewhere).append(job)
+            self._end_worker(slot)
+        else:
+            self._end_worker(slot)
+            slot.closed = True
+
+    def _done_elsewhere(self, place: int, job: Job) -> bool:
+        """Whether another run has left a record of the job since this one began."""
+        row = self.store.ending(job.key)
+        if row is None or not self._is_new(job, row):
+            return False
+        self.leases.give_up(job.key, done=True)
+        self.listener.started(place, job)
+        self.listener.ended(place, job, Ending.of(row, elsewhere=True))
+        return True
+
+    def _is_new(self, job: Job, row: Row) -> bool:
+        """Whether a record is what this run, or one beside it, was to bring about."""
+        return bool(row["status"] == "ok" or row["started_at"] != self.before.get(job.key))
+
+    def _assign(self, slot: _Slot, job: Job) -> None:
+        """Put a job into a slot whose worker, if there is one, may run it."""
+        foreign = not (architectures.is_ours(job.architecture) and datasets.is_ours(job.dataset))
+        if slot.worker and (foreign or slot.foreign):
+            self._end_worker(slot)
+        slot.job, slot.foreign = job, foreign
+        slot.given = slot.running = False
+
+    def _start(self, slot: _Slot) -> bool:
+        """Start a worker for the slot's job; False if the system has none to give."""
+        assert slot.job is not None
+        # A worker for our own models reads nobody's code.
+        code = foreign_code(slot.job, self.options.plugins) if slot.foreign else None
+        slot.since, slot.ready = time.monotonic(), False
+        try:
+            slot.worker = Worker(self.store.path, code, self.folder, self.news)
+        except OSError as error:
+            self._failed_start(slot, error.strerror or str(error))
+            return False
+        return True
+
+    def _listen(self, place: int, slot: _Slot) -> bool:
+        """Take in what the worker has said; False once the job has ended."""
+        worker = slot.worker
+        while worker is not None and slot.job is not None and not worker.said.empty():
+            message = worker.said.get()
+            kind = message.pop("kind")
+            if kind == "ready":
+                slot.ready, slot.starts = True, 0
+            elif kind == "unable":
+                self.trouble = message["reason"]
+            elif kind == "started":
+                slot.since, slot.running = time.monotonic(), True
+                slot.started_at = datetime.now(UTC)
+            elif kind == "epoch":
+                self.listener.epoch(place, slot.job, message["epoch"], message["train_mse"])
+            elif kind == "unwritable":
+                raise RequestError(message["reason"])
+            elif kind == "ended":
+                self._ended(place, slot, Ending(**message))
+        return slot.job is not None
+
+    def _overdue(self, slot: _Slot) -> bool:
+        """Whether the job has had its time; what its worker prepares has a limit of its own."""
+        limit = self.options.timeout_s
+        if not (slot.given and limit):
+            return False
+        allowed = limit if slot.running else max(limit, _PREPARE_S)
+        return time.monotonic() - slot.since > allowed
+
+    def _bury(self, place: int, slot: _Slot, how: str) -> None:
+        """A worker is dead, or as good as that: a matter of its job's, if it had one."""
+        self._end_worker(slot)
+        if slot.given:
+            self._record(place, slot, "killed", f"the worker process ended with {how}")
+        else:
+            self._failed_start(slot, how)
+
+    def _failed_start(self, slot: _Slot, how: str) -> None:
+        slot.starts += 1
+        if slot.starts < _STARTS:
+            return
+        assert slot.job is not None
+        why = f": {self.trouble}" if self.trouble else ""
+        self.trouble = (
+            f"no worker process could be started in {_STARTS} attempts; the last ended with"
+            f" {how}{why}. The same command goes on with the jobs that are left"
+        )
+        self.leases.give_up(slot.job.key, done=False)
+        self.todo.appendleft(slot.job)
+        slot.job, slot.closed = None, True
+
+    def _record(self, place: int, slot: _Slot, status: str, reason: str) -> None:
+        """Leave a record of a job whose worker left none."""
+        job = slot.job
+        assert job is not None
+        row = self.store.ending(job.key)
+        if row is not None and self._is_new(job, row):
+            self._ended(place, slot, Ending.of(row))  # it died after its record was on disk
+            return
+        took = time.monotonic() - slot.since
+        record = ended_without_record(job, self._where(job), status, reason, took, slot.started_at)
+        self.store.write(record)
+        self._ended(place, slot, Ending.of(record.job))
+
+    def _ended(self, place: int, slot: _Slot, ending: Ending) -> None:
+        job = slot.job
+        assert job is not None
+        slot.job, slot.given, slot.running = None, False, False
+        if slot.foreign or ending.status not in _HEALTHY:
+            # What failed, or is not ours, may have left the process in any state: start afresh.
+            self._end_worker(slot)
+        self.leases.give_up(job.key, done=True)
+        self.store.compact(force=False)
+        self.listener.ended(place, job, ending)
+
+    def _end_worker(self, slot: _Slot) -> None:
+        if slot.worker:
+            slot.worker.end()
+        slot.worker, slot.ready = None, False
 
     def _where(self, job: Job) -> Circumstances:
         device = self.options.cuda if job.device == "cuda" else "cpu"
         return dataclasses.replace(self.where, device=device, position=self.positions[job])
-
-    def _spawn(self) -> _Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=child.main, args=(theirs, self.store.path, self.options.plugins), daemon=True
-        )
-        with _ignoring_sigint():  # inherited by the child until it takes care of itself
-            process.start()
-        theirs.close()
-        return _Worker(process, ours)
-
-    def _attend(self, slot: int) -> None:
-        """Read what a worker has said, mind its time, and give it the next job."""
-        worker = self.workers[slot]
-        alive = self._listen(slot, worker)
-        if self.workers.get(slot) is not worker:
-            return  # its job failed, and a fresh worker, or none, has its place
-        limit = worker.limit_s
-        if worker.jobs and limit and time.monotonic() - worker.since > limit:
-            worker.process.kill()
-            reason = f"stopped after {limit:g} s, the limit set by --timeout"
-            self._replace(slot, worker, "timed_out", reason)
-        elif not alive:
-            worker.process.join()
-            if not worker.ready:
-                raise WorkerStartError(
-                    f"a worker process ended with {_exit(worker)} before it took a job;"
-                    " see what it wrote to stderr above"
-                )
-            self._replace(slot, worker, "killed", f"the worker process ended with {_exit(worker)}")
-        elif worker.ready and not worker.jobs:
-            if self.todo and not self.stop.asked:
-                group = self.todo.popleft()
-                worker.jobs, worker.since = dict(enumerate(group)), time.monotonic()
-                each = self.options.timeout_s
-                worker.limit_s = each * len(group) if each else None
-                with contextlib.suppress(ConnectionError):  # found dead at the next visit
-                    worker.pipe.send((group, self._where(group[0])))
-                for place, job in worker.jobs.items():
-                    self.listener.started(self._slot(slot, place), job)
-            else:
-                self._dismiss(slot)
-
-    def _listen(self, slot: int, worker: _Worker) -> bool:
-        """Take in every waiting message; False once the worker is dead and has said all."""
-        try:
-            while worker.pipe.poll():
-                kind, *content = worker.pipe.recv()
-                if kind == "ready":
-                    worker.ready = True
-                elif kind == "unwritable":
-                    raise content[0]
-                elif kind == "epoch":
-                    place, *told = content
-                    self.listener.epoch(self._slot(slot, place), worker.jobs[place], *told)
-                elif kind == "ended":
-                    place, ending = content
-                    worker.failed |= ending.status not in _HEALTHY
-                    self._ended(slot, worker, place, ending)
-                    if worker.failed and not worker.jobs:
-                        # What failed may have left the process in any state: start afresh.
-                        self._dismiss(slot)
-                        self._refill(slot)
-                        return True
-        except (EOFError, ConnectionError):
-            return False
-        return True
-
-    def _slot(self, slot: int, place: int) -> int:
-        """What a listener is told as the slot of the job at `place` in a group."""
-        return slot + place * self.slots
-
-    def _ended(self, slot: int, worker: _Worker, place: int, ending: Ending) -> None:
-        job = worker.jobs.pop(place)
-        self.store.compact(force=False)
-        self.listener.ended(self._slot(slot, place), job, ending)
-
-    def _replace(self, slot: int, worker: _Worker, status: str, reason: str) -> None:
-        """Record the jobs of a worker that is dead or killed, and put a new one in its place."""
-        took = (time.monotonic() - worker.since) / max(1, len(worker.jobs))
-        for place, job in list(worker.jobs.items()):
-            # It may have died after its record was on disk; that record then stands.
-            if not self.store.has_part(job.key):
-                self.store.write(
-                    ended_without_record(job, self._where(job), status, reason, total_s=took)
-                )
-            self._ended(slot, worker, place, Ending(status, reason))
-        self._dismiss(slot)
-        self._refill(slot)
-
-    def _refill(self, slot: int) -> None:
-        if self.todo and not self.stop.asked:
-            self.workers[slot] = self._spawn()
-
-    def _dismiss(self, slot: int) -> None:
-        worker = self.workers.pop(slot)
-        worker.pipe.close()  # an idle worker ends by itself when its pipe closes
-        worker.process.join(timeout=5)
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
-
-
-def _exit(worker: _Worker) -> str:
-    code = worker.process.exitcode
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        hint = "; out of memory is the usual cause" if name == "SIGKILL" else ""
-        return f"signal {-code} ({name}{hint})"
-    return f"exit code {code}"
-
-
-@contextlib.contextmanager
-def _ignoring_sigint() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
 def _interruptible(stop: _Stop) -> Iterator[None]:
     """Count Ctrl-C in `stop` rather than raise, for as long as workers are running."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield  # only the main thread may set handlers
         return
 
     def asked(_signal: int, _frame: object) -> None:
