@@ -229,6 +229,22 @@ def test_a_compiler_that_never_answers_is_given_up(
     assert "slow gave no answer" in compiler.trouble(source, [])
 
 
+def test_a_compiler_is_not_left_to_wait_for_words_on_stdin(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", str(script(tmp_path / "reads", "cat; exit 1")))
+    monkeypatch.setattr(compiler, "_PATIENCE_S", 5.0)
+    reading, writing = os.pipe()
+    before = os.dup(0)
+    os.dup2(reading, 0)  # a terminal at which nobody types
+    try:
+        assert "reads cannot compile" in compiler.trouble(source, [])
+    finally:
+        os.dup2(before, 0)
+        for end in (before, reading, writing):
+            os.close(end)
+
+
 def test_what_was_found_is_remembered(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
