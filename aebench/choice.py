@@ -6,8 +6,11 @@ was chosen is told in its record and is no part of its key. No torch here.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aebench import compiler
 
+NATIVE_SOURCE = Path(__file__).parent / "engines" / "native" / "steps.cpp"
 NATIVE = {"mlp": None, "mlp-shared": None, "mlp-separate": None, "conv": 1, "conv-relu": 1}
 """Families that engine `native` knows, and to which depth."""
 
@@ -32,21 +35,48 @@ _BEST = (
 def engine(architecture: str, device: str, depth: int, precision: str = "fp32") -> str:
     """The engine to take for a job, the fastest known.
 
-    On a CPU with a C++ compiler, `native` for the families that it trains in float32: measured on
-    two Intel Xeon cores, MNIST, eager and native took 2.75 and 1.39 ms a step of mlp-512, 1.16 and
-    0.41 ms of mlp-128, 2.86 and 0.54 ms of conv-16 (`bench/roofline.py`).
+    On a CPU with a C++ compiler that works, `native` for the families that it trains in float32:
+    measured on two Intel Xeon cores, MNIST, eager and native took 2.75 and 1.39 ms a step of
+    mlp-512, 1.16 and 0.41 ms of mlp-128, 2.86 and 0.54 ms of conv-16 (`bench/roofline.py`).
     """
-    if (
-        device == "cpu"
-        and precision == "fp32"
-        and _is_native(architecture, depth)
-        and compiler.find()
-    ):
+    if _suits_native(architecture, device, depth, precision) and not native_trouble():
         return "native"
     for where, family, least, name in _BEST:
         if device == where and architecture.startswith(family) and depth >= least:
             return name
     return "eager"
+
+
+def note(architecture: str, device: str, depth: int, precision: str = "fp32") -> str:
+    """What to tell of the engine that `engine` takes: why it is not the fastest; mostly empty."""
+    if _suits_native(architecture, device, depth, precision) and (why := native_trouble()):
+        return f"engine auto takes eager, not native, which would be about twice as fast: {why}"
+    return ""
+
+
+def native_trouble() -> str:
+    """Why engine `native` cannot be had on this machine; empty if it can.
+
+    The first time, this has the compiler read the engine's source: a second, once a machine.
+    """
+    return compiler.trouble(NATIVE_SOURCE, native_headers())
+
+
+def native_headers() -> list[Path]:
+    """What the source of engine `native` includes of ours."""
+    return sorted(NATIVE_SOURCE.parent.glob("*.h"))
+
+
+def cannot(why: str) -> str:
+    """What to tell who has asked for engine `native` where it cannot be had."""
+    return (
+        f"engine 'native' cannot be had here: {why}. Use --engine eager, or auto, which takes"
+        " native wherever it can be had"
+    )
+
+
+def _suits_native(architecture: str, device: str, depth: int, precision: str) -> bool:
+    return device == "cpu" and precision == "fp32" and _is_native(architecture, depth)
 
 
 def _is_native(architecture: str, depth: int) -> bool:

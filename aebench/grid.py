@@ -90,7 +90,7 @@ def load_grid(
     forced = _with_folders(overrides or {}, Path(), data, notes)
     if source is None:
         grid = _enumerate("custom", dict(defaults or {}), forced, "the command line")
-        return replace(grid, notes=tuple(notes))
+        return replace(grid, notes=(*notes, *grid.notes))
     if source in PRESETS:
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
         name = source
@@ -113,7 +113,7 @@ def load_grid(
         raise RequestError(f"{source} is not valid TOML: {error}") from None
     content = _with_folders(content, Path(source).parent, data, notes)
     grid = _enumerate(name, dict(defaults or {}) | content, forced, str(source))
-    return replace(grid, notes=tuple(notes))
+    return replace(grid, notes=(*notes, *grid.notes))
 
 
 def _with_folders(
@@ -155,6 +155,7 @@ def _enumerate(
     tables = {t: _tables(content, t, source, mistakes) for t in _TABLES}
 
     jobs: dict[Job, None] = {}
+    notes: dict[str, None] = {}
     products = tables["product"] or ([{}] if not tables["job"] else [])
     for kind, table in [("product", t) for t in products] + [("job", t) for t in tables["job"]]:
         place = f"{source}, [[{kind}]]" if table else source
@@ -163,7 +164,7 @@ def _enumerate(
         if missing:
             mistakes.append(f"{place}: {', '.join(missing)} not given")
         else:
-            _multiply(axes, place, jobs, mistakes)
+            _multiply(axes, place, jobs, mistakes, notes)
     kept = dict(jobs)
     for table in tables["exclude"]:
         axes = _axes(table, f"{source}, [[exclude]]", mistakes)
@@ -185,10 +186,12 @@ def _enumerate(
     # as well. So the order is in effect random, another one in each block, and the same again
     # whenever the grid is run.
     ordered = sorted(kept, key=lambda job: (job.repeat, job.seed, job.key))
-    return Grid(name, tuple(ordered), impossible)
+    return Grid(name, tuple(ordered), impossible, tuple(notes))
 
 
-def _multiply(axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str]) -> None:
+def _multiply(
+    axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str], notes: dict[str, None]
+) -> None:
     """Add the job of every combination of values to `jobs`."""
     if [] in axes.values():
         return  # a wrong value, named already
@@ -198,19 +201,27 @@ def _multiply(axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str]
         return
     for values in itertools.product(*axes.values()):
         try:
-            jobs[_job(dict(zip(axes, values, strict=True)))] = None
+            jobs[_job(dict(zip(axes, values, strict=True)), notes)] = None
         except RequestError as error:
             mistakes.append(f"{place}: {error}")
             return
 
 
-def _job(fields: dict[str, Any]) -> Job:
+def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
     if fields.get("engine") != "auto":
-        return Job.create(**fields)
-    device, depth = fields.get("device", Job.device), fields.get("depth", Job.depth)
-    precision = fields.get("precision", Job.precision)
-    engine = choice.engine(fields["architecture"], device, depth, precision)
-    return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
+        job = Job.create(**fields)
+        if job.engine == "native" and (why := choice.native_trouble()):
+            raise RequestError(choice.cannot(why))
+        return job
+    asked = (
+        fields["architecture"],
+        fields.get("device", Job.device),
+        fields.get("depth", Job.depth),
+        fields.get("precision", Job.precision),
+    )
+    if note := choice.note(*asked):
+        notes[note] = None
+    return Job.create(**fields | {"engine": choice.engine(*asked), "engine_choice": "auto"})
 
 
 def _tables(

@@ -177,6 +177,7 @@ class _UnderWay:
     def _load(self) -> None:
         """Have the data in memory, and validation and test images on the device."""
         self.splits = pool.load(self.job.dataset, self.job.seed, self.where.data)
+        datasets.check_pixels(self.job, self.splits.pool.sha256)
         self.images = self.splits.train
         self.validation = self.splits.validation.to(self.device)
         self.test = self.splits.pool.test.to(self.device)

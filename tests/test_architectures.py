@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,8 @@ from aebench.architectures import Shape, architecture
 from aebench.architectures.autoencoder import Autoencoder, build, measure
 from aebench.errors import RequestError
 from aebench.job import Job
+from aebench.records import Circumstances
+from aebench.worker import run_job
 
 GREY, ODD, COLOUR = (1, 8, 8), (1, 9, 7), (3, 10, 8)
 CASES = [
@@ -124,6 +128,97 @@ def test_measuring_leaves_no_trace() -> None:
     assert normed.training
 
 
+class Odd(nn.Module):
+    """A model of 64 numbers, four of them as its code, with some layers as given."""
+
+    def __init__(self, down: nn.Module, up: nn.Module, before: nn.Module | None = None) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(before or nn.Identity(), nn.Flatten(), down)
+        self.decoder = nn.Sequential(up, nn.Unflatten(1, GREY))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x))
+
+
+class InPlace(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sub_(0.3).div_(0.4)
+
+
+def normed(layer: nn.Module) -> nn.Module:
+    return torch.nn.utils.weight_norm(layer)
+
+
+KINDS = {
+    "lazy": lambda: Odd(nn.LazyLinear(4), nn.LazyLinear(64), nn.LazyBatchNorm2d()),
+    "weight_norm": lambda: Odd(normed(nn.Linear(64, 4)), normed(nn.Linear(4, 64))),
+    "parametrized": lambda: Odd(
+        torch.nn.utils.parametrizations.weight_norm(nn.Linear(64, 4)), nn.Linear(4, 64)
+    ),
+    "in place": lambda: Odd(nn.Linear(64, 4), nn.Linear(4, 64), InPlace()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_valid_models_of_every_kind_are_measured_and_train(
+    own_registry: None, kind: str, tmp_path: Path
+) -> None:
+    architecture("mine")(lambda shape, latent, depth: KINDS[kind]())
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    model, size = build(job("mine"), GREY)
+    assert torch.equal(torch.rand(1), expected)  # the caller's random numbers are left alone
+    # Three products of either layer, but no gradient of the images; with a batch norm, of its own.
+    products = 6 if kind == "lazy" else 5
+    assert (size.bottleneck, size.flops) == (4, 2 * products * 64 * 4)
+    assert size.parameters == sum(p.numel() for p in model.parameters())
+    assert all(p.grad is None for p in model.parameters())
+    assert all(module.training for module in model.modules())
+    again = build(job("mine"), GREY).model
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+    copy.deepcopy(model)  # as engines do
+    record = run_job(dataclasses.replace(job("mine"), epochs=1), Circumstances(data=tmp_path))
+    assert (record.job["status"], record.job["reason"]) == ("ok", "")
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_measuring_what_cannot_be_copied_leaves_no_trace() -> None:
+    model = Odd(normed(nn.Linear(64, 4)), nn.Linear(4, 64), nn.BatchNorm2d(1))
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        copy.deepcopy(model)
+    model.decoder.eval()
+    held = torch.ones_like(model.decoder[0].weight)
+    model.decoder[0].weight.grad = held
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measure(model, GREY)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(grads) == 1
+    assert grads[0] is held
+    assert torch.equal(held, torch.ones_like(held))
+    assert (model.training, model.decoder.training) == (True, False)
+
+
+def test_a_model_that_changes_its_input_is_given_a_fresh_one_each_time() -> None:
+    seen = []
+
+    class Wipes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x.clone())
+            return self.encoder(x.zero_())
+
+    measure(Wipes(), GREY)
+    assert seen
+    assert all(torch.equal(image, torch.full_like(image, 0.5)) for image in seen)
+
+
 def test_a_code_of_several_tensors_counts_whole_and_frozen_weights_do_not() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
@@ -156,6 +251,23 @@ class Pair(nn.Module):
         return self.encoder(x), x
 
 
+class MeanOfBatch(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(0, keepdim=True)
+
+
+class Spare(nn.Module):
+    """Has a layer that no image goes through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used = nn.Conv2d(1, 1, 1)
+        self.spare = nn.LazyLinear(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -163,8 +275,14 @@ class Pair(nn.Module):
         (lambda: None, "mine: the model needs an `encoder`"),
         (
             lambda: Autoencoder(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 1, 1)),
-            r"mine: \[1, 1, 8, 8\] went in and \[1, 1, 6, 6\] came out",
+            r"mine: \[2, 1, 8, 8\] went in and \[2, 1, 6, 6\] came out",
         ),
+        (
+            # The same picture for all images of a batch: a loss would broadcast it in silence.
+            lambda: Autoencoder(nn.Conv2d(1, 1, 1), MeanOfBatch()),
+            r"mine: \[2, 1, 8, 8\] went in and \[1, 1, 8, 8\] came out",
+        ),
+        (lambda: Autoencoder(Spare(), nn.Identity()), r"mine: encoder\.spare\.weight, .* stayed"),
         (Pair, "mine: the model gave a tuple; `forward` must return the reconstruction"),
     ],
 )

@@ -25,20 +25,54 @@ def test_auto_is_an_engine_when_the_grid_is_enumerated(device: str) -> None:
         assert starting_row(job, Circumstances())["engine_choice"] == "auto"
 
 
-@pytest.mark.parametrize("compiler", ["", "no-such-compiler"])
-def test_on_a_cpu_it_is_native_where_that_can_be_compiled_and_trains_the_model(
-    compiler: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+KNOWN = [("mlp", 1), ("mlp", 2), ("conv", 1)]
+
+
+def chosen_on_a_cpu(**asked: str) -> tuple[dict[tuple[str, int], str], tuple[str, ...]]:
+    grid = load_grid(None, ASKED | {"engine": "auto"} | asked)
+    return {(j.architecture, j.depth): j.engine for j in grid.jobs}, grid.notes
+
+
+@pytest.mark.compiler
+def test_on_a_cpu_it_is_native_where_that_can_be_compiled_and_trains_the_model() -> None:
+    engines, notes = chosen_on_a_cpu()
+    assert engines == dict.fromkeys(KNOWN, "native") | {("conv", 2): "eager"}
+    assert notes == ()
+    assert set(chosen_on_a_cpu(precision="bf16")[0].values()) == {"eager"}
+
+
+@pytest.mark.parametrize(
+    ("compiler", "says"),
+    [
+        (None, "there is no C++ compiler: install g++"),
+        ("no-such-compiler", "CXX names no-such-compiler, and there is no such program"),
+        ("#!/bin/sh\necho 'x.cpp:1: error: too old' >&2; exit 1\n", "error: too old"),
+        ("#!/bin/sh\nexit 0\n", "cannot compile: no word why"),
+        ("no program", "does not start"),
+    ],
+)
+def test_where_nothing_can_be_compiled_it_is_eager_and_why_is_told(
+    compiler: str | None, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cxx = tmp_path / "c++"
-    cxx.touch(mode=0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CXX", compiler)
-    jobs = load_grid(None, ASKED | {"engine": "auto"}).jobs
-    chosen = {(job.architecture, job.depth): job.engine for job in jobs if job.engine != "eager"}
-    known = [("mlp", 1), ("mlp", 2), ("conv", 1)]
-    assert chosen == ({} if compiler else dict.fromkeys(known, "native"))
-    half = load_grid(None, ASKED | {"engine": "auto", "precision": "bf16"}).jobs
-    assert {job.engine for job in half} == {"eager"}
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    if compiler == "no-such-compiler":
+        monkeypatch.setenv("CXX", compiler)
+    elif compiler:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "c++").write_text(compiler)
+        (tmp_path / "bin" / "c++").chmod(0o755)
+    engines, (note,) = chosen_on_a_cpu()
+    assert set(engines.values()) == {"eager"}
+    assert "engine auto takes eager, not native" in note
+    assert says in note
+    assert chosen_on_a_cpu(precision="bf16")[1] == ()  # where it would be eager anyhow
+    # Asked for by name it is refused before anything runs, with what to do.
+    with pytest.raises(RequestError) as refused:
+        load_grid(None, ASKED | {"engine": "native"})
+    assert says in str(refused.value)
+    assert "Use --engine eager, or auto" in str(refused.value)
 
 
 def test_small_steps_are_captured_on_cuda_and_large_ones_are_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from aebench import datasets
 from aebench.datasets import catalogue, formats
 from aebench.datasets.digits import pixels
+from aebench.evaluation import curves
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,21 @@ def test_added_files_are_verified_kept_and_found_damaged_later(tmp_path: Path, i
     code, out, err = invoke("data", "verify", "--data", "cache")
     assert (code, err) == (1, "")
     assert "elsewhere: damaged (the checksum of test.npy differs)" in out
+
+
+def test_verify_looks_at_the_curves_of_pca_as_well(invoke) -> None:
+    split = curves.Split("ab" * 32, seed=0, train_images=1257)
+    curves.write(Path("cache"), split, [0.5, 0.25, 0.125])
+    path = curves.place(Path("cache"), split)
+    code, out, err = invoke("data", "verify", "--data", "cache")
+    assert (code, err) == (0, "")
+    assert f"{path.name}: ready" in out
+    before, text = path.stat(), path.read_text()
+    path.write_text(text.replace("0.25", "0.24"))
+    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    code, out, err = invoke("data", "verify", "--data", "cache")
+    assert (code, err) == (1, "")
+    assert f"{path.name}: damaged (its checksum differs); it is computed anew" in out
 
 
 def test_add_refuses_one_other_pixel(tmp_path: Path, invoke) -> None:

@@ -21,6 +21,8 @@ from aebench import datasets
 from aebench.datasets import BadData, catalogue
 from aebench.errors import RequestError
 from aebench.job import Job
+from aebench.records import Circumstances
+from aebench.worker import run_job
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +295,9 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 datasets.load("digits", tmp_path / "data")
 
 
-def test_a_job_tells_the_pixels_of_a_dataset_of_the_users(own_catalogue: None) -> None:
+def test_a_job_tells_the_pixels_of_a_dataset_of_the_users(
+    own_catalogue: None, tmp_path: Path
+) -> None:
     info = replace(datasets.info("digits"), name="own", train_sha256="", test_sha256="")
     real = catalogue.loader("digits")
     assert real is not None
@@ -310,19 +314,23 @@ def test_a_job_tells_the_pixels_of_a_dataset_of_the_users(own_catalogue: None) -
     assert len(asked) == 1  # a grid of thousands reads them once
     assert one.pixels == two.pixels == datasets.load("own").sha256[:12]
     assert one.name == f"own mlp-2 pixels {one.pixels[:6]}"
-    datasets.check_pixels(datasets.load("own"), one.pixels)
+    datasets.check_pixels(one, datasets.load("own").sha256)
     shift = 1
     with pytest.raises(BadData, match="'own' are not those of this job"):
-        datasets.check_pixels(datasets.load("own"), one.pixels)
+        datasets.check_pixels(one, datasets.load("own").sha256)
+    row = run_job(replace(one, epochs=1), Circumstances(data=tmp_path)).job
+    assert row["status"] == "failed"
+    assert "'own' are not those of this job" in row["reason"]
     datasets.register(info, partial(mine))  # as in another process
     other = Job("mlp", "own", 2)
     assert other.key != one.key
     assert Job("mlp", "digits", 2).pixels == ""
-    datasets.check_pixels(datasets.load("digits"), "")
+    datasets.check_pixels(Job("mlp", "digits", 2), datasets.info("digits").sha256)
     pinned = replace(datasets.info("digits"), name="pinned")
     datasets.register(pinned, lambda: pytest.fail("its checksum is known without it"))
     assert Job("mlp", "pinned", 2).pixels == pinned.sha256[:12]
-    assert [datasets.is_ours(name) for name in ("digits", "mnist", "own")] == [True, True, False]
+    names = ("digits", "mnist", "own", "folder:x-01234567")
+    assert [datasets.is_ours(name) for name in names] == [True, True, False, True]
 
 
 def test_unavailable_survives_the_way_out_of_a_worker() -> None:

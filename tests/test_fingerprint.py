@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.plugins import load_plugins
+from aebench.records import Circumstances, ended_without_record
+from aebench.report import frames, words
+from aebench.store import Store
 
 PLUGIN = """
 import aebench
@@ -229,3 +233,29 @@ def test_what_is_ours_is_ours() -> None:
     assert architectures.code("guest")
     with pytest.raises(RequestError, match="'guest' is not that of this job"):
         architectures.check_code(Job("guest", "digits", 2, code="0123456789ab"))
+
+
+def test_two_states_of_one_model_are_told_apart_wherever_rows_are_grouped(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    own = Job("tiny", "digits", 2, code="3fa2c1d2e3f4", pixels="91b0d2e3f4a5")
+    edited = replace(own, code="version 2", seed=1)
+    alone = replace(own, architecture="other")
+    for job in (own, edited, alone, Job("mlp", "digits", 2)):
+        store.write(ended_without_record(job, Circumstances(), "failed", "", total_s=1.0))
+    results = store.read()
+    jobs = frames.ordered(results).jobs
+    models = dict(zip(jobs["key"], jobs["architecture"], strict=True))
+    assert models[own.key] == "tiny (code 3fa2c1)"
+    assert models[edited.key] == "tiny (version 2)"
+    assert models[alone.key] == "other"
+    datasets = dict(zip(jobs["key"], jobs["dataset"], strict=True))
+    assert datasets[own.key] == "digits (pixels 91b0d2)"
+    names = {words.job(row) for row in results.jobs.to_dict("records")}
+    assert names == {
+        "digits tiny-2 code 3fa2c1",
+        "digits tiny-2 version 2 seed 1",
+        "digits other-2 code 3fa2c1",
+        "digits mlp-2",
+    }
+    assert not any("code 3fa2c1) code" in words.job(row) for row in jobs.to_dict("records"))
+    assert list(results.jobs["architecture"]).count("tiny") == 2  # what is stored keeps its names

@@ -194,6 +194,18 @@ def test_all_mistakes_are_told_at_once_with_their_places(toml: Any) -> None:
         ("latent = 2\n[[exclude]]\nlatent = 2", "describes no job at all"),
         ('latent = "1..9999999999"', "more than 1,000,000 values"),
         ("latent = 2\nseeds = 9999999999", "from 1 to 1,000,000"),
+        ("latent = 9223372036854775808", "latent takes at most 9223372036854775807, not 92233720"),
+        ("latent = 2\nseed = 9223372036854775808", "seed takes at most 9223372036854775807"),
+        ("latent = 2\nbatch-size = [128, 100000000000000000000]", "batch_size takes at most"),
+        ("latent = 2\ndepth = 1001", "depth takes at most 1000, not 1001"),
+        ("latent = 2\nepochs = 1000001", "epochs takes at most 1000000"),
+        ('latent = "9223372036854775800..9223372036854775808"', "latent takes at most"),
+        (f'latent = "1..{"9" * 5000}"', "a number in the range is too long"),
+        (f"latent = 2\nlearning-rate = 1{'0' * 400}", "a positive number, not 1e400 or so"),
+        (f"latent = 1{'0' * 5000}", "not valid TOML"),
+        (f"latent = {'[' * 5000}", "not valid TOML"),
+        ("latent = 2\n[[product]]\narchitecture = nan", 'names stand in quotes: "nan"'),
+        ("latent = 2\n[[product]]\ndataset = 2024", 'names stand in quotes: "2024"'),
         ('latent = "1..2000"\nseeds = 2000', "4,000,000 jobs"),
     ],
 )
@@ -216,12 +228,37 @@ def test_files_that_are_not_there_or_no_text(tmp_path: Path) -> None:
         load_grid("quik")
     with pytest.raises(RequestError, match="no grid file at"):
         load_grid(str(tmp_path / "none.toml"))
+    with pytest.raises(RequestError, match="cannot read"):
+        load_grid("a\0b.toml")
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(RequestError, match="cannot read"):
         load_grid(str(tmp_path / "folder.toml"))
     (tmp_path / "latin.toml").write_bytes(b"title = '\xe9t\xe9'")
     with pytest.raises(RequestError, match="cannot read"):
         load_grid(str(tmp_path / "latin.toml"))
+
+
+def test_the_largest_numbers_are_planned_at_once(toml: Any) -> None:
+    (job,) = toml(BASE + "latent = 9223372036854775807\ndepth = 1000\nepochs = 1000000").jobs
+    found = size(job)
+    assert found is not None
+    assert found.bottleneck == 2**63 - 1
+
+
+@pytest.mark.parametrize("name", ["X.TOML", "2024.toml", "a,b.Toml"])
+def test_a_grid_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(BASE + "latent = 2")
+    assert load_grid(str(tmp_path / name)).name == name.rpartition(".")[0]
+
+
+def test_an_architecture_may_have_the_name_of_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aebench import architectures
+
+    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    for name in ("nan", "2024", "1e3"):
+        architectures.architecture(name)(lambda shape, latent, depth: None)
+        asked = {"architecture": name, "dataset": "digits", "latent": 2}
+        assert [job.architecture for job in load_grid(None, asked).jobs] == [name]
 
 
 def test_a_file_saved_with_a_byte_order_mark(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebench import architectures
@@ -71,39 +73,110 @@ def build(job: Job, shape: Shape) -> Built:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = family.build(shape, job.latent, job.depth)
-    return Built(model, measure(model, shape, job.architecture))
+        return Built(model, measure(model, shape, job.architecture))
+
+
+_IMAGES = 2  # one image cannot tell a model that mixes up or forgets the images of a batch
 
 
 def measure(model: nn.Module, shape: Shape, name: str = "model") -> Size:
-    """Parameters, bottleneck and training FLOPs per image, by running the model on one image.
+    """Parameters, bottleneck and training FLOPs per image, by running the model on two images.
+
+    It is run as in use, not as in training, and left as it was, but for lazy layers, which get
+    their weights by this.
 
     Raises:
-        ValueError: no `encoder`, or the output is no tensor of the input's shape.
+        ValueError: no `encoder`, a layer that stays without weights, or the output is no tensor of
+            the input's shape.
     """
     if not isinstance(getattr(model, "encoder", None), nn.Module):
         raise ValueError(
             f"{name}: the model needs an `encoder` module, so that its code can be measured"
         )
-    twin = copy.deepcopy(model).eval()  # measuring must leave no trace, not even in running means
-    image = torch.full((1, *shape), 0.5)
-    code = twin.get_submodule("encoder")(image)
-    codes = code if isinstance(code, tuple | list) else [code]
+    with _in_use(model):
+        if _lazy(model):
+            with torch.no_grad():
+                model(_grey(shape))
+        if unused := _lazy(model):
+            raise ValueError(
+                f"{name}: {', '.join(unused)} stayed without weights when images went through"
+            )
+    try:
+        twin = copy.deepcopy(model)
+    except Exception:
+        # Valid models may be no copies of themselves: a layer that computes its weights from
+        # others, as `weight_norm` makes them, cannot be copied once it has.
+        with _in_use(model), _unchanged(model):
+            size = _measured(model, shape, name)
+            with torch.no_grad():
+                model(_grey(shape))  # computed so, what a layer holds can be copied by engines
+            return size
+    with _in_use(twin):
+        return _measured(twin, shape, name)
+
+
+def _measured(model: nn.Module, shape: Shape, name: str) -> Size:
     counter = FlopCounterMode(display=False)
     with counter:
-        output = twin(image)
+        # Other images each time, and others still to compare with: a model may change its input.
+        output = model(_grey(shape))
         if not isinstance(output, Tensor):
             raise ValueError(
                 f"{name}: the model gave a {type(output).__name__}; `forward` must return the"
                 " reconstruction and nothing else"
             )
-        if output.shape != image.shape:
+        if output.shape != (_IMAGES, *shape):
             raise ValueError(
-                f"{name}: {list(image.shape)} went in and {list(output.shape)} came out;"
+                f"{name}: {[_IMAGES, *shape]} went in and {list(output.shape)} came out;"
                 " an autoencoder's output has the shape of its input"
             )
-        torch.nn.functional.mse_loss(output, image).backward()
+        torch.nn.functional.mse_loss(output, _grey(shape)).backward()
+    with torch.no_grad():
+        code = model.get_submodule("encoder")(_grey(shape))
+    codes = code if isinstance(code, tuple | list) else [code]
     return Size(
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        bottleneck=sum(c.numel() for c in codes),
-        flops=counter.get_total_flops(),
+        bottleneck=-(-sum(c.numel() for c in codes) // _IMAGES),
+        flops=counter.get_total_flops() // _IMAGES,
     )
+
+
+def _grey(shape: Shape) -> Tensor:
+    return torch.full((_IMAGES, *shape), 0.5)
+
+
+def _lazy(model: nn.Module) -> list[str]:
+    """Names of weights whose size is not known before images have gone through."""
+    return [
+        name
+        for name, value in (*model.named_parameters(), *model.named_buffers())
+        if is_lazy(value)
+    ]
+
+
+@contextlib.contextmanager
+def _in_use(model: nn.Module) -> Iterator[None]:
+    """Put the model in the mode of use, and every module back in its own afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextlib.contextmanager
+def _unchanged(model: nn.Module) -> Iterator[None]:
+    """Give parameters, gradients and buffers their values back afterwards."""
+    tensors = [*model.parameters(), *model.buffers()]
+    before = [(tensor, tensor.detach().clone(), tensor.grad) for tensor in tensors]
+    for tensor in tensors:
+        tensor.grad = None
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value, grad in before:
+                tensor.copy_(value)
+                tensor.grad = grad

@@ -59,7 +59,7 @@ def fetch(
 
 @app.command()
 def verify(names: _Names = None, data: _Data = None) -> None:
-    """Compute the checksums of cached datasets anew; exit code 1 if one is damaged."""
+    """Compute the checksums of cached datasets and PCA curves anew; exit code 1 if one is bad."""
     bad = False
     for name in names or datasets.names():
         state = datasets.verify(name, data)
@@ -68,6 +68,13 @@ def verify(names: _Names = None, data: _Data = None) -> None:
         bad |= state.state in ("damaged", "absent")
         why = f" ({state.reason})" if state.reason else ""
         text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
+    if not names:
+        from aebench.evaluation import curves
+
+        for curve, wrong in curves.verify(data or datasets.cache_directory()).items():
+            bad |= bool(wrong)
+            said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
+            text.stdout().print(f"{curve}: {said}")
     if bad:
         raise typer.Exit(1)
 

@@ -73,14 +73,13 @@ def show(
         sys.stdout.write(markdown(jobs))
 
 
+_OFTEN_ALIKE = ("seed", "repeat", "engine", "precision", "device", "protocol", "modified")
+
+
 def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
     """The columns a person looks for first; the rest is a `--format csv` away."""
     rows = []
-    varies = [
-        name
-        for name in ("seed", "repeat", "engine", "precision", "device", "protocol", "modified")
-        if jobs[name].nunique() > 1
-    ]
+    varies = [name for name in (*_OFTEN_ALIKE, "code", "pixels") if jobs[name].nunique() > 1]
     for job in jobs.sort_values(ORDER).to_dict("records"):
         good = job["status"] == "ok"
         rows.append(

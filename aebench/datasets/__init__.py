@@ -11,13 +11,14 @@ from aebench.datasets.access import (
     cached,
     check_pixels,
     fetch,
+    is_ours,
     load,
     pixels,
     status,
     verify,
 )
 from aebench.datasets.cache import Dataset, cache_directory
-from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, is_ours, names, register
+from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, names, register
 from aebench.datasets.errors import BadData, DataUnavailable, UnknownDataset
 from aebench.datasets.splits import split
 

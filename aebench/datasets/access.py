@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aebench.datasets.catalogue import Loader
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Found
+    from aebench.job import Job
 
 _DIGITS = 12  # of a checksum, in keys of jobs
 
@@ -125,6 +126,11 @@ def add(
         return cache.read(info, folder, full=True)
 
 
+def is_ours(name: str) -> bool:
+    """Whether it is aebench's own code that gives the pixels of a dataset, and not a user's."""
+    return catalogue.is_ours(name) or folders.is_name(name)
+
+
 def pixels(name: str) -> str:
     """The first digits of the checksum of a dataset's pixels, as keys of jobs hold it.
 
@@ -132,7 +138,7 @@ def pixels(name: str) -> str:
     the catalogue, for folders of images, whose names hold it, and for names that nobody knows. A
     loader without checksums is asked for its pixels, once in a process.
     """
-    if catalogue.is_ours(name) or folders.is_name(name) or name not in catalogue.names():
+    if is_ours(name) or name not in catalogue.names():
         return ""
     info = catalogue.info(name)
     return (info.sha256 or _computed_sha256(info, catalogue.loader(name)))[:_DIGITS]
@@ -143,19 +149,18 @@ def _computed_sha256(info: DatasetInfo, _loader: Loader | None) -> str:
     return _computed(info).sha256
 
 
-def check_pixels(dataset: Dataset, wanted: str) -> None:
-    """Make sure that the pixels of `dataset` are those that a job's key tells of.
+def check_pixels(job: Job, sha256: str) -> None:
+    """Make sure that pixels with this checksum are those that the job's key tells of.
 
     Raises:
         BadData: they are others.
     """
-    known = catalogue.is_ours(dataset.info.name) or folders.is_name(dataset.info.name)
-    now = "" if known else dataset.sha256[:_DIGITS]
-    if now != wanted:
+    now = "" if is_ours(job.dataset) else sha256[:_DIGITS]
+    if now != job.pixels:
         raise BadData(
-            f"the pixels of dataset {dataset.info.name!r} are not those of this job"
-            f" ({now or 'ours'} here, {wanted or 'ours'} there): what its loader gives has changed"
-            " since the run began. Run the same command again"
+            f"the pixels of dataset {job.dataset!r} are not those of this job ({now or 'ours'}"
+            f" here, {job.pixels or 'ours'} there): what its loader gives has changed since the"
+            " run began. Run the same command again"
         )
 
 

@@ -335,5 +335,5 @@ _OURS = frozenset(_INFOS)
 
 
 def is_ours(name: str) -> bool:
-    """Whether a dataset is one of this catalogue's own, and not a user's."""
+    """Whether a dataset is one of those above."""
     return name in _OURS

@@ -52,7 +52,8 @@ def read(path: Path, info: DatasetInfo) -> Found:
     if not path.exists():
         raise BadData(f"there is no file or folder {path}")
     if path.is_dir():
-        for folder in _likely_folders(path, info):
+        outer = [path.parent] if "idx3-ubyte" in path.name else []  # see `_idx_file`
+        for folder in (*_likely_folders(path, info), *outer):
             if (found := _read_folder(folder, info)) is not None:
                 return found
         names = sorted(child.name for child in path.iterdir())
@@ -72,8 +73,7 @@ def _likely_folders(path: Path, info: DatasetInfo) -> Iterator[Path]:
 
 
 def _read_folder(folder: Path, info: DatasetInfo) -> Found | None:
-    pairs = [_idx_pair(folder, suffix) for suffix in ("", ".gz")]
-    if pair := next(filter(None, pairs), None):
+    if pair := _idx_pair(folder):
         return Found(formats.read_idx(pair[0]), formats.read_idx(pair[1]), "idx files")
     if all((folder / name).is_file() for name in formats.CIFAR10_PICKLES):
         batches = {name: (folder / name).read_bytes() for name in formats.CIFAR10_PICKLES}
@@ -89,12 +89,18 @@ def _read_folder(folder: Path, info: DatasetInfo) -> Found | None:
     return None
 
 
-def _idx_pair(folder: Path, suffix: str) -> tuple[Path, Path] | None:
-    for stem in _IDX_STEMS:
-        train, test = (folder / (stem.format(part) + suffix) for part in ("train", "t10k"))
-        if train.is_file() and test.is_file():
-            return train, test
-    return None
+def _idx_pair(folder: Path) -> tuple[Path, Path] | None:
+    """The files of training and test images, each under any name that people know it by."""
+    train, test = (_idx_file(folder, part) for part in ("train", "t10k"))
+    return (train, test) if train and test else None
+
+
+def _idx_file(folder: Path, part: str) -> Path | None:
+    names = [stem.format(part) + suffix for suffix in ("", ".gz") for stem in _IDX_STEMS]
+    # Kaggle's archive unpacks into a folder a file, each with the name of the file that is in it.
+    inside = (folder / outer / inner for outer in names for inner in names)
+    found = (path for path in (*(folder / name for name in names), *inside) if path.is_file())
+    return next(found, None)
 
 
 def _read_file(path: Path, info: DatasetInfo) -> Found | None:
@@ -108,9 +114,10 @@ def _read_file(path: Path, info: DatasetInfo) -> Found | None:
     if name.endswith((".tar.gz", ".tgz", ".tar")):
         batches = _cifar10_batches(path)
         return Found(*formats.read_cifar10_pickles(batches), "cifar-10-python.tar.gz")
-    if "idx3-ubyte" in name and (found := _read_folder(path.parent, info)) is not None:
-        return found
     if "idx3-ubyte" in name:
+        for folder in (path.parent, path.parent.parent):
+            if (found := _read_folder(folder, info)) is not None:
+                return found
         raise BadData(f"beside {name} there should be the other of the two files of images")
     return None
 

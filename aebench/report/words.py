@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from aebench.job import named
+
 NONE = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -107,8 +109,15 @@ def job(row: Any, *, without: Iterable[str] = ()) -> str:
         if row[name] != usual and name not in left_out
     ]
     parts += [] if missing(row["modified"]) else [f"({row['modified']})"]
+    told = "" if missing(row.get("code")) or "code" in left_out else code(row["code"])
+    parts += [told] if told and told not in row["architecture"] else []
     numbered = [name for name in ("seed", "repeat") if name not in left_out and row[name]]
     return " ".join(parts + [f"{name} {row[name]}" for name in numbered])
+
+
+def code(code: str) -> str:
+    """Name the code of a model that is not ours as `Job.name` does: code 3fa2c1, or version 2."""
+    return named(code)
 
 
 def line(architecture: str, depth: Any) -> str:

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import ctypes
 from functools import lru_cache
-from pathlib import Path
 
-from aebench import compiler
-from aebench.datasets.cache import cache_directory
+from aebench import choice, compiler
+from aebench.errors import RequestError
 
-_HERE = Path(__file__).parent
 ACTIVATIONS = ("none", "relu", "sigmoid")  # by their numbers in common.h
 
 
@@ -68,11 +66,12 @@ def load() -> ctypes.CDLL:
     """The library, compiled now if this processor has none yet: some seconds, once.
 
     Raises:
-        RequestError: it cannot be compiled here.
+        RequestError: it cannot be had here.
     """
-    headers = sorted(_HERE.glob("*.h"))
-    path = compiler.shared_library(_HERE / "steps.cpp", headers, cache_directory() / "native")
-    library = ctypes.CDLL(str(path))
+    try:
+        library = compiler.library(choice.NATIVE_SOURCE, choice.native_headers())
+    except compiler.CompilerError as error:
+        raise RequestError(choice.cannot(str(error))) from error
     library.aebench_train_mlp.argtypes = (
         ctypes.POINTER(Steps),
         ctypes.POINTER(Net),
