@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 2
+VERSION = 3
 STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
 
 

@@ -224,7 +224,7 @@ class _Pool:
         took = (time.monotonic() - worker.since) / max(1, len(worker.jobs))
         for place, job in list(worker.jobs.items()):
             # It may have died after its record was on disk; that record then stands.
-            if not self.store.has_part(job.key):
+            if not self.store.holds(job.key):
                 self.store.write(
                     ended_without_record(job, self._where(job), status, reason, total_s=took)
                 )
