@@ -47,10 +47,14 @@ class Contents:
     table_problems: list[Problem]
 
     @property
+    def curves(self) -> pa.Table:
+        """The curves of baselines, one for each data set and seed."""
+        return rule.curves(self.rows.tables["baselines"], self.rows.owner["baselines"])
+
+    @property
     def tables(self) -> dict[str, pa.Table]:
         """The five tables of the records that count."""
-        curves = rule.curves(self.rows.tables["baselines"], self.rows.owner["baselines"])
-        return dict(self.rows.only(self.wins, curves).tables)
+        return dict(self.rows.only(self.wins, self.curves).tables)
 
     @property
     def stamp(self) -> bytes:

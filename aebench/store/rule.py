@@ -35,9 +35,9 @@ def winners(jobs: pa.Table, standing: Places) -> Mask:
     # Only a draw between the best two of a key has to be settled by all that they say.
     drawn = np.isin(key, key[order][:-1][like_next[:-1] & last[1:]])
     if drawn.any():
-        content = np.zeros(len(key), np.int64)
-        content[drawn] = _codes(_content(jobs.filter(pa.array(drawn))))
-        order = np.lexsort([content, *ranks])
+        draw = np.zeros(len(key), np.int64)
+        draw[drawn] = _codes(content(jobs.filter(pa.array(drawn))))
+        order = np.lexsort([draw, *ranks])
         last = np.append(np.diff(key[order]) != 0, True)
     marked = np.zeros(len(key), np.bool_)
     marked[order[last]] = True
@@ -75,6 +75,7 @@ def _codes(column: pa.ChunkedArray) -> Places:
     return np.asarray(codes, np.int64)
 
 
-def _content(jobs: pa.Table) -> pa.ChunkedArray:
+def content(jobs: pa.Table) -> pa.ChunkedArray:
+    """Everything that each row says, as one text; alike only for rows alike in every column."""
     texts = [pc.fill_null(column.cast(pa.string()), "\0") for column in jobs.columns]
     return pc.binary_join_element_wise(*texts, "\x1f")
