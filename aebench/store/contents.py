@@ -86,7 +86,7 @@ def gather(
     standing = (np.arange(jobs.num_rows) < single).astype(np.int64)
     wins = rule.winners(jobs, standing)
     for name in NESTED if tables else ():
-        needed = nested and (name == "baselines" or bool(wins[single:].any()))
+        needed = name == "baselines" or (nested and bool(wins[single:].any()))
         sources = _beside(folder, name, sources, needed, table_problems)
     rows = joined([source.rows for source in sources])
     return Contents(sources, rows, wins, problems + table_problems, table_problems)

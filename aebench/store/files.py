@@ -77,18 +77,20 @@ def shown(given: object) -> str:
 def read_records(path: Path, problems: list[Problem], *, nested: bool = True) -> Source | None:
     """Records of a part or a pack; None, and a problem, where there are none to be had.
 
-    Without `nested`, only the rows of `jobs`.
+    Without `nested`, of a pack no more than the rows of `jobs`. A part is whole or left out, lest
+    a job whose curve is lost pass for done; of a pack, which holds many jobs, what can be read is.
 
     Raises:
         FileNotFoundError: there is no such file any more.
     """
-    lists = [f"{name}_rows" for name in NESTED] if nested else []
+    packed = path.name.startswith(PACK)
+    lists = [f"{name}_rows" for name in NESTED] if nested or not packed else []
     found: list[Problem] = []
     try:
         with _opened(path) as (file, version):
             try:
                 table = _columns(path, file, [*TABLES["jobs"].names, *lists])
-            except Unusable as error:  # the jobs may be whole, where a picture is not
+            except Unusable as error:
                 found.append(error.problem)
                 table, lists = _columns(path, file, TABLES["jobs"].names), []
         jobs = _fitting(path, table, "jobs")
@@ -106,6 +108,8 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
         problems.append(error.problem)
         return None
     problems += found
+    if found and not packed:
+        return None
     return Source(path, version, Rows(tables, owner), whole=not found)
 
 
