@@ -52,7 +52,7 @@ class Estimator:
         """Learn GFLOP/s of each kind of job from what ran alone on a CPU or GPU like ours."""
         if not store.exists:
             return cls()
-        jobs = store.read().jobs
+        jobs = store.survey().jobs
         mine = jobs[
             (jobs["status"] == "ok")
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise

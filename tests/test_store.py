@@ -49,6 +49,32 @@ def keys(found: Results) -> list[str]:
     return sorted(found.jobs["key"])
 
 
+def singles(results: Store) -> list[Path]:
+    """Files of one record each."""
+    return sorted(p for p in results.parts.iterdir() if not p.name.startswith("pack-"))
+
+
+def packs(results: Store) -> list[Path]:
+    return sorted(results.parts.glob("pack-*"))
+
+
+def as_of_old(results: Store) -> Store:
+    """Fold, and leave what older versions left: the five tables alone."""
+    results.compact()
+    for path in results.parts.iterdir():
+        path.unlink()
+    return results
+
+
+def key(n: int) -> str:
+    return f"{n:016x}"
+
+
+def at(minute: int) -> str:
+    """A time to start a job at."""
+    return f"2026-01-01T10:{minute:02}:00.000+00:00"
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
@@ -75,7 +101,11 @@ def test_round_trip_of_all_five_tables_before_and_after_folding(results: Store) 
             columns = getattr(schema, table.upper())
             assert list(getattr(found, table)) == [column.name for column in columns]
         results.compact()
-    assert not list(results.parts.iterdir())
+    assert not singles(results)
+    assert len(packs(results)) == 1
+    for table in TABLES:  # and other tools find the same
+        beside = pq.read_table(results.path / f"{table}.parquet").to_pandas()
+        pd.testing.assert_frame_equal(beside, getattr(found, table), check_like=True)
 
 
 def test_public_read_is_the_same(results: Store) -> None:
@@ -85,11 +115,11 @@ def test_public_read_is_the_same(results: Store) -> None:
 
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_later_record_replaces_the_earlier_one_whole(results: Store, folded: bool) -> None:
-    results.write(record(1, epochs=5))
+    results.write(record(1, epochs=5, started_at=at(1)))
     results.write(record(2))
     if folded:
         results.compact()
-    results.write(record(1, epochs=3, mse=7.0))
+    results.write(record(1, epochs=3, mse=7.0, started_at=at(2)))
     for _ in range(2):
         found = results.read()
         assert counts(found) == (2, 5, 2, 3, 2)
@@ -97,16 +127,63 @@ def test_a_later_record_replaces_the_earlier_one_whole(results: Store, folded: b
         results.compact()
 
 
-def test_a_failed_retry_does_not_keep_the_curves_of_the_success_before(results: Store) -> None:
-    results.write(record(1))
-    results.write(record(2))
+@pytest.mark.parametrize("where", ["part", "pack", "table"])
+def test_a_finished_record_is_never_replaced_by_a_failure(results: Store, where: str) -> None:
+    good = results.write(record(1, started_at=at(1)))
+    if where != "part":
+        results.compact()
+        (good,) = packs(results)
+    if where == "table":
+        as_of_old(results)
+        good = results.path / "jobs.parquet"
+    killed = Record(job={"key": key(1), "status": "killed", "reason": "", "started_at": at(2)})
+    assert results.write(killed) == good
+    assert not [path for path in singles(results) if path != good]
+    for _ in range(2):
+        assert results.statuses() == {key(1): "ok"}
+        assert counts(results.read()) == (1, 2, 1, 3, 1)
+        results.compact()
+
+
+def test_a_success_replaces_a_failure_whole_whenever_it_started(results: Store) -> None:
+    failure = record(1, epochs=5, status="failed", started_at=at(2))
+    results.write(failure)
     results.compact()
-    results.write(Record(job={"key": f"{1:016x}", "status": "killed", "reason": "why"}))
+    results.write(record(1, epochs=1, started_at=at(1)))
     for _ in range(2):
         found = results.read()
-        assert counts(found) == (2, 2, 1, 3, 1)
-        assert set(found.epochs["key"]) == {f"{2:016x}"}
+        assert found.jobs["status"].tolist() == ["ok"]
+        assert counts(found) == (1, 1, 1, 3, 1)
         results.compact()
+    assert len(packs(results)) == 1
+
+
+def test_of_two_failures_the_later_counts(results: Store) -> None:
+    for minute, status in ((2, "timed_out"), (1, "killed")):
+        results.write(record(1, status=status, started_at=at(minute)))
+    for _ in range(2):
+        assert results.statuses() == {key(1): "timed_out"}
+        results.compact()
+
+
+def test_a_job_s_ending_is_that_of_its_record_that_counts(results: Store) -> None:
+    assert results.ending(key(1)) is None
+    path = results.write(record(1, status="failed", started_at=at(5)))
+    results.write(record(2))
+    for _ in range(2):
+        row = results.ending(key(1))
+        assert row is not None
+        assert (row["status"], row["started_at"]) == ("failed", at(5))
+        assert results.ending(key(3)) is None
+        results.compact()
+    results.write(record(1, status="killed", started_at=at(6)))
+    assert (results.ending(key(1)) or {})["status"] == "killed"
+    results.write(record(1, status="ok", started_at=at(2)))
+    assert (results.ending(key(1)) or {})["status"] == "ok"
+    other = Store(results.path.parent / "other")
+    path = other.write(record(1))
+    path.write_bytes(path.read_bytes()[:99])
+    assert other.ending(key(1)) is None
 
 
 def test_curves_of_another_seed_stay(results: Store) -> None:
@@ -117,7 +194,7 @@ def test_curves_of_another_seed_stay(results: Store) -> None:
     assert sorted(results.read().baselines["seed"]) == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("cut", range(10))
+@pytest.mark.parametrize("cut", range(12))
 def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
     results: Store, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
@@ -125,7 +202,7 @@ def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
         results.write(record(n))
     results.compact()
     for n in range(2, 6):  # one of them again
-        results.write(record(n, mse=9.0))
+        results.write(record(n, mse=9.0, started_at=at(n)))
     before = results.read()
 
     class PowerCut(BaseException):
@@ -144,10 +221,11 @@ def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
         return step
 
     with monkeypatch.context() as patch:
-        # Five tables take their places, then four parts are removed: nine steps.
+        # A pack takes its place, four parts and an older pack are removed, then five tables
+        # take theirs: eleven steps.
         patch.setattr(os, "replace", cut_off(os.replace))
         patch.setattr(Path, "unlink", cut_off(Path.unlink))
-        if cut < 9:
+        if cut < 11:
             with pytest.raises(PowerCut):
                 results.compact()
         else:
@@ -171,19 +249,38 @@ def test_a_part_written_again_during_a_fold_stays(
 ) -> None:
     results.write(record(1, status="failed"))
     results.write(record(2))
-    real = Store._merged
+    real = store.gather
 
-    def slow(self: Store, name: str, *rest: Any) -> Any:
-        if name == "jobs":  # the parts have been read, and a worker finishes a retry
-            Store(self.path).write(record(1, status="ok"))
-        return real(self, name, *rest)
+    def slow(*given: Any, **how: Any) -> Any:
+        read = real(*given, **how)  # and a worker finishes a retry
+        Store(results.path).write(record(1, status="ok"))
+        return read
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_merged", slow)
+        patch.setattr(store, "gather", slow)
         results.compact()
-    assert results.statuses() == {f"{1:016x}": "ok", f"{2:016x}": "ok"}
-    assert results.has_part(f"{1:016x}")
-    assert not results.has_part(f"{2:016x}")
+    assert results.statuses() == {key(1): "ok", key(2): "ok"}
+    assert [path.name.split("-")[0] for path in singles(results)] == [key(1)]
+
+
+def test_the_same_record_stored_again_during_a_fold_stays(
+    results: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is known by what it is, not by its name, which another one may have got."""
+    path = results.write(record(1))
+    real = store.gather
+
+    def slow(*given: Any, **how: Any) -> Any:
+        read = real(*given, **how)
+        path.unlink()  # by a fold of another process, which then lost the race
+        Store(results.path).write(record(1))
+        return read
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "gather", slow)
+        results.compact()
+    assert singles(results) == [path]
+    assert keys(results.read()) == [key(1)]
 
 
 def write_foreign(path: Path) -> None:
@@ -228,8 +325,8 @@ def test_a_file_that_cannot_be_read_is_named_and_kept(
 
 
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("spoil", [write_foreign, write_newer, write_torn])
-def test_a_table_that_cannot_be_read_is_never_overwritten(
+@pytest.mark.parametrize("spoil", [write_foreign, write_torn])
+def test_a_table_that_cannot_be_read_is_set_aside_and_nothing_is_lost(
     results: Store, table: str, spoil: Any
 ) -> None:
     results.write(record(1))
@@ -238,31 +335,93 @@ def test_a_table_that_cannot_be_read_is_never_overwritten(
     spoil(path)
     content = path.read_bytes()
     results.write(record(2))
+    (said,) = results.read().problems
+    assert str(path) in said
+    assert results.survey().problems == [said]
+    assert results.statuses() == {key(1): "ok", key(2): "ok"}
+
+    (told,) = results.compact()
+    aside = path.with_name(f"{path.name}.aside-1")
+    assert str(path) in told
+    assert aside.name in told
+    assert aside.read_bytes() == content
+    for _ in range(2):
+        found = results.read()
+        assert found.problems == []
+        assert counts(found) == (2, 4, 2, 3, 2)
+        assert not singles(results)
+        assert results.compact() == []
+    spoil(path)  # and once more: what lies aside is not written over
+    assert len(results.compact()) == 1
+    assert aside.read_bytes() == content
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_of_a_newer_aebench_stays_where_it_is(results: Store, table: str) -> None:
+    results.write(record(1))
+    results.compact()
+    path = results.path / f"{table}.parquet"
+    write_newer(path)
+    content = path.read_bytes()
+    results.write(record(2))
     results.compact()
     assert path.read_bytes() == content
-    assert results.has_part(f"{2:016x}")
-    assert f"{2:016x}" in results.statuses()
+    assert not singles(results)
+    assert results.statuses() == {key(1): "ok", key(2): "ok"}
     assert any(str(path) in problem for problem in results.read().problems)
+
+
+def test_what_an_old_folder_holds_beside_a_torn_table_of_jobs_is_set_aside_with_it(
+    results: Store,
+) -> None:
+    results.write(record(1))
+    as_of_old(results)
+    kept = {n: (results.path / f"{n}.parquet").read_bytes() for n in TABLES}
+    write_torn(results.path / "jobs.parquet")
+    results.write(record(2))
+    told = results.compact()
+    assert len(told) == 4
+    for name in ("epochs", "samples", "probes"):
+        assert (results.path / f"{name}.parquet.aside-1").read_bytes() == kept[name]
+    assert keys(results.read()) == [key(2)]
+
+
+def without(path: Path, *columns: str) -> None:
+    """Write a file again as a version would that did not know some of its columns."""
+    table = pq.read_table(path)
+    said = {b"aebench_schema": b"2"}
+    for name in table.column_names:
+        column = table.column(name)
+        if name in columns:
+            table = table.drop_columns(name)
+        elif pa.types.is_list(column.type):
+            lists = column.combine_chunks()
+            rows = pa.Table.from_struct_array(lists.values)
+            rows = rows.drop_columns([c for c in columns if c in rows.column_names])
+            made = pa.ListArray.from_arrays(lists.offsets, rows.to_struct_array().combine_chunks())
+            table = table.set_column(table.column_names.index(name), name, made)
+    pq.write_table(table.replace_schema_metadata(said), path)
 
 
 @pytest.mark.parametrize("folded", [False, True])
 def test_a_store_of_before_the_table_of_probes_reads_and_folds(
-    results: Store, monkeypatch: pytest.MonkeyPatch, folded: bool
+    results: Store, folded: bool
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "_TABLES", {n: t for n, t in store._TABLES.items() if n != "probes"})
-        patch.setattr(store, "_NESTED", TABLES[1:4])
-        patch.setattr(store, "_PART", pa.schema([f for f in store._PART if "probes" not in f.name]))
-        results.write(record(1))
-        if folded:  # as the older version folds: its `Results` has no probes, and is not made
-            results.compact()
+    path = results.write(record(1))
+    if folded:
+        as_of_old(results)
+        (results.path / "probes.parquet").unlink()
+    else:
+        without(path, "probes_rows")
+        path = path.rename(results.parts / f"{key(1)}.parquet")  # as it was named then
     results.write(record(2))
     for _ in range(2):
         found = results.read()
         assert found.problems == []
         assert counts(found) == (2, 4, 2, 3, 1)
-        assert found.probes["key"].tolist() == [f"{2:016x}"]
+        assert found.probes["key"].tolist() == [key(2)]
         results.compact()
+    assert not singles(results)
 
 
 def test_what_a_killed_writer_left_is_no_record(results: Store) -> None:
@@ -281,7 +440,7 @@ def test_half_written_files_go_when_nobody_can_be_writing_them(results: Store, b
     for path in (*old, *young, *others):
         path.write_bytes(b"PAR1")
     two_days_ago = time.time() - 48 * 3600
-    for path in (*old, *others, results.parts / f"{1:016x}.parquet"):
+    for path in (*old, *others, *singles(results)[-1:]):
         os.utime(path, (two_days_ago, two_days_ago))
     begin(results)
     assert not any(path.exists() for path in old)
@@ -292,7 +451,7 @@ def test_half_written_files_go_when_nobody_can_be_writing_them(results: Store, b
 def test_a_write_that_fails_leaves_the_record_before(
     results: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results.write(record(1))
+    path = results.write(record(1))
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -302,28 +461,18 @@ def test_a_write_that_fails_leaves_the_record_before(
         with pytest.raises(RequestError, match="No space left"):
             results.write(record(1, mse=7.0))
     assert results.read().jobs["mse"].tolist() == [1 / 8]
-    assert [p.name for p in results.parts.iterdir()] == [f"{1:016x}.parquet"]
+    assert [*results.parts.iterdir()] == [path]
 
 
 @pytest.mark.parametrize("folded", [False, True])
-def test_a_record_of_before_a_column_was_added_reads_as_null(
-    results: Store, monkeypatch: pytest.MonkeyPatch, folded: bool
-) -> None:
-    with monkeypatch.context() as patch:
-        old = {
-            name: pa.schema([field for field in table if field.name != "mse"])
-            for name, table in store._TABLES.items()
-        }
-        jobs = [*old["jobs"]]
-        lists = [pa.field(f"{n}_rows", pa.list_(pa.struct(list(old[n])))) for n in TABLES[1:]]
-        patch.setattr(store, "_TABLES", old)
-        patch.setattr(store, "_PART", pa.schema(jobs + lists))
-        bare = record(1)
-        for row in (bare.job, *bare.samples, *bare.baselines):
-            row.pop("mse")
-        results.write(bare)
-        if folded:
-            results.compact()
+def test_a_record_of_before_a_column_was_added_reads_as_null(results: Store, folded: bool) -> None:
+    path = results.write(record(1))
+    if folded:
+        as_of_old(results)
+        for table in ("jobs", "samples", "baselines"):
+            without(results.path / f"{table}.parquet", "mse")
+    else:
+        without(path, "mse")
     results.write(record(2, seed=1))
     for _ in range(2):
         found = results.read()
@@ -375,24 +524,47 @@ def test_folding_waits_until_parts_are_many(
     for n in range(2):
         results.write(record(n))
     results.compact(force=False)
-    assert len(list(results.parts.iterdir())) == 2
+    assert len(singles(results)) == 2
     results.write(record(2))
     results.compact(force=False)
-    assert not list(results.parts.iterdir())
+    assert not singles(results)
+    assert keys(results.read()) == [key(n) for n in range(3)]
+
+
+def test_packs_stay_few_and_a_large_one_is_not_written_again_for_a_few(
+    results: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_COMPACT_AT", 4)
+    written = 0
+    real = store.files.write_records
+
+    def counted(folder: Path, stem: str, records: pa.Table) -> Path:
+        nonlocal written
+        written += records.num_rows * (stem == "pack-")
+        return real(folder, stem, records)
+
+    monkeypatch.setattr(store.files, "write_records", counted)
+    for n in range(64):
+        results.write(record(n, epochs=1))
+        results.compact(force=False)
+    assert counts(results.read()) == (64, 64, 64, 3, 64)
+    assert len(packs(results)) <= 4
+    assert written <= 64 * 5  # each some log2(64 / 4) times, and not 64 / 4 times
 
 
 def test_thousands_of_rows(results: Store) -> None:
-    for n in range(300):  # more parts than a run leaves unfolded
+    for n in range(210):  # more parts than a run leaves unfolded
         results.write(record(n, epochs=20))
     for _ in range(2):
-        assert counts(results.read()) == (300, 6000, 300, 3, 300)
-        results.compact()
-    assert not list(results.parts.iterdir())
+        assert counts(results.read()) == (210, 4200, 210, 3, 210)
+        results.compact(force=False)
+    assert len(packs(results)) == 1
+    assert not singles(results)
 
 
 def test_missing_and_empty_folders(results: Store) -> None:
     assert results.statuses() == {}
-    results.compact()
+    assert results.compact() == []
     with pytest.raises(RequestError, match="run `aebench run --results"):
         results.read()
     results.path.mkdir()
@@ -410,6 +582,7 @@ def test_missing_and_empty_folders(results: Store) -> None:
     [
         Record(job={"status": "ok"}),
         Record(job={"key": ""}),
+        Record(job={"key": "../jobs"}),
         Record(job={"key": "a", "colour": 1}),
         Record(job={"key": "a"}, epochs=[{"key": "a", "colour": 1}]),
         Record(job={"key": "a"}, baselines=[{"colour": 1}]),

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import aebench
-from aebench.cli import check, compare, data, findings, report, run, show, text, tune
+from aebench.cli import check, compare, data, findings, merge, report, run, show, text, tune
 from aebench.errors import RequestError
 
 
@@ -42,6 +42,7 @@ app.command("show")(show.show)
 app.command("findings")(findings.findings)
 app.command("check")(check.check)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
+app.command("merge")(merge.merge)
 app.command("report")(report.report)
 app.command("tune")(tune.tune)
 app.add_typer(data.app, name="data")

@@ -199,7 +199,9 @@ def run(
     from aebench.store import Store
 
     store = Store(results or text.RESULTS / chosen.name)
-    there = store.statuses()
+    known = store.survey()
+    text.warn(known.problems)  # before hours are spent on what they may hold
+    there = known.statuses
     estimator = Estimator.from_store(store)
     if plan:
         print_plan(chosen, there, estimator, workers)
@@ -246,7 +248,7 @@ def _execute(
         where = Circumstances(command=command)
         store.write(ended_without_record(job, where, "skipped", reason, total_s=0.0))
     if not possible:
-        store.compact()
+        text.warn(store.compact())
         return True
     if workers > 1 and len(possible) > 1:
         console.print(
@@ -255,7 +257,7 @@ def _execute(
         )
     for name in sorted({job.dataset for job in possible}):
         fetch_visibly(name, data, console)
-    store.compact()
+    text.warn(store.compact())
     options = local.Options(
         cuda=device if device and device.startswith("cuda") else "cuda",
         workers=workers,

@@ -115,7 +115,8 @@ class _Pool:
         self.elsewhere: deque[Job] = deque()  # jobs that another run is training
         self.asked_at = 0.0  # when one of those was last asked for
         self.positions = {job: place for place, job in enumerate(jobs, start=1)}
-        self.before = store.endings()
+        known = store.survey().jobs
+        self.before = dict(zip(known["key"], known["started_at"], strict=True))
         self.leases = Leases(store.parts)
         self.stop, self._told = _Stop(), False
         self.trouble = ""

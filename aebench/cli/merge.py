@@ -1,0 +1,75 @@
+"""``aebench merge``: the results of several machines or runs in one folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aebench.cli import text
+
+
+class Format(StrEnum):
+    """How the outcome is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def _folder(given: str) -> Path:
+    if not given:  # which would be the current folder
+        raise typer.BadParameter("a folder has a name; this one is empty")
+    return Path(given)
+
+
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="A B ...", parser=_folder, help="Results folders; none is changed."),
+    ],
+    into: Annotated[
+        Path,
+        typer.Option(
+            "--into", metavar="C", parser=_folder, help="Results folder that gets them all."
+        ),
+    ],
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+) -> None:
+    """Merge results folders into one, losing nothing.
+
+    Of several records of one job, one that is ok counts before any other, and then the one that
+    started later. Times stay those of the machine that measured them.
+    """
+    from aebench.store import merging
+
+    done = merging.merge(folders, into)
+    text.warn(done.problems)
+    counted = sum(each.counted for each in done.brought)
+    if form is Format.json:
+        plain = {
+            "into": str(into),
+            "records": counted,
+            "from": [
+                {"folder": str(each.folder), "records": each.records, "counted": each.counted}
+                for each in done.brought
+            ],
+            "settled": done.settled,
+            "problems": done.problems,
+        }
+        sys.stdout.write(json.dumps(plain, indent=2) + "\n")
+    else:
+        rows = [[str(e.folder), str(e.records), str(e.counted)] for e in done.brought]
+        heads = ["folder", "records", "counted"]
+        text.stdout().print(text.table(f"{into}: {counted} records", heads, rows))
+    for reason, number in done.settled.items():
+        said = f"{number} record{'s' * (number > 1)} gave way to another of the same job: {reason}"
+        text.stderr().print(said)
+    if done.problems:
+        text.stderr().print(
+            "What can be read was merged; the files named above were left out", style="red"
+        )
+        raise typer.Exit(1)

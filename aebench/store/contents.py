@@ -1,0 +1,179 @@
+"""Everything that a results folder holds, while other processes write and fold in it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aebench.store import rule
+from aebench.store.files import (
+    PARTS,
+    UNFINISHED,
+    Problem,
+    Source,
+    Unusable,
+    check_table,
+    read_records,
+    read_table,
+)
+from aebench.store.layout import NESTED, Mask, Rows, jobs_only, joined
+
+# What tells two rows of one job apart, in each table that has several.
+_IDENTITY = {
+    "epochs": ["key", "epoch"],
+    "samples": ["key", "kind"],
+    "probes": ["key", "kind", "input", "amplitude"],
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files that were read, all their records, which of these count, and what went wrong.
+
+    `rows` are those of `sources`, one after the other; `wins` marks one record for each key.
+    """
+
+    sources: list[Source]
+    rows: Rows
+    wins: Mask
+    problems: list[Problem]
+    table_problems: list[Problem]
+
+    @property
+    def curves(self) -> pa.Table:
+        """The curves of baselines, one for each data set and seed."""
+        return rule.curves(self.rows.tables["baselines"], self.rows.owner["baselines"])
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        """The five tables of the records that count."""
+        return dict(self.rows.only(self.wins, self.curves).tables)
+
+    @property
+    def stamp(self) -> bytes:
+        """A hash of which records count: what was made of the same ones need not be made anew."""
+        counted = self.rows.jobs.filter(pa.array(self.wins))
+        columns = (counted.column(name).to_pylist() for name in ("key", "status", "started_at"))
+        lines = sorted(map(repr, zip(*columns, strict=True)))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest().encode()
+
+
+def gather(
+    folder: Path,
+    *,
+    nested: bool = True,
+    wanted: Callable[[str], bool] = bool,
+    tables: bool = True,
+) -> Contents:
+    """Read a folder; without `nested`, no more than the rows of `jobs` and each table's footer.
+
+    Of ``parts/`` only files whose names are `wanted`; without `tables`, not these.
+    """
+    problems: list[Problem] = []
+    sources = _parts(folder / PARTS, problems, nested, wanted)
+    single = sum(source.rows.jobs.num_rows for source in sources)
+    table_problems: list[Problem] = []
+    if tables:
+        sources += _jobs_table(folder, table_problems)
+    jobs = joined([source.rows for source in sources]).jobs
+    standing = (np.arange(jobs.num_rows) < single).astype(np.int64)
+    wins = rule.winners(jobs, standing)
+    for name in NESTED if tables else ():
+        needed = name == "baselines" or (nested and bool(wins[single:].any()))
+        sources = _beside(folder, name, sources, needed, table_problems)
+    rows = joined([source.rows for source in sources])
+    return Contents(sources, rows, wins, problems + table_problems, table_problems)
+
+
+def listed(parts: Path) -> list[str]:
+    """Names of the files in ``parts/`` that are no half-written ones."""
+    names = os.listdir(parts)
+    return sorted(n for n in names if n.endswith(".parquet") and not n.startswith(UNFINISHED))
+
+
+def _parts(
+    parts: Path, problems: list[Problem], nested: bool, wanted: Callable[[str], bool]
+) -> list[Source]:
+    sources: list[Source] = []
+    seen: set[str] = set()
+    while True:
+        try:
+            names = listed(parts)
+        except FileNotFoundError:
+            return sources
+        except OSError as error:
+            what = f"unreadable ({error.strerror})"
+            problems.append(Problem(parts, what, "left out; make it a folder you may read"))
+            return sources
+        fresh = [n for n in names if n not in seen and wanted(n)]
+        # What another process folded away since it was listed lies in a pack: look again, until
+        # there is nothing new.
+        if not fresh:
+            return sources
+        for name in fresh:
+            try:
+                source = read_records(parts / name, problems, nested=nested)
+            except FileNotFoundError:
+                continue
+            seen.add(name)
+            if source:
+                sources.append(source)
+
+
+def _jobs_table(folder: Path, problems: list[Problem]) -> list[Source]:
+    path = folder / "jobs.parquet"
+    try:
+        jobs, version = read_table(path, "jobs")
+    except FileNotFoundError:
+        return []
+    except Unusable as error:
+        problems.append(error.problem)
+        return []
+    named = pc.fill_null(pc.greater(pc.utf8_length(jobs.column("key")), 0), False)
+    once = jobs.filter(named)
+    once = once.filter(pa.array(rule.winners(once, np.zeros(once.num_rows, np.int64))))
+    for count, what in (
+        (jobs.num_rows - pc.sum(named).as_py() if jobs.num_rows else 0, "have no key"),
+        ((pc.sum(named).as_py() or 0) - once.num_rows, "are there a second time"),
+    ):
+        if count:
+            problems.append(Problem(path, f"{count} of its jobs {what}", "these are left out"))
+    return [Source(path, version, jobs_only(once), whole=once.num_rows == jobs.num_rows)]
+
+
+def _beside(
+    folder: Path, name: str, sources: list[Source], needed: bool, problems: list[Problem]
+) -> list[Source]:
+    """Add a table's rows to the jobs of ``jobs.parquet``; unless `needed`, only look at it."""
+    path = folder / f"{name}.parquet"
+    try:
+        if not needed:
+            check_table(path, name)
+            return sources
+        table, version = read_table(path, name)
+    except FileNotFoundError:
+        return sources
+    except Unusable as error:
+        problems.append(error.problem)
+        return sources
+    if not sources or sources[-1].path.parent != folder:
+        sources = [*sources, Source(path, version, joined([]))]
+    jobs = sources[-1]
+    if name == "baselines":
+        owner = np.zeros(table.num_rows, np.int64)
+    else:
+        places = pc.index_in(table.column("key"), jobs.rows.jobs.column("key"))
+        table = table.filter(pc.is_valid(places))
+        owner = places.drop_null().to_numpy().astype(np.int64)
+        if not jobs.whole:  # what repeats jobs repeats their rows
+            again = table.select(_IDENTITY[name]).to_pandas().duplicated().to_numpy()
+            table, owner = table.filter(pa.array(~again)), owner[~again]
+    rows = Rows(dict(jobs.rows.tables) | {name: table}, dict(jobs.rows.owner) | {name: owner})
+    return [*sources[:-1], Source(jobs.path, jobs.version, rows, jobs.whole)]

@@ -1,0 +1,99 @@
+"""Several results folders into one, told record by record: who brought what, and what counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from aebench.errors import RequestError
+from aebench.store import Store, rule
+from aebench.store.contents import gather
+from aebench.store.files import shown
+from aebench.store.layout import Mask, joined
+
+SAME = "the same record"
+OK_FIRST = "ok before another ending"
+LATER = "the later start"
+ALIKE = "started alike, settled by content"
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What one folder brought: the records it holds, and those of them that count in the end."""
+
+    folder: Path
+    records: int
+    counted: int
+
+
+@dataclass(frozen=True)
+class Merging:
+    """What a merge did. `settled` counts the records that gave way to another, by the reason."""
+
+    brought: Sequence[Brought]
+    settled: dict[str, int]
+    problems: list[str]
+
+
+def merge(sources: Sequence[Path], into: Path) -> Merging:
+    """Put the records of all `sources` into the folder `into`, beside what it holds already.
+
+    The sources are read and nothing else.
+
+    Raises:
+        RequestError: a source is missing, or holds no results, or `into` lies in it; or the
+            system refuses to write.
+    """
+    for source in sources:
+        if not Store(source).exists:
+            raise RequestError(f"no results at {shown(source)}; nothing was merged")
+        if into.resolve().is_relative_to(source.resolve()):
+            raise RequestError(
+                f"--into {shown(into)} is or lies in {shown(source)}, which a merge leaves as it"
+                " is; name another folder"
+            )
+    target = Store(into)
+    folders = [*sources, into] if target.exists else [*sources]
+    read = [gather(folder) for folder in folders]
+    sizes = [int(each.wins.sum()) for each in read]
+    if not any(sizes[: len(sources)]):
+        names = ", ".join(map(shown, sources))
+        raise RequestError(f"no record can be read in {names}; nothing was merged")
+    records = joined([each.rows.only(each.wins, each.curves) for each in read])
+    # Of records that are alike to the last figure the last counts: those that are there already.
+    wins = rule.winners(records.jobs, np.zeros(records.jobs.num_rows, np.int64))
+    origin = np.repeat(np.arange(len(read)), sizes)
+    target.prepare()
+    new = wins & (origin < len(sources))
+    if new.any():
+        curves = rule.curves(records.tables["baselines"], records.owner["baselines"])
+        target.add(records.only(new, curves))
+    problems = [str(problem) for each in read for problem in each.problems]
+    told = target.compact()
+    brought = [
+        Brought(folder, size, int(wins[origin == place].sum()))
+        for place, (folder, size) in enumerate(zip(folders, sizes, strict=True))
+    ]
+    return Merging(brought, _settled(records.jobs, wins), [*problems, *told])
+
+
+def _settled(jobs: pa.Table, wins: Mask) -> dict[str, int]:
+    """How many records gave way to another of their key, by what decided it."""
+    frame = jobs.select(["key", "started_at"]).to_pandas()
+    frame["ok"] = jobs.column("status").to_pandas() == "ok"
+    frame["content"] = rule.content(jobs).to_pandas()
+    pairs = frame[~wins].merge(frame[wins], on="key", suffixes=("", "_counted"))
+    reasons = np.select(
+        [
+            pairs["ok"] != pairs["ok_counted"],
+            pairs["content"] == pairs["content_counted"],
+            pairs["started_at"].fillna("") != pairs["started_at_counted"].fillna(""),
+        ],
+        [OK_FIRST, SAME, LATER],
+        ALIKE,
+    )
+    return {reason: int((reasons == reason).sum()) for reason in dict.fromkeys(reasons)}
