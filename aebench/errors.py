@@ -6,6 +6,7 @@ command ends with exit code 2. Everything else is a defect of ours and keeps its
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -20,3 +21,20 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
     near = get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"
     return f"unknown {kind} {given!r}; {hint}"
+
+
+# Controls, format characters (bidirectional marks, zero width), surrogates, line separators.
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def printable(text: str, most: int = 300) -> str:
+    """`text` in one line for a person: what would steer a terminal as escapes, cut at `most`.
+
+    File names, reasons and names of architectures are other people's words: an ESC in them must
+    not reach a terminal, nor a line end a table.
+    """
+    shown = "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNPRINTABLE else c
+        for c in text[: most + 1]
+    )
+    return shown if len(shown) <= most else shown[: max(0, most - 3)] + "..."

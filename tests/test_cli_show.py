@@ -18,6 +18,7 @@ from command_line import COMMAND, environment
 from test_report_records import failure, record
 
 from aebench import schema
+from aebench.errors import printable
 from aebench.store import Store
 
 KIND = {column.name: column.kind for column in schema.JOBS}
@@ -70,7 +71,7 @@ def test_a_pipe_gets_what_is_stored(form: str, results: Path, invoke) -> None:
             elif value == math.inf and form == "json":  # which cannot say it
                 assert row[name] is None
             elif name == "reason" and form == "markdown":  # one line a row
-                assert row[name] == value.replace("\n", " ")
+                assert row[name] == printable(value)
             else:
                 assert (row[name], type(row[name])) == (value, type(value)), name
 
@@ -79,7 +80,7 @@ def test_the_table_shows_odd_words_as_they_are(results: Path, invoke) -> None:
     code, out, _ = invoke("show", str(results))
     assert code == 0
     assert "digits mlp-4" in out
-    assert "a | b, [/red] [bold]" in out
+    assert r'a | b, [/red] [bold] "quoted" \n second line' in out
 
 
 def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
