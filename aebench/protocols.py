@@ -90,7 +90,6 @@ def from_file(path: Path, architecture: str) -> Protocol:
     return Protocol(**{name: table[name] for name in names})
 
 
-@cache
 def read(path: Path) -> dict[str, Any]:
     """The tables of a file of settings.
 
@@ -98,11 +97,16 @@ def read(path: Path) -> dict[str, Any]:
         RequestError: it is not there, cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        return _tables(path, path.stat().st_mtime_ns)  # asked for every job of a grid
     except FileNotFoundError:
         raise RequestError(f"no file of settings at {path}; `aebench tune` writes one") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"cannot read the settings in {path}: {error}") from None
+
+
+@cache
+def _tables(path: Path, _changed_ns: int) -> dict[str, Any]:
+    return tomllib.loads(path.read_text("utf-8-sig"))
 
 
 def chosen_by(name: str, architecture: str) -> str:

@@ -95,7 +95,7 @@ def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no results yet below results/"),
+        ([], "no results of yours yet below results/"),
         (["missing"], "no results at missing"),
         (["file"], "no results at file"),
         (["foreign"], "no results at foreign"),

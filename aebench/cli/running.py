@@ -100,7 +100,7 @@ def conclude(grid: Grid, store: Store, shown: Path, finished: bool, report: bool
     if not finished:
         again = shlex.join(["aebench", *sys.argv[1:]])
         stopped = f"stopped with {len(missing)} jobs to go; to continue: {again}"
-        text.error(stopped)  # in one line: a command broken in two is another
+        text.error(stopped, style="")  # in one line: a command broken in two is another
         raise typer.Exit(130)
     if missing:
         named = ", ".join(printable(job.name) for job in missing[:_NAMED])

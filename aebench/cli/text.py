@@ -111,9 +111,9 @@ def fail(message: str) -> None:
     _messages().print(f"aebench: {message}", soft_wrap=True)
 
 
-def error(message: str) -> None:
-    """Say on stderr what of a run went wrong."""
-    _messages().print(message, style="red", soft_wrap=True)
+def error(message: str, style: str = "red") -> None:
+    """Say on stderr what of a run went wrong, however quiet the user wants it."""
+    _messages().print(message, style=style, soft_wrap=True)
 
 
 def warn(problems: Iterable[str]) -> None:
