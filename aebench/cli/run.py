@@ -66,7 +66,7 @@ def run(
     grid: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(PRESETS)}, or a TOML file. {default('quick, without axes')}",
+            help=f"{', '.join(PRESETS)}, or a TOML file. {default('quick')}",
             rich_help_panel=_GRID,
             autocompletion=complete.grid,
         ),
