@@ -25,14 +25,14 @@ def guarded(command: Callable[[], None]) -> None:
     _open_streams()
     before, sys.stderr = sys.stderr, cast("IO[str]", Tolerant(sys.stderr))
     try:
-        code = _run(command)
-        code = _flushed(code)
+        code, told = _run(command)
+        code = _flushed(code, told)
     finally:
         sys.stderr = before
     sys.exit(code)
 
 
-def _flushed(code: int) -> int:
+def _flushed(code: int, told: bool) -> int:
     """Flush stdout, else Python meets a closed pipe or a full disk at exit, and complains there."""
     try:
         sys.stdout.flush()
@@ -40,7 +40,8 @@ def _flushed(code: int) -> int:
         text.silence(sys.stdout)
     except OSError as error:
         text.silence(sys.stdout)
-        _tell(error)
+        if not told:
+            _tell(error)
         return code or 1
     return code
 
@@ -60,27 +61,28 @@ def _open_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _run(command: Callable[[], None]) -> int:
+def _run(command: Callable[[], None]) -> tuple[int, bool]:
+    """The exit code, and whether the user has been told of a failure of the system's."""
     try:
         command()
     except SystemExit as end:
         if isinstance(end.code, int) or end.code is None:
-            return end.code or 0
+            return end.code or 0, False
         text.fail(str(end.code))
-        return 1
+        return 1, False
     except RequestError as error:
         text.fail(str(error))
-        return 2
+        return 2, False
     except ReaderLeft:
         text.silence(sys.stdout)
     except KeyboardInterrupt:
-        return 130
+        return 130, False
     except Exception as error:
         if not isinstance(error, OSError) and not _short_of_memory(error):
             raise
         _tell(error)
-        return 1
-    return 0
+        return 1, True
+    return 0, False
 
 
 # How libraries say it that raise something else than MemoryError.
