@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from command_line import COMMAND, environment
-from test_report_records import failure, record
+from test_report_records import failure, record, stored
 
 from aebench import schema
 from aebench.errors import printable
@@ -90,6 +90,37 @@ def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
     code, out, _ = invoke("show")
     assert code == 0
     assert "results/killed: 2 jobs" in out
+
+
+def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
+    store = Store(Path("mine"))
+    store.write(record("mlp", 4, dataset="digits"))
+    store.compact()
+    store.write(record("mlp", 5, dataset="digits"))
+    Path("mine/notes.txt").touch()
+    files = [p for p in Path("mine").rglob("*") if p.is_file() or p.name == "parts"]
+    assert len(files) > 6
+    for path in files:
+        for words in (["show"], ["findings"], ["report", "-o", "page.html"], ["compare", "mine"]):
+            command, *more = words
+            code, out, err = invoke(command, *more, str(path))
+            assert code == 0, err
+        code, out, _ = invoke("show", str(path))
+        assert "mine: 2 jobs" in out, path
+
+
+def test_reference_results_are_never_meant_without_their_name(invoke) -> None:
+    stored(Path("results/reference-quick"), record("mlp", 4, dataset="digits"))
+    for command in ("show", "findings", "check", "report"):
+        code, out, err = invoke(command)
+        assert (code, out) == (2, "")
+        assert "no results of yours yet below results/" in err
+        assert "results/reference-quick" in err
+    stored(Path("results/mine"), record("mlp", 5, dataset="digits"))
+    stored(Path("results/reference-hour"), record("mlp", 4, dataset="digits"))
+    for command in ("show", "findings", "check", "report"):
+        assert "results: results/mine, the newest of yours" in invoke(command)[2]
+    assert "results/reference-hour: 1 jobs" in invoke("show", "results/reference-hour")[1]
 
 
 @pytest.mark.parametrize(
