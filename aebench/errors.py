@@ -6,6 +6,7 @@ command ends with exit code 2. Everything else is a defect of ours and keeps its
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -22,13 +23,18 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {given!r}; {hint}"
 
 
-def printable(text: str, most: int = 300) -> str:
-    """Make text from outside fit to be shown on one line: at most `most` characters of it.
+# Controls, format characters (bidirectional marks, zero width), surrogates, line separators.
+_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
-    What would move a cursor, break a line, turn the direction of writing or fail to be encoded is
-    written as Python writes it in a string: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udce9``.
+
+def printable(text: str, most: int = 300) -> str:
+    """`text` in one line for a person: what would steer a terminal as escapes, cut at `most`.
+
+    File names, reasons and names of architectures are other people's words: an ESC in them must
+    not reach a terminal, nor a line end a table.
     """
     shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: most + 1]
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNPRINTABLE else c
+        for c in text[: most + 1]
     )
     return shown if len(shown) <= most else shown[: max(0, most - 3)] + "..."

@@ -1,15 +1,21 @@
-"""How long a job will take, before it runs: from rates measured in this store, else rough ones.
+"""How long a job will take, before it runs: a range, from what this store measured and rough rates.
 
-Used for plans and progress bars only; nothing that is reported as measured comes from here.
+A job costs what does not depend on its size (start-up, data, building, warm-up, baselines) and
+what does: steps, and images to evaluate. A step is taken to cost ``overhead + arithmetic / rate``,
+so a step measured at one amount of arithmetic bounds those at others from both sides; within the
+bounds a rough rate speaks, the more the farther the measured job was from this one in size. Used
+for plans and progress bars only; nothing that is reported as measured comes from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
-from aebench import machine
+from aebench import datasets, machine
 from aebench.errors import RequestError
 from aebench.grid import size, steps
 from aebench.job import Job
@@ -27,7 +33,6 @@ _ENGINE_STEP_S = {
     "native": 1e-4,
     "graph": 6e-5,  # estimated from the number of kernels, not measured
 }
-_COMPILE_S = 30.0  # once for each shape, by engine `compiled`
 _GFLOPS = {
     ("mlp", "cpu"): 60.0,
     ("conv", "cpu"): 20.0,  # to and from one channel: more memory than arithmetic
@@ -37,19 +42,69 @@ _GFLOPS = {
     ("deep conv", "cuda"): 10_000.0,
 }
 _NATIVE_GFLOPS = 100.0  # per core, by engine `native`: 70 (conv-16) to 160 (mlp-512) measured
-_OUTSIDE = 1.15  # validation, test and the rest, as a multiple of training
+_COMPILE_S = 30.0  # once for each shape, by engine `compiled`
+
+# Of what does not depend on the model, from the records in results/reference-hour (two cores):
+_START_S = 6.0  # a worker: torch is imported and the rate of a matrix product measured
+_FIXED_S = 0.5  # a job: 0.4 to 1.0 s besides training, evaluation and probes
+_PCA_GFLOPS = 20.0  # per core; MNIST's exact baseline took 1.5 s, CIFAR-10's 24 to 52 s
+_EVALUATED = 0.4  # an image evaluated, of the cost of one trained on: 0.3 to 0.6
+_PROBED_IMAGES = 40_000  # images that go through a trained model in its probes
+
+_ROUGH = 2.5  # a rough rate may be wrong by this factor
+_SEEN = 1.15  # and a measured one by this
+_FAR = 2.0  # powers of ten in arithmetic beyond which a measured job says nothing of a rate
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Seconds: at least, likely, and at most."""
+
+    low_s: float = 0.0
+    likely_s: float = 0.0
+    high_s: float = 0.0
+
+    def __add__(self, other: Guess) -> Guess:
+        """Both, one after the other."""
+        return Guess(
+            self.low_s + other.low_s, self.likely_s + other.likely_s, self.high_s + other.high_s
+        )
+
+    def times(self, factor: float) -> Guess:
+        """So many of it."""
+        return Guess(self.low_s * factor, self.likely_s * factor, self.high_s * factor)
+
+
+def _within(seconds: float, factor: float) -> Guess:
+    return Guess(seconds / factor, seconds, seconds * factor)
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A training step: its arithmetic in GFLOP, and the median of the seconds it took."""
+
+    gflop: float
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """Predicts seconds per job; `basis` says in words what the prediction rests on."""
+    """Predicts seconds per job; `basis` says in words what the prediction rests on.
 
-    measured: Mapping[_Kind, tuple[float, float]] = field(default_factory=dict)
+    `measured` holds a step for each amount of arithmetic that a kind of job was measured with,
+    `evaluated` what an image evaluated costs of one trained on, `fixed_s` what a job of a dataset
+    costs besides, and `baselines` the datasets and seeds whose baselines are known to be there.
+    """
+
+    measured: Mapping[_Kind, Sequence[_Step]] = field(default_factory=dict)
+    evaluated: Mapping[_Kind, float] = field(default_factory=dict)
+    fixed_s: Mapping[str, float] = field(default_factory=dict)
+    baselines: frozenset[tuple[str, int]] = frozenset()
     basis: str = "rough estimate: nothing measured on this machine yet"
 
     @classmethod
     def from_store(cls, store: Store) -> Estimator:
-        """Learn GFLOP/s of each kind of job from what ran alone on a CPU or GPU like ours."""
+        """Learn from the jobs in `store` that ran alone on a CPU or GPU like ours."""
         if not store.exists:
             return cls()
         jobs = store.survey().jobs
@@ -58,52 +113,137 @@ class Estimator:
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise
             & (jobs["cpu_name"] == machine.cpu_name())
             & (jobs["cores"] == machine.cores())
+            & jobs["train_s"].gt(0)
+            & jobs["steps"].gt(0)
+            & jobs["flops_per_step"].gt(0)
         ]
-        # Jobs trained as one model have a share of its time, good enough to plan by.
-        train_s = mine["train_s"].fillna(mine["amortised_train_s"])
-        flops = mine["flops_per_step"].astype("float64")
-        # Arithmetic that an engine left out counts as done: it will be left out again.
-        left_out = (mine["skipped_flops_per_step"].astype("float64") / flops).fillna(0.0)
-        gflops = (mine["gflops"] / (1 - left_out)).fillna(mine["steps"] * flops / 1e9 / train_s)
-        mine = mine.assign(train_s=train_s, gflops=gflops)
-        rates = mine.groupby(["architecture", "depth", "engine", "precision", "device"])
-        measured = {
-            (str(k[0]), int(str(k[1])), str(k[2]), str(k[3]), str(k[4])): (
-                float(group["gflops"].median()),
-                float((group["total_s"] / group["train_s"]).median()),
-            )
-            for k, group in rates
-        }
-        if not measured:
+        if not len(mine):
             return cls()
-        return cls(measured, f"estimated from {len(mine)} jobs measured in {store.path}")
+        seconds: dict[_Kind, dict[float, list[float]]] = {}
+        evaluated: dict[_Kind, list[float]] = {}
+        fixed: dict[str, list[float]] = {}
+        for row in mine.to_dict("records"):
+            kind: _Kind = (
+                str(row["architecture"]), int(row["depth"]), str(row["engine"]),
+                str(row["precision"]), str(row["device"]),
+            )  # fmt: skip
+            step_s = float(row["train_s"]) / int(row["steps"])
+            # A step as it was, what an engine left out included: it will be left out again.
+            by_work = seconds.setdefault(kind, {})
+            by_work.setdefault(float(row["flops_per_step"]) / 1e9, []).append(step_s)
+            images = _evaluated_images(str(row["dataset"]), int(row["epochs"]))
+            outside = _seconds(row, "eval_s", "probe_s")
+            if images and outside:
+                share = outside / (images * step_s / int(row["batch_size"]))
+                evaluated.setdefault(kind, []).append(share)
+            rest = _seconds(row, "total_s") - _seconds(
+                row, "train_s", "eval_s", "probe_s", "baseline_s", "compile_s"
+            )
+            if rest > 0 and outside:
+                fixed.setdefault(str(row["dataset"]), []).append(rest)
+        return cls(
+            {
+                kind: [_Step(work, median(found)) for work, found in sorted(works.items())]
+                for kind, works in seconds.items()
+            },
+            {kind: median(shares) for kind, shares in evaluated.items()},
+            {dataset: median(found) for dataset, found in fixed.items()},
+            frozenset((str(r["dataset"]), int(r["seed"])) for r in mine.to_dict("records")),
+            f"estimated from {len(mine)} jobs measured in {store.path.name}",
+        )
 
-    def job_s(self, job: Job) -> float | None:
-        """Seconds from start to record of one job; None if its size is not known beforehand."""
+    def job(self, job: Job) -> Guess | None:
+        """Seconds from start to record of one job; None if its size is not known beforehand.
+
+        Without what is done once for several jobs: see `total`.
+        """
         try:
             amount = size(job)
         except RequestError:
             return None
         if amount is None:
             return None
-        gflop = amount.flops * job.batch_size * steps(job) / 1e9
-        known = self.measured.get(
-            (job.architecture, job.depth, job.engine, job.precision, job.device)
+        step = self._step(job, amount.flops * job.batch_size / 1e9)
+        share = self.evaluated.get(_kind(job), _EVALUATED)
+        images = _evaluated_images(job.dataset, job.epochs)
+        fixed = self.fixed_s.get(job.dataset)
+        return (
+            step.times(steps(job))
+            + step.times(images * share / job.batch_size)
+            + (_within(_FIXED_S, _ROUGH) if fixed is None else _within(fixed, _SEEN))
         )
-        if known:
-            return gflop / known[0] * known[1]
-        family = "conv" if "conv" in job.architecture else "mlp"
-        if family == "conv" and job.depth > 1:
-            family = "deep conv"
-        cores = machine.cores() if job.device == "cpu" else 1
-        each = _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device])
-        native = job.engine == "native"
-        rate = _NATIVE_GFLOPS if native else _GFLOPS[family, job.device]
-        return (gflop / (rate * cores) + each * steps(job)) * _OUTSIDE
 
-    def total_s(self, jobs: Iterable[Job], workers: int = 1) -> float:
-        """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing."""
-        jobs = list(jobs)
-        shapes = {replace(job, seed=0, repeat=0) for job in jobs if job.engine == "compiled"}
-        trained = sum(self.job_s(job) or 0.0 for job in jobs) / workers
-        return trained + _COMPILE_S * len(shapes)  # every worker compiles for itself
+    def _step(self, job: Job, gflop: float) -> Guess:
+        """Seconds of one training step of so much arithmetic."""
+        gflop = max(gflop, 1e-12)
+        rough = _rough_step_s(job, gflop)
+        known = self.measured.get(_kind(job))
+        if not known:
+            return _within(rough, _ROUGH)
+        nearest = min(known, key=lambda step: abs(math.log(gflop / step.gflop)))
+        trust = max(0.0, 1 - abs(math.log10(gflop / nearest.gflop)) / _FAR)
+        # More arithmetic takes no less time, and no more than in proportion.
+        low = max(s.seconds * min(1.0, gflop / s.gflop) for s in known)
+        high = min(s.seconds * max(1.0, gflop / s.gflop) for s in known)
+        low, high = min(low, high), max(low, high)  # measured ones may contradict each other
+        ratio = nearest.seconds / _rough_step_s(job, nearest.gflop)
+        likely = min(max(rough * ratio**trust, low), high)
+        spread = _SEEN * (_ROUGH / _SEEN) ** (1 - trust)
+        return Guess(max(low / _SEEN, likely / spread), likely, min(high * _SEEN, likely * spread))
+
+    def total(self, jobs: Iterable[Job], workers: int = 1) -> Guess:
+        """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing.
+
+        With what is done once: a worker's start, compiling each shape, each dataset's baselines.
+        """
+        known = [(job, guess) for job in jobs if (guess := self.job(job)) is not None]
+        if not known:
+            return Guess()
+        trained = sum((guess for _, guess in known), Guess()).times(1 / workers)
+        longest = max((guess for _, guess in known), key=lambda guess: guess.likely_s)
+        if longest.likely_s > trained.likely_s:
+            trained = longest
+        # Every worker compiles for itself.
+        shapes = {replace(job, seed=0, repeat=0) for job, _ in known if job.engine == "compiled"}
+        once = _within(_START_S, 2.0) + _within(_COMPILE_S * len(shapes), 2.0)
+        for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):
+            if (dataset, seed) not in self.baselines:
+                # In the data cache already, if any run here has had them.
+                once += replace(_within(_pca_s(dataset), _ROUGH), low_s=0.0)
+        return trained + once
+
+
+def _kind(job: Job) -> _Kind:
+    return (job.architecture, job.depth, job.engine, job.precision, job.device)
+
+
+def _rough_step_s(job: Job, gflop: float) -> float:
+    """Seconds of a step by the rates built in."""
+    family = "conv" if "conv" in job.architecture else "mlp"
+    if family == "conv" and job.depth > 1:
+        family = "deep conv"
+    cores = machine.cores() if job.device == "cpu" else 1
+    rate = _NATIVE_GFLOPS if job.engine == "native" else _GFLOPS[family, job.device]
+    return _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device]) + gflop / (rate * cores)
+
+
+def _evaluated_images(dataset: str, epochs: int) -> int:
+    """Images that pass through a job's model without training it; 0 if the dataset is unknown."""
+    try:
+        info = datasets.info(dataset)
+    except RequestError:
+        return 0
+    return info.validation_images * epochs + info.test_images + _PROBED_IMAGES
+
+
+def _pca_s(dataset: str) -> float:
+    """Seconds of a dataset's exact baselines: two products of all pixels with each other."""
+    info = datasets.info(dataset)
+    numbers = info.channels * info.height * info.width
+    gflop = 2 * (info.train_images - info.validation_images) * numbers**2 / 1e9
+    return gflop / (_PCA_GFLOPS * machine.cores())
+
+
+def _seconds(row: Mapping[Any, Any], *names: str) -> float:
+    """The sum of a record's columns, what is missing counting nothing."""
+    return sum(float(row[n]) for n in names if row[n] is not None and row[n] == row[n])

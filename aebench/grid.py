@@ -6,6 +6,7 @@ the command line wins over the file. See `aebench/grids/` for the presets.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import sys
@@ -138,6 +139,11 @@ def _with_folders(
     for key, value in table.items():
         if key == "dataset":
             replaced[key] = [named(v) for v in (value if isinstance(value, list) else [value])]
+        elif key == "protocol":
+            replaced[key] = [
+                str(base / v) if isinstance(v, str) and protocols.is_file(v) else v
+                for v in (value if isinstance(value, list) else [value])
+            ]
         elif key in _TABLES and isinstance(value, list):
             replaced[key] = [
                 _with_folders(t, base, data, notes) if isinstance(t, dict) else t for t in value
@@ -208,6 +214,10 @@ def _multiply(
 
 
 def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
+    protocol = fields.get("protocol", Job.protocol)
+    if protocols.is_file(protocol):
+        chosen = protocols.from_file(Path(protocol), fields["architecture"])
+        fields = dataclasses.asdict(chosen) | fields | {"protocol": Job.protocol}
     if fields.get("engine") != "auto":
         job = Job.create(**fields)
         if job.engine == "native" and (why := choice.native_trouble()):
@@ -323,7 +333,7 @@ def _value(name: str, value: Any) -> Any:
         architectures.get(value)
     elif name == "dataset":
         datasets.info(value)
-    elif value not in _NAMES[name]:
+    elif value not in _NAMES[name] and not (name == "protocol" and protocols.is_file(value)):
         raise RequestError(unknown(name, value, _NAMES[name]))
     return value
 

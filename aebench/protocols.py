@@ -2,7 +2,9 @@
 
 `study` is the study's own, the same for every architecture. `tuned` was chosen for each family
 by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its figures
-lie in `tuned.toml` beside this file, with the search that they come from. No torch here.
+lie in `tuned.toml` beside this file, with the search that they come from. A file that `aebench
+tune` has written for its user is no protocol of its own: its settings are those of jobs that
+depart from `study`, and are shown as such. No torch here.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ from typing import Any
 
 from aebench.errors import RequestError, unknown
 
-NAMES = ("study", "tuned")
+ABOUT = {
+    "study": "the study's own settings, the same for every architecture",
+    "tuned": "settings chosen for each family by a search on validation error (`aebench tune`)",
+}
+NAMES = tuple(ABOUT)
 SCHEDULES = ("constant", "cosine")
 ORDERS = ("fixed", "shuffled")
 TUNED = Path(__file__).with_name("tuned.toml")
@@ -62,6 +68,45 @@ def settings(name: str, architecture: str) -> Protocol:
             " run the search with it: aebench run --grid search --architecture NAME, aebench tune"
         )
     return Protocol(**{f.name: table[f.name] for f in dataclasses.fields(Protocol)})
+
+
+def is_file(name: str) -> bool:
+    """Whether `name` means a file of settings rather than a protocol."""
+    return name.lower().endswith(".toml")
+
+
+def from_file(path: Path, architecture: str) -> Protocol:
+    """The settings for a family of architectures in a file that `aebench tune` has written.
+
+    Raises:
+        RequestError: the file cannot be read, or holds no sound settings for the family.
+    """
+    table = read(path).get(architecture)
+    names = [f.name for f in dataclasses.fields(Protocol)]
+    if not isinstance(table, Mapping):
+        raise RequestError(f"{path} holds no settings for architecture {architecture!r}")
+    if missing := [name for name in names if name not in table]:
+        raise RequestError(f"{path}, [{architecture}]: {', '.join(missing)} not given")
+    return Protocol(**{name: table[name] for name in names})
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a file of settings.
+
+    Raises:
+        RequestError: it is not there, cannot be read, or is not TOML.
+    """
+    try:
+        return _tables(path, path.stat().st_mtime_ns)  # asked for every job of a grid
+    except FileNotFoundError:
+        raise RequestError(f"no file of settings at {path}; `aebench tune` writes one") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RequestError(f"cannot read the settings in {path}: {error}") from None
+
+
+@cache
+def _tables(path: Path, _changed_ns: int) -> dict[str, Any]:
+    return tomllib.loads(path.read_text("utf-8-sig"))
 
 
 def chosen_by(name: str, architecture: str) -> str:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.protocols import ORDERS, SCHEDULES, Protocol
+from aebench.protocols import ORDERS, SCHEDULES, TUNED, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,8 +184,13 @@ def write(choices: Iterable[Choice], path: Path) -> None:
     """Write the chosen settings to `path`, keeping its tables of families that are not chosen anew.
 
     Raises:
-        RequestError: the file there is not TOML, or it cannot be written.
+        RequestError: the file there is not TOML, or it cannot be written, or is aebench's own.
     """
+    if path.resolve() == TUNED.resolve():
+        raise RequestError(
+            f"{path} is aebench's own: what --protocol tuned means is the same for everybody;"
+            " write another file, and use it as --protocol FILE.toml"
+        )
     try:
         tables = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:

@@ -108,7 +108,7 @@ def test_add_refuses_one_other_pixel(tmp_path: Path, invoke) -> None:
 def test_a_download_that_cannot_work_names_each_source(command: list[str], invoke) -> None:
     code, out, err = invoke(*command, "--data", "cache")
     assert (code, out) == (2, "")
-    for source in ("cache cache: not there", "system folder nowhere: ", "npm no-such 1.0.0: "):
+    for source in ("cache: not there", "system folder nowhere: ", "npm no-such 1.0.0: "):
         assert source in err
     assert "aebench data add elsewhere PATH" in err
     assert "Traceback" not in err

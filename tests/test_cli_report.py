@@ -19,14 +19,15 @@ def test_without_arguments_the_newest_results_are_rendered(invoke) -> None:
     stored(Path("results/older"), record("mlp", 4, dataset="digits"))
     stored(Path("results/newer"), failure(reason="the newer one"))
     code, _, err = invoke("report")
-    assert (code, err) == (0, "report: reports/newer.html\n")
+    assert code == 0
+    assert err == ("results: results/newer, the newest of yours\nreport: reports/newer.html\n")
     assert "the newer one" in Path("reports/newer.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no results yet below results/"),
+        ([], "no results of yours yet below results/"),
         (["missing"], "no results at missing"),
         (["foreign"], "no results at foreign"),
         (["runs", "--output", "."], "is a folder; name a file"),

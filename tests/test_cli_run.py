@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import pytest
 from command_line import COMMAND, environment
-from test_report_records import record, stored
+from test_report_records import failure, record, stored
 
 from aebench.executors import child
+from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.records import Circumstances
 from aebench.store import Store
@@ -70,8 +72,8 @@ def build(shape, latent, depth):
         (["--shard", "1/0"], "like 1/4"),
         (["--plugin", "missing.py"], "no plugin file"),
         (["--plugin", "broken.py"], "broken.py, line 1 fails"),
-        (["--results", "file"], "cannot write results to file"),
-        (["--results", "file/below"], "cannot write results to file/below"),
+        (["--results", "file"], "cannot write results to"),
+        (["--results", "file/below"], "file/below (Not a directory)"),
         (["--latents", "4"], "No such option"),
         (["stray"], "stray"),
     ],
@@ -90,7 +92,200 @@ def test_a_wrong_request_is_one_message_and_leaves_nothing(
     assert sorted(p for p in Path().iterdir() if p.name != "__pycache__") == before
 
 
+EMPTY = {
+    "run": [
+        *(["--dataset", ""], ["--dataset="], ["--dataset", " "], ["--dataset", "digits,,mnist"]),
+        *(
+            ["--grid", ""],
+            ["--results", ""],
+            ["--data", ""],
+            ["--plugin", ""],
+            ["--latent", "1,,2"],
+        ),
+        *(["--architecture", ""], ["--architecture", "mlp,"], ["--engine", ",eager"]),
+        *(["--protocol", ""], ["--device", ""], ["--shard", ""], ["--seeds", ""]),
+    ],
+    "show": [[""], ["--format", ""]],
+    "findings": [["--only", ""], ["--only", "mlp-1,,mlp-512"]],
+    "report": [["--output", ""], ["-o", ""]],
+    "compare": [["", "runs"], ["runs", ""], ["runs", "runs", "--across", "engine,"]],
+    "tune": [["runs", "--out", ""]],
+    "data": [["list", "--data", ""], ["fetch", ""], ["add", "mnist", ""]],
+    "": [[""]],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "words"), [(c, words) for c, each in EMPTY.items() for words in each]
+)
+def test_what_is_empty_is_refused_and_named(command: str, words: list[str], invoke) -> None:
+    """Not the current folder, nor whatever an empty name may mean."""
+    stored(Path("runs"), record("mlp", 4, dataset="digits", device="cpu"))
+    before = sorted(Path().rglob("*"))
+    code, out, err = invoke(*command.split(), *words)
+    assert (code, out) == (2, "")
+    said = " ".join(err.split())
+    assert "empty" in said
+    option = next((w.partition("=")[0] for w in words if w.startswith("-")), "argument")
+    assert option in said
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dataset", "2024"], "unknown dataset '2024'"),
+        (["--dataset", "1e5"], "unknown dataset '1e5'"),
+        (["--architecture", "nan"], "unknown architecture 'nan'"),
+        (["--engine", "1"], "unknown engine '1'"),
+        (["--grid", "X.TOML"], "no grid file at X.TOML"),
+        (["--timeout", "nan"], "--timeout"),
+        (["--timeout", "inf"], "--timeout"),
+        (["--seeds", "9" * 30], "seeds is how many"),
+        (["--device", "cuda:" + "9" * 5000], "--device"),
+        (["--device", "cuda:²"], "--device"),
+        (["--shard", "1/" + "9" * 5000], "--shard"),
+        (["--latent", "9" * 5000], "latent"),
+        (["--results", "caf\udce9"], "--results holds bytes that are no UTF-8"),
+        (["--dataset=\udcff"], "--dataset holds bytes that are no UTF-8"),
+    ],
+    ids=lambda value: ascii(" ".join(value))[:30] if isinstance(value, list) else "",
+)
+def test_words_are_names_and_numbers_where_they_should_be(
+    words: list[str], said: str, invoke
+) -> None:
+    code, out, err = invoke("run", *MLP, "--latent", "4", *words, "--plan")
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def pictures(folder: str) -> None:
+    """A folder of twenty small real images."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    Path(folder).mkdir()
+    for i, image in enumerate(load_digits().images[:20]):
+        Image.fromarray((image * 15).astype("uint8")).save(Path(folder, f"{i}.png"))
+
+
+@pytest.mark.parametrize("name", ["2024", "nan", "mine,yours", "digits,old"])
+def test_a_folder_may_be_called_as_it_likes(name: str, invoke) -> None:
+    pictures(name)
+    Path("X.TOML").write_text('architecture = "mlp"\nlatent = 4')
+    for words in (["--architecture", "mlp", "--latent", "4"], ["--grid", "X.TOML"]):
+        code, out, err = invoke(
+            "run", *words, "--batch-size", "4", "--dataset", f"{name},digits", "--plan",
+            "--data", "cache",
+        )  # fmt: skip
+        assert code == 0, err
+        assert f"folder:{name.replace(',', '-')}-" in out
+        assert "to do: 2 jobs" in out
+
+
 # Plans
+
+
+def test_a_plan_leaves_out_what_has_ended_and_what_cannot_exist(invoke) -> None:
+    deep = {"dataset": "digits", "device": "cpu", "depth": 4}
+    words = ["run", "--architecture", "mlp,conv", "--depth", "4", "--dataset", "digits",
+             "--device", "cpu", "--latent", "1..4", "--results", "runs", "--plan"]  # fmt: skip
+    _, out, _ = invoke(*words)
+    assert "to do: 4 jobs" in out
+    assert "impossible: conv" in out
+    stored(
+        Path("runs"),
+        *(record("mlp", k, **deep, row={"cpu_name": "another"}) for k in (1, 2)),
+        failure("mlp", 3, **deep),
+    )
+
+    def most_s(out: str) -> float:
+        """The upper end of the range of all jobs that are to do."""
+        return float(re.search(r"jobs, about (?:[\d.]+ s to )?([\d.]+) s", out)[1])
+
+    _, later, _ = invoke(*words)
+    assert "to do: 1 jobs" in later
+    assert "1 jobs did not end ok; --retry-failed runs them again" in later
+    assert most_s(later) < most_s(out)
+    assert "to do: 2 jobs" in invoke(*words, "--retry-failed")[1]
+
+
+# The end of a run
+
+
+def test_a_record_that_cannot_be_read_is_missed(invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lost it: the end of a run believes records alone, not who says that it has run."""
+    from aebench.executors import local
+
+    store = Store(Path("runs"))
+
+    def forgetful(jobs, _store, options, listener) -> bool:
+        store.write(record("mlp", 1, dataset="digits", device="cpu"))
+        torn = next(job for job in jobs if job.latent == 9)
+        Path("runs/parts", f"{torn.key}.parquet").write_bytes(b"no Parquet")
+        return True
+
+    monkeypatch.setattr(local, "run", forgetful)
+    code, out, err = invoke("run", *MLP, "--latent", "1..9", "--results", "runs")
+    assert code == 1, err
+    assert "digits mlp-1" in out, err
+    said = " ".join(err.split())
+    assert "8 of 9 jobs have no readable record in runs" in said
+    named = re.search(r"cannot be read\): (.*?) and 3 more", said)
+    assert len(re.findall(r"digits mlp-[2-9]", named[1])) == 5
+    assert "unreadable" in said
+
+    def forgetful_of_all(*_: object) -> bool:
+        shutil.rmtree("runs")
+        return True
+
+    monkeypatch.setattr(local, "run", forgetful_of_all)
+    code, _, err = invoke("run", *MLP, "--latent", "1..9", "--results", "runs")
+    assert code == 1
+    assert "9 of 9 jobs have no readable record" in err
+    assert "Traceback" not in err
+
+
+def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
+    deep = {"dataset": "digits", "device": "cpu", "depth": 4}
+    stored(Path("runs"), record("mlp", 4, **deep))
+    words = ["run", "--dataset", "digits", "--device", "cpu", "--latent", "4", "--depth", "4"]
+    words += ["--results", "runs"]
+    for more in ([], [], ["--retry-failed"]):
+        code, out, err = invoke(*words, "--architecture", "mlp,conv", *more)
+        assert code == 0, err
+        assert "1 of 2 jobs cannot exist: conv" in err
+        assert "--retry-failed" not in err
+        assert "skipped: conv" in " ".join(out.split())
+    code, _, err = invoke(*words, "--architecture", "conv")
+    assert code == 2
+    assert "greatest depth" in err
+    # Alone in their part of a grid they are as impossible.
+    shards = [invoke(*words, "--architecture", "mlp,conv", "--shard", f"{i}/64") for i in
+              {1 + int(job.key, 16) % 64 for job in load_grid(None, {
+                  "architecture": ["mlp", "conv"], **deep, "latent": 4}).jobs}]  # fmt: skip
+    assert sorted(code for code, _, _ in shards) == [0, 2]
+    assert "nothing to run" in "".join(err for _, _, err in shards)
+
+
+def test_a_plugin_that_goes_elsewhere_takes_no_record_with_it(tmp_path: Path) -> None:
+    """When it is imported, by the run and by its worker, and when it builds a model."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "go").touch()
+    leave = "import os\nos.chdir(os.environ['ELSEWHERE'])\n"
+    (tmp_path / "plugins" / "mine.py").write_text(leave + WAITING.replace("go", "../go"))
+    ended = subprocess.run(
+        [*COMMAND, "run", *MLP, "--plugin", "plugins/mine.py", "--architecture", "waiting",
+         "--latent", "2", "--epochs", "1", "--results", "out", "--data", "cache"],
+        cwd=tmp_path, env=environment(ELSEWHERE=str(tmp_path / "elsewhere")),
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert set(Store(tmp_path / "out").statuses().values()) == {"ok"}
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert "results: out" in ended.stderr
 
 
 def test_plan_counts_what_is_there_and_parts_make_the_whole(invoke) -> None:

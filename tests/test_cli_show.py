@@ -15,9 +15,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from command_line import COMMAND, environment
-from test_report_records import failure, record
+from test_report_records import failure, record, stored
 
 from aebench import schema
+from aebench.errors import printable
 from aebench.store import Store
 
 KIND = {column.name: column.kind for column in schema.JOBS}
@@ -70,7 +71,7 @@ def test_a_pipe_gets_what_is_stored(form: str, results: Path, invoke) -> None:
             elif value == math.inf and form == "json":  # which cannot say it
                 assert row[name] is None
             elif name == "reason" and form == "markdown":  # one line a row
-                assert row[name] == value.replace("\n", " ")
+                assert row[name] == printable(value)
             else:
                 assert (row[name], type(row[name])) == (value, type(value)), name
 
@@ -79,7 +80,7 @@ def test_the_table_shows_odd_words_as_they_are(results: Path, invoke) -> None:
     code, out, _ = invoke("show", str(results))
     assert code == 0
     assert "digits mlp-4" in out
-    assert "a | b, [/red] [bold]" in out
+    assert r'a | b, [/red] [bold] "quoted" \n second line' in out
 
 
 def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
@@ -91,10 +92,41 @@ def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
     assert "results/killed: 2 jobs" in out
 
 
+def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
+    store = Store(Path("mine"))
+    store.write(record("mlp", 4, dataset="digits"))
+    store.compact()
+    store.write(record("mlp", 5, dataset="digits"))
+    Path("mine/notes.txt").touch()
+    files = [p for p in Path("mine").rglob("*") if p.is_file() or p.name == "parts"]
+    assert len(files) > 6
+    for path in files:
+        for words in (["show"], ["findings"], ["report", "-o", "page.html"], ["compare", "mine"]):
+            command, *more = words
+            code, out, err = invoke(command, *more, str(path))
+            assert code == 0, err
+        code, out, _ = invoke("show", str(path))
+        assert "mine: 2 jobs" in out, path
+
+
+def test_reference_results_are_never_meant_without_their_name(invoke) -> None:
+    stored(Path("results/reference-quick"), record("mlp", 4, dataset="digits"))
+    for command in ("show", "findings", "check", "report"):
+        code, out, err = invoke(command)
+        assert (code, out) == (2, "")
+        assert "no results of yours yet below results/" in err
+        assert "results/reference-quick" in err
+    stored(Path("results/mine"), record("mlp", 5, dataset="digits"))
+    stored(Path("results/reference-hour"), record("mlp", 4, dataset="digits"))
+    for command in ("show", "findings", "check", "report"):
+        assert "results: results/mine, the newest of yours" in invoke(command)[2]
+    assert "results/reference-hour: 1 jobs" in invoke("show", "results/reference-hour")[1]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no results yet below results/"),
+        ([], "no results of yours yet below results/"),
         (["missing"], "no results at missing"),
         (["file"], "no results at file"),
         (["foreign"], "no results at foreign"),

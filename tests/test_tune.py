@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -154,16 +154,19 @@ def test_test_errors_are_never_read(tmp_path: Path) -> None:
     assert set(tune.COLUMNS) <= {column.name for column in schema.JOBS}
 
 
-def test_command_writes_what_the_protocol_reads(tmp_path: Path, tuned_file: Path) -> None:
-    tuned_file.write_text("[mine]\nepochs = 1\n\n['my own'.val_mse]\n'a \"b\"' = inf\n")
+def test_command_writes_a_file_that_a_run_can_use(
+    tmp_path: Path, invoke: Callable[..., tuple[int, str, str]]
+) -> None:
+    before = SHIPPED.read_bytes()
+    Path("mine.toml").write_text("[mine]\nepochs = 1\n\n['my own'.val_mse]\n'a \"b\"' = inf\n")
     rows = [row(k, k * r, learning_rate=r) for k in (1, 2) for r in (1e-3, 3e-3, 1e-2)]
     searched(tmp_path / "a search", *rows)
-    result = CliRunner().invoke(app, ["tune", str(tmp_path / "a search")])
-    assert result.exit_code == 0, result.output
-    assert "learning_rate 0.001, constant, fixed, 15 epochs of 128" in result.output
-    assert "edge" in result.output
-    assert protocols.settings("tuned", "mlp") == Protocol(15, 128, 1e-3)
-    tables = tomllib.loads(tuned_file.read_text())
+    code, out, err = invoke("tune", "a search", "--out", "mine.toml")
+    assert code == 0, err
+    assert "learning_rate 0.001, constant, fixed, 15 epochs of 128" in out
+    assert "edge" in err
+    assert "aebench run --protocol mine.toml" in err
+    tables = tomllib.loads(Path("mine.toml").read_text())
     assert tables["mine"] == {"epochs": 1}
     assert tables["my own"]["val_mse"] == {'a "b"': math.inf}
     mlp = tables["mlp"]
@@ -173,11 +176,71 @@ def test_command_writes_what_the_protocol_reads(tmp_path: Path, tuned_file: Path
     assert (mlp["grid"], mlp["jobs"], mlp["commit"]) == ("a search", 6, "abc1234")
     assert mlp["keys_sha256"] == tune.keys_sha256(content["key"] for content in rows)
     assert mlp["started_at"] == "2026-11-02T10:00:00.000+00:00"
-    before = tuned_file.read_text()
-    elsewhere = ["tune", str(tmp_path / "a search"), "--output", str(tmp_path / "new.toml")]
-    assert CliRunner().invoke(app, elsewhere).exit_code == 0
-    assert tuned_file.read_text() == before
-    assert tomllib.loads((tmp_path / "new.toml").read_text()).keys() == {"mlp"}
+    assert SHIPPED.read_bytes() == before
+    # Without a name it lies in the current folder.
+    assert invoke("tune", "a search")[0] == 0
+    assert tomllib.loads(Path("tuned.toml").read_text()).keys() == {"mlp"}
+
+    # And it is what a run trains with, which says that it is not the study's.
+    axes = {"architecture": "mlp", "dataset": "digits", "latent": 4, "protocol": "mine.toml"}
+    (job,) = load_grid(None, axes).jobs
+    assert (job.protocol, job.learning_rate) == ("study", 1e-3)
+    assert job.modified == "learning_rate=0.001"
+    assert job.key == Job("mlp", "digits", 4, learning_rate=1e-3).key
+    (job,) = load_grid(None, axes | {"epochs": 2}).jobs  # the command line wins
+    assert (job.epochs, job.learning_rate) == (2, 1e-3)
+    Path("grids").mkdir()
+    Path("grids/g.toml").write_text(
+        'architecture = "mlp"\ndataset = "digits"\nlatent = 4\nprotocol = "../mine.toml"'
+    )
+    (job,) = load_grid("grids/g.toml").jobs  # a path in a grid file is seen from there
+    assert job.learning_rate == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", str(SHIPPED)], "is aebench's own"),
+        (["--out", "settings"], "ends in .toml"),
+        (["--out", "here/tuned.toml/x.toml"], "cannot write"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_no_other_file_is_written(words: list[str], said: str, tmp_path: Path, invoke) -> None:
+    before = SHIPPED.read_bytes()
+    Path("here").mkdir()
+    Path("here/tuned.toml").touch()
+    searched(tmp_path / "plain", *(row(1, r, learning_rate=r) for r in (1e-3, 3e-3)))
+    code, _, err = invoke("tune", "plain", *words)
+    assert code == 2
+    assert said in err
+    assert SHIPPED.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no file of settings at mine.toml"),
+        ("[conv]\nepochs = 1", "holds no settings for architecture 'mlp'"),
+        ("[mlp]\nepochs = 1", "learning_rate"),
+        ("[mlp", "cannot read the settings in mine.toml"),
+        (
+            "[mlp]\nepochs = -1\nbatch_size = 1\nlearning_rate = 1\n"
+            'schedule = "constant"\norder = "fixed"',
+            "epochs must be a whole number",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_one_message(
+    content: str | None, said: str, invoke
+) -> None:
+    if content is not None:
+        Path("mine.toml").write_text(content)
+    words = ["--architecture", "mlp", "--dataset", "digits", "--latent", "4", "--plan"]
+    code, _, err = invoke("run", *words, "--protocol", "mine.toml")
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err
 
 
 def test_store_without_a_search_is_refused(tmp_path: Path, tuned_file: Path) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aebench.cli import text
-from aebench.errors import RequestError
+from aebench.cli import folders, text
+from aebench.cli.options import Results
+from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from aebench.report.fitness import Doubt
@@ -28,19 +29,13 @@ class Format(StrEnum):
 
 
 def check(
-    results: Annotated[
-        Path | None, typer.Argument(help="Results folder. [default: the newest below results/]")
-    ] = None,
+    results: Results = None,
     form: Annotated[Format, typer.Option("--format", help="json names every row.")] = Format.text,
 ) -> None:
     """Check whether times are fit to compare: exit code 0 if they are, 1 if not."""
     from aebench.report import fitness
-    from aebench.store import Store
 
-    folder = results or text.newest_results()
-    found = Store(folder).read()
-    for problem in found.problems:
-        text.stderr().print(f"warning: {problem}", style="yellow")
+    folder, found = folders.read(results)
     finished = int(found.jobs["status"].eq("ok").sum())
     if not finished:
         raise RequestError(f"no job in {folder} ended ok, so there is no time to check")
@@ -79,7 +74,7 @@ def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
         for line in (kind.what, kind.why, kind.remedy):
             out.print(f"  {line}")
         for case in cases[:_SHOWN]:
-            out.print(f"    {case.job} [{case.key}]: {case.detail}")
+            out.print(f"    {printable(case.job)} [{case.key}]: {printable(case.detail)}")
         if len(cases) > _SHOWN:
             out.print(f"    and {len(cases) - _SHOWN} more; --format json names them all")
         out.print()

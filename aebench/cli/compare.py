@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aebench.cli import text
+from aebench.cli import complete, folders, formats, text
+from aebench.cli.formats import Format
+from aebench.cli.options import FormatOption
 
 if TYPE_CHECKING:
-    from aebench.report.comparison import Change, Comparison
+    from aebench.report.comparison import Change
 
 _HEADS = ["metric", "job", "A", "B", "B / A", "corrected 95 %", "runs", "verdict"]
+_LEAST = ("runs", "A", "B", "corrected 95 %")  # left out first, where a terminal is narrow
 EPILOG = """
 Examples:
 
@@ -28,39 +30,35 @@ Examples:
 """
 
 
-class Format(StrEnum):
-    """How changes are printed."""
-
-    table = "table"
-    json = "json"
-    markdown = "markdown"
-
-
 def compare(
-    a: Annotated[Path, typer.Argument(help="Results folder to compare with.")],
-    b: Annotated[Path, typer.Argument(help="Results folder to compare.")],
+    a: Annotated[
+        Path,
+        typer.Argument(help="Results folder to compare with.", autocompletion=complete.results),
+    ],
+    b: Annotated[
+        Path,
+        typer.Argument(help="Results folder to compare.", autocompletion=complete.results),
+    ],
     across: Annotated[
         str | None,
         typer.Option(
             metavar="LIST",
             help="What may differ: engine, device, precision, threads, torch, machine.",
+            autocompletion=complete.across,
         ),
     ] = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(metavar="LIMIT", help='Exit with 1 if so: "train_s > 5%", "mse > 1%".'),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    form: FormatOption = Format.table,
 ) -> None:
     """Compare two folders of results, job by job: times and errors as ratios with intervals."""
     from aebench.report import comparison
-    from aebench.store import Store
 
     limits = [comparison.limit(given) for given in fail_if or ()]
-    read = [Store(folder).read() for folder in (a, b)]
-    for problem in [problem for results in read for problem in results.problems]:
-        text.stderr().print(f"warning: {problem}", style="yellow")
-    declared = [name.strip() for name in across.split(",")] if across else []
+    read = [folders.read(folder)[1] for folder in (a, b)]
+    declared = text.items("--across", across) if across else []
     metrics = list(dict.fromkeys(["train_s", "mse", *(limit.metric for limit in limits)]))
     found = comparison.compare(read[0], read[1], declared, metrics)
     broken = comparison.exceeded(found, limits)
@@ -68,30 +66,20 @@ def compare(
         plain = {"a": str(a), "b": str(b), "across": declared} | dataclasses.asdict(found)
         json.dump(plain | {"failed": broken}, sys.stdout, indent=2)
         sys.stdout.write("\n")
-    elif form is Format.markdown:
-        _markdown(found)
+    elif form is not Format.table:
+        formats.write(form, _HEADS, [_cells(change) for change in found.changes])
     else:
         rows = [_cells(change) for change in found.changes]
-        made = text.table(f"A: {a}; B: {b}", _HEADS, rows, left=2)
-        made.columns[-1].justify = "left"
-        text.stdout().print(made)
-    for note in found.notes:
+        title = f"A: {a}; B: {b}"
+        text.stdout().print(
+            text.table(title, _HEADS, rows, left=2, sentences=["verdict"], least=_LEAST)
+        )
+    for note in [*found.notes, *(found.lost if not limits else ())]:
         text.stderr().print(f"note: {note}")
-    for sentence in found.lost if not limits else ():
-        text.stderr().print(f"note: {sentence}")
     for sentence in broken:
-        text.stderr().print(f"failed: {sentence}", style="red")
+        text.error(f"failed: {sentence}")
     if broken:
         raise typer.Exit(1)
-
-
-def _markdown(found: Comparison) -> None:
-    import pandas as pd
-
-    from aebench.cli.show import markdown
-
-    rows = [_cells(change) for change in found.changes]
-    sys.stdout.write(markdown(pd.DataFrame(rows, columns=_HEADS)))
 
 
 def _cells(change: Change) -> list[str]:

@@ -12,18 +12,22 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aebench import datasets
-from aebench.cli import text
+from aebench.cli import complete, text
+from aebench.cli.commands import Command, Commands
+from aebench.cli.options import Data, default
 
-app = typer.Typer(help="List, fetch, verify and add datasets.", no_args_is_help=True)
+app = typer.Typer(cls=Commands, help="List, fetch, verify and add datasets.", no_args_is_help=True)
 
-_Data = Annotated[
-    Path | None, typer.Option("--data", help="Folder of the data cache. [env: AEBENCH_DATA]")
+_Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help=f"Datasets. {default('all that are here')}", autocompletion=complete.named_dataset
+    ),
 ]
-_Names = Annotated[list[str] | None, typer.Argument(help="Datasets. [default: all that apply]")]
 
 
-@app.command("list")
-def list_(data: _Data = None) -> None:
+@app.command("list", cls=Command)
+def list_(data: Data = None) -> None:
     """List the datasets, their sizes and sources, and which are here."""
     rows = []
     for name in datasets.names():
@@ -41,12 +45,17 @@ def list_(data: _Data = None) -> None:
         )
     heads = ["dataset", "state", "image", "train", "validation", "test", "source"]
     console = text.stdout()
-    console.print(text.table(str(data or datasets.cache_directory()), heads, rows, left=2))
+    title, least = str(data or datasets.cache_directory()), ["validation", "image", "test", "train"]
+    console.print(text.table(title, heads, rows, left=2, sentences=["source"], least=least))
 
 
-@app.command()
+@app.command(cls=Command)
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Datasets to fetch.")], data: _Data = None
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Datasets to fetch.", autocompletion=complete.named_dataset),
+    ],
+    data: Data = None,
 ) -> None:
     """Fetch datasets into the cache; each pixel is verified before anything is kept."""
     for name in names:
@@ -57,8 +66,8 @@ def fetch(
         text.stdout().print(f"{name}: {state.state}, source: {state.source or 'its loader'}")
 
 
-@app.command()
-def verify(names: _Names = None, data: _Data = None) -> None:
+@app.command(cls=Command)
+def verify(names: _Names = None, data: Data = None) -> None:
     """Compute the checksums of cached datasets and PCA curves anew; exit code 1 if one is bad."""
     bad = False
     for name in names or datasets.names():
@@ -68,22 +77,20 @@ def verify(names: _Names = None, data: _Data = None) -> None:
         bad |= state.state in ("damaged", "absent")
         why = f" ({state.reason})" if state.reason else ""
         text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
-    if not names:
-        from aebench.evaluation import curves
-
-        for curve, wrong in curves.verify(data or datasets.cache_directory()).items():
-            bad |= bool(wrong)
-            said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
-            text.stdout().print(f"{curve}: {said}")
     if bad:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def add(
-    name: Annotated[str, typer.Argument(help="Which dataset these files are.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Which dataset these files are.", autocompletion=complete.named_dataset
+        ),
+    ],
     path: Annotated[Path, typer.Argument(help="File, archive or folder as people have them.")],
-    data: _Data = None,
+    data: Data = None,
 ) -> None:
     """Take a dataset from files you have; they are verified like a download."""
     found = datasets.add(name, path, data)
@@ -96,7 +103,7 @@ def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:
     Raises:
         DataUnavailable: no source has it.
     """
-    if not console.is_terminal:
+    if not text.is_live(sys.stderr):
         datasets.load(name, directory, _Lines(console))
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())

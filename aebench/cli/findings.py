@@ -5,59 +5,49 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aebench.cli import text
+from aebench.cli import complete, folders, formats, text
+from aebench.cli.formats import Format
+from aebench.cli.options import FormatOption, Results, default
 from aebench.errors import RequestError, unknown
 
 if TYPE_CHECKING:
     from aebench.report.findings import Outcome
 
 
-class Format(StrEnum):
-    """How findings are printed."""
-
-    table = "table"
-    json = "json"
-    markdown = "markdown"
-
-
 def findings(
-    results: Annotated[
-        Path | None, typer.Argument(help="Results folder. [default: the newest below results/]")
-    ] = None,
+    results: Results = None,
     only: Annotated[
-        str | None, typer.Option(help="Findings by id: mlp-512,conv-16. [default: all]")
+        str | None,
+        typer.Option(
+            help=f"Findings by id: mlp-512,conv-16. {default('all')}",
+            autocompletion=complete.finding,
+        ),
     ] = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="json and markdown carry rule and minimum data too.")
-    ] = Format.table,
+    form: FormatOption = Format.table,
 ) -> None:
     """Judge the study's findings; exit code 0 whatever the verdicts, since a verdict is a result.
 
-    Corrections for many comparisons count every finding that has data, shown or not.
+    csv, json and markdown carry rule and minimum data too. Corrections for many comparisons count
+    every finding that has data, shown or not.
     """
     from aebench.report.findings import FINDINGS, evaluate
 
     ids = [finding.id for finding in FINDINGS]
-    wanted = ids if only is None else [word.strip() for word in only.split(",")]
+    wanted = ids if only is None else text.items("--only", only)
     for id in wanted:
         if id not in ids:
             raise RequestError(unknown("finding", id, ids))
-    folder, found = text.read(results)
+    folder, found = folders.read(results)
     outcomes = [outcome for outcome in evaluate(found) if outcome.finding.id in wanted]
     if form is Format.json:
         sys.stdout.write(json.dumps([_fields(o) for o in outcomes], indent=2) + "\n")
-    elif form is Format.markdown:
-        import pandas as pd
-
-        from aebench.cli.show import markdown
-
-        sys.stdout.write(markdown(pd.DataFrame([_fields(o) for o in outcomes])))
+    elif form is not Format.table:
+        plain = [_fields(o) for o in outcomes]
+        formats.write(form, list(plain[0]), [list(row.values()) for row in plain])
     else:
         _print(outcomes, str(folder))
 
@@ -79,10 +69,10 @@ def _print(outcomes: list[Outcome], title: str) -> None:
         for o in outcomes
     ]
     heads = ["finding", "verdict", "study", "ours", "95 % interval", "of", "seeds", "jobs"]
-    table = text.table(f"{title}: {len(rows)} findings", heads, rows, left=3)
-    table.columns[5].justify = "left"
+    title = f"{title}: {len(rows)} findings"
+    sentences, least = ["study", "of"], ["jobs", "of", "seeds", "95 % interval"]
     out = text.stdout()
-    out.print(table)
+    out.print(text.table(title, heads, rows, left=3, sentences=sentences, least=least))
     for o in outcomes:
         if o.n_jobs:
             out.print(f"{o.finding.id}: {o.note}", soft_wrap=True)

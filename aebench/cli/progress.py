@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aebench.cli import text
 from aebench.cli.text import duration, number
+from aebench.errors import printable
 from aebench.estimate import Estimator
 from aebench.executors import Ending, Listener
 from aebench.job import Job
@@ -27,7 +30,7 @@ _HEARTBEAT_S = 30.0
 @contextmanager
 def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterator[Listener]:
     """A listener that shows the run on `console`, for as long as the block lasts."""
-    if not console.is_terminal:
+    if not text.is_live(sys.stderr):
         yield _Lines(jobs, console)
         return
     columns = (
@@ -43,10 +46,11 @@ def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterat
 
 
 def _outcome(job: Job, ending: Ending) -> str:
+    name = printable(job.name)
     if ending.status != "ok":
-        return f"{job.name}: {ending.status}: {ending.reason}"
+        return f"{name}: {ending.status}: {printable(ending.reason)}"
     error, train = number(ending.study_error, 4), duration(ending.train_s)
-    return f"{job.name}: study error {error}, MSE {number(ending.mse, 3)}, training {train}"
+    return f"{name}: study error {error}, MSE {number(ending.mse, 3)}, training {train}"
 
 
 class _Lines:
@@ -62,10 +66,12 @@ class _Lines:
         self.console.print(line, soft_wrap=True)
 
     def started(self, slot: int, job: Job) -> None:
-        self.running[slot] = job.name
+        self.running[slot] = printable(job.name)
 
     def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None:
-        self.running[slot] = f"{job.name} epoch {epoch}/{job.epochs} loss {number(train_mse)}"
+        self.running[slot] = (
+            f"{printable(job.name)} epoch {epoch}/{job.epochs} loss {number(train_mse)}"
+        )
 
     def ended(self, slot: int, job: Job, ending: Ending) -> None:
         self.running.pop(slot, None)
@@ -86,32 +92,39 @@ class _Bars:
 
     def __init__(self, jobs: Sequence[Job], estimator: Estimator, bars: Progress) -> None:
         self.bars, self.total, self.done = bars, len(jobs), 0
-        guesses = {job: estimator.job_s(job) for job in jobs}
-        known = [s for s in guesses.values() if s is not None]
+        guesses = {job: estimator.job(job) for job in jobs}
+        known = [guess.likely_s for guess in guesses.values() if guess is not None]
         typical = sum(known) / len(known) if known else 1.0
-        self.cost = {job: s if s is not None else typical for job, s in guesses.items()}
+        self.cost = {job: typical if g is None else g.likely_s for job, g in guesses.items()}
+        self.share = dict.fromkeys(jobs, 0.0)  # of each job that is done
         self.overall = bars.add_task("all jobs", total=sum(self.cost.values()), note="")
         self.tasks: dict[int, TaskID] = {}
-        self._count()
+        self._show()
 
-    def _count(self) -> None:
-        self.bars.update(self.overall, note=f"{self.done}/{self.total} jobs")
+    def _show(self) -> None:
+        # Summed anew rather than advanced: rounding and a job told twice must not add up.
+        done = sum(self.cost[job] * share for job, share in self.share.items())
+        if self.done >= self.total:
+            done = sum(self.cost.values())
+        self.bars.update(self.overall, completed=done, note=f"{self.done}/{self.total} jobs")
 
     def started(self, slot: int, job: Job) -> None:
-        self.tasks[slot] = self.bars.add_task(f"  {job.name}", total=job.epochs, note="preparing")
+        name = printable(job.name)
+        self.tasks[slot] = self.bars.add_task(f"  {name}", total=job.epochs, note="preparing")
 
     def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None:
-        note = f"epoch {epoch}/{job.epochs} loss {number(train_mse)}"
-        self.bars.update(self.tasks[slot], completed=epoch, note=note)
-        self.bars.advance(self.overall, self.cost[job] / job.epochs)
+        if slot in self.tasks:
+            note = f"epoch {epoch}/{job.epochs} loss {number(train_mse)}"
+            self.bars.update(self.tasks[slot], completed=epoch, note=note)
+        self.share[job] = min(1.0, epoch / job.epochs)
+        self._show()
 
     def ended(self, slot: int, job: Job, ending: Ending) -> None:
-        task = self.tasks.pop(slot)
-        left = 1 - self.bars.tasks[self.bars.task_ids.index(task)].completed / job.epochs
-        self.bars.remove_task(task)
-        self.bars.advance(self.overall, self.cost[job] * left)
+        if slot in self.tasks:
+            self.bars.remove_task(self.tasks.pop(slot))
+        self.share[job] = 1.0
         self.done += 1
-        self._count()
+        self._show()
         style = "" if ending.status == "ok" else "red"
         self.bars.console.print(_outcome(job, ending), style=style)
 

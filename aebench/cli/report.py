@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from aebench.cli import text
+from aebench.cli import folders, text
+from aebench.cli.options import Results, default
 from aebench.errors import RequestError
 
 
 def report(
-    results: Annotated[
-        Path | None, typer.Argument(help="Results folder. [default: the newest below results/]")
-    ] = None,
+    results: Results = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File. [default: reports/NAME.html]")
+        Path | None,
+        typer.Option("--output", "-o", help=f"File. {default('reports/NAME.html')}"),
     ] = None,
 ) -> None:
     """Render results as one self-contained HTML page: findings, tables, plots and pictures."""
-    render_visibly(results or text.newest_results(), output, text.stderr())
+    render_visibly(folders.meant(results), output, text.stderr())
 
 
 def render_visibly(results: Path, output: Path | None, console: Console) -> None:
@@ -35,7 +37,8 @@ def render_visibly(results: Path, output: Path | None, console: Console) -> None
     target = output or text.REPORTS / f"{results.resolve().name}.html"
     if target.is_dir():
         raise RequestError(f"--output {target} is a folder; name a file in it")
-    with console.status("rendering the report"):
+    live = text.is_live(sys.stderr)
+    with console.status("rendering the report") if live else contextlib.nullcontext():
         try:
             render(results, target)
         except OSError as error:

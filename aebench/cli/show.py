@@ -5,27 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from aebench import schema
-from aebench.cli import text
+from aebench.cli import folders, formats, text
+from aebench.cli.formats import Format
+from aebench.cli.options import FormatOption, Results
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    markdown = "markdown"
+    from aebench.cli.tables import Table
 
 
 ORDER = [
@@ -41,16 +31,9 @@ ORDER = [
 ]
 
 
-def show(
-    results: Annotated[
-        Path | None, typer.Argument(help="Results folder. [default: the newest below results/]")
-    ] = None,
-    form: Annotated[
-        Format, typer.Option("--format", help="csv, json and markdown carry every column.")
-    ] = Format.table,
-) -> None:
-    """Show results: one row per job."""
-    folder, found = text.read(results)
+def show(results: Results = None, form: FormatOption = Format.table) -> None:
+    """Show results: one row per job; csv, json and markdown carry every column."""
+    folder, found = folders.read(results)
     jobs = found.jobs.sort_values(ORDER)
     if form is Format.table:
         text.stdout().print(jobs_table(jobs, str(folder)))
@@ -70,7 +53,16 @@ def show(
         ]
         sys.stdout.write(json.dumps(rows, indent=2, allow_nan=False) + "\n")
     else:
-        sys.stdout.write(markdown(jobs))
+        body = jobs.itertuples(index=False)
+        plain = [[None if _missing(cell) else cell for cell in row] for row in body]
+        sys.stdout.write(formats.markdown(list(jobs.columns), plain))
+
+
+# Left out first, where a terminal is narrow.
+_LEAST = (
+    *("images/s", "parameters", "mean image", "bottleneck", "PCA", "device", "precision"),
+    *("depth", "train", "MSE", "modified", "protocol", "engine", "repeat", "seed"),
+)
 
 
 _OFTEN_ALIKE = ("seed", "repeat", "engine", "precision", "device", "protocol", "modified")
@@ -100,25 +92,16 @@ def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
         )
     heads = ["system", "depth", *varies, "study error", "MSE", "mean image", "PCA", "bottleneck"]
     heads += ["parameters", "train", "images/s", "status"]
-    table = text.table(f"{title}: {len(rows)} jobs", heads, rows)
-    table.columns[-1].justify = "left"
-    table.caption_justify = "left"
-    table.caption = "mean image, PCA: MSE of the exact baselines, PCA at this bottleneck" + (
-        "; *: shared the machine, not to be compared" if any("*" in r[-3] for r in rows) else ""
+    shared = any("*" in row[-3] for row in rows)
+    note = "; *: shared the machine, not to be compared" if shared else ""
+    return text.table(
+        f"{title}: {len(rows)} jobs",
+        heads,
+        rows,
+        sentences=["status"],
+        least=_LEAST,
+        caption=f"mean image, PCA: MSE of the exact baselines, PCA at this bottleneck{note}",
     )
-    return table
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """`frame` as a GitHub table; a bar inside a cell is escaped."""
-
-    def line(cells: list[object]) -> str:
-        words = ("" if _missing(c) else str(c) for c in cells)
-        return "| " + " | ".join(w.replace("|", r"\|").replace("\n", " ") for w in words) + " |\n"
-
-    rule: list[object] = ["---"] * len(frame.columns)
-    body = frame.itertuples(index=False)
-    return line(list(frame.columns)) + line(rule) + "".join(line(list(row)) for row in body)
 
 
 def _missing(cell: object) -> bool:

@@ -1,23 +1,42 @@
-"""Words and tables for a terminal, shared by the commands."""
+"""Words for a terminal, shared by the commands: consoles, messages, numbers and durations.
+
+stdout is for results, stderr for what is said about them; how much is said there is set once, by
+`say`. Whatever is printed here is somebody's words, and cannot steer the terminal: see
+`printable`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 from rich.console import Console
-from rich.table import Table
 
-from aebench.errors import RequestError
-
-if TYPE_CHECKING:
-    from aebench.store import Results
+from aebench.cli.tables import Table
+from aebench.errors import RequestError, printable
 
 RESULTS = Path("results")
 REPORTS = Path("reports")
+PIPE_COLUMNS = 200
+"""Columns of a table where no terminal is; the variable COLUMNS says otherwise."""
+
+_QUIET, _USUAL, _VERBOSE = -1, 0, 1
+_said = {"level": _USUAL}
+
+
+def say(quiet: bool = False, verbose: bool = False) -> None:
+    """Set how much is said on stderr: only what went wrong, the usual, or decisions as well."""
+    _said["level"] = _QUIET if quiet else _VERBOSE if verbose else _USUAL
+
+
+def verbose() -> bool:
+    """Whether the user wants to know what is decided, and why."""
+    return _said["level"] == _VERBOSE
 
 
 class _Console(Console):
@@ -27,60 +46,112 @@ class _Console(Console):
     it does and its exit code do not depend on a ``| head``.
     """
 
-    def __init__(self, file: IO[str], width_elsewhere: int) -> None:
-        """Print to `file`, `width_elsewhere` columns wide where that is no terminal."""
-        super().__init__(file=file, highlight=False, markup=False, emoji=False)
-        if not self.is_terminal:
-            self.width = width_elsewhere
+    def __init__(self, file: IO[str], columns_elsewhere: int | None, quiet: bool = False) -> None:
+        """Print to `file`, `columns_elsewhere` wide where that is no terminal."""
+        super().__init__(file=file, highlight=False, markup=False, emoji=False, quiet=quiet)
+        if columns_elsewhere is not None:
+            # Not by `is_terminal`: FORCE_COLOR makes rich take a pipe for one of 80 columns.
+            self.width = _columns(file) or columns_elsewhere
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Print as rich does, controls in texts as escapes, and what is too wide uncut."""
+        plain = [_lines(o) if isinstance(o, str) else o for o in objects]
+        super().print(*plain, **{"crop": False} | how)
 
     def on_broken_pipe(self) -> None:
         """Called by rich, which would end the process here."""
         silence(self.file)
 
 
+def _columns(file: IO[str]) -> int | None:
+    """The width of the terminal that `file` is, or what COLUMNS says; None for other files."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(file.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def _lines(words: str) -> str:
+    return "\n".join(printable(line, most=len(line) * 10) for line in words.split("\n"))
+
+
 def stdout() -> Console:
-    """Console for results. Off a terminal, tables are as wide as they need to be."""
-    return _Console(sys.stdout, 200)
+    """Console for results."""
+    return _Console(sys.stdout, PIPE_COLUMNS)
 
 
 def stderr() -> Console:
-    """Console for progress and messages; off a terminal it never breaks a line."""
-    return _Console(sys.stderr, 1000)
+    """Console for progress and notes, which a user can do without; no line is broken in a pipe."""
+    return _messages(quiet=_said["level"] == _QUIET)
+
+
+def _messages(quiet: bool = False) -> Console:
+    return _Console(sys.stderr, None if is_live(sys.stderr) else 1000, quiet)
+
+
+def is_live(file: IO[str]) -> bool:
+    """Whether somebody sits before `file`, whatever FORCE_COLOR makes rich believe."""
+    try:
+        return file.isatty()
+    except ValueError:  # closed
+        return False
 
 
 def silence(file: IO[str]) -> None:
     """Lead `file` nowhere, its reader having gone; else Python complains once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+
+
+def fail(message: str) -> None:
+    """Say on stderr what went wrong, however quiet the user wants it."""
+    _messages().print(f"aebench: {message}", soft_wrap=True)
+
+
+def error(message: str, style: str = "red") -> None:
+    """Say on stderr what of a run went wrong, however quiet the user wants it."""
+    _messages().print(message, style=style, soft_wrap=True)
 
 
 def warn(problems: Iterable[str]) -> None:
-    """Say on stderr which files of a results folder could not be read."""
+    """Say on stderr what a user must know of the results, such as files that were left out."""
     for problem in problems:
-        stderr().print(f"warning: {problem}", style="yellow")
+        _messages().print(f"warning: {problem}", style="yellow", soft_wrap=True)
 
 
-def read(folder: Path | None) -> tuple[Path, Results]:
-    """The results folder that is meant, the newest where none is named, and what is in it.
+def detail(message: str) -> None:
+    """Say on stderr what was decided and why, to those who asked for it by --verbose."""
+    if verbose():
+        stderr().print(message, soft_wrap=True)
+
+
+def items(option: str, given: str) -> list[str]:
+    """``"a, b"`` as its items, of which none may be empty.
 
     Raises:
-        RequestError: there are no results.
+        RequestError: one is; the message names `option`, such as ``--latent``.
     """
-    from aebench.store import Store
-
-    folder = folder or newest_results()
-    found = Store(folder).read()
-    warn(found.problems)
-    return folder, found
+    found = [word.strip() for word in given.split(",")]
+    if not all(found):
+        raise RequestError(f"{option} {given!r}: an item of the list is empty")
+    return found
 
 
-def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:
-    """A rich table whose first `left` columns are texts and whose others are numbers."""
-    made = Table(title=title, title_justify="left", header_style="bold")
-    for i, head in enumerate(heads):
-        made.add_column(head, justify="left" if i < left else "right", overflow="fold")
-    for row in rows:
-        made.add_row(*row)
-    return made
+def table(
+    title: str,
+    heads: list[str],
+    rows: Iterable[list[str]],
+    left: int = 1,
+    sentences: Iterable[str] = (),
+    least: Iterable[str] = (),
+    caption: str = "",
+) -> Table:
+    """A table that fits its terminal; see `tables.Table`."""
+    plain = tuple(tuple(row) for row in rows)
+    return Table(title, tuple(heads), plain, left, tuple(sentences), tuple(least), caption)
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -94,31 +165,32 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def duration(seconds: float | None) -> str:
     """A duration as a person says it: 0.82 s, 41 s, 3 min 20 s, 2 h 05 min."""
-    if seconds is None or seconds != seconds:
+    if seconds is None or not math.isfinite(seconds):
         return "-"
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{seconds:.2g} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,} h {minutes % 60:02} min"
 
 
-def newest_results() -> Path:
-    """The results folder that was written to last, for commands given none.
+def between(low_s: float, high_s: float) -> str:
+    """A guess at a duration as a range of rounded ones: ``40 s to 2 min``."""
+    low, high = _rounded(low_s), _rounded(high_s)
+    return low if low == high else f"{low} to {high}"
 
-    Raises:
-        RequestError: there is none below ``results/``.
-    """
-    found = [
-        *((path, path.parent) for path in RESULTS.glob("*/jobs.parquet")),
-        # All that a run leaves whose own process was killed.
-        *((path, path.parents[1]) for path in RESULTS.glob("*/parts/[!.]*.parquet")),
-    ]
-    if not found:
-        raise RequestError(
-            "no results yet below results/: run `aebench run` first, or name a results folder"
-        )
-    return max(found, key=lambda each: each[0].stat().st_mtime)[1]
+
+def _rounded(seconds: float) -> str:
+    """A duration of which no more is said than is known: 40 s, 2 min, 1 h 10 min, 30 h."""
+    if seconds < 95:
+        return f"{float(f'{seconds:.2g}'):g} s"
+    if seconds < 3570:
+        return f"{round(seconds / 60)} min"
+    if seconds < 9.9 * 3600:
+        tens = round(seconds / 600)
+        return f"{tens // 6} h {tens % 6 * 10} min" if tens % 6 else f"{tens // 6} h"
+    return f"{float(f'{seconds / 3600:.2g}'):,g} h"

@@ -1,4 +1,4 @@
-"""``aebench tune``: from the results of a search to the settings of the protocol `tuned`."""
+"""``aebench tune``: from the results of a search to a file of settings for ``--protocol``."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Annotated
 import typer
 
 from aebench import protocols
-from aebench.cli import text
-from aebench.errors import RequestError
+from aebench.cli import complete, folders, text
+from aebench.errors import RequestError, printable
 
 _SHOWN = 8  # candidates a family; the others are counted
 
 
 def tune(
-    results: Annotated[Path, typer.Argument(help="Results of a search.")],
+    results: Annotated[
+        Path, typer.Argument(help="Results of a search.", autocompletion=complete.results)
+    ],
     output: Annotated[
-        Path | None,
+        Path,
         typer.Option(
-            "--output", "-o", help="File. [default: aebench's own, which --protocol tuned reads]"
+            "--out", "--output", "-o", metavar="FILE.toml", help="File, for --protocol FILE.toml."
         ),
-    ] = None,
+    ] = Path("tuned.toml"),
 ) -> None:
     """Choose training settings for each family, by validation error, from a search's results."""
     from aebench import tune as tuning
-    from aebench.store import Store
 
-    console = text.stderr()
-    found = Store(results).read()
-    for problem in found.problems:
-        console.print(f"warning: {problem}", style="yellow")
+    if not protocols.is_file(output.name):
+        raise RequestError(f"--out {printable(str(output))}: name a file that ends in .toml")
+    results, found = folders.read(results)
     choices, refused = tuning.choose(found.jobs, results.resolve().name)
     for choice in choices:
         models = list(choice.candidates[0].val_mse)
@@ -39,7 +39,8 @@ def tune(
             for c in choice.candidates[:_SHOWN]
         ]
         heads = ["candidate, best first", "ratio", *(f"val_mse {m}" for m in models)]
-        text.stdout().print(text.table(choice.architecture, heads, rows))
+        title = choice.architecture
+        text.stdout().print(text.table(title, heads, rows, sentences=heads[:1]))
         more = len(choice.candidates) - _SHOWN
         notes = [f"{more} worse candidates"] if more > 0 else []
         if choice.incomplete:
@@ -47,18 +48,19 @@ def tune(
         if notes:
             text.stdout().print(f"and {', '.join(notes)}")
         if choice.at_edge:
-            console.print(
-                f"warning: {choice.architecture}: the chosen learning rate lies at the edge of"
-                " those tried; a wider search may find better",
-                style="yellow",
+            text.warn(
+                [
+                    f"{choice.architecture}: the chosen learning rate lies at the edge of those"
+                    " tried; a wider search may find better"
+                ]
             )
-    for family, reason in refused.items():
-        console.print(f"warning: {family}: {reason}", style="yellow")
+    text.warn(f"{family}: {reason}" for family, reason in refused.items())
     if not choices:
         raise RequestError(
             f"{results} holds no search: it takes jobs that differ in learning_rate, schedule,"
             " order, epochs or batch_size, as from `aebench run --grid search`"
         )
-    target = output or protocols.TUNED
-    tuning.write(choices, target)
-    console.print(f"settings: {target}", soft_wrap=True)
+    tuning.write(choices, output)
+    text.stderr().print(
+        f"settings: {output}; to train with them: aebench run --protocol {output}", soft_wrap=True
+    )

@@ -1,0 +1,123 @@
+"""From the words of ``aebench run`` to the axes of a grid: lists, numbers, folders, the device.
+
+Only axes of numbers turn words into numbers: a folder may be called 2024, an architecture nan.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aebench import machine
+from aebench.cli import text
+from aebench.datasets import folder
+from aebench.errors import RequestError, printable
+
+_NUMBERS = ("latent", "depth", "epochs", "batch_size", "learning_rate", "train_noise")
+_COUNTS = ("seeds", "repeats")
+_PATHS = ("dataset", "protocol")
+
+
+def axes(given: Mapping[str, str | int | None]) -> dict[str, Any]:
+    """The options that were given, as `load_grid` takes them: lists of names or numbers.
+
+    Raises:
+        RequestError: an item of a list is empty, or there is no such device.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if name in _COUNTS or not isinstance(value, str):
+            found[name] = value
+        elif name == "device":
+            found[name] = device(value)
+        elif name in _PATHS:
+            found[name] = _paths(option, value)
+        else:
+            words = text.items(option, value)
+            found[name] = [_number(word) for word in words] if name in _NUMBERS else words
+    return found
+
+
+def _number(word: str) -> int | float | str:
+    """What `word` says as a number; a range like 0..4 stays as it is."""
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+def _paths(option: str, given: str) -> list[str]:
+    """The items of a list some of which may be paths that hold commas: what is there is one."""
+    words = given.split(",")
+    found = []
+    while words:
+        # The longest beginning that is there as it is typed, else the first word.
+        ends = (n for n in range(len(words), 1, -1) if _is_there(",".join(words[:n])))
+        end = next(ends, 1)
+        found.append(",".join(words[:end]).strip())
+        words = words[end:]
+    if not all(found):
+        raise RequestError(f"{option} {given!r}: an item of the list is empty")
+    return found
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no such user
+        return False
+
+
+def device(given: str) -> str:
+    """The kind of device a job names: `auto` asks the driver, and an index is no part of a job.
+
+    Raises:
+        RequestError: it is no device, or this machine has none such.
+    """
+    if given == "auto":
+        return "cuda" if machine.cuda_devices() else "cpu"
+    kind, colon, index = given.partition(":")
+    number = index.isascii() and index.isdecimal() and len(index) < 5
+    if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not number)):
+        raise RequestError(f"--device takes auto, cpu, cuda or cuda:N, not {printable(given)!r}")
+    present = machine.cuda_devices()
+    if kind == "cuda" and int(index or 0) >= present:
+        raise RequestError(
+            f"--device {given}: this machine has {present or 'no'} CUDA device{'s' * (present > 1)}"
+            f"{' (numbered from 0)' if present else '; use --device cpu'}"
+        )
+    return kind
+
+
+def part(given: str) -> tuple[int, int]:
+    """``"1/4"`` as part and count.
+
+    Raises:
+        RequestError: it is not of that form.
+    """
+    index, slash, count = given.partition("/")
+    numbers = all(n.isascii() and n.isdecimal() and len(n) < 10 for n in (index, count))
+    if not (slash and numbers and int(count) > 0):
+        raise RequestError(f"--shard takes a part and a count like 1/4, not {printable(given)!r}")
+    return int(index), int(count)
+
+
+def command(dataset: str | None, datasets: list[str], data: Path | None) -> str:
+    """The command line as records keep it: a folder of images by its name, not by its path."""
+    words = ["aebench", *sys.argv[1:]]
+    if dataset is not None:
+        names = ",".join(
+            folder.adopt(part, data).info.name if folder.is_path(part, Path()) else part
+            for part in datasets
+        )
+        known = {dataset: names, f"--dataset={dataset}": f"--dataset={names}"}
+        words = [known.get(word, word) for word in words]
+    return shlex.join(words)

@@ -1,0 +1,133 @@
+"""What a command may run into, as one sentence and an exit code; defects keep their traceback.
+
+Standard streams may be closed or full, memory may be short, the current folder may be gone: none
+of it is a reason for sixty lines of Python.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import IO, Any, cast
+
+from aebench.cli import text
+from aebench.cli.commands import ReaderLeft
+from aebench.errors import RequestError, printable
+
+
+def guarded(command: Callable[[], None]) -> None:
+    """Run `command` and exit: 0, its own code, 2 for a request that is wrong, 1 for what failed."""
+    text.say()
+    _open_streams()
+    before, sys.stderr = sys.stderr, cast("IO[str]", Tolerant(sys.stderr))
+    try:
+        code, told = _run(command)
+        code = _flushed(code, told)
+    finally:
+        sys.stderr = before
+    sys.exit(code)
+
+
+def _flushed(code: int, told: bool) -> int:
+    """Flush stdout, else Python meets a closed pipe or a full disk at exit, and complains there."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        text.silence(sys.stdout)
+    except OSError as error:
+        text.silence(sys.stdout)
+        if not told:
+            _tell(error)
+        return code or 1
+    return code
+
+
+def _open_streams() -> None:
+    """Put the null device where a standard stream is closed, or a file would take its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number free, which is this one
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does by itself: a letter that the encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _run(command: Callable[[], None]) -> tuple[int, bool]:
+    """The exit code, and whether the user has been told of a failure of the system's."""
+    try:
+        command()
+    except SystemExit as end:
+        if isinstance(end.code, int) or end.code is None:
+            return end.code or 0, False
+        text.fail(str(end.code))
+        return 1, False
+    except RequestError as error:
+        text.fail(str(error))
+        return 2, False
+    except ReaderLeft:
+        text.silence(sys.stdout)
+    except KeyboardInterrupt:
+        return 130, False
+    except Exception as error:
+        if not isinstance(error, OSError) and not _short_of_memory(error):
+            raise
+        _tell(error)
+        return 1, True
+    return 0, False
+
+
+# How libraries say it that raise something else than MemoryError.
+_NO_MEMORY = ("llocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
+
+
+def _short_of_memory(error: BaseException) -> bool:
+    """Whether `error`, or what led to it, says that no more memory was to be had."""
+    known: BaseException | None = error
+    while known is not None:
+        if isinstance(known, MemoryError) or any(words in str(known) for words in _NO_MEMORY):
+            return True
+        known = known.__cause__ or known.__context__
+    return False
+
+
+def _tell(error: BaseException) -> None:
+    if text.verbose():
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno != errno.ENOMEM:
+        why = error.strerror or str(error)
+        what = "writing the output" if error.filename is None else printable(str(error.filename))
+        text.fail(f"{what}: {why}")
+    else:
+        text.fail("not enough memory: close other programs, or raise the limit (ulimit -v)")
+
+
+class Tolerant:
+    """A text file that falls silent where it cannot be written: a log is no reason to fail."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, words: str) -> int:
+        try:
+            return self._file.write(words)
+        except OSError:
+            text.silence(self._file)
+            return len(words)
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError:
+            text.silence(self._file)
