@@ -20,3 +20,15 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
     near = get_close_matches(str(given), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}"
     return f"unknown {kind} {given!r}; {hint}"
+
+
+def printable(text: str, most: int = 300) -> str:
+    """`text` on one line of at most `most` characters, what cannot be shown as escapes: \\x1b.
+
+    Control characters, line ends, lone surrogates and marks of direction would steer a terminal
+    or break a page; a longer text is cut, and ends in an ellipsis.
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:most]
+    )
+    return shown if len(text) <= most and len(shown) <= most else shown[: most - 1] + "…"

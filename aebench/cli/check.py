@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aebench.cli import text
-from aebench.errors import RequestError
+from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
     from aebench.report.fitness import Doubt
@@ -33,7 +33,7 @@ def check(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="json names every row.")] = Format.text,
 ) -> None:
-    """Check whether times are fit to compare: exit code 0 if they are, 1 if not."""
+    """Check whether times are fit to compare: exit code 0 if they are, 1 if not or without any."""
     from aebench.report import fitness
     from aebench.store import Store
 
@@ -41,11 +41,12 @@ def check(
     found = Store(folder).read()
     for problem in found.problems:
         text.stderr().print(f"warning: {problem}", style="yellow")
+    if not len(found.jobs):
+        raise RequestError(f"there is no job in {folder}, so there is no time to check")
     finished = int(found.jobs["status"].eq("ok").sum())
-    if not finished:
-        raise RequestError(f"no job in {folder} ended ok, so there is no time to check")
+    timed = bool((found.jobs["train_s"].astype("float64") > 0).any())
     doubts = fitness.check(found)
-    fit = fitness.fit(doubts)
+    fit = timed and fitness.fit(doubts)
     if form is Format.json:
         json.dump(
             {
@@ -59,7 +60,7 @@ def check(
         )
         sys.stdout.write("\n")
     else:
-        _print(folder, finished, doubts, fit)
+        _print(folder, finished, doubts, fit if timed else None)
     if not fit:
         raise typer.Exit(1)
 
@@ -70,7 +71,8 @@ def _plain(doubt: Doubt) -> dict[str, object]:
     return {"kind": kind.name} | named | {"rows": [asdict(case) for case in doubt.cases]}
 
 
-def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
+def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool | None) -> None:
+    """Every doubt, then the answer; `fit` is None where there is no time to judge."""
     out = text.stdout()
     for doubt in doubts:
         kind, cases = doubt.kind, doubt.cases
@@ -79,10 +81,12 @@ def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
         for line in (kind.what, kind.why, kind.remedy):
             out.print(f"  {line}")
         for case in cases[:_SHOWN]:
-            out.print(f"    {case.job} [{case.key}]: {case.detail}")
+            out.print(f"    {printable(case.job)} [{case.key}]: {printable(case.detail)}")
         if len(cases) > _SHOWN:
             out.print(f"    and {len(cases) - _SHOWN} more; --format json names them all")
         out.print()
     raised = [doubt.kind.name for doubt in doubts if doubt.kind.unfit]
     verdict = "fit to compare" if fit else f"not fit to compare: {', '.join(raised)}"
+    if fit is None:
+        verdict = "none with a training time: nothing to compare"
     out.print(f"{folder}: {finished} finished jobs, {verdict}", soft_wrap=True)

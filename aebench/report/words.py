@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 NONE = "–"
+_ON_CHART = 40  # characters of a name on a chart
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 DATASETS = {
@@ -109,6 +110,11 @@ def job(row: Any, *, without: Iterable[str] = ()) -> str:
     parts += [] if missing(row["modified"]) else [f"({row['modified']})"]
     numbered = [name for name in ("seed", "repeat") if name not in left_out and row[name]]
     return " ".join(parts + [f"{name} {row[name]}" for name in numbered])
+
+
+def short(name: str, most: int = _ON_CHART) -> str:
+    """A name for a chart, which has little room: the middle of a long one is left out."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
 
 
 def line(architecture: str, depth: Any) -> str:
