@@ -135,9 +135,9 @@ def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert re.search(r'class="verdict undecided">\? undecided', html)
     assert (
         "Of the study&#39;s 23 findings 21 replicate, 0 are consistent with fewer than 3 seeds, "
-        "0 do not replicate, 1 is undecided and 1 was not tested." in html
+        "0 do not replicate, 2 are undecided and 0 were not tested." in html
     )
-    for verdict, count in (("consistent", 0), ("undecided", 1), ("not-tested", 1)):
+    for verdict, count in (("consistent", 0), ("undecided", 2), ("not-tested", 0)):
         assert re.search(rf'<li class="{verdict}"><b>{count}</b>', html)
     # Each of the five has a look of its own.
     looks = re.findall(

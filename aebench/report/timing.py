@@ -111,7 +111,7 @@ def reference(rows: pd.DataFrame) -> int | None:
     study = (rows["architecture"] == "mlp") & (rows["latent"] == 512) & (rows["depth"] == 1)
     if (study & fit).any():
         return int((study & fit).to_numpy().argmax())
-    return int(rows["train_s"].where(fit).to_numpy().argmin()) if fit.any() else None
+    return int(rows["train_s"].where(fit).argmin()) if fit.any() else None
 
 
 def times(group: pd.DataFrame, id: str, caption: str) -> Table:
