@@ -144,7 +144,31 @@ def test_every_system_with_every_engine_is_a_comparison(tmp_path: Path) -> None:
         for kind in ("mlp", "conv") for engine in ("eager", "reference") for i in range(6)
     ]  # fmt: skip
     assert raised(stored(tmp_path / "crossed", *both)) == {}
-    assert set(raised(stored(tmp_path / "torn", *both[6:]))) == {"mixed"}
+    # One engine for some models only: each of its times has one of the same model to stand beside.
+    assert raised(stored(tmp_path / "part", *both[6:])) == {}
+    # The MLP under one engine and conv under the other: nothing to compare either with.
+    torn = [*both[:6], *both[18:]]
+    found = raised(stored(tmp_path / "torn", *torn))
+    assert set(found) == {"mixed"}
+    assert len(found["mixed"]) == 6
+
+
+def test_rows_beside_others_are_no_conditions_to_be_compared_with(tmp_path: Path) -> None:
+    beside = [record("conv", 4, seed=i, seconds=2.0 + i,
+                     row=QUIET | {"threads": 1, "concurrent": True, "load_1m": 0})
+              for i in range(12)]  # fmt: skip
+    # Not "mixed", though most rows have one thread; and their spread is no doubt about a time.
+    assert set(raised(stored(tmp_path, *beside, *runs()))) == {"contended"}
+
+
+def test_a_system_in_doubt_names_all_its_rows(tmp_path: Path) -> None:
+    records = [*runs(5), record("mlp", 4, seed=1, seconds=1.06, row=QUIET), *runs(latent=8)]
+    results = stored(tmp_path, *records)
+    found = fitness.rejected(fitness.check(results))
+    assert found == {r.job["key"]: ("spread",) for r in records[:6]}
+    marked = fitness.marked(results).jobs.set_index("key")["doubt"]
+    assert marked.loc[[r.job["key"] for r in records[:6]]].eq("spread").all()
+    assert marked.loc[[r.job["key"] for r in records[6:]]].eq("").all()
 
 
 def test_every_kind_teaches() -> None:
@@ -171,8 +195,45 @@ def test_exit_codes_and_words(tmp_path: Path) -> None:
     assert "mnist mlp-4 repeat 5 [" in out
     assert "--workers 1" in out
     assert out.strip().endswith("not fit to compare: contended")
-    done = CliRunner().invoke(app, ["check", str(tmp_path / "empty")])
-    assert "ended ok" in str(done.exception)  # main() turns this into exit code 2
+    code, out, _ = run("check", tmp_path / "empty")
+    assert code == 1
+    assert out.strip().endswith("0 finished jobs, none with a training time: nothing to compare")
+    assert "a reason" in out
+
+
+def test_results_without_a_time_have_an_answer(tmp_path: Path, invoke) -> None:
+    # As records of jobs trained together are: an error each, and no time of their own.
+    timeless = {"train_s": None, "images_per_s": None, "gflops": None, "concurrent": None}
+    untimed = [record("mlp", 4, seed=s, row=QUIET | timeless) for s in range(3)]
+    stored(tmp_path / "untimed", *untimed)
+    stored(tmp_path / "failed", failure(), failure("mlp", 8, status="killed"))
+    stored(tmp_path / "nothing")
+    for folder, doubt, keys in (
+        ("untimed", "untimed", {r.job["key"] for r in untimed}),
+        ("failed", "unfinished", None),
+    ):
+        code, out, err = invoke("check", folder, "--format", "json")
+        found = json.loads(out)
+        assert (code, found["fit"], err) == (1, False, "")
+        (raised,) = found["doubts"]
+        assert raised["kind"] == doubt
+        assert keys is None or {row["key"] for row in raised["rows"]} == keys
+        assert "nothing to compare" in invoke("check", folder)[1]
+        assert invoke("findings", folder)[0] == 0
+        assert invoke("report", folder, "-o", f"{folder}.html")[0] == 0
+        html = Path(f"{folder}.html").read_text("utf-8")
+        assert "No finished job has a time to compare" in html
+    # Errors of timeless jobs compare; of failed ones there is nothing, said in a sentence.
+    code, out, err = invoke("compare", "untimed", "untimed")
+    assert (code, "mse" in out) == (0, True)
+    assert "no train_s to compare on both sides" in err
+    code, _, err = invoke("compare", "failed", "failed")
+    assert (code, "no finished job in common" in err) == (2, True)
+    for words in (["check"], ["compare", "nothing"]):
+        code, _, err = invoke(*words, "nothing")
+        assert code == 2
+        assert "Traceback" not in err
+    assert invoke("findings", "nothing")[0] == invoke("report", "nothing")[0] == 0
 
 
 def test_json_names_every_row(tmp_path: Path) -> None:

@@ -33,7 +33,12 @@ def test_every_verdict_ends_well_and_says_why(folder: Path) -> None:
     assert {finding.id for finding in FINDINGS} <= set(lines)
     assert "replicated" in lines["mlp-512"]
     assert "not replicated" in lines["conv-1"]
-    assert "undecided" in lines["conv-16"]
+    assert "not tested" in lines["conv-16"]
+    last = done.stdout.strip().splitlines()[-1]
+    assert last == (
+        "of 23 findings: 2 replicated, 0 consistent, 1 not replicated, 4 undecided and "
+        "16 not tested"
+    )
     assert "the study's single run lies at 3.53" in done.stdout
 
 

@@ -1,4 +1,4 @@
-"""Every kind of rule, with records that make it replicated, not replicated and undecided."""
+"""Every kind of rule, with records that make it come out each of the five ways."""
 
 import dataclasses
 import math
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from test_report_records import CPU, failure, record, stored, study
 
-from aebench.report.findings import FINDINGS, Outcome, evaluate
+from aebench.report import fitness
+from aebench.report.findings import FINDINGS, Outcome, evaluate, tally
 from aebench.report.rules import pace_of
 from aebench.store import Record
 
@@ -27,7 +28,7 @@ def seeds(architecture: str, latent: int, errors: list[float], **fields) -> list
 def test_every_finding_says_what_it_needs(tmp_path: Path) -> None:
     assert len({f.id for f in FINDINGS}) == len(FINDINGS)
     for outcome in evaluate(stored(tmp_path)):
-        assert outcome.verdict == "undecided"
+        assert outcome.verdict == outcome.answer == "not tested"
         assert outcome.ours is None
         assert outcome.n_jobs == outcome.n_seeds == 0
         assert outcome.note
@@ -39,7 +40,22 @@ def test_study_as_printed_replicates_all_that_needs_no_gpu(tmp_path: Path) -> No
     verdicts = {o.finding.id: o.verdict for o in evaluate(stored(tmp_path, *study(3)))}
     timing = {"conv-not-slower", "deep-slower"}
     assert {id for id, v in verdicts.items() if v != "replicated"} == timing
-    assert all(verdicts[id] == "undecided" for id in timing)
+    assert all(verdicts[id] == "not tested" for id in timing)
+
+
+def test_one_seed_of_the_study_as_printed_replicates_nothing(tmp_path: Path) -> None:
+    outcomes = {o.finding.id: o for o in evaluate(stored(tmp_path, *study(1)))}
+    timing = {"conv-not-slower", "deep-slower"}
+    answers = {id: o.answer for id, o in outcomes.items()}
+    assert {id for id, a in answers.items() if a != "consistent, one seed"} == timing
+    counts = tally(outcomes.values())
+    assert counts == {
+        "replicated": 0, "consistent": 21, "not replicated": 0, "undecided": 0, "not tested": 2,
+    }  # fmt: skip
+    two = [*study(1), *(record("conv", 16, 0.168, seed=s) for s in (1, 2))]
+    grown = {o.finding.id: o for o in evaluate(stored(tmp_path, *two))}
+    assert grown["conv-16"].verdict == "replicated"
+    assert grown["conv-1"].answer == "consistent, one seed"
 
 
 # Figures
@@ -48,14 +64,14 @@ def test_study_as_printed_replicates_all_that_needs_no_gpu(tmp_path: Path) -> No
 def test_the_other_reading_of_the_deeper_decoder_is_told_and_decides_nothing(
     tmp_path: Path,
 ) -> None:
-    literal = seeds("conv", 64, [8.0], depth=2)
+    literal = seeds("conv", 64, [8.0, 8.1, 8.2], depth=2)
     alone = judge(tmp_path / "alone", "deep-64", *literal)
     assert alone.verdict == "not replicated"
     assert "the other reading, mnist conv-relu-64 depth 2, was not run" in alone.note
     relu = seeds("conv-relu", 64, [0.037, 0.037], depth=2)
     both = judge(tmp_path / "both", "deep-64", *literal, *relu)
-    assert (both.verdict, both.n_jobs) == ("not replicated", 1)
-    assert both.ours == pytest.approx(8.0)
+    assert (both.verdict, both.n_jobs) == ("not replicated", 3)
+    assert both.ours == pytest.approx(8.1, rel=0.001)
     assert "conv-relu-64 depth 2, has 0.0370 (2 seeds), 1.00 times the figure" in both.note
     shallow = judge(tmp_path / "both", "conv-128", *seeds("conv", 128, [0.042]))
     assert "reading" not in shallow.note
@@ -68,10 +84,14 @@ def test_the_other_reading_of_the_deeper_decoder_is_told_and_decides_nothing(
         ([1.20, 1.21, 1.22], "not replicated"),
         ([0.20, 0.21, 0.22], "not replicated"),
         ([0.40, 0.61, 0.95], "undecided"),  # the mean fits, the interval is too wide
-        ([0.605], "replicated"),
-        ([0.605 * 1.24], "replicated"),
-        ([0.605 * 1.26], "not replicated"),
-        ([0.55, 0.65], "replicated"),
+        # One run confirms nothing, and refutes nothing either: the study's figure is one run too.
+        ([0.605], "consistent"),
+        ([0.605 * 1.24], "consistent"),
+        ([0.605 * 1.26], "undecided"),
+        ([0.605 * 0.79], "undecided"),
+        ([60.5], "undecided"),
+        ([0.55, 0.65], "consistent"),
+        ([0.55, 0.65, 0.6], "replicated"),
     ],
 )
 def test_figure(tmp_path: Path, errors: list[float], verdict: str) -> None:
@@ -85,6 +105,10 @@ def test_figure_of_few_seeds_has_no_interval_and_says_so(tmp_path: Path) -> None
     outcome = judge(tmp_path, "mlp-512", *seeds("mlp", 512, [0.6]))
     assert (outcome.low, outcome.high) == (None, None)
     assert "one seed: no interval" in outcome.note
+    assert outcome.answer == "consistent, one seed"
+    outside = judge(tmp_path / "outside", "mlp-512", *seeds("mlp", 512, [0.9, 0.9]))
+    assert (outside.answer, outside.low) == ("undecided", None)
+    assert "2 seeds: no interval; outside the margin, which takes 3 seeds" in outside.note
 
 
 def test_figure_shows_the_95_percent_interval_of_three_seeds(tmp_path: Path) -> None:
@@ -122,7 +146,7 @@ def test_figure_is_set_beside_exact_baselines(tmp_path: Path) -> None:
 )
 def test_only_jobs_of_the_study_count(tmp_path: Path, unfit: dict) -> None:
     outcome = judge(tmp_path, "mlp-512", record("mlp", 512, 0.605, **unfit))
-    assert outcome.verdict == "undecided"
+    assert outcome.verdict == "not tested"
     assert outcome.n_jobs == 0
 
 
@@ -182,10 +206,12 @@ def test_far_better_needs_half_the_error(tmp_path: Path) -> None:
     few = judge(
         tmp_path / "d", "conv-beats-mlp", *models(("conv", 512, [0.03]), ("mlp", 512, [0.6]))
     )
-    assert few.verdict == "undecided"
+    assert few.answer == "consistent, one seed"
     assert few.ours == pytest.approx(20)
     assert few.low is None
-    assert "mlp-512 on MNIST: 0.600" in few.note
+    assert "mlp-512 on MNIST: 0.600 (one seed)" in few.note
+    against = models(("conv", 512, [0.6, 0.6]), ("mlp", 512, [0.6, 0.6]))
+    assert judge(tmp_path / "e", "conv-beats-mlp", *against).verdict == "undecided"
     assert "the paired test needs 3" in few.note
 
 
@@ -248,7 +274,8 @@ def test_holm_holds_back_what_a_single_test_would_pass(tmp_path: Path) -> None:
         ([0.080, 0.081, 0.082], "not replicated"),  # below the noisy images, above the mean image
         ([0.100, 0.101, 0.102], "not replicated"),
         ([0.040, 0.070, 0.090], "undecided"),
-        ([0.030], "undecided"),
+        ([0.030], "consistent"),
+        ([0.080], "undecided"),
     ],
 )
 def test_noise_of_03_is_removed(tmp_path: Path, errors: list[float], verdict: str) -> None:
@@ -271,7 +298,7 @@ def test_denoising_takes_the_model_that_the_study_has_at_that_point(tmp_path: Pa
         *(record("conv", 64, depth=2, seed=s, train_noise=0.3) for s in range(3)),
     ]
     outcome = judge(tmp_path, "denoise-0.3", *others)
-    assert (outcome.verdict, outcome.n_jobs) == ("undecided", 0)
+    assert (outcome.verdict, outcome.n_jobs) == ("not tested", 0)
     assert "no finished job of mnist conv-64 depth 2" in outcome.note
 
 
@@ -281,7 +308,7 @@ def test_denoising_takes_the_model_that_the_study_has_at_that_point(tmp_path: Pa
         ([0.12, 0.13, 0.14], "replicated"),
         ([0.050, 0.051, 0.052], "not replicated"),
         ([0.050, 0.070, 0.090], "undecided"),
-        ([0.12, 0.13], "undecided"),
+        ([0.12, 0.13], "consistent"),
     ],
 )
 def test_noise_of_08_is_too_much(tmp_path: Path, errors: list[float], verdict: str) -> None:
@@ -296,7 +323,7 @@ def test_noise_of_08_is_too_much(tmp_path: Path, errors: list[float], verdict: s
         ([0.060, 0.061, 0.062], 0.6, "not replicated"),  # 8 times its own, but like the photograph
         ([0.20, 0.21, 0.22], 9.0, "not replicated"),  # unlike it, but no better on digits
         ([0.05, 0.09, 0.20], 0.6, "undecided"),
-        ([0.2], 0.6, "undecided"),
+        ([0.2], 0.6, "consistent"),
     ],
 )
 def test_a_landscape_is_out_of_distribution(
@@ -315,7 +342,8 @@ def test_a_landscape_is_out_of_distribution(
         ([0.005, 0.006, 0.005], [0.001, 0.0011, 0.0012], "not replicated"),  # colours survive
         ([0.040, 0.041, 0.042], [0.004, 0.0041, 0.0042], "not replicated"),  # shapes do not
         ([0.005, 0.006, 0.005], [0.0015, 0.0025, 0.004], "undecided"),
-        ([0.005], [0.004], "undecided"),
+        ([0.005], [0.004], "consistent"),
+        ([0.005], [0.001], "undecided"),
     ],
 )
 def test_shapes_survive_and_colours_do_not(
@@ -341,7 +369,8 @@ def test_shares_explained_are_told(tmp_path: Path) -> None:
         ([0.83, 0.84, 0.85], [0.80, 0.81, 0.82], "not replicated"),  # worse, but not blurrier
         ([0.41, 0.42, 0.43], [0.40, 0.41, 0.42], "not replicated"),  # blurrier, but not worse
         ([0.83, 0.84, 0.85], [0.30, 0.60, 0.90], "undecided"),
-        ([0.83], [0.4], "undecided"),
+        ([0.83], [0.4], "consistent"),
+        ([0.83], [0.8], "undecided"),
     ],
 )
 def test_the_wide_colour_mlp_is_blurrier(
@@ -374,6 +403,8 @@ def test_records_of_before_the_probes_are_told_from_no_records(tmp_path: Path) -
     assert "mnist mlp-512 has records, but of before" in outcomes["out-of-distribution"].note
     assert "has records, but of before" in outcomes["colour-mlp"].note
     assert "no finished job of cifar10 mlp-separate-8500" in outcomes["colour-mlp-wide"].note
+    for id in ("out-of-distribution", "colour-mlp"):
+        assert outcomes[id].verdict == "not tested"  # run, but never looked at in this respect
 
 
 # Comparisons of times
@@ -393,8 +424,9 @@ def timed(conv: list[float], mlp: list[float], **fields) -> list[Record]:
     [
         ([25.0, 25.1, 25.2], "replicated"),
         ([60.0, 60.1, 60.2], "not replicated"),
-        ([20.0, 30.0, 45.0], "undecided"),
-        ([25.0], "undecided"),
+        ([30.0, 29.5, 31.0], "undecided"),
+        ([25.0], "consistent"),
+        ([60.0], "undecided"),
     ],
 )
 def test_conv_is_not_slower(tmp_path: Path, conv: list[float], verdict: str) -> None:
@@ -402,6 +434,32 @@ def test_conv_is_not_slower(tmp_path: Path, conv: list[float], verdict: str) -> 
     outcome = judge(tmp_path, "conv-not-slower", *timed(conv, mlp))
     assert outcome.verdict == verdict
     assert "engine reference" in outcome.note
+    if verdict == "consistent":
+        assert outcome.answer == "consistent, one pair"
+
+
+@pytest.mark.parametrize(
+    ("row", "doubt"),
+    [
+        ({"pressure_s": 20.0}, "contended"),
+        ({"throttled_s": 9.0}, "throttled"),
+        ({"device_train_s": 21.0}, "clocks"),
+    ],
+)
+def test_times_that_check_rejects_support_no_verdict(tmp_path: Path, row: dict, doubt: str) -> None:
+    fit = timed([25.0, 25.1, 25.2], [20.0, 20.1, 20.2])
+    assert judge(tmp_path / "fit", "conv-not-slower", *fit).verdict == "replicated"
+    results = stored(tmp_path / "unfit", *timed([25.0, 25.1, 25.2], [20.0, 20.1, 20.2], row=row))
+    assert doubt in {d.kind.name for d in fitness.check(results)}
+    outcome = {o.finding.id: o for o in evaluate(results)}["conv-not-slower"]
+    assert (outcome.verdict, outcome.ours, outcome.n_jobs) == ("undecided", None, 6)
+    assert "6 times left out that aebench check rejects" in outcome.note
+
+
+def test_times_of_too_wide_a_spread_support_no_verdict(tmp_path: Path) -> None:
+    outcome = judge(tmp_path, "conv-not-slower", *timed([20.0, 30.0, 45.0], [20.0, 20.1, 20.2]))
+    assert (outcome.verdict, outcome.ours) == ("undecided", None)
+    assert "3 times left out that aebench check rejects" in outcome.note
 
 
 @pytest.mark.parametrize(
@@ -409,7 +467,7 @@ def test_conv_is_not_slower(tmp_path: Path, conv: list[float], verdict: str) -> 
     [
         ([40.0, 40.1, 40.2], "replicated"),
         ([10.0, 10.1, 10.2], "not replicated"),
-        ([20.0, 25.0, 30.0], "undecided"),
+        ([24.7, 25.1, 25.8], "undecided"),
     ],
 )
 def test_deep_is_slower(tmp_path: Path, deep: list[float], verdict: str) -> None:
@@ -424,7 +482,7 @@ def test_deep_is_slower(tmp_path: Path, deep: list[float], verdict: str) -> None
 def test_times_elsewhere_are_told_but_decide_nothing(tmp_path: Path) -> None:
     slow, fast = [90.0, 91.0, 92.0], [10.0, 10.1, 10.2]
     outcome = judge(tmp_path, "conv-not-slower", *timed(slow, fast, device="cpu", engine="eager"))
-    assert outcome.verdict == "undecided"
+    assert outcome.verdict == "not tested"
     assert outcome.ours is None
     assert "9.0" in outcome.note
     assert "eager" in outcome.note
@@ -433,7 +491,7 @@ def test_times_elsewhere_are_told_but_decide_nothing(tmp_path: Path) -> None:
 def test_times_of_shared_machines_do_not_count(tmp_path: Path) -> None:
     records = timed([25.0] * 3, [20.0] * 3, row={"concurrent": True})
     outcome = judge(tmp_path, "conv-not-slower", *records)
-    assert outcome.verdict == "undecided"
+    assert outcome.verdict == "not tested"
     assert "no comparable times" in outcome.note
 
 
@@ -466,7 +524,8 @@ def paces(conv: list[float], mlp: list[float]) -> list[Record]:
         ([0.60, 0.61, 0.62], "replicated"),  # a hundred times lower, but at the same pace
         ([0.20, 0.21, 0.22], "not replicated"),
         ([0.30, 0.60, 0.80], "undecided"),
-        ([0.60], "undecided"),
+        ([0.60], "consistent"),
+        ([0.20], "undecided"),
     ],
 )
 def test_same_convergence(tmp_path: Path, conv: list[float], verdict: str) -> None:
@@ -492,6 +551,48 @@ def test_pace_is_read_between_epochs() -> None:
     assert pace_of([], 0.9) is None
 
 
-def test_failed_jobs_alone_leave_everything_undecided(tmp_path: Path) -> None:
+def test_failed_jobs_alone_test_nothing(tmp_path: Path) -> None:
     outcomes = evaluate(stored(tmp_path, failure("mlp", 512)))
-    assert {o.verdict for o in outcomes} == {"undecided"}
+    assert {o.verdict for o in outcomes} == {"not tested"}
+
+
+# What is told beside the verdict
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([4.0, 4.4, 4.8], "11 standard deviations below our mean"),
+        ([2.8, 3.0, 3.2], "above our mean"),
+    ],
+)
+def test_the_studys_run_lies_where_it_lies(tmp_path: Path, errors: list[float], said: str) -> None:
+    note = judge(tmp_path, "conv-1", *seeds("conv", 1, errors)).note
+    side = said.split()[-3]
+    logs = [math.log(e) for e in errors]
+    mean = sum(logs) / 3
+    spread = math.sqrt(sum((x - mean) ** 2 for x in logs) / 2)
+    distance = abs(math.log(3.53) - mean) / spread
+    assert f"lies at 3.53, {distance:.1f} standard deviations {side} our mean" in note
+
+
+def test_only_runs_within_ten_percent_count_as_near(tmp_path: Path) -> None:
+    errors = [3.53 * factor for factor in (0.5, 0.89, 0.91, 1.09, 1.11)]
+    note = judge(tmp_path, "conv-1", *seeds("conv", 1, errors)).note
+    assert "with 2 of 5 of ours within 10 % of it" in note
+
+
+def test_one_statistic_for_one_model(tmp_path: Path) -> None:
+    # Mean, median and geometric mean of these differ in the first digit.
+    errors = [3.5, 8.7, 11.0]
+    middle = math.prod(errors) ** (1 / 3)
+    outcome = judge(tmp_path, "conv-1", *seeds("conv", 1, errors))
+    assert outcome.ours == pytest.approx(middle)
+    assert f"MSE {middle / 78:.4f}"[:10] in outcome.note
+
+
+def test_code_that_is_not_ours_says_nothing_about_the_study(tmp_path: Path) -> None:
+    results = stored(tmp_path, *seeds("mlp", 512, [0.6, 0.61, 0.62]))
+    own = dataclasses.replace(results, jobs=results.jobs.assign(code=["", None, "1a2b3c4d"]))
+    outcome = {o.finding.id: o for o in evaluate(own)}["mlp-512"]
+    assert (outcome.n_seeds, outcome.answer) == (2, "consistent, 2 seeds")

@@ -12,10 +12,22 @@ import pytest
 from test_report_records import CPU, MEAN_MSE, failure, record, stored, strip, study
 
 from aebench.errors import RequestError
-from aebench.report import figures, frames, pictures, probes, render, tables, words
+from aebench.report import (
+    figures,
+    findings,
+    fitness,
+    frames,
+    headline,
+    pictures,
+    probes,
+    render,
+    tables,
+    timing,
+    words,
+)
 from aebench.report.html import page
 from aebench.report.svg import spread
-from aebench.store import Results, Store
+from aebench.store import Record, Results, Store
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -121,7 +133,26 @@ def test_tables_and_charts_are_accessible(html: str) -> None:
 def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert re.search(r'class="verdict replicated">✔ replicated', html)
     assert re.search(r'class="verdict undecided">\? undecided', html)
-    assert "Of the study&#39;s 23 findings 22 replicate, 0 do not, and 1 is undecided" in html
+    assert (
+        "Of the study&#39;s 23 findings 21 replicate, 0 are consistent with fewer than 3 seeds, "
+        "0 do not replicate, 2 are undecided and 0 were not tested." in html
+    )
+    for verdict, count in (("consistent", 0), ("undecided", 2), ("not-tested", 0)):
+        assert re.search(rf'<li class="{verdict}"><b>{count}</b>', html)
+    # Each of the five has a look of its own.
+    looks = re.findall(
+        r"^\.(replicated|consistent|not-replicated|undecided|not-tested) (\{.*\})$", html, re.M
+    )
+    assert len(looks) == len({look for _, look in looks}) == 5
+    assert len(set(tables.SYMBOLS.values())) == 5
+
+
+def test_one_seed_is_not_shown_as_replicated(tmp_path: Path) -> None:
+    text = page(stored(tmp_path, *study(1)))
+    assert 'class="verdict consistent">≈ consistent, one seed<' in text
+    assert 'class="verdict replicated"' not in text
+    assert '<li class="replicated"><b>0</b>' in text
+    assert "0 replicate, 21 are consistent with fewer than 3 seeds" in text
 
 
 def test_page_tells_failures_gaps_and_problems(html: str) -> None:
@@ -225,7 +256,7 @@ def test_time_table_compares_only_what_is_alike(varied: Path) -> None:
     assert len(groups) == 4
     for group in groups:
         assert len(group.drop_duplicates(frames.ALIKE)) == 1
-    table = tables.times(groups[1], "t", "caption")
+    table = timing.times(groups[1], "t", "caption")
     assert [row[0].text for row in table.rows] == ["mlp-512", "conv-128"]
     assert table.rows[0][5].text == "1 (reference)"
     assert table.rows[1][5].value == pytest.approx(27 / 21, rel=0.01)
@@ -236,7 +267,7 @@ def test_without_the_study_the_fastest_is_the_reference(tmp_path: Path) -> None:
     records = [record("mlp", k, seconds=s) for k, s in ((4, 3.0), (8, 2.0), (16, 5.0))]
     jobs = frames.ordered(stored(tmp_path, *records)).jobs
     rows = frames.times(frames.timed(jobs))
-    assert rows.iloc[tables.reference(rows)]["latent"] == 8
+    assert rows.iloc[timing.reference(rows)]["latent"] == 8
 
 
 def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path: Path) -> None:
@@ -275,7 +306,131 @@ def test_jobs_table_has_every_job_and_download_every_column(html: str) -> None:
     assert body[: body.index("</table>")].count("<tr>") == 52
 
 
+# Times that `aebench check` rejects
+
+
+def doubtful(folder: Path) -> Results:
+    """conv-1 is fit, conv-4 has one fit run of two, the MLP is contended."""
+    busy = {"pressure_s": 50.0}
+    records = [
+        record("conv", 1, seconds=1.0),
+        record("conv", 4, seconds=2.0),
+        record("conv", 4, seconds=2.01, repeat=1, row=busy),
+        record("mlp", 512, seconds=8.0, row=busy),
+    ]
+    return fitness.marked(frames.ordered(stored(folder, *records)))
+
+
+def test_rejected_times_are_marked_and_in_no_ratio(tmp_path: Path) -> None:
+    results = doubtful(tmp_path)
+    (group,) = frames.alike(frames.timed(results.jobs))
+    table = timing.times(group, "t", "caption")
+    at = {column.name: i for i, column in enumerate(table.columns)}
+    rows = {row[0].text: row for row in table.rows}
+    mlp = rows["mlp-512"]
+    assert mlp[at["check"]].text == "✘ rejected: contended"
+    assert mlp[at["check"]].kind == "warn"
+    assert mlp[at["train_s"]].value == 8.0
+    assert mlp[at["factor"]].text == words.NONE
+    # mlp-512 is the usual reference; a time that is rejected cannot be.
+    assert rows["conv-1"][at["factor"]].text == "1 (reference)"
+    half = rows["conv-4"]
+    assert (half[at["runs"]].value, half[at["train_s"]].value) == (1, 2.0)
+    assert half[at["factor"]].value == pytest.approx(2.0)
+    assert half[at["check"]].text == "✔ passes"
+    assert half[at["check"]].small == ("✘ 1 more run rejected: contended",)
+
+
+def test_the_page_carries_what_check_says_to_every_time(tmp_path: Path) -> None:
+    results = doubtful(tmp_path)
+    text = page(results)
+    times = text[text.index('<section id="times"') : text.index('<section id="phases"')]
+    assert "aebench check rejects 2 of these 4 times" in times
+    assert "contended: Something else used the machine" in times
+    assert "prefer a machine of your own" in times
+    assert "Of 4 times taken with the machine to itself aebench check rejects 2" in text
+    phases = text[text.index('<section id="phases"') : text.index('<section id="curves"')]
+    assert ">✘ mlp-512<" in phases
+    assert ">conv-1<" in phases
+    assert "rejected by aebench check" in phases
+    jobs = text[text.index('id="jobs-table"') :]
+    assert jobs.count("✘ rejected: contended") == 2
+    assert jobs.count("✔ passes") == 2
+    quiet = page(stored(tmp_path / "quiet", record("conv", 1), record("mlp", 512)))
+    assert "aebench check passes all 2 of these times." in quiet
+    assert "rejected: " not in quiet
+
+
 # Frames, charts, pictures, words
+
+
+def sentences(folder: Path, *records: Record) -> str:
+    results = fitness.marked(frames.ordered(stored(folder, *records)))
+    return " ".join(headline.sentences(results, findings.evaluate(results)))
+
+
+def test_headline_tells_what_is_worse_than_the_mean_image(tmp_path: Path) -> None:
+    worse = {"mean_mse": 0.1, "pca_mse": 0.05}
+    records = [record("mlp", 1, 78 * 0.12, row=worse), record("mlp", 8, 78 * 0.09, row=worse)]
+    text = sentences(tmp_path, *records)
+    assert "Under the study's protocol mlp-1 on MNIST does worse than the mean image" in text
+    assert "mlp-8 on MNIST does worse" not in text
+    assert "have 1.8 (mlp-8 on MNIST) to 2.4 (mlp-1 on MNIST) times the error of PCA" in text
+    assert "mean image" not in sentences(tmp_path / "none", records[1])
+
+
+def test_one_statistic_for_one_model_throughout(tmp_path: Path) -> None:
+    # Geometric mean 0.04, median 0.0356, arithmetic mean 0.0536: told apart in every place.
+    errors = (0.015, 0.0356, 0.12)
+    assert words.number(0.04, 2) == words.number((errors[0] * errors[1] * errors[2]) ** (1 / 3), 2)
+    records = [
+        record("mlp", 8, 78 * e, seed=s, losses=(1.0, e), epochs=2, row={"modified": ""})
+        for s, e in enumerate(errors)
+    ]
+    results = fitness.marked(frames.ordered(stored(tmp_path, *records)))
+    (model,) = frames.summary(results.jobs).to_dict("records")
+    assert model["mse"] == pytest.approx(0.04, rel=0.01)
+    assert (model["n_seeds"], model["study_error"]) == (3, pytest.approx(78 * 0.04, rel=0.01))
+    last = frames.curves(results).iloc[-1]
+    assert last["val_mse"] == pytest.approx(0.04, rel=0.01)
+    assert last["train_mse"] == pytest.approx(1.15 * 0.04, rel=0.01)
+
+
+def test_training_and_validation_are_drawn_from_their_own_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = frames.ordered(stored(tmp_path, record("mlp", 8, losses=(0.3, 0.2, 0.1), epochs=3)))
+    drawn = []
+    monkeypatch.setattr(figures, "inline", lambda figure, *_: drawn.append(figure) or "")
+    figures.learning_curves(frames.curves(results), "curves", "label")
+    lines = {line.get_marker(): list(line.get_ydata()) for line in drawn[0].axes[0].lines}
+    assert lines["o"] == pytest.approx([0.3, 0.2, 0.1])  # markers: after the epoch
+    assert lines["None"] == pytest.approx([0.345, 0.23, 0.115])  # no marker: while training
+
+
+def test_systems_of_one_name_and_different_code_stay_apart(tmp_path: Path) -> None:
+    results = stored(tmp_path, *(record("mine", 4, 1.0 + s, seed=s) for s in range(3)))
+
+    def named(**columns) -> list[str]:
+        jobs = results.jobs.sort_values("seed").assign(**columns)
+        summary = frames.summary(frames.ordered(dataclasses.replace(results, jobs=jobs)).jobs)
+        return sorted(f"{r['architecture']}: {r['n_seeds']}" for _, r in summary.iterrows())
+
+    assert named() == ["mine: 3"]
+    assert named(code=["abcdef01"] * 3) == ["mine: 3"]
+    assert named(code=["abcdef01", "abcdef01", "12345678"]) == [
+        "mine (code 123456): 1", "mine (code abcdef): 2",
+    ]  # fmt: skip
+    assert named(code=[None, "", "12345678"]) == ["mine (code 123456): 1", "mine: 2"]
+
+
+def test_data_of_one_name_and_different_pixels_stay_apart(tmp_path: Path) -> None:
+    records = [
+        record("mlp", 4, seed=s, row={"data_sha256": sha})
+        for s, sha in enumerate(["aa" * 32, "bb" * 32, None])
+    ]
+    summary = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs)
+    assert sorted(summary["dataset"]) == ["mnist", "mnist (pixels aaaaaa)", "mnist (pixels bbbbbb)"]
 
 
 def test_repeats_do_not_count_as_seeds(tmp_path: Path) -> None:
@@ -436,7 +591,7 @@ def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> No
         ]
         results = stored(tmp_path / "-".join(map(str, kernels)), *records)
         (group,) = frames.alike(frames.timed(frames.ordered(results).jobs))
-        return tables.times(group, "t", "caption"), page(results)
+        return timing.times(group, "t", "caption"), page(results)
 
     said = "has nothing faster for"
     for alike in (["torch", "torch"], [None, None]):

@@ -32,15 +32,16 @@ def check(
     results: Results = None,
     form: Annotated[Format, typer.Option("--format", help="json names every row.")] = Format.text,
 ) -> None:
-    """Check whether times are fit to compare: exit code 0 if they are, 1 if not."""
+    """Check whether times are fit to compare: exit code 0 if they are, 1 if not or without any."""
     from aebench.report import fitness
 
     folder, found = folders.read(results)
+    if not len(found.jobs):
+        raise RequestError(f"there is no job in {folder}, so there is no time to check")
     finished = int(found.jobs["status"].eq("ok").sum())
-    if not finished:
-        raise RequestError(f"no job in {folder} ended ok, so there is no time to check")
+    timed = bool((found.jobs["train_s"].astype("float64") > 0).any())
     doubts = fitness.check(found)
-    fit = fitness.fit(doubts)
+    fit = timed and fitness.fit(doubts)
     if form is Format.json:
         json.dump(
             {
@@ -54,7 +55,7 @@ def check(
         )
         sys.stdout.write("\n")
     else:
-        _print(folder, finished, doubts, fit)
+        _print(folder, finished, doubts, fit if timed else None)
     if not fit:
         raise typer.Exit(1)
 
@@ -65,7 +66,8 @@ def _plain(doubt: Doubt) -> dict[str, object]:
     return {"kind": kind.name} | named | {"rows": [asdict(case) for case in doubt.cases]}
 
 
-def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
+def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool | None) -> None:
+    """Every doubt, then the answer; `fit` is None where there is no time to judge."""
     out = text.stdout()
     for doubt in doubts:
         kind, cases = doubt.kind, doubt.cases
@@ -80,4 +82,6 @@ def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool) -> None:
         out.print()
     raised = [doubt.kind.name for doubt in doubts if doubt.kind.unfit]
     verdict = "fit to compare" if fit else f"not fit to compare: {', '.join(raised)}"
+    if fit is None:
+        verdict = "none with a training time: nothing to compare"
     out.print(f"{folder}: {finished} finished jobs, {verdict}", soft_wrap=True)

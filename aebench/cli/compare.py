@@ -43,7 +43,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="What may differ: engine, device, precision, threads, torch, machine.",
+            help="What may differ: engine, device, precision, threads, torch, machine, code.",
             autocompletion=complete.across,
         ),
     ] = None,

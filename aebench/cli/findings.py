@@ -54,11 +54,12 @@ def findings(
 
 def _print(outcomes: list[Outcome], title: str) -> None:
     from aebench.report import words
+    from aebench.report.findings import tally
 
     rows = [
         [
             o.finding.id,
-            o.verdict,
+            o.answer,
             o.finding.source,
             words.number(o.ours),
             words.between(o.low, o.high),
@@ -76,6 +77,8 @@ def _print(outcomes: list[Outcome], title: str) -> None:
     for o in outcomes:
         if o.n_jobs:
             out.print(f"{o.finding.id}: {o.note}", soft_wrap=True)
+    counts = [f"{count} {verdict}" for verdict, count in tally(outcomes).items()]
+    out.print(f"of {len(outcomes)} findings: {words.listed(counts)}", soft_wrap=True)
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:
@@ -88,4 +91,4 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
     verdict = {
         f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome) if f.name != "finding"
     }
-    return finding | verdict
+    return finding | verdict | {"answer": outcome.answer}

@@ -6,13 +6,17 @@ compared is computed in `fights`; a section without data says what it would take
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from aebench.report import beyond_figures, fights, frames, words
+from aebench.report import beyond_figures, fights, fitness, frames, words
+from aebench.report.cells import Cell, Column, Table, value
+from aebench.report.cells import percent as in_percent
+from aebench.report.evidence import number_of_seeds
 from aebench.report.fights import COSTS, Cost, Fight
 from aebench.report.parts import Chart, Section
-from aebench.report.tables import Cell, Column, Table
-from aebench.report.tables import percent as in_percent
+from aebench.report.tables import check
 from aebench.store import Results
 
 _SHOWN = 6  # conditions drawn; more would make the page too heavy to mail
@@ -30,8 +34,7 @@ def compression_in_words(summary: pd.DataFrame) -> str:
         return ""
     squeeze = conv[conv["compression"] > 1]
     names = [
-        f"{words.model(r['architecture'], r['latent'], r['depth'])} on "
-        f"{words.dataset(r['dataset'])} (factor {words.number(r['compression'], 2)})"
+        f"{_on(r)} (factor {words.number(r['compression'], 2)})"
         for _, r in squeeze.drop_duplicates(["dataset", *frames.MODEL]).iterrows()
     ]
     n = len(conv.drop_duplicates(["dataset", *frames.MODEL]))
@@ -43,14 +46,22 @@ def compression_in_words(summary: pd.DataFrame) -> str:
 
 
 def _fair(results: Results) -> Section:
-    title = "Fair fights: the MLP against convolutions at equal cost"
+    title = "Fair fights: the MLP against every other family at equal cost"
     intro = [
-        "The best that each family reaches with at most so much of a cost: only measured models "
-        "count, and nothing is interpolated. Ratios above 1 mean that the MLP has the greater "
-        "error; they are paired by seed, with a 95 % interval where there are three or more. "
+        "The best model of each family among those that cost at most so much: only measured models "
+        "count, and nothing is interpolated. Errors are means over all seeds of a model, as in the "
+        "other tables. A ratio above 1 means that the MLP has the greater error; where both sides "
+        "have three seeds or more it has a 95 % interval, and no one is ahead if that holds 1. "
         "Bottleneck and parameters buy the final test error; arithmetic and time are spent epoch "
         "by epoch and buy the validation error after it.",
     ]
+    timed = frames.timed(results.jobs)
+    unfit = len(timed) - len(frames.accepted(timed))
+    if unfit:
+        are = "is" if unfit == 1 else "are"
+        intro.append(
+            f"{words.counted(unfit, 'time')} that aebench check rejects {are} not among them."
+        )
     charts: list[Chart] = []
     said: list[str] = []
     groups = frames.by_dataset(frames.done(results.jobs), "settings")
@@ -102,24 +113,51 @@ def _most_models(points: pd.DataFrame) -> str:
 
 
 def _verdict(found: list[Fight], cost: Cost, title: str) -> list[str]:
-    """One sentence for each family: who is ahead at equal cost, and by how much."""
+    """One sentence for each family: which two models met, who is ahead, and by how much.
+
+    Told are the budgets where that changes, and the last one.
+    """
     said = []
     for family in dict.fromkeys(f.family for f in found):
-        ratios = [f.ratio.centre for f in found if f.family == family]
-        low, high = min(ratios), max(ratios)
-        if low > 1:
-            text = f"{family} is ahead throughout, by a factor of {_span(low, high)}"
-        elif high < 1:
-            text = f"the MLP is ahead throughout, by a factor of {_span(1 / high, 1 / low)}"
+        mine = [f for f in found if f.family == family]
+        told = [f for f, before in zip(mine, [None, *mine], strict=False) if _turns(f, before)]
+        told += mine[-1:] if _pair(mine[-1]) != _pair(told[-1]) else []
+        sides = {f.ahead for f in mine}
+        if len(sides) > 1:
+            who = "who is ahead depends on the budget"
+        elif "" in sides:
+            who = "neither is ahead"
         else:
-            text = f"neither is ahead throughout: mlp / {family} is {_span(low, high)}"
-        said.append(f"{title}, equal {cost.title.partition(',')[0]}: {text} in {cost.error}.")
+            who = f"{sides.pop()} is ahead at every budget"
+        write = words.count if cost.whole else words.number
+        met = "; ".join(f"{_met(f)} at {write(f.budget)} {cost.unit}" for f in told)
+        equal = cost.title.partition(",")[0]
+        said.append(f"{title}, equal {equal}, mlp against {family}: {who}. {met} ({cost.error}).")
     return said
 
 
-def _span(low: float, high: float) -> str:
-    a, b = words.number(low, 2), words.number(high, 2)
-    return a if a == b else f"{a} to {b}"
+def _turns(fight: Fight, before: Fight | None) -> bool:
+    return before is None or fight.ahead != before.ahead
+
+
+def _pair(fight: Fight) -> tuple[str, str, float, float]:
+    return fight.mlp.model, fight.other.model, fight.mlp.error, fight.other.error
+
+
+def _met(fight: Fight) -> str:
+    """Both sides of a fight with their figures, the better one first."""
+    sides, ratio = [fight.other, fight.mlp], fight.ratio.centre
+    if ratio < 1:
+        sides, ratio = sides[::-1], 1 / ratio
+    texts = [f"{side.model} {words.number(side.error)}" for side in sides]
+    seeds = [number_of_seeds(side.seeds) for side in sides]
+    if seeds[0] == seeds[1]:
+        texts[1] += f" ({seeds[0]} each)"
+    else:
+        texts = [f"{text} ({n})" for text, n in zip(texts, seeds, strict=True)]
+    factor = words.number(ratio, 2 if ratio >= 1.1 else 3)
+    clear = f"a factor of {factor}" if fight.ahead else "too close to call"
+    return f"{texts[0]} against {texts[1]}, {clear},"
 
 
 def _fights_table(found: list[Fight], cost: Cost, id: str, caption: str) -> Table:
@@ -129,20 +167,20 @@ def _fights_table(found: list[Fight], cost: Cost, id: str, caption: str) -> Tabl
         Column("its error", f"{cost.error}, geometric mean over seeds", True),
         Column("best of the other family"),
         Column("error", f"{cost.error}, geometric mean over seeds", True),
-        Column("mlp / other", "above 1: the MLP has the greater error; paired by seed", True),
-        Column("95 % interval", "Student's t on the logarithm, over seeds; none below three"),
-        Column("seeds", "", True),
+        Column("mlp / other", "above 1: the MLP has the greater error", True),
+        Column("95 % interval", "on the logarithm, paired by seed where both have the same seeds"),
+        Column("seeds", "of the MLP and of the other"),
     )
     rows = [
         (
-            Cell(words.number(f.budget), f.budget),
-            Cell(f.mlp),
-            Cell(words.number(f.mlp_error), f.mlp_error),
-            Cell(f.other),
-            Cell(words.number(f.other_error), f.other_error),
+            Cell((words.count if cost.whole else words.number)(f.budget), f.budget),
+            Cell(f.mlp.model),
+            Cell(words.number(f.mlp.error), f.mlp.error),
+            Cell(f.other.model),
+            Cell(words.number(f.other.error), f.other.error),
             Cell(words.number(f.ratio.centre), f.ratio.centre),
             Cell(words.between(f.ratio.low, f.ratio.high), kind="range"),
-            Cell(words.count(f.ratio.n), f.ratio.n),
+            Cell(f"{f.mlp.seeds} and {f.other.seeds}"),
         )
         for f in found
     ]
@@ -189,21 +227,23 @@ def _trained_in_words(rows: pd.DataFrame) -> list[str]:
     for settings, mine in rows.groupby("settings", sort=False):
         beaten = mine[mine["ratio"] < 1]
         worse = mine[mine["mse"] > mine["mean_mse"]]
-        span = _span(mine["ratio"].min(), mine["ratio"].max())
+        ends = mine.sort_values("ratio").iloc[[0, -1][: len(mine)]]
+        span = " to ".join(f"{words.number(r['ratio'], 2)} ({_on(r)})" for _, r in ends.iterrows())
         text = (
             f"Under {settings} the error is {span} times PCA's; {len(beaten)} of "
-            f"{words.counted(len(mine), 'model')} {'beats' if len(beaten) == 1 else 'beat'} it"
+            f"{words.counted(len(mine), 'such model')} {'beats' if len(beaten) == 1 else 'beat'} it"
         )
         if len(worse):
-            names = words.listed(
-                f"{words.model(r['architecture'], r['latent'], r['depth'])} on "
-                f"{words.dataset(r['dataset'])}"
-                for _, r in worse.iterrows()
-            )
+            names = words.listed(_on(r) for _, r in worse.iterrows())
             verb = "does" if len(worse) == 1 else "do"
-            text += f", and {names} {verb} worse than the mean image"
+            text += f", and of these {names} {verb} worse than the mean image"
         said.append(text + ".")
     return said
+
+
+def _on(row: Any) -> str:
+    model = words.model(row["architecture"], row["latent"], row["depth"])
+    return f"{model} on {words.dataset(row['dataset'])}"
 
 
 def _trained_table(rows: pd.DataFrame, id: str, caption: str) -> Table:
@@ -251,7 +291,8 @@ def _stopwatch(results: Results) -> Section:
             Chart(
                 where,
                 beyond_figures.stopwatch(rows, engine, f"stopwatch-{i}", f"Seconds, {where}"),
-                "Shorter is better. The hatched part of the upper bar is time in which the "
+                "Shorter is better; hollow bars with ✘ are times that aebench check rejects. The "
+                "hatched part of the upper bar is time in which the "
                 "study's loop waits for its data loader and trains nothing.",
                 (_stopwatch_table(rows, engine, f"stopwatch-table-{i}", where),),
             )
@@ -266,6 +307,15 @@ def _stopwatch(results: Results) -> Section:
 
 def _ratio_in_words(rows: pd.DataFrame, engine: str, where: str) -> list[str]:
     """The study's ratio conv / MLP under both engines, for the widest models there are."""
+    unfit = rows[rows["doubt"].ne("")]
+    if len(unfit):
+        kinds = [name for doubt in unfit["doubt"] for name in doubt.split(", ")]
+        models = [
+            words.model(r["architecture"], r["latent"], r["depth"]) for _, r in unfit.iterrows()
+        ]
+        rejects = f"aebench check rejects the times of {words.listed(models)}: no ratio of them."
+        fit = _ratio_in_words(rows.drop(unfit.index), engine, where)
+        return [f"{where}: {rejects}", *fitness.remedies(kinds), *fit]
     widest = {
         family: mine.sort_values("latent").iloc[-1]
         for family in ("mlp", "conv")
@@ -293,6 +343,7 @@ def _stopwatch_table(rows: pd.DataFrame, engine: str, id: str, caption: str) -> 
         Column("loading", "share of it spent waiting for the data loader", True),
         Column(f"{engine} train_s", "median", True),
         Column("gain", "reference over the other engine, median over pairs", True),
+        Column("check", "what aebench check says to the times; without its consent no gain"),
     )
     cells = [
         (
@@ -301,7 +352,8 @@ def _stopwatch_table(rows: pd.DataFrame, engine: str, id: str, caption: str) -> 
             Cell(words.number(r["reference_s"]), r["reference_s"]),
             Cell(in_percent(r["loading_s"] / r["reference_s"])),
             Cell(words.number(r["engine_s"]), r["engine_s"]),
-            Cell(words.number(r["gain"]), r["gain"]),
+            value(r["gain"]),
+            check(r["doubt"]),
         )
         for _, r in rows.iterrows()
     ]

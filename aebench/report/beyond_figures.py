@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from aebench.report import words
-from aebench.report.fights import Cost, front
-from aebench.report.figures import WIDTH, colours, readable_log
-from aebench.report.svg import DASHES, INK, MARKERS, MUTED, PAPER, SERIES, canvas, inline
+from aebench.report.fights import Cost, front, models
+from aebench.report.figures import REJECTED, WIDTH, colours, marked, readable_log
+from aebench.report.svg import (
+    DASHES,
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    SERIES,
+    canvas,
+    inline,
+    legend,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 
 def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -> str:
@@ -24,6 +38,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -
     rows = -(-len(panels) // columns)
     with canvas(WIDTH, 0.5 + 3.3 * rows) as figure:
         grid = figure.subplots(rows, columns, squeeze=False)
+        drawn: dict[str, Artist] = {}
         for axes, (cost, points) in zip(grid.flat, panels, strict=False):
             axes.set(xscale="log", yscale="log", xlabel=cost.title, ylabel=cost.error)
             for family in families:
@@ -32,15 +47,14 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -
                     continue
                 i = look[family]
                 colour, marker = SERIES[i % len(SERIES)], MARKERS[(2 * i) % len(MARKERS)]
-                middle = mine.groupby(["depth", "latent", "epoch"])[["cost", "error"]].median()
+                middle = models(mine)
                 axes.scatter(
                     middle["cost"], middle["error"], s=9, color=colour, alpha=0.35, linewidth=0
                 )
                 edge = front(middle)
-                axes.plot(
+                (drawn[family],) = axes.plot(
                     edge["cost"], edge["error"], color=colour, marker=marker, markersize=6,
                     markeredgecolor=PAPER, markeredgewidth=0.6, drawstyle="steps-post",
-                    label=family,
                 )  # fmt: skip
             plain = FuncFormatter(lambda value, _: words.tick(value))
             axes.xaxis.set_major_locator(LogLocator(numticks=4))
@@ -51,8 +65,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], name: str, label: str) -
             readable_log(axes)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_visible(False)
-        handles, names = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=6, fontsize=9.5)
+        legend(figure, list(drawn.values()), list(drawn), ncols=6)
         return inline(figure, name, label)
 
 
@@ -78,30 +91,37 @@ def to_optimum(rows: pd.DataFrame, name: str, label: str) -> str:
             axes.plot(
                 [mine["ratio"].min(), mine["ratio"].max()], [place, place], color=MUTED, linewidth=1
             )
+        bars: list[Any] = []
         for i, setting in enumerate(settings):
             mine = rows[rows["settings"] == setting]
             places = [order.index(model) for model in mine["model"]]
             low = (mine["ratio"] - mine["low"].astype("float64")).fillna(0).clip(lower=0)
             high = (mine["high"].astype("float64") - mine["ratio"]).fillna(0).clip(lower=0)
-            axes.errorbar(
+            bars.append(axes.errorbar(
                 mine["ratio"], places, xerr=np.vstack([low, high]), linestyle="none",
                 marker=MARKERS[i % len(MARKERS)], color=SERIES[i % len(SERIES)], markersize=7,
-                markeredgecolor=PAPER, label=setting, capsize=2,
-            )  # fmt: skip
+                markeredgecolor=PAPER, capsize=2,
+            ))  # fmt: skip
         axes.axvline(1, color=INK, linewidth=1.2, linestyle=DASHES[1])
-        axes.set_yticks(range(len(order)), order)
+        axes.set_yticks(range(len(order)), [words.short(model) for model in order])
         steps = (1.0, 2.0, 5.0) if right < 1000 * left else (1.0,)
         axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.tick(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(False, axis="y")
-        figure.legend(loc="outside upper left", ncols=ncols, fontsize=9.5)
+        legend(figure, bars, settings, ncols=ncols)
         return inline(figure, name, label)
 
 
 def stopwatch(rows: pd.DataFrame, engine: str, name: str, label: str) -> str:
-    """Training seconds of each model: the study's loop, with its waiting apart, and `engine`."""
-    names = [words.model(r["architecture"], r["latent"], r["depth"]) for _, r in rows.iterrows()]
+    """Training seconds of each model: the study's loop, with its waiting apart, and `engine`.
+
+    Bars of times that `aebench check` rejects are hollow.
+    """
+    from matplotlib.patches import Patch
+
+    models = [words.model(r["architecture"], r["latent"], r["depth"]) for _, r in rows.iterrows()]
+    doubted = rows["doubt"].ne("").to_list()
     places = np.arange(len(rows))
     with canvas(WIDTH, 1.2 + 0.5 * len(rows)) as figure:
         axes = figure.subplots()
@@ -113,15 +133,20 @@ def stopwatch(rows: pd.DataFrame, engine: str, name: str, label: str) -> str:
             (places - 0.2, rest, loading, 0, "", "reference: the rest of the loop"),
             (places + 0.2, rows["engine_s"].to_numpy(dtype=float), nothing, 1, "\\\\", engine),
         ]
-        for where, length, left, colour, hatch, text in bars:
-            axes.barh(
-                where, length, left=left, height=0.36, label=text, color=SERIES[colour],
+        handles = []
+        for where, length, left, colour, hatch, _ in bars:
+            drawn = axes.barh(
+                where, length, left=left, height=0.36, color=SERIES[colour],
                 edgecolor=PAPER, linewidth=0.8, hatch=hatch,
             )  # fmt: skip
-        axes.set_yticks(places, names)
+            handles.append(Patch(facecolor=SERIES[colour], edgecolor=PAPER, hatch=hatch))
+            for bar, hollow in zip(drawn, doubted, strict=True):
+                if hollow:
+                    bar.set(facecolor="none", edgecolor=SERIES[colour])
+        axes.set_yticks(places, marked([words.short(model) for model in models], doubted))
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel="train_s, seconds (median)")
+        axes.set(xlabel="train_s, seconds (median)" + (REJECTED if any(doubted) else ""))
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper left", ncols=3, fontsize=9.5, handlelength=1.2)
+        legend(figure, handles, [text for *_, text in bars], ncols=3, handlelength=1.2)
         return inline(figure, name, label)

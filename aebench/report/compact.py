@@ -51,7 +51,10 @@ class _Page:
     definitions: dict[str, str] = field(default_factory=dict)
 
     def chart(self, svg: str) -> str:
-        root = ElementTree.fromstring(re.sub(r' xmlns(:xlink)?="[^"]*"|(?<= )xlink:', "", svg))
+        root = ElementTree.fromstring(svg)
+        for element in root.iter():
+            element.tag = element.tag.rpartition("}")[2]
+            element.attrib = {n.rpartition("}")[2]: v for n, v in element.attrib.items()}
         root.attrib.pop("version", None)
         for element in root.iter():
             _shorten(element)
@@ -64,6 +67,8 @@ class _Page:
         for element in root.iter():
             element.attrib.pop("id", None)
             for name, value in element.attrib.items():
+                if name == "aria-label":  # which may hold anything
+                    continue
                 element.set(name, _REFERENCE.sub(lambda old: renamed.get(old[0], old[0]), value))
         _prune(root)
         self._classify(root)

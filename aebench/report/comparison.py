@@ -24,13 +24,14 @@ import pandas as pd
 
 from aebench.errors import RequestError, unknown
 from aebench.job import FIELDS, Job
-from aebench.report import frames, words
+from aebench.report import fitness, frames, words
+from aebench.report.names import codes
 from aebench.report.statistics import ALPHA, LEAST, Estimate, paired, pooled, unpaired
 from aebench.store import Results
 
 TIMES = ("train_s", "cold_s", "total_s")
 ERRORS = ("mse", "study_error", "val_mse")
-ACROSS = ("engine", "device", "precision", "threads", "torch", "machine")
+ACROSS = ("engine", "device", "precision", "threads", "torch", "machine", "code")
 OVERALL = "overall"
 SAME = 0.001  # ratios closer to 1 than this are rounding, whatever their interval
 
@@ -113,7 +114,8 @@ def compare(
         if name not in ACROSS:
             raise RequestError(f"--across: {unknown('condition', name, ACROSS)}")
     identity = [n for n in FIELDS if n not in ("seed", "repeat") and n not in across]
-    every = [_filled(results.jobs) for results in (a, b)]
+    identity += [n for n in ("code",) if n not in across and n not in identity]
+    every = [_filled(results) for results in (a, b)]
     groups = [dict(list(frames.done(jobs).groupby(identity, sort=True))) for jobs in every]
     failed = dict(list(every[1][every[1]["status"].ne("ok")].groupby(identity)))
     common = [key for key in groups[0] if key in groups[1]]
@@ -138,6 +140,8 @@ def compare(
     if not {"engine", "device"} & set(across):  # each of which has kernels of its own
         notes += _other_kernels(pairs)
     changes = [change for metric in metrics for change in _changes(metric, pairs)]
+    compared = {change.metric for change in changes}
+    notes += [f"no {m} to compare on both sides" for m in metrics if m not in compared]
     lost = [
         f"{_name(groups[0][key], across)} did not end ok in B"
         f" ({failed[key].iloc[0]['status']}: {failed[key].iloc[0]['reason']})"
@@ -147,8 +151,18 @@ def compare(
     return Comparison(tuple(changes), tuple(notes), tuple(lost))
 
 
-def _filled(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Fields a record is too old to have hold what was done then: their default."""
+def _filled(results: Results) -> pd.DataFrame:
+    """Fields a record is too old to have hold what was done then: their default.
+
+    `unfit` says why `aebench check` rejects a row's time. That runs of one job spread is no reason
+    here, since the interval has it in; nor that others ran elsewhere: like is set beside like.
+    """
+    doubts = fitness.rejected(fitness.check(results))
+    jobs = results.jobs.assign(code=codes(results.jobs))
+    jobs["unfit"] = [
+        ", ".join(d for d in doubts.get(key, ()) if d not in ("spread", "mixed"))
+        for key in jobs["key"]
+    ]
     defaults = {f.name: f.default for f in dataclasses.fields(Job) if jobs[f.name].isna().any()}
     known = {n: value for n, value in defaults.items() if value is not dataclasses.MISSING}
     return jobs.fillna(known) if known else jobs
@@ -209,10 +223,17 @@ def _refuse_unlike(
         RequestError: it does; the message names each difference once, with its option.
     """
     fields = [(name, name) for name in across if name in FIELDS]
-    declared = {"threads": ["threads"], "torch": ["torch"], "machine": list(_MACHINE)}
+    declared = {
+        "threads": ["threads"], "torch": ["torch"], "machine": list(_MACHINE), "code": ["code"],
+    }  # fmt: skip
     inside = fields + [(c, name) for name in across for c in declared.get(name, [])]
     reasons: dict[str, None] = {}
     for name, (one, other) in pairs.items():
+        pixels = [set(rows["data_sha256"].dropna()) - {""} for rows in (one, other)]
+        if all(pixels) and len(pixels[0] | pixels[1]) > 1:
+            reasons[f"{name} was given other pixels (data_sha256): errors cannot be compared"] = (
+                None
+            )
         for column, option in _conditions(across):
             found = [sorted({str(value) for value in rows[column]}) for rows in (one, other)]
             if found[0] != found[1] or len(found[0]) > 1:
@@ -238,6 +259,13 @@ def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[
         shared = len(rows) - len(frames.timed(rows))
         if shared:
             yield f"{words.counted(shared, 'run')} of {side} shared the machine: no times of it"
+        unfit = frames.timed(rows).query("unfit != ''")
+        if len(unfit):
+            why = sorted({kind for text in unfit["unfit"] for kind in text.split(", ")})
+            yield (
+                f"aebench check rejects {words.counted(len(unfit), 'time')} of {side}"
+                f" ({words.listed(why)}): a difference may be the machine's"
+            )
     probes = [
         rows[["noise_before_s", "noise_after_s"]].astype("float64").melt()["value"].dropna()
         for rows in sides
@@ -280,8 +308,8 @@ def _changes(
             if len(a) and len(b):
                 found[name] = (unpaired(b.to_list(), a.to_list()), _mean(a), _mean(b))
         else:
-            a, b = (frames.per_seed(rows, metric) for rows in (one, other))
-            ratios = (b / a).dropna()
+            a, b = (frames.per_seed(rows, metric).astype("float64") for rows in (one, other))
+            ratios = (b[b > 0] / a[a > 0]).dropna()
             if len(ratios):
                 seeds = ratios.index
                 found[name] = (paired(ratios.to_list()), _mean(a[seeds]), _mean(b[seeds]))

@@ -24,6 +24,7 @@ from aebench.report.svg import (
     canvas,
     inline,
     label_ends,
+    legend,
 )
 
 if TYPE_CHECKING:
@@ -213,30 +214,46 @@ _PHASE_LOOK = {
 
 
 def phases(rows: pd.DataFrame, name: str, label: str) -> str:
-    """Where the seconds of a job go: one stacked bar a model."""
+    """Where the seconds of a job go: one stacked bar a model, hollow where a time is rejected."""
+    from matplotlib.patches import Patch
+
     shown = [p for p in frames.PHASES if (rows[f"phase_{p}"].fillna(0) > 0).any()]
     height = 1.05 + 0.3 * len(rows)
     with canvas(WIDTH, height) as figure:
         axes = figure.subplots()
         models = zip(rows["architecture"], rows["latent"], rows["depth"], strict=True)
-        names = [words.model(*model) for model in models]
+        names = [words.short(words.model(*model)) for model in models]
+        doubted = rows["doubt"].ne("").to_list()
         left = np.zeros(len(rows))
+        handles = []
         for phase in shown:
             colour, hatch = _PHASE_LOOK[phase]
             seconds = rows[f"phase_{phase}"].fillna(0).to_numpy(dtype=float)
-            axes.barh(
-                names, seconds, left=left, height=0.62, label=phase, color=SERIES[colour],
+            bars = axes.barh(
+                range(len(rows)), seconds, left=left, height=0.62, color=SERIES[colour],
                 edgecolor=PAPER, linewidth=0.8, hatch=hatch,
             )  # fmt: skip
+            handles.append(Patch(facecolor=SERIES[colour], edgecolor=PAPER, hatch=hatch))
+            for bar, hollow in zip(bars, doubted, strict=True):
+                if hollow:
+                    bar.set(facecolor="none", edgecolor=SERIES[colour])
             left += seconds
+        axes.set_yticks(range(len(rows)), marked(names, doubted))
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 1.05 * left.max())
-        axes.set(xlabel="seconds (median over runs)")
+        axes.set(xlabel="seconds (median over runs)" + (REJECTED if any(doubted) else ""))
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper left", ncols=len(shown), fontsize=9.5, handlelength=1.2,
-                      columnspacing=0.7)  # fmt: skip
+        legend(figure, handles, shown, ncols=len(shown), handlelength=1.2, columnspacing=0.7)
         return inline(figure, name, label)
+
+
+REJECTED = "; ✘ and hollow: rejected by aebench check"
+
+
+def marked(names: Sequence[str], rejected: Sequence[bool]) -> list[str]:
+    """Names for an axis, those of rejected times with a sign."""
+    return [f"✘ {n}" if bad else n for n, bad in zip(names, rejected, strict=True)]
 
 
 def learning_curves(frame: pd.DataFrame, name: str, label: str) -> str:
@@ -252,7 +269,7 @@ def learning_curves(frame: pd.DataFrame, name: str, label: str) -> str:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         labels: list[tuple[Any, list[Label]]] = []
         for axes, ((architecture, depth), panel) in zip(grid.flat, panels, strict=False):
-            axes.set_title(words.line(str(architecture), depth))
+            axes.set_title(words.short(words.line(str(architecture), depth)))
             ends = []
             for latent, curve in panel.groupby("latent"):
                 i = latents.index(latent)
@@ -278,7 +295,7 @@ def learning_curves(frame: pd.DataFrame, name: str, label: str) -> str:
         after = {"marker": "o", "markersize": 4.5, "label": "validation, after the epoch"}
         during = {"linestyle": DASHES[2], "label": "training, mean over its steps"}
         keys = [Line2D([], [], color=INK, **style) for style in (after, during)]
-        figure.legend(handles=keys, loc="outside upper left", ncols=2, fontsize=9.5)
+        legend(figure, keys, [str(key.get_label()) for key in keys], ncols=2)
         for axes, ends in labels:
             label_ends(axes, ends)
         return inline(figure, name, label)

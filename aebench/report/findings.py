@@ -7,11 +7,13 @@ charts or HTML.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 from aebench.report import picture_rules, rules, words
+from aebench.report.evidence import Evidence, Judgement, Rule, Verdict, number_of_seeds
 from aebench.report.frames import Model, ordered
-from aebench.report.rules import Evidence, Judgement, Rule, Verdict
 from aebench.report.statistics import ALPHA, LEAST, holm
 from aebench.store import Results
 
@@ -21,7 +23,8 @@ class Finding:
     """One claim of the study and how stored records decide on it.
 
     `source` holds the figures as the study prints them, `measure` says what our figure is,
-    `rule` and `minimum` say in plain words what decides and how much data it takes.
+    `rule` and `minimum` say in plain words what decides and how much data it takes. `counts` is
+    what `n_seeds` of its outcome counts.
     """
 
     id: str
@@ -31,6 +34,7 @@ class Finding:
     rule: str
     minimum: str
     evaluate: Rule
+    counts: str = "seed"
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,39 @@ class Outcome:
     n_seeds: int
     note: str
 
+    @property
+    def answer(self) -> str:
+        """The verdict in words; a consistent one says from how little: consistent, one seed."""
+        if self.verdict != "consistent":
+            return self.verdict
+        return f"consistent, {number_of_seeds(self.n_seeds, self.finding.counts)}"
+
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+def tally(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:
+    """How many findings came out each way; the five are never added up."""
+    found = [outcome.verdict for outcome in outcomes]
+    return {verdict: found.count(verdict) for verdict in VERDICTS}
+
 
 FIGURE_RULE = (
     "Our study error over the study's figure lies between 0.8 and 1.25, the customary margin of "
     "bioequivalence. With three seeds or more the 90 % interval of the ratio (two one-sided "
     "t-tests on its logarithm) must lie inside; wholly outside is not replicated, anything else "
-    "undecided. With fewer seeds the figure itself is compared, as the study's is a single run."
+    "undecided. With fewer seeds there is no interval: a figure inside is consistent, one outside "
+    "undecided, for a single run neither replicates nor refutes what was a single run itself."
 )
 PAIRED_TEST = (
     "One-sided paired t-test at 5 % on the logarithm of the ratio, over seeds or pairs of runs, "
     "corrected by Holm's method over all comparisons that have enough data. Replicated when it "
-    "supports the claim, not replicated when the opposite test is significant, else undecided."
+    "supports the claim, not replicated when the opposite test is significant, else undecided. "
+    f"With fewer than {LEAST} seeds or pairs nothing is tested: consistent where they are on the "
+    "claim's side, else undecided."
 )
 _PAIRED = " Paired test."
+_FIT = ", which aebench check does not reject"
 _SEEDS = f"{LEAST} seeds of each model"
 
 
@@ -74,7 +98,7 @@ def _figure(
         source=printed,
         measure="study error",
         rule=FIGURE_RULE,
-        minimum=f"one finished job; {LEAST} seeds for an interval",
+        minimum=f"{LEAST} seeds; one finished job to be consistent",
         evaluate=rules.figure(model, float(printed), otherwise),
     )
 
@@ -182,8 +206,9 @@ FINDINGS: tuple[Finding, ...] = (
         "with engine reference (the study's data loader) on a CUDA device (the study had one); "
         "runs paired by seed and repeat, alike in machine, precision, threads and torch."
         + _PAIRED,
-        minimum=f"{LEAST} pairs of runs with nothing else on the machine",
+        minimum=f"{LEAST} pairs of runs with nothing else on the machine" + _FIT,
         evaluate=rules.times(_CONV_128, _MLP_512, 1.5, "below"),
+        counts="pair",
     ),
     Finding(
         id="same-convergence",
@@ -221,8 +246,9 @@ FINDINGS: tuple[Finding, ...] = (
         measure="time ratio, depth 2 / depth 1",
         rule="Training and evaluation of conv-128 of depth 2 take longer than of depth 1, with "
         "engine reference on a CUDA device, paired as for conv-not-slower." + _PAIRED,
-        minimum=f"{LEAST} pairs of runs with nothing else on the machine",
+        minimum=f"{LEAST} pairs of runs with nothing else on the machine" + _FIT,
         evaluate=rules.times(_DEEP_128, _CONV_128, 1.0, "above"),
+        counts="pair",
     ),
     Finding(
         id="denoise-0.3",

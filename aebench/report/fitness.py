@@ -6,8 +6,8 @@ doubt is shown, and what it means for an exit code, is the command line's busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -32,11 +32,15 @@ _TROUBLES = ("thermal_slowdown", "hardware_slowdown", "hardware_thermal_slowdown
 
 @dataclass(frozen=True)
 class Case:
-    """One row that raises a doubt, or one row for all of its system; `detail` gives the figures."""
+    """One row that raises a doubt, or one row for all of its system; `detail` gives the figures.
+
+    `keys` are those of all rows that it concerns, its own among them.
+    """
 
     key: str
     job: str
     detail: str
+    keys: tuple[str, ...]
 
 
 Finder = Callable[[pd.DataFrame, Results], Iterator[Case]]
@@ -78,8 +82,34 @@ def fit(doubts: list[Doubt]) -> bool:
     return not any(doubt.kind.unfit for doubt in doubts)
 
 
-def _case(row: Any, detail: str, *, system: bool = False) -> Case:
-    return Case(row["key"], words.job(row, without=_FREE if system else ()), detail)
+def rejected(doubts: list[Doubt]) -> dict[str, tuple[str, ...]]:
+    """Keys of the rows whose times should not be compared, each with the kinds of doubt."""
+    found: dict[str, tuple[str, ...]] = {}
+    for doubt in doubts:
+        for key in {key for case in doubt.cases for key in case.keys} if doubt.kind.unfit else ():
+            found[key] = (*found.get(key, ()), doubt.kind.name)
+    return found
+
+
+def marked(results: Results) -> Results:
+    """The same results; their jobs have a column `doubt`: why a time is rejected, else empty."""
+    doubts = rejected(check(results))
+    named = [", ".join(doubts.get(key, ())) for key in results.jobs["key"]]
+    doubt = pd.Series(named, index=results.jobs.index, dtype="str")
+    return replace(results, jobs=results.jobs.assign(doubt=doubt))
+
+
+def remedies(names: Iterable[str]) -> list[str]:
+    """For each kind of doubt of these names what it is and what helps, in the order of `KINDS`."""
+    wanted = set(names)
+    return [f"{k.name}: {k.what} {k.remedy}" for k in KINDS if k.name in wanted]
+
+
+def _case(row: Any, detail: str, system: pd.DataFrame | None = None) -> Case:
+    """A case of one row, or of a whole `system` of rows, which is then named without its seed."""
+    if system is None:
+        return Case(row["key"], words.job(row), detail, (row["key"],))
+    return Case(row["key"], words.job(row, without=_FREE), detail, tuple(system["key"]))
 
 
 def _percent(share: float) -> str:
@@ -161,33 +191,31 @@ def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[Case]:
 
 
 def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for group in _systems(jobs):
+    # Rows beside others are compared with nothing, so they do not speak against those alone.
+    for group in _systems(frames.timed(jobs)):
         seconds = group["train_s"].astype("float64")
         spread = (seconds.max() - seconds.min()) / seconds.median()
         if len(group) > 1 and spread > SPREAD:
             extremes = f"{seconds.min():.4g} to {seconds.max():.4g} s"
             detail = f"{extremes} in {len(group)} runs: {_percent(spread)} of the median"
-            yield _case(group.iloc[0], detail, system=True)
+            yield _case(group.iloc[0], detail, group)
 
 
 def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     system = [*frames.MODEL, *(name for name in SYSTEM if name not in frames.ALIKE)]
     system = [name for name in dict.fromkeys(system) if name != "dataset"]
-    for _name, rows in frames.by_dataset(jobs, "settings"):
-        groups = frames.alike(rows)
-        held = [set(map(tuple, group[system].to_numpy())) for group in groups]
-        if all(one == held[0] for one in held):
-            continue  # everything under every condition: made to be compared
-        main = max(groups, key=len)
-        for group in groups:
-            if group is main:
-                continue
-            usual, first = main.iloc[0], group.iloc[0]
+    for _name, rows in frames.by_dataset(frames.timed(jobs), "settings"):
+        main, *others = sorted(frames.alike(rows), key=len, reverse=True)
+        usual, known = main.iloc[0], set(map(tuple, main[system].to_numpy()))
+        for group in others:
+            # What most rows have too, model by model, is there to be compared with them.
+            alone = [tuple(row) not in known for row in group[system].to_numpy()]
+            first = group.iloc[0]
             unlike = [name for name in frames.ALIKE if _text(first[name]) != _text(usual[name])]
             detail = ", ".join(
                 f"{name} {_text(first[name])}, most rows {_text(usual[name])}" for name in unlike
             )
-            for row in group.to_dict("records"):
+            for row in group[alone].to_dict("records"):
                 yield _case(row, detail)
 
 
@@ -198,7 +226,7 @@ def _text(value: Any) -> str:
 def _few(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for group in _systems(jobs):
         if len(group) < REPEATS:
-            yield _case(group.iloc[0], words.counted(len(group), "run"), system=True)
+            yield _case(group.iloc[0], words.counted(len(group), "run"), group)
 
 
 def _dirty(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
@@ -210,6 +238,12 @@ def _dirty(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
 def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in jobs[jobs["noise_before_s"].isna()].to_dict("records"):
         yield _case(row, f"aebench {_text(row['aebench'])}")
+
+
+def _untimed(_: pd.DataFrame, results: Results) -> Iterator[Case]:
+    good = results.jobs[results.jobs["status"].eq("ok")]
+    for row in good[~(good["train_s"].astype("float64") > 0)].to_dict("records"):
+        yield _case(row, f"engine {_text(row['engine'])}")
 
 
 def _unfinished(_: pd.DataFrame, results: Results) -> Iterator[Case]:
@@ -270,9 +304,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "mixed",
         True,
-        "Not all systems ran under the same conditions, and not each under all of them.",
-        "Tables of times keep unlike rows apart, so these stand without what they would be"
-        " compared to.",
+        "A system ran under other conditions than most, and not under those of most.",
+        "Tables of times keep unlike rows apart, so it stands without what it would be compared"
+        " to.",
         "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
         _mixed,
     ),
@@ -299,6 +333,14 @@ KINDS: tuple[Kind, ...] = (
         "Whether the machine was quiet cannot be known.",
         "Run again with this aebench and a new --results folder.",
         _unwatched,
+    ),
+    Kind(
+        "untimed",
+        False,
+        "The job ended ok, without a training time of its own.",
+        "It has errors to compare, and is missing wherever times are compared.",
+        "Run it again by another --engine.",
+        _untimed,
     ),
     Kind(
         "unfinished",

@@ -6,14 +6,18 @@ folded. Knows nothing of findings, HTML or charts.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from aebench.errors import printable
 from aebench.report import words
+from aebench.report.names import codes, shown, told_apart
 from aebench.report.statistics import interval
 from aebench.store import Results
 
@@ -63,38 +67,24 @@ class Model:
 def ordered(results: Results) -> Results:
     """The same results in an order that depends on their content only.
 
-    Every grouping after this keeps the order of appearance, so it is decided here alone.
+    Every grouping after this keeps the order of appearance, so it is decided here alone. Texts
+    come out fit to be shown, whatever a plugin or a folder is called, and what is alike in name
+    only has names that differ (see `told_apart`).
     """
-    jobs = told_apart(results.jobs)
+    jobs = told_apart(shown(results.jobs))
     jobs["settings"] = settings(jobs)
     return Results(
         jobs=jobs.sort_values(_JOB_ORDER, key=_study_first, ignore_index=True),
         epochs=results.epochs.sort_values(["key", "epoch"], ignore_index=True),
-        samples=results.samples.sort_values(["key", "kind"], ignore_index=True),
-        baselines=results.baselines.sort_values(
+        samples=shown(results.samples).sort_values(["key", "kind"], ignore_index=True),
+        baselines=shown(results.baselines).sort_values(
             ["dataset", "seed", "components"], ignore_index=True
         ),
-        probes=results.probes.sort_values(["key", "kind", "input", "amplitude"], ignore_index=True),
-        problems=sorted(results.problems),
+        probes=shown(results.probes).sort_values(
+            ["key", "kind", "input", "amplitude"], ignore_index=True
+        ),
+        problems=sorted(printable(problem) for problem in results.problems),
     )
-
-
-def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
-    """The same rows, where one name stands for several models or data sets with names of their own.
-
-    They are a user's, edited since: ``tiny (code 3fa2c1)``. Their errors are no repetitions of each
-    other, so that every grouping by name must keep them apart.
-    """
-    jobs = jobs.copy()
-    for name, column in (("architecture", "code"), ("dataset", "pixels")):
-        if column not in jobs:
-            continue
-        several = jobs.groupby(name)[column].transform("nunique") > 1
-        for code in jobs.loc[several, column].unique():
-            rows = several & (jobs[column] == code)
-            told = words.code(code) if column == "code" else f"pixels {code[:6]}"
-            jobs.loc[rows, name] = jobs.loc[rows, name] + f" ({told})"
-    return jobs
 
 
 def _study_first(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -152,9 +142,10 @@ def done(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def counting(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Rows that may speak about the study: finished, under its protocol, nothing changed."""
+    """Rows that may speak about the study: finished, its own models, its protocol unchanged."""
     rows = done(jobs)
-    return rows[(settings(rows) == "study") & (rows["study_error"].astype("float64") > 0)]
+    plain = (settings(rows) == "study") & (codes(rows) == "")
+    return rows[plain & (rows["study_error"].astype("float64") > 0)]
 
 
 def probed(jobs: pd.DataFrame, probes: pd.DataFrame, *more: str) -> pd.DataFrame:
@@ -186,6 +177,22 @@ def timed(jobs: pd.DataFrame) -> pd.DataFrame:
     return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known & as_named]
 
 
+def accepted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose times nothing speaks against: those without a `doubt` (see `fitness.marked`)."""
+    return rows[rows["doubt"].eq("")] if "doubt" in rows else rows
+
+
+def mean(values: Iterable[float]) -> float:
+    """The one figure for a model: the geometric mean of its seeds' figures, NaN without any.
+
+    Zero where one of them is zero, as PCA's error is at full size.
+    """
+    known = [float(value) for value in values if value == value and value is not None]
+    if not known or min(known) < 0:
+        return math.nan
+    return 0.0 if 0 in known else interval(known).centre
+
+
 def noise(jobs: pd.DataFrame) -> pd.Series[float]:
     """How far off each row's noise probes are, as a share: the worse of the two, 0.1 is longer.
 
@@ -204,7 +211,8 @@ def noise(jobs: pd.DataFrame) -> pd.Series[float]:
 
 def noisy(jobs: pd.DataFrame) -> pd.Series[bool]:
     """Rows measured while the machine was in another state than usual; not probed is not noisy."""
-    return noise(jobs).abs() > jobs["device"].map(NOISE_LIMIT)
+    # On no rows at all, map leaves a column of texts.
+    return noise(jobs).abs() > jobs["device"].map(NOISE_LIMIT).astype("float64")
 
 
 def alike(jobs: pd.DataFrame) -> list[pd.DataFrame]:
@@ -248,11 +256,10 @@ def summary(jobs: pd.DataFrame) -> pd.DataFrame:
             }
             | {
                 name: group[name].astype("float64").median()
-                for name in (
-                    "parameters", "bottleneck", "input_size", "compression", "pca_mse", "mean_mse"
-                )
+                for name in ("parameters", "bottleneck", "input_size", "compression")
             }
-        )  # fmt: skip
+            | {name: mean(per_seed(group, name)) for name in ("pca_mse", "mean_mse")}
+        )
     return pd.DataFrame(rows, columns=_SUMMARY)
 
 
@@ -271,13 +278,15 @@ def baseline_curve(results: Results, dataset: str) -> pd.DataFrame:
 
 
 def curves(results: Results) -> pd.DataFrame:
-    """Learning curves: for each dataset, settings, model and epoch the median over seeds."""
-    columns = ["key", "dataset", "settings", *MODEL]
+    """Learning curves: for each dataset, settings, model and epoch the mean over seeds."""
+    columns = ["key", "dataset", "settings", *MODEL, "seed"]
     jobs = done(results.jobs)[columns]
     by = ["dataset", "settings", *MODEL, "epoch"]
+    losses = ["train_mse", "val_mse"]
     merged = jobs.merge(results.epochs, on="key")  # this way round it keeps the order of the jobs
-    losses = merged.groupby(by, sort=False)[["train_mse", "val_mse"]].median().reset_index()
-    return pd.DataFrame(losses)
+    merged[losses] = merged[losses].astype("float64")
+    seeds = merged.groupby([*by, "seed"], sort=False)[losses].median()
+    return pd.DataFrame(seeds.groupby(by, sort=False)[losses].agg(mean).reset_index())
 
 
 def unequal_kernels(group: pd.DataFrame) -> bool:
@@ -287,15 +296,27 @@ def unequal_kernels(group: pd.DataFrame) -> bool:
 
 
 def times(group: pd.DataFrame) -> pd.DataFrame:
-    """One row for each model of a group of alike rows: medians, extremes and spread."""
+    """One row for each model of a group of alike rows: medians, extremes and spread.
+
+    Made of the runs that `aebench check` passes, with the number of the others in `left_out` and
+    why in `left_out_for`. Where it passes none, made of all, with why it rejects them in `doubt`.
+    """
     rows = []
-    for identity, runs in group.groupby(MODEL, sort=False):
+    for identity, every in group.groupby(MODEL, sort=False):
+        runs = accepted(every)
+        rejected = every.drop(runs.index)
+        why = sorted({d for text in rejected.get("doubt", ()) for d in text.split(", ")})
+        doubt = "" if len(runs) else ", ".join(why)
+        left = {"left_out": len(rejected), "left_out_for": ", ".join(why)}
+        if not len(runs):
+            runs, left = every, {"left_out": 0, "left_out_for": ""}
         seconds = runs["train_s"].astype("float64")
         low, middle, high = seconds.min(), seconds.median(), seconds.max()
         rows.append(
             dict(zip(MODEL, identity, strict=True))
-            | {"n": len(runs), "runs": seconds.to_list(), "train_s": middle}
+            | {"n": len(runs), "runs": seconds.to_list(), "train_s": middle, "doubt": doubt}
             | {"low": low, "high": high}
+            | left
             | {"kernels": " or ".join(sorted(set(runs["kernels"].dropna()))) or None}
             | {"spread": (high - low) / middle if len(runs) > 1 else None}
             | {

@@ -20,13 +20,17 @@ from aebench.report import (
     compact,
     figures,
     findings,
+    fitness,
     frames,
+    headline,
     pictures,
     probes,
     tables,
+    timing,
     words,
 )
 from aebench.report.parts import Chart, Section
+from aebench.report.statistics import LEAST
 from aebench.store import Results
 
 _HERE = Path(__file__).parent
@@ -37,7 +41,7 @@ def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
     import jinja2
 
-    results = frames.ordered(results)
+    results = fitness.marked(frames.ordered(results))
     outcomes = findings.evaluate(results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -50,8 +54,7 @@ def page(results: Results) -> str:
         _findings(outcomes),
         *_errors(results),
         *beyond.sections(results),
-        _times(results),
-        _phases(results),
+        *timing.sections(results),
         _curves(results),
         probes.section(results),
         _pictures(results),
@@ -62,8 +65,8 @@ def page(results: Results) -> str:
     sections += [_definitions(sections), _citations(results)]
     present, charts = _compact([section for section in sections if section is not None])
     return environment.get_template("template.html.j2").render(
-        summary=_summary(results, outcomes),
-        tally=_tally(outcomes),
+        summary=headline.sentences(results, outcomes),
+        tally=headline.tally(outcomes),
         machines=tables.machines(results.jobs) if len(results.jobs) else None,
         sections=present,
         definitions=charts.definitions,
@@ -100,69 +103,17 @@ def write(text: str, output: Path) -> Path:
     return output
 
 
-def _tally(outcomes: list[findings.Outcome]) -> list[tuple[str, str, int]]:
-    return [
-        (verdict, symbol, sum(o.verdict == verdict for o in outcomes))
-        for verdict, symbol in tables.SYMBOLS.items()
-    ]
-
-
-def _summary(results: Results, outcomes: list[findings.Outcome]) -> list[str]:
-    n = {verdict: count for verdict, _, count in _tally(outcomes)}
-    text = [
-        f"Of the study's {len(outcomes)} findings {n['replicated']} "
-        f"{'replicates' if n['replicated'] == 1 else 'replicate'}, {n['not replicated']} "
-        f"{'does' if n['not replicated'] == 1 else 'do'} not, and {n['undecided']} "
-        f"{'is' if n['undecided'] == 1 else 'are'} undecided with these records."
-    ]
-    statuses = results.jobs["status"].value_counts().sort_index()
-    good = int(statuses.get("ok", 0))
-    bad = [
-        f"{count} {str(status).replace('_', ' ')}"
-        for status, count in statuses.items()
-        if status != "ok"
-    ]
-    if not len(results.jobs):
-        text.append("There is no job in these results.")
-    else:
-        ends = f"{good} finished" + (f", {words.listed(bad)}" if bad else "")
-        text.append(f"{words.counted(len(results.jobs), 'job')} left a record: {ends}.")
-    worse = frames.summary(frames.counting(results.jobs))
-    if len(worse):
-        beaten = worse[worse["mse"] > worse["mean_mse"]]
-        names = [
-            f"{words.model(r['architecture'], r['latent'], r['depth'])} on "
-            f"{words.dataset(r['dataset'])}"
-            for _, r in beaten.iterrows()
-        ]
-        who = words.listed(names) if len(names) <= 3 else f"{len(names)} of {len(worse)} models"
-        if names:
-            verb = "does" if len(names) == 1 else "do"
-            text.append(
-                f"Under the study's protocol {who} {verb} worse than the mean image, which needs "
-                "no code at all."
-            )
-        enough = worse["compression"] >= frames.COMPARED_WITH_PCA
-        squeezed = worse[enough & (worse["pca_mse"] > 0)]
-        factors = (squeezed["mse"] / squeezed["pca_mse"]).dropna()
-        if len(factors):
-            low, high = words.number(factors.min(), 2), words.number(factors.max(), 2)
-            span = low if low == high else f"{low} to {high}"
-            text.append(
-                f"Where the code is at most two thirds of the image, the trained models have "
-                f"{span} times the error of PCA with a code of the same size."
-            )
-    return text
-
-
 def _findings(outcomes: list[findings.Outcome]) -> Section:
     return Section(
         id="findings",
         title="Findings",
         intro=(
             "Each row is one claim of the study and what the stored records say to it. Only "
-            "finished jobs under the study's own protocol count. “Undecided” means too little "
-            "data, or data that point both ways; it is no weaker form of either answer.",
+            "finished jobs under the study's own protocol count. “Replicated” and “not "
+            f"replicated” take {LEAST} seeds or more. “Consistent” means that the few there are "
+            "lie where the claim has them, which one seed may do by chance; “undecided”, that "
+            "there is too little data or that it points both ways; “not tested”, that nothing of "
+            "it was run. None is a weaker form of another.",
         ),
         tables=(tables.findings(outcomes),),
         folded=(tables.rules(outcomes),),
@@ -246,65 +197,6 @@ def _errors(results: Results) -> list[Section]:
     ]
 
 
-def _timed_groups(results: Results) -> list[tuple[str, pd.DataFrame]]:
-    return [
-        (f"{words.titled(dataset, settings)}: {words.conditions(group.iloc[0])}", group)
-        for (dataset, settings), rows in frames.by_dataset(frames.timed(results.jobs), "settings")
-        for group in frames.alike(rows)
-    ]
-
-
-def _times(results: Results) -> Section:
-    good = results.jobs[results.jobs["status"] == "ok"]
-    left_out = len(good) - len(frames.timed(results.jobs))
-    intro = [
-        "train_s is training proper: data resident, kernels ready, device warm, from the first "
-        "step to the last, synchronized. Rows share a table only if dataset, machine, device, "
-        "engine, precision, threads and torch are the same; times in different tables are not "
-        "comparable."
-    ]
-    if left_out:
-        are = "is" if left_out == 1 else "are"
-        intro.append(
-            f"{words.counted(left_out, 'finished job')} {are} left out because other jobs shared "
-            "the machine (concurrent), or no time was recorded."
-        )
-    groups = _timed_groups(results)
-    if not groups:
-        intro.append("No finished job has a time to compare.")
-    if any(frames.unequal_kernels(group) for _, group in groups):
-        intro.append(
-            "kernels is what computed each kind of layer. Where it says torch in one row and not "
-            "in another, torch's own layers ran, because the model has a forward or hooks of its "
-            "own or a layer that aebench has nothing faster for, and the factor between the two "
-            "rows holds that as well as the models."
-        )
-    found = [tables.times(g, f"times-{i}", title) for i, (title, g) in enumerate(groups, start=1)]
-    return Section("times", "Training times", tuple(intro), tables=tuple(found))
-
-
-def _phases(results: Results) -> Section | None:
-    groups = _timed_groups(results)
-    charts = [
-        Chart(
-            title,
-            figures.phases(frames.times(group), f"phases-{i}", f"Seconds by phase, {title}"),
-            "Each bar is one job from being taken to having its record; only train_s is what "
-            "times above compare.",
-            (tables.phases(group, f"phase-table-{i}", f"{title}: seconds by phase"),),
-        )
-        for i, (title, group) in enumerate(groups[:_PHASE_CHARTS], start=1)
-    ]
-    if not charts:
-        return None
-    rest = len(groups) - len(charts)
-    intro = (f"{words.counted(rest, 'further table')} of times not drawn here.",) if rest else ()
-    return Section("phases", "Where the time goes", intro, tuple(charts))
-
-
-_PHASE_CHARTS = 6
-
-
 def _curves(results: Results) -> Section:
     curves = frames.curves(results)
     charts = []
@@ -316,9 +208,9 @@ def _curves(results: Results) -> Section:
                 title,
                 figures.learning_curves(rows, f"curves-{i}", f"Learning curves, {title}"),
                 "Numbers at the line ends are latent sizes; where there are several seeds, a "
-                "point is their median. The training loss is the mean over an epoch's steps while "
-                "the weights still moved, so it lies above the validation loss as long as a model "
-                "learns fast; that is no sign of better generalization.",
+                "point is their geometric mean. The training loss is the mean over an epoch's "
+                "steps while the weights still moved, so it lies above the validation loss as long "
+                "as a model learns fast; that is no sign of better generalization.",
                 (tables.curves(rows, f"curve-table-{i}", f"{title}: points of the curves"),),
             )
         )
@@ -328,7 +220,10 @@ def _curves(results: Results) -> Section:
 
 def _pictures(results: Results) -> Section:
     found, omitted = pictures.groups(results)
-    intro = ["Images and what each model makes of them; the first seed of each model."]
+    intro = [
+        "Images and what one seed of each model, its first, makes of them. The errors beside them "
+        "are that seed's alone; the tables have the mean over all seeds."
+    ]
     if not found:
         intro = ["No finished job left pictures."]
     if omitted:
@@ -400,7 +295,7 @@ def _download(jobs: pd.DataFrame) -> str | None:
     """All columns of the jobs as CSV in a data URI; None where there are none or too many."""
     if not len(jobs):
         return None
-    text = jobs.drop(columns="settings").to_csv(index=False, lineterminator="\n")
+    text = jobs.drop(columns=["settings", "doubt"]).to_csv(index=False, lineterminator="\n")
     if len(text) > _CSV_LIMIT:
         return None
     return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aebench.report import pictures
-from aebench.report.tables import Table
+from aebench.report.cells import Table
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from aebench.report import frames, words
+from aebench.report.evidence import Claim, Evidence, Judgement, Rule, nothing, ratios, together
 from aebench.report.frames import Model
-from aebench.report.rules import Claim, Evidence, Judgement, Rule, nothing, together
 
 DENOISING, STRANGERS = "denoising", "out-of-distribution"
 # A pixel's typical error (RMSE) more than doubles. It has only to tell a model that fails on
@@ -35,7 +35,7 @@ def denoises(model: Model, amplitude: float, others: Sequence[Model] = ()) -> Ru
             return nothing(_no_probe(evidence, model))
         error = frames.per_seed(rows, "mse")
         claims = [
-            Claim((frames.per_seed(rows, bar) / error).to_list(), 1.0, "above")
+            Claim(ratios(frames.per_seed(rows, bar), error), 1.0, "above")
             for bar in ("input_mse", "mean_mse")
         ]
         return together(claims, _jobs(rows), _denoised(evidence, rows, amplitude, others))
@@ -55,9 +55,9 @@ def fails_to_denoise(model: Model, amplitude: float, others: Sequence[Model] = (
         rows = _denoising(evidence, model, amplitude)
         if not len(rows):
             return nothing(_no_probe(evidence, model))
-        ratios = frames.per_seed(rows, "mse") / frames.per_seed(rows, "mean_mse")
+        above = ratios(frames.per_seed(rows, "mse"), frames.per_seed(rows, "mean_mse"))
         note = _denoised(evidence, rows, amplitude, others)
-        return together([Claim(ratios.to_list(), 1.0, "above")], _jobs(rows), note)
+        return together([Claim(above, 1.0, "above")], _jobs(rows), note)
 
     return judge
 
@@ -78,14 +78,14 @@ def fails_on(model: Model, stranger: str) -> Rule:
             frames.per_seed(rows, c) for c in ("mse", "mse_job", "flat_mse", "mean_mse")
         )
         note = (
-            f"MSE on {stranger} {words.number(error.median())}, on its own test images "
-            f"{words.number(own.median())} ({words.number((error / own).median(), 2)} times); a "
-            f"flat grey picture has {words.number(flat.median())}, the mean training image "
-            f"{words.number(mean.median())}"
+            f"MSE on {stranger} {words.number(frames.mean(error))}, on its own test images "
+            f"{words.number(frames.mean(own))} ({words.number(frames.mean(error / own), 2)} "
+            f"times); a flat grey picture has {words.number(frames.mean(flat))}, the mean "
+            f"training image {words.number(frames.mean(mean))}"
         )
         claims = [
-            Claim((error / own).to_list(), STRANGER_FACTOR, "above"),
-            Claim((error / flat).to_list(), 1.0, "above"),
+            Claim(ratios(error, own), STRANGER_FACTOR, "above"),
+            Claim(ratios(error, flat), 1.0, "above"),
         ]
         return together(claims, _jobs(rows), note)
 
@@ -108,9 +108,9 @@ def shapes_without_colours(model: Model) -> Rule:
                 seen.assign(lost=seen[f"{part}_mse"] / seen[f"{part}_variance"]), "lost"
             )
         if not all(len(shares) for shares in lost.values()):
-            return nothing(_no_measure(model, len(rows)), len(rows))
+            return nothing(_no_measure(model, len(rows)))
         note = "; ".join(
-            f"{100 * (1 - shares.median()):.0f} % of the variance of {part} is explained"
+            f"{100 * (1 - frames.mean(shares)):.0f} % of the variance of {part} is explained"
             for part, shares in lost.items()
         )
         claims = [
@@ -139,15 +139,14 @@ def blurrier(blurred: Model, other: Model) -> Rule:
         )
         note = "; ".join(
             f"{words.model(m.architecture, m.latent, m.depth)}: study error "
-            f"{words.number(error[m].median())}, sharpness {words.number(sharp[m].median())}"
+            f"{words.number(frames.mean(error[m]))}, sharpness "
+            f"{words.number(frames.mean(sharp[m]))}"
             for m in rows
         )
         claims = [
-            Claim((error[blurred] / error[other]).dropna().to_list(), 1.0, "above"),
-            Claim((sharp[blurred] / sharp[other]).dropna().to_list(), 1.0, "below"),
+            Claim(ratios(error[blurred], error[other]), 1.0, "above"),
+            Claim(ratios(sharp[blurred], sharp[other]), 1.0, "below"),
         ]
-        if not all(claim.ratios for claim in claims):
-            return nothing(f"{note}; no seed is common to both", n_jobs)
         return together(claims, n_jobs, note)
 
     return judge
@@ -163,7 +162,7 @@ def _denoised(
 ) -> str:
     """The error beside its bars, what clipping alone would do, and what other models make of it."""
     middle = {
-        name: rows[name].astype("float64").median()
+        name: frames.mean(frames.per_seed(rows, name))
         for name in ("mse", "input_mse", "mean_mse", "clipped_mse")
     }
     note = (
@@ -175,7 +174,8 @@ def _denoised(
         note += f", clipping to [0, 1] alone {words.number(middle['clipped_mse'])}{better}"
     found = [(m, _denoising(evidence, m, amplitude)) for m in others]
     beside = [
-        f"{words.model(m.architecture, m.latent, m.depth)} {words.number(r['mse'].median())}"
+        f"{words.model(m.architecture, m.latent, m.depth)} "
+        f"{words.number(frames.mean(frames.per_seed(r, 'mse')))}"
         for m, r in found
         if len(r)
     ]

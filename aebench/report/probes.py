@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from aebench.report import frames, words
+from aebench.report.cells import Cell, Column, Table
 from aebench.report.figures import WIDTH, readable_log
 from aebench.report.parts import Chart, Section
 from aebench.report.picture_rules import DENOISING, STRANGERS
@@ -26,8 +27,8 @@ from aebench.report.svg import (
     canvas,
     inline,
     label_ends,
+    legend,
 )
-from aebench.report.tables import Cell, Column, Table
 from aebench.store import Results
 
 _TRAINED = ["dataset", "base", "train_noise", *frames.MODEL]
@@ -141,7 +142,7 @@ def figure(rows: pd.DataFrame, name: str, label: str) -> str:
         grid = page.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         labels: list[tuple[Any, list[Label]]] = []
         for axes, ((architecture, depth), panel) in zip(grid.flat, panels, strict=False):
-            axes.set_title(words.line(str(architecture), depth))
+            axes.set_title(words.short(words.line(str(architecture), depth)))
             axes.set_yscale("log")
             for _, points, column, dash in references:
                 axes.plot(points["amplitude"], points[column], color=INK, linewidth=1.1,
@@ -177,7 +178,7 @@ def figure(rows: pd.DataFrame, name: str, label: str) -> str:
         if not (rows["train_noise"] > 0).any():
             del looks[1]
         keys = [Line2D([], [], color=INK, label=text, **look) for text, look in looks]
-        page.legend(handles=keys, loc="outside upper left", ncols=3, fontsize=9.5)
+        legend(page, keys, [str(key.get_label()) for key in keys], ncols=3)
         for axes, ends in labels:
             label_ends(axes, ends)
         return inline(page, name, label)

@@ -6,95 +6,31 @@ before any record is seen; what they are applied to is listed in `findings`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from math import prod
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from aebench.report import frames, words
+from aebench.report.evidence import (
+    Claim,
+    Evidence,
+    Judgement,
+    Rule,
+    Verdict,
+    nothing,
+    number_of_seeds,
+    ratios,
+    tested,
+    together,
+    too_few,
+)
 from aebench.report.frames import Model
 from aebench.report.statistics import LEAST, MARGIN, Interval, interval, p_above, p_below
-from aebench.store import Results
 
 NEAR = 0.10  # how near a run must come to the study's figure to be counted beside it
-
-Verdict = Literal["replicated", "not replicated", "undecided"]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The rows that count: errors under the study's protocol, comparable times, curves, probes.
-
-    Each probe carries its job's dataset, architecture, latent, depth, seed and own test error,
-    `mse_job`.
-    """
-
-    jobs: pd.DataFrame
-    times: pd.DataFrame
-    epochs: pd.DataFrame
-    probes: pd.DataFrame
-
-    @classmethod
-    def of(cls, results: Results) -> Evidence:
-        """Choose the rows of `results` that may speak about the study."""
-        jobs = frames.counting(results.jobs)
-        return cls(
-            jobs=jobs,
-            times=frames.timed(jobs),
-            epochs=results.epochs[results.epochs["key"].isin(jobs["key"])],
-            probes=frames.probed(jobs, results.probes),
-        )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a rule made of the evidence.
-
-    `verdict` is None where it depends on `p_for` and `p_against`, the p-values of the tests that
-    support and contradict the claim: those are corrected over all findings together.
-    """
-
-    ours: float | None
-    low: float | None
-    high: float | None
-    n_jobs: int
-    n_seeds: int
-    note: str
-    verdict: Verdict | None = "undecided"
-    p_for: float = 1.0
-    p_against: float = 1.0
-
-
-Rule = Callable[[Evidence], Judgement]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A ratio that must lie above, or below, `bound`: one value for each seed."""
-
-    ratios: Sequence[float]
-    bound: float
-    side: Literal["above", "below"]
-
-    @property
-    def p_for(self) -> float:
-        """p-value of the test that supports it."""
-        return (p_above if self.side == "above" else p_below)(self.ratios, self.bound)
-
-    @property
-    def p_against(self) -> float:
-        """p-value of the test that contradicts it."""
-        return (p_below if self.side == "above" else p_above)(self.ratios, self.bound)
-
-    @property
-    def margin(self) -> float:
-        """How clearly it holds: the ratio to its bound, above 1 where it does."""
-        relative = interval(self.ratios).centre / self.bound
-        return relative if self.side == "above" else 1 / relative
 
 
 def figure(model: Model, printed: float, otherwise: Model | None = None) -> Rule:
@@ -116,11 +52,14 @@ def figure(model: Model, printed: float, otherwise: Model | None = None) -> Rule
         high = decisive.centre if decisive.high is None else decisive.high
         low, high = low / printed, high / printed
         verdict: Verdict = "undecided"
+        few = shown.n < LEAST
         if MARGIN[0] <= low and high <= MARGIN[1]:
-            verdict = "replicated"
-        elif high < MARGIN[0] or low > MARGIN[1]:
+            verdict = "consistent" if few else "replicated"
+        elif not few and (high < MARGIN[0] or low > MARGIN[1]):
             verdict = "not replicated"
-        notes = [f"{number_of_seeds(len(values))}: no interval"] if shown.n < LEAST else []
+        notes = [f"{number_of_seeds(len(values))}: no interval"] if few else []
+        if few and verdict == "undecided":
+            notes.append(f"outside the margin, which takes {LEAST} seeds to tell from chance")
         notes.append(f"{words.number(shown.centre / printed)} times the study's figure")
         notes += _single_run(values, printed)
         notes += _beside(rows)
@@ -158,18 +97,18 @@ def _steps(evidence: Evidence, models: Sequence[Model], factor: float) -> Judgem
     n_jobs = sum(len(m.rows(evidence.jobs)) for m in models)
     ours = ", ".join(
         f"{words.model(m.architecture, m.latent, m.depth)} on {words.dataset(m.dataset)}: "
-        f"{words.number(interval(e.to_list()).centre)}"
+        f"{words.number(frames.mean(e))} ({number_of_seeds(len(e))})"
         for m, e in errors.items()
         if len(e)
     )
     ours = f"study error of {ours}" if ours else "no finished jobs"
-    pairs = [(errors[b] / errors[a]).dropna().to_list() for a, b in pairwise(models)]
-    seeds = min(len(ratios) for ratios in pairs)
+    pairs = [ratios(errors[b], errors[a]) for a, b in pairwise(models)]
+    seeds = min(map(len, pairs))
     if not seeds:
         lacking = words.listed(m.name for m, e in errors.items() if not len(e))
         needs = f"needs {lacking}" if lacking else "no seed is common to both"
         return nothing(f"{ours}; {needs}", n_jobs)
-    return together([Claim(ratios, factor, "above") for ratios in pairs], n_jobs, ours)
+    return together([Claim(pair, factor, "above") for pair in pairs], n_jobs, ours)
 
 
 def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below"]) -> Rule:
@@ -185,11 +124,11 @@ def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below
         chosen: tuple[Interval, list[float], str] | None = None
         others: list[str] = []
         for group in frames.alike(evidence.times):
-            ratios = _paired_times(slow, fast, group)
-            if not ratios:
+            pairs = _paired_times(slow, fast, group)
+            if not pairs:
                 continue
             first = group.iloc[0]
-            found = (interval(ratios), ratios, words.conditions(first))
+            found = (interval(pairs), pairs, words.conditions(first))
             decides = first["engine"] == "reference" and first["device"] == "cuda"
             if decides and (chosen is None or found[0].n > chosen[0].n):
                 chosen, found = found, chosen
@@ -197,18 +136,22 @@ def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below
                 runs = words.counted(found[0].n, "pair")
                 others.append(f"{words.number(found[0].centre)} on {found[2]} ({runs})")
         notes = [f"elsewhere {words.listed(others)}"] if others else []
+        both = pd.concat([model.rows(evidence.rejected) for model in (slow, fast)])
+        unfit = int((both["engine"].eq("reference") & both["device"].eq("cuda")).sum())
+        if unfit:
+            notes.append(f"{words.counted(unfit, 'time')} left out that aebench check rejects")
         if chosen is None:
             missing = "no comparable times of both models from engine reference on a CUDA device"
-            return nothing("; ".join([missing, *notes]))
-        ratio, ratios, where = chosen
+            return nothing("; ".join([missing, *notes]), unfit)
+        ratio, pairs, where = chosen
         notes.insert(0, f"engine reference, {where}")
         size = (2 * ratio.n, ratio.n)
         if ratio.n < LEAST:
-            notes.insert(0, f"{words.counted(ratio.n, 'pair')} of runs, the test needs {LEAST}")
-            return Judgement(ratio.centre, None, None, *size, "; ".join(notes))
-        tests = {"above": p_above(ratios, bound), "below": p_below(ratios, bound)}
+            holds = ratio.centre > bound if claim == "above" else ratio.centre < bound
+            return too_few(ratio.centre, *size, "; ".join(notes), holds, "pair")
+        tests = {"above": p_above(pairs, bound), "below": p_below(pairs, bound)}
         against = tests["below" if claim == "above" else "above"]
-        return _tested(ratio, size, "; ".join(notes), p_for=tests[claim], p_against=against)
+        return tested(ratio, size, "; ".join(notes), p_for=tests[claim], p_against=against)
 
     return judge
 
@@ -216,10 +159,10 @@ def times(slow: Model, fast: Model, bound: float, claim: Literal["above", "below
 def _paired_times(slow: Model, fast: Model, group: pd.DataFrame) -> list[float]:
     def runs(model: Model) -> pd.Series[float]:
         rows = model.rows(group)
-        seconds = rows["train_s"] + rows["eval_s"]
+        seconds = rows["train_s"].astype("float64") + rows["eval_s"].astype("float64")
         return seconds.groupby([rows["seed"], rows["repeat"]]).median()
 
-    return [float(ratio) for ratio in (runs(slow) / runs(fast)).dropna()]
+    return ratios(runs(slow), runs(fast))
 
 
 def same_pace(one: Model, other: Model, share: float = 0.9) -> Rule:
@@ -234,7 +177,7 @@ def same_pace(one: Model, other: Model, share: float = 0.9) -> Rule:
     def judge(evidence: Evidence) -> Judgement:
         rows = {m: m.rows(evidence.jobs) for m in (one, other)}
         n_jobs = sum(len(r) for r in rows.values())
-        ratios: dict[str, list[float]] = {}
+        found: dict[str, list[float]] = {}
         notes: list[str] = []
         for column, word in (("train_mse", "training"), ("val_mse", "validation")):
             paces = [_paces(r, evidence.epochs, column, share) for r in rows.values()]
@@ -243,28 +186,28 @@ def same_pace(one: Model, other: Model, share: float = 0.9) -> Rule:
                     m.name for m, p in zip(rows, paces, strict=True) if not len(p)
                 )
                 return nothing(f"no learning curve that falls from {lacking}", n_jobs)
-            ratios[column] = (paces[1] / paces[0]).dropna().to_list()
+            found[column] = ratios(paces[1], paces[0])
             notes.append(
-                f"{word}: {words.number(paces[0].median(), 2)} epochs of "
+                f"{word}: {words.number(frames.mean(paces[0]), 2)} epochs of "
                 f"{words.model(one.architecture, one.latent)}, "
-                f"{words.number(paces[1].median(), 2)} of "
+                f"{words.number(frames.mean(paces[1]), 2)} of "
                 f"{words.model(other.architecture, other.latent)}"
             )
-        seeds = min(len(r) for r in ratios.values())
+        seeds = min(len(r) for r in found.values())
         if not seeds:
             return nothing("; ".join([*notes, "no seed is common to both"]), n_jobs)
         # Shown is the curve that lies farther from equality.
-        shown = max((interval(r) for r in ratios.values()), key=lambda i: abs(np.log(i.centre)))
-        if seeds < LEAST:
-            notes.append(f"{number_of_seeds(seeds)}, the paired test needs {LEAST}")
-            return Judgement(shown.centre, None, None, n_jobs, seeds, "; ".join(notes))
+        shown = max((interval(r) for r in found.values()), key=lambda i: abs(np.log(i.centre)))
         low, high = MARGIN
-        outside = [p for r in ratios.values() for p in (p_below(r, low), p_above(r, high))]
-        return _tested(
+        if seeds < LEAST:
+            near = all(low <= interval(r).centre <= high for r in found.values())
+            return too_few(shown.centre, n_jobs, seeds, "; ".join(notes), near)
+        outside = [p for r in found.values() for p in (p_below(r, low), p_above(r, high))]
+        return tested(
             shown,
             (n_jobs, seeds),
             "; ".join(notes),
-            p_for=max(p for r in ratios.values() for p in (p_above(r, low), p_below(r, high))),
+            p_for=max(p for r in found.values() for p in (p_above(r, low), p_below(r, high))),
             p_against=min(1.0, len(outside) * min(outside)),
         )
 
@@ -294,44 +237,6 @@ def pace_of(losses: Sequence[float], share: float) -> float | None:
         if after <= goal:
             return epoch + (before - goal) / (before - after)
     return None
-
-
-def together(claims: Sequence[Claim], n_jobs: int, note: str) -> Judgement:
-    """All `claims` must hold; shown is the one that holds least clearly.
-
-    So the worst p-value supports them. Any one may fail, so against them speaks the best,
-    multiplied by their number.
-    """
-    shown = interval(min(claims, key=lambda claim: claim.margin).ratios)
-    seeds = min(len(claim.ratios) for claim in claims)
-    if seeds < LEAST:
-        note = f"{note}; {number_of_seeds(seeds)}, the paired test needs {LEAST}"
-        return Judgement(shown.centre, None, None, n_jobs, seeds, note)
-    return _tested(
-        shown,
-        (n_jobs, seeds),
-        note,
-        p_for=max(claim.p_for for claim in claims),
-        p_against=min(1.0, len(claims) * min(claim.p_against for claim in claims)),
-    )
-
-
-def number_of_seeds(n: int) -> str:
-    """One seed, 2 seeds."""
-    return "one seed" if n == 1 else f"{n} seeds"
-
-
-def nothing(note: str, n_jobs: int = 0) -> Judgement:
-    """No evidence: undecided, and `note` says what is lacking."""
-    return Judgement(None, None, None, n_jobs, 0, note)
-
-
-def _tested(
-    shown: Interval, size: tuple[int, int], note: str, *, p_for: float, p_against: float
-) -> Judgement:
-    return Judgement(
-        shown.centre, shown.low, shown.high, *size, note, None, p_for=p_for, p_against=p_against
-    )
 
 
 def _single_run(values: Sequence[float], printed: float) -> list[str]:
@@ -366,20 +271,17 @@ def _read_otherwise(evidence: Evidence, model: Model, printed: float) -> list[st
 
 def _beside(rows: pd.DataFrame) -> list[str]:
     """What exact baselines give at the same size: the study's figures have no such scale."""
-    middle = {
-        name: rows[name].astype("float64").median()
-        for name in ("mse", "mean_mse", "pca_mse", "bottleneck", "input_size")
-    }
+    middle = {n: frames.mean(frames.per_seed(rows, n)) for n in ("mse", "mean_mse", "pca_mse")}
+    code, image = (rows[n].astype("float64").median() for n in ("bottleneck", "input_size"))
     notes = [f"MSE {words.number(middle['mse'])}"]
     if not words.missing(middle["mean_mse"]):
         worse = ", better than this model" if middle["mean_mse"] < middle["mse"] else ""
         notes.append(f"the mean image alone has {words.number(middle['mean_mse'])}{worse}")
-    sizes = prod((middle["bottleneck"], middle["input_size"]))
-    if not words.missing(sizes) and middle["bottleneck"] >= middle["input_size"]:
+    if code >= image:
         notes.append(
-            f"{words.count(middle['bottleneck'])} numbers in the code of a "
-            f"{words.count(middle['input_size'])}-number image: nothing is compressed"
+            f"{words.count(code)} numbers in the code of a {words.count(image)}-number image: "
+            "nothing is compressed"
         )
     elif not words.missing(middle["pca_mse"]):
         notes.append(f"PCA of the same size has {words.number(middle['pca_mse'])}")
-    return ["; ".join(notes)] if len(notes) == 1 else [", ".join(notes)]
+    return [", ".join(notes)]

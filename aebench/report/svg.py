@@ -1,19 +1,29 @@
 """How charts are drawn and become inline SVG: style, colours, labels, unique ids.
 
 Colours are drawn as placeholders and replaced by CSS variables with a fallback, so that a chart
-follows the page into dark mode. Output depends on the data alone, byte for byte.
+follows the page into dark mode. Output depends on the data alone, byte for byte: on no backend,
+no environment and no matplotlibrc. Names are drawn as they are, whatever they would mean to TeX.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import os
 import re
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from aebench.report import words
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -27,6 +37,8 @@ _CSS = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)", MUTED: 
 _CSS |= {colour: f"var(--series-{i})" for i, colour in enumerate(SERIES)}
 
 _STYLE: dict[str, Any] = {
+    "text.usetex": False,
+    "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "aebench",
     "font.family": "sans-serif",
@@ -76,31 +88,89 @@ class Label:
 @contextmanager
 def canvas(width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches in the report's style, apart from pyplot's global state."""
+    _import_apart()
     import matplotlib
     import seaborn
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(seaborn.axes_style("ticks") | _STYLE):
-        yield Figure(figsize=(width, height), layout="constrained")
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(seaborn.axes_style("ticks") | _STYLE)
+        # The reader's browser has the glyph; here it is only measured.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure
+
+
+def _import_apart() -> None:
+    """Import matplotlib, unless that was done, so that nothing of the user's can stop it.
+
+    As it is imported it reads MPLBACKEND, and refuses one whose package is not installed, and a
+    matplotlibrc, which it must be able to decode. Here it finds its own instead.
+    """
+    if "matplotlib" in sys.modules:
+        return
+    found = importlib.util.find_spec("matplotlib")
+    own = {"MPLBACKEND": "svg"}
+    if found and found.submodule_search_locations:
+        place = found.submodule_search_locations[0]
+        own["MATPLOTLIBRC"] = str(Path(place, "mpl-data", "matplotlibrc"))
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        import matplotlib  # noqa: F401
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def inline(figure: Figure, name: str, label: str) -> str:
     """The figure as an ``<svg>`` element; `name` makes its ids unique, `label` describes it."""
-    from html import escape
-
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :].strip()
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r"\s*<style[^>]*>.*?</style>", "", text, flags=re.S)  # it styles the whole page
-    # Every chart numbers its parts from one, and a page has one name space for ids.
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    root = ElementTree.fromstring(buffer.getvalue())
+    for element in root.iter():
+        element.tag = _bare(element.tag)
+        # Texts stay as they are: a name may look like an id, a reference or a colour.
+        for attribute, value in list(element.attrib.items()):
+            del element.attrib[attribute]
+            element.set(_bare(attribute), _placed(_bare(attribute), value, name))
+    for parent in list(root.iter()):
+        # Their own style sheets would style the whole page.
+        parent[:] = [child for child in parent if child.tag not in ("metadata", "style")]
+    root.attrib = {"role": "img", "aria-label": label, **root.attrib}
+    return ElementTree.tostring(root, encoding="unicode").strip()
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def _placed(attribute: str, value: str, name: str) -> str:
+    """The attribute as it must be in a page, where ids are shared and colours follow the theme."""
+    if attribute == "id":
+        # Every chart numbers its parts from one, and a page has one name space for ids.
+        return f"{name}-{value}"
+    value = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", value)
+    if attribute == "href":
+        value = re.sub("^#", f"#{name}-", value)
     for placeholder, css in _CSS.items():
-        text = text.replace(placeholder, css)
-    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+        value = value.replace(placeholder, css)
+    return value
+
+
+def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], **look: Any) -> None:
+    """A legend above the figure; matplotlib's own leaves out names that begin with a line."""
+    numbered = [str(i) for i in range(len(names))]
+    made = figure.legend(handles, numbered, loc="outside upper left", fontsize=9.5, **look)
+    for text, name in zip(made.get_texts(), names, strict=True):
+        text.set_text(words.short(name))
 
 
 def label_ends(axes: Axes, labels: Sequence[Label], *, gap: float = 13.0) -> None:
@@ -119,7 +189,7 @@ def label_ends(axes: Axes, labels: Sequence[Label], *, gap: float = 13.0) -> Non
     heights = spread(wanted, gap)
     for (height, label), shifted in zip(placed, heights, strict=True):
         axes.annotate(
-            label.text,
+            words.short(label.text),
             (label.x, label.y),
             xytext=(9, shifted - height),
             textcoords="offset points",

@@ -1,94 +1,44 @@
-"""Tables of the report: each one function from a frame to a `Table`, without any HTML.
-
-A cell holds the text to show and, where that does not sort by itself, the value behind it.
-"""
+"""Tables of the report: each one function from a frame to a `Table`; those of times in `timing`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from aebench import schema
 from aebench.report import frames, words
+from aebench.report.cells import (
+    ABOUT,
+    Cell,
+    Column,
+    Show,
+    Table,
+    columns,
+    plain,
+    shown,
+    span,
+    value,
+    whole,
+)
+from aebench.report.evidence import Verdict
 from aebench.report.findings import PAIRED_TEST, Outcome
-from aebench.report.statistics import LEAST, ratio_interval
+from aebench.report.statistics import LEAST
 
-ABOUT = {column.name: column.about for column in schema.JOBS}
-SPREAD_SHOWN = 0.05  # a greater spread of repeated times is marked
-SYMBOLS = {"replicated": "✔", "not replicated": "✘", "undecided": "?"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one cell shows; `value` sorts it, `kind` names its look, `small` stands below."""
-
-    text: str
-    value: float | str | None = None
-    kind: str = ""
-    small: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its head, what it holds, and whether it holds numbers."""
-
-    name: str
-    about: str = ""
-    numeric: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A caption, columns and rows; the first `heads` cells of a row are its headings."""
-
-    id: str
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    heads: int = 1
-
-
-Show = Callable[[Any], str]
-
-
-def _value(value: Any, show: Show = words.number, kind: str = "") -> Cell:
-    return Cell(show(value), None if words.missing(value) else float(value), kind)
-
-
-def _plain(value: Any, kind: str = "") -> Cell:
-    return Cell(_text(value), kind=kind)
-
-
-def _text(value: Any) -> str:
-    return words.NONE if words.missing(value) else str(value)
-
-
-def _whole(value: Any) -> Cell:
-    return _value(value, words.count)
-
-
-def _range(low: float | None, high: float | None) -> Cell:
-    return Cell(words.between(low, high), None if words.missing(low) else low, "range")
-
-
-def _columns(text: str) -> tuple[Column, ...]:
-    """Read ``name|about`` lines; a name that ends in ``#`` heads a column of numbers."""
-    columns = []
-    for row in text.strip().splitlines():
-        name, _, about = (part.strip() for part in row.partition("|"))
-        plain = name.rstrip("# ")
-        columns.append(Column(plain, about or ABOUT.get(plain, ""), name.endswith("#")))
-    return tuple(columns)
+SYMBOLS: dict[Verdict, str] = {
+    "replicated": "✔",
+    "consistent": "≈",
+    "not replicated": "✘",
+    "undecided": "?",
+    "not tested": "○",
+}
 
 
 def findings(outcomes: Sequence[Outcome]) -> Table:
     """Every finding with the verdict, the study's figure and ours."""
-    columns = _columns("""
+    heads = columns("""
         finding | the claim, in the study's order
-        verdict | replicated, not replicated, or undecided: too little data, or both ways
+        verdict | one of five: see the words above the table
         study | the figures as the study prints them
         ours # | geometric mean over seeds, 95 % interval where there are three or more
         seeds # | seeds, or pairs of runs, that the verdict rests on
@@ -98,17 +48,17 @@ def findings(outcomes: Sequence[Outcome]) -> Table:
         (
             Cell(o.finding.claim, o.finding.id, "claim", (o.finding.id,)),
             Cell(
-                f"{SYMBOLS[o.verdict]} {o.verdict}",
+                f"{SYMBOLS[o.verdict]} {o.answer}",
                 kind="verdict " + o.verdict.replace(" ", "-"),
             ),
             Cell(o.finding.source),
             Cell(words.number(o.ours), o.ours, small=_under(o)),
-            _whole(o.n_seeds),
+            whole(o.n_seeds),
             Cell(o.note[:1].upper() + o.note[1:], kind="note"),
         )
         for o in outcomes
     ]
-    return Table("findings-table", "Findings of the study, judged", columns, tuple(rows))
+    return Table("findings-table", "Findings of the study, judged", heads, tuple(rows))
 
 
 def _under(outcome: Outcome) -> tuple[str, ...]:
@@ -127,13 +77,13 @@ def rules(outcomes: Sequence[Outcome]) -> Table:
         (Cell(", ".join(ids)), Cell(rule), Cell(minimum)) for (rule, minimum), ids in shared.items()
     ]
     rows.append((Cell("paired test"), Cell(PAIRED_TEST), Cell(f"{LEAST} pairs")))
-    columns = (Column("finding"), Column("rule"), Column("minimum data"))
-    return Table("rules", "The rules, fixed before any record was seen", columns, tuple(rows))
+    heads = (Column("finding"), Column("rule"), Column("minimum data"))
+    return Table("rules", "The rules, fixed before any record was seen", heads, tuple(rows))
 
 
 def errors(summary: pd.DataFrame, id: str, caption: str) -> Table:
     """One row a model: its error over seeds beside the exact baselines."""
-    columns = _columns("""
+    heads = columns("""
         model
         seeds #
         MSE # | mean squared error per pixel over the whole test set, geometric mean over seeds
@@ -153,101 +103,30 @@ def errors(summary: pd.DataFrame, id: str, caption: str) -> Table:
         to_mean = row["mse"] / row["mean_mse"] if row["mean_mse"] else float("nan")
         rows.append((
             Cell(words.model(row["architecture"], row["latent"], row["depth"])),
-            _whole(row["n_seeds"]),
-            _value(row["mse"]),
-            _range(row["low"], row["high"]),
-            _value(row["study_error"]),
-            _whole(row["bottleneck"]),
-            _value(row["compression"], kind="" if squeezed else "warn"),
-            _whole(row["parameters"]),
-            _value(pca),
-            _value(row["mse"] / pca if pca else None),
-            _value(to_mean, kind="warn" if to_mean > 1 else ""),
+            whole(row["n_seeds"]),
+            value(row["mse"]),
+            span(row["low"], row["high"]),
+            value(row["study_error"]),
+            whole(row["bottleneck"]),
+            value(row["compression"], kind="" if squeezed else "warn"),
+            whole(row["parameters"]),
+            value(pca),
+            value(row["mse"] / pca if pca else None),
+            value(to_mean, kind="warn" if to_mean > 1 else ""),
         ))  # fmt: skip
-    return Table(id, caption, columns, tuple(rows))
+    return Table(id, caption, heads, tuple(rows))
 
 
 def baselines(curve: pd.DataFrame, id: str, caption: str) -> Table:
     """The exact baselines of one dataset, at 0, 1, 2, 3, 4, 6, 8, 12, ... components."""
-    columns = _columns("""
+    heads = columns("""
         components # | principal components kept; 0 is the mean image
         MSE #
     """)
     rounded = {0, *(m * 2**i for m in (1, 3) for i in range(16)), curve["components"].max()}
     some = curve[curve["components"].isin(rounded)]
-    rows = [(_whole(r["components"]), _value(r["mse"])) for _, r in some.iterrows()]
-    return Table(id, caption, columns, tuple(rows))
-
-
-def reference(rows: pd.DataFrame) -> int:
-    """Place of the row that times are set beside: mlp-512, the study's first, else the fastest."""
-    study = (rows["architecture"] == "mlp") & (rows["latent"] == 512) & (rows["depth"] == 1)
-    return int(study.to_numpy().argmax() if study.any() else rows["train_s"].to_numpy().argmin())
-
-
-def times(group: pd.DataFrame, id: str, caption: str) -> Table:
-    """Times of one group of alike rows, with factors against a marked reference row.
-
-    Where not all rows ran on the same kernels, a last column tells which.
-    """
-    columns = _columns("""
-        model
-        runs # | timed runs: seeds and repeats, alone on the machine
-        train_s # | median; seconds of training proper: first step to last, device synchronized
-        min to max | of train_s
-        spread # | (max - min) / median; above 5 % is marked
-        factor # | train_s against the reference row, geometric means
-        95 % interval | of the factor, Welch's t on the logarithm; none below three runs
-        total_s #
-        images_per_s #
-        gflops #
-    """)
-    rows = frames.times(group)
-    differ = rows["kernels"].nunique(dropna=False) > 1
-    if differ:
-        columns += _columns("kernels")
-    base = reference(rows)
-    base_runs = rows.iloc[base]["runs"]
-    cells = []
-    for place, row in enumerate(rows.to_dict("records")):
-        factor = ratio_interval(row["runs"], base_runs)
-        noisy = (row["spread"] or 0.0) > SPREAD_SHOWN  # None for a single run, never above
-        cells.append((
-            Cell(words.model(row["architecture"], row["latent"], row["depth"])),
-            _whole(row["n"]),
-            _value(row["train_s"]),
-            _range(row["low"], row["high"]) if row["n"] > 1 else Cell(words.NONE),
-            _value(row["spread"], percent, "warn" if noisy else ""),
-            Cell("1 (reference)", 1.0, "reference")
-            if place == base
-            else _value(factor.centre),
-            Cell(words.NONE) if place == base else _range(factor.low, factor.high),
-            _value(row["total_s"]),
-            _whole(row["images_per_s"]),
-            _value(row["gflops"]),
-            *((_plain(row["kernels"], "kernels"),) if differ else ()),
-        ))  # fmt: skip
-    return Table(id, caption, columns, tuple(cells))
-
-
-def percent(share: Any) -> str:
-    """A share of one in percent."""
-    return words.NONE if words.missing(share) else f"{100 * float(share):.1f} %"
-
-
-def phases(group: pd.DataFrame, id: str, caption: str) -> Table:
-    """Where the seconds of a job go, medians over runs."""
-    rows = frames.times(group)
-    columns = _columns("model\n" + "\n".join(f"{name} #" for name in [*frames.PHASES, "total_s"]))
-    cells = [
-        (
-            Cell(words.model(row["architecture"], row["latent"], row["depth"])),
-            *(_value(row[f"phase_{name}"]) for name in frames.PHASES),
-            _value(row["total_s"]),
-        )
-        for _, row in rows.iterrows()
-    ]
-    return Table(id, caption, columns, tuple(cells))
+    rows = [(whole(r["components"]), value(r["mse"])) for _, r in some.iterrows()]
+    return Table(id, caption, heads, tuple(rows))
 
 
 def curves(frame: pd.DataFrame, id: str, caption: str) -> Table:
@@ -255,14 +134,14 @@ def curves(frame: pd.DataFrame, id: str, caption: str) -> Table:
     epochs = sorted(set(frame["epoch"]))
     if len(epochs) > _EPOCHS:
         epochs = sorted({epochs[i * (len(epochs) - 1) // (_EPOCHS - 1)] for i in range(_EPOCHS)})
-    columns = (Column("model"), Column("loss"), *(Column(f"epoch {e}", "", True) for e in epochs))
+    heads = (Column("model"), Column("loss"), *(Column(f"epoch {e}", "", True) for e in epochs))
     rows = []
     for (architecture, depth, latent), curve in frame.groupby(frames.MODEL, sort=False):
         head = Cell(words.model(str(architecture), latent, depth))
         for loss in ("train_mse", "val_mse"):
             at = curve.set_index("epoch")[loss]
-            rows.append((head, Cell(loss), *(_value(at.get(epoch)) for epoch in epochs)))
-    return Table(id, caption, columns, tuple(rows))
+            rows.append((head, Cell(loss), *(value(at.get(epoch)) for epoch in epochs)))
+    return Table(id, caption, heads, tuple(rows))
 
 
 _EPOCHS = 20
@@ -289,6 +168,7 @@ _JOBS: tuple[tuple[str, Show | None], ...] = (
     ("total_s", words.number),
     ("threads", words.count),
     ("concurrent", None),
+    ("check", None),
     ("reason", None),
     ("key", None),
 )
@@ -296,38 +176,52 @@ _JOBS: tuple[tuple[str, Show | None], ...] = (
 
 def jobs(frame: pd.DataFrame) -> Table:
     """Every job, finished or not."""
-    about = ABOUT | {"settings": "protocol, and how this job departs from it"}
-    columns = tuple(Column(name, about[name], show is not None) for name, show in _JOBS)
+    about = ABOUT | {
+        "settings": "protocol, and how this job departs from it",
+        "check": "what aebench check says to its times",
+    }
+    heads = tuple(Column(name, about[name], show is not None) for name, show in _JOBS)
     rows = []
     for record in frame.to_dict("records"):
         cells = []
         for name, show in _JOBS:
-            value = record[name]
+            held = record.get(name)
             if name == "status":
-                cells.append(_plain(value, "good" if value == "ok" else "warn"))
+                cells.append(plain(held, "good" if held == "ok" else "warn"))
             elif name == "concurrent":
-                cells.append(Cell(words.NONE if words.missing(value) else _yes(value)))
+                cells.append(Cell(words.NONE if words.missing(held) else _yes(held)))
+            elif name == "check":
+                cells.append(_checked(record))
             else:
                 # Sorting reads the text; only shortened numbers need the value behind them.
-                cells.append(
-                    _plain(value) if show is None else Cell(show(value), _behind(value, show))
-                )
+                cells.append(plain(held) if show is None else Cell(show(held), _behind(held, show)))
         rows.append(tuple(cells))
-    return Table("jobs-table", "All jobs", columns, tuple(rows), heads=0)
+    return Table("jobs-table", "All jobs", heads, tuple(rows), heads=0)
+
+
+def _checked(record: Mapping[Any, Any]) -> Cell:
+    if record["status"] != "ok" or words.missing(record["train_s"]):
+        return Cell(words.NONE)
+    return check(record.get("doubt", ""))
+
+
+def check(doubt: str) -> Cell:
+    """What `aebench check` says to a time: why it rejects it, if it does."""
+    return Cell(f"✘ rejected: {doubt}", kind="warn") if doubt else Cell("✔ passes", kind="good")
 
 
 def _yes(value: Any) -> str:
     return "yes" if value else "no"
 
 
-def _behind(value: Any, show: Show) -> float | None:
-    return None if show is words.count or words.missing(value) else float(f"{float(value):.6g}")
+def _behind(number: Any, show: Show) -> float | None:
+    return None if show is words.count or words.missing(number) else float(f"{float(number):.6g}")
 
 
 def coverage(frame: pd.DataFrame, id: str, caption: str) -> Table:
     """Models against latent sizes: how many jobs of each cell finished; empty cells are marked."""
     latents = sorted(set(frame["latent"]))
-    columns = (Column("model"), *(Column(f"latent {k}") for k in latents))
+    heads = (Column("model"), *(Column(f"latent {k}") for k in latents))
     rows = []
     for (architecture, depth, settings), group in frame.groupby(
         ["architecture", "depth", "settings"], sort=False
@@ -336,7 +230,7 @@ def coverage(frame: pd.DataFrame, id: str, caption: str) -> Table:
         head += "" if settings == "study" else f" ({settings})"
         cells = (_coverage_cell(group[group["latent"] == k]) for k in latents)
         rows.append((Cell(head), *cells))
-    return Table(id, caption, columns, tuple(rows))
+    return Table(id, caption, heads, tuple(rows))
 
 
 def _coverage_cell(jobs: pd.DataFrame) -> Cell:
@@ -357,7 +251,7 @@ _MACHINE = [
 
 def machines(frame: pd.DataFrame) -> Table:
     """What ran the jobs: one row for each combination of hardware and software."""
-    columns = _columns("""
+    heads = columns("""
         device
         CPU | with the cores the process may use
         memory #
@@ -377,23 +271,23 @@ def machines(frame: pd.DataFrame) -> Table:
         driver = () if words.missing(m["driver"]) else (f"driver {m['driver']}",)
         commit = () if words.missing(m["commit"]) else (m["commit"][:20],)
         rows.append((
-            Cell(_text(m["device_name"]), small=(_text(m["device"]),)),
-            Cell(_text(m["cpu_name"]), small=cores),
+            Cell(shown(m["device_name"]), small=(shown(m["device"]),)),
+            Cell(shown(m["cpu_name"]), small=cores),
             Cell(words.size(m["memory_bytes"]), m["memory_bytes"]),
-            Cell(_text(m["system"]), small=driver),
-            _plain(m["torch"]),
-            _plain(m["python"]),
-            Cell(_text(m["aebench"]), small=commit),
-            _whole(len(group)),
+            Cell(shown(m["system"]), small=driver),
+            plain(m["torch"]),
+            plain(m["python"]),
+            Cell(shown(m["aebench"]), small=commit),
+            whole(len(group)),
             Cell(" to ".join([started[0], *started[1:][-1:]]) if started else words.NONE),
-            _plain(m["machine_id"]),
+            plain(m["machine_id"]),
         ))  # fmt: skip
-    return Table("machines", "Machines and software", columns, tuple(rows))
+    return Table("machines", "Machines and software", heads, tuple(rows))
 
 
-def definitions(shown: Iterable[Table]) -> Table:
+def definitions(found: Iterable[Table]) -> Table:
     """What the columns of the tables shown hold, and then every column of a stored job."""
-    about = {c.name: c.about for table in shown for c in table.columns if c.about} | ABOUT
+    about = {c.name: c.about for table in found for c in table.columns if c.about} | ABOUT
     rows = tuple((Cell(name), Cell(text)) for name, text in about.items())
-    columns = (Column("column"), Column("what it holds"))
-    return Table("definitions-table", "What each column holds", columns, rows)
+    heads = (Column("column"), Column("what it holds"))
+    return Table("definitions-table", "What each column holds", heads, rows)

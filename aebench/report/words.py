@@ -13,6 +13,7 @@ from typing import Any
 from aebench.job import named
 
 NONE = "–"
+_ON_CHART = 40  # characters of a name on a chart
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 DATASETS = {
@@ -102,22 +103,22 @@ def job(row: Any, *, without: Iterable[str] = ()) -> str:
     """Name a row of the `jobs` table as `Job.name` does, without the fields named."""
     left_out = set(without)
     parts = [f"{row['dataset']} {model(row['architecture'], row['latent'], row['depth'])}"]
-    named = {"protocol": "study", "engine": "eager", "precision": "fp32", "device": "cpu"}
+    usually = {"protocol": "study", "engine": "eager", "precision": "fp32", "device": "cpu"}
     parts += [
         str(row[name])
-        for name, usual in named.items()
+        for name, usual in usually.items()
         if row[name] != usual and name not in left_out
     ]
     parts += [] if missing(row["modified"]) else [f"({row['modified']})"]
-    told = "" if missing(row.get("code")) or "code" in left_out else code(row["code"])
+    told = "" if missing(row.get("code")) or "code" in left_out else named(row["code"])
     parts += [told] if told and told not in row["architecture"] else []
     numbered = [name for name in ("seed", "repeat") if name not in left_out and row[name]]
     return " ".join(parts + [f"{name} {row[name]}" for name in numbered])
 
 
-def code(code: str) -> str:
-    """Name the code of a model that is not ours as `Job.name` does: code 3fa2c1, or version 2."""
-    return named(code)
+def short(name: str, most: int = _ON_CHART) -> str:
+    """A name for a chart, which has little room: the middle of a long one is left out."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
 
 
 def line(architecture: str, depth: Any) -> str:

@@ -1,0 +1,148 @@
+"""Names that are anything, and environments that are anyone's: the report shows text, always."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from test_report import Checked
+from test_report_records import record, stored
+
+from aebench.errors import printable
+from aebench.report import names
+from aebench.report.html import page, write
+from aebench.store import Results, Store
+
+# TeX, markup, what a chart is made of itself, what no XML may hold, what turns the line round.
+NASTY = [
+    "x$_{$", "$$", r"$\frac{$", "<b>&amp;", "#010101", 'url(#x) id="y" href="#z"', "_hidden", "",
+    "\x1b[31mred\x1b]0;title\x07", "\x00\x01", "a\nb\tc", "\ud800", "\ufffe\uffff", "\u202eevil",
+    "名前 🦊 مرحبا", "long" * 500, " ", "%s {0} {{x}}", "-->]]>", "\\x1b", "nan", "None",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two families on one data set, with a time and a learning curve each: every chart is drawn."""
+    records = [
+        record(family, k, dataset="digits", epochs=2, engine=engine, seconds=1.0 + k)
+        for family in ("mlp", "conv") for k in (1, 4) for engine in ("eager", "reference")
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("plain")
+    stored(path, *records)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> Results:
+    return Store(folder).read()
+
+
+def called(results: Results, name: str) -> str:
+    """The page of `results` whose conv and digits are called `name`, as much else is."""
+    # An object column, for no Arrow one can hold a lone surrogate.
+    jobs = results.jobs.astype({"architecture": object, "dataset": object, "device_name": object})
+    baselines = results.baselines.astype({"dataset": object})
+    jobs["architecture"] = jobs["architecture"].where(jobs["architecture"] == "mlp", name)
+    for frame in (jobs, baselines):
+        frame["dataset"] = pd.Series([name] * len(frame), index=frame.index, dtype=object)
+    jobs["device_name"] = jobs["dataset"]
+    jobs["reason"] = jobs["engine_note"] = ""
+    return page(dataclasses.replace(results, jobs=jobs, baselines=baselines, problems=[name]))
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.text(st.characters(codec=None), max_size=12))
+@example("x$_{$")
+@example("#010101")
+@example("_hidden")
+@example('url(#x) id="名前"')
+@example("".join(NASTY))
+def test_whatever_a_name_is_the_page_shows_it_as_text(plain: Results, name: str) -> None:
+    text = called(plain, name)
+    Checked(text)
+    text.encode("utf-8")
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert text.count("<script") == 1
+    assert "mathdefault" not in text
+    charts = re.findall(r"<svg role.*?</svg>", text, re.S)
+    assert len(charts) >= 6
+    if name.isprintable() and 0 < len(name) < 30:
+        # Beside its curve, over its learning curve, in a legend and on axes: the name itself.
+        drawn = re.findall(r"<text[^>]*>([^<]*)</text>", "".join(charts))
+        written = {html.unescape(each) for each in drawn}
+        assert {name, f"{name}-4"} <= written
+
+
+def test_what_cannot_be_shown_is_shown_as_an_escape(plain: Results) -> None:
+    text = called(plain, "a\x1bb\x00\ud800\u202ec\nd")
+    assert r"a\x1bb\x00\ud800\u202ec\nd-4" in text
+
+
+def test_long_names_stay_different_and_short() -> None:
+    one, two = (names.shown(_frame("x" * 400 + end)).at[0, "name"] for end in "ab")
+    assert one != two
+    assert len(one) == len(two) == 300
+    assert names.shown(_frame(one)).at[0, "name"] == one
+    assert printable("x" * 400) == "x" * 299 + "…"
+    assert printable("\x1b" * 400, 20) == r"\x1b\x1b\x1b\x1b\x1b"[:19] + "…"
+
+
+def _frame(name: str) -> pd.DataFrame:
+    return pd.DataFrame({"name": [name]})
+
+
+# Processes of someone else's making
+
+
+@pytest.fixture(scope="module")
+def own_page(plain: Results, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write(page(plain), tmp_path_factory.mktemp("own") / "page.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("backend", "rc"),
+    [
+        ("module://matplotlib_inline.backend_inline", None),
+        ("no such backend", b"text.usetex: True\nsvg.fonttype: path\nfont.size: 30\n"),
+        (None, "axes.grid: False\nfont.family: Comic\n\xe9\xff".encode("latin-1")),
+    ],
+    ids=["notebook", "TeX", "undecodable"],
+)
+def test_neither_backend_nor_matplotlibrc_of_the_user_matters(
+    folder: Path, own_page: bytes, tmp_path: Path, backend: str | None, rc: bytes | None
+) -> None:
+    env = dict(os.environ)
+    if backend:
+        env["MPLBACKEND"] = backend
+    if rc:
+        (tmp_path / "matplotlibrc").write_bytes(rc)
+        env["MATPLOTLIBRC"] = str(tmp_path / "matplotlibrc")
+    command = [sys.executable, "-W", "error", "-m", "aebench", "report", str(folder)]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "page.html")], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "page.html").read_bytes() == own_page
+
+
+def test_a_notebook_keeps_its_own_settings() -> None:
+    code = (
+        "import os; os.environ['MPLBACKEND'] = 'agg'\n"
+        "import matplotlib; matplotlib.rcParams['font.size'] = 33.0\n"
+        "from aebench.report import svg\n"
+        "with svg.canvas(2, 2) as figure: assert matplotlib.rcParams['font.size'] == 10.5\n"
+        "assert matplotlib.rcParams['font.size'] == 33.0\n"
+        "assert matplotlib.get_backend() == 'agg' == os.environ['MPLBACKEND']\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
