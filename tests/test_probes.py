@@ -102,7 +102,7 @@ def test_the_identity_leaves_the_noise_as_it_is(digits: tuple[Tensor, Tensor]) -
         assert (row["kind"], row["input"], row["images"]) == ("denoising", "test images", 360)
         assert row["mse"] == row["input_mse"]
         assert row["input_mse"] == pytest.approx(row["amplitude"] ** 2, rel=0.03)
-        # What leaves the range of pixels comes nearer when it is clipped: it is not the same figure.
+        # What leaves the range of pixels comes nearer when it is clipped: another figure.
         assert row["clipped_mse"] < row["input_mse"] or row["amplitude"] == 0
     assert rows[0]["psnr_db"] == math.inf
     assert rows[3]["psnr_db"] == pytest.approx(-10 * math.log10(rows[3]["mse"]))
