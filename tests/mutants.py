@@ -26,8 +26,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosmic_ray import plugins
@@ -343,6 +343,7 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", help=f"of: {', '.join(MODULES)}; all if none")
     parser.add_argument("--since", metavar="REV", help="only lines that differ from those at REV")
     parser.add_argument("--sample", type=int, metavar="N", help="at most N mutants of a module")
+    parser.add_argument("--again", action="store_true", help="only what survived the last time")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
     asked = parser.parse_args()
     if unknown := [name for name in asked.modules if name not in MODULES]:
@@ -356,8 +357,9 @@ def main() -> int:
     assert "aebench" not in sys.modules, "a mutant must be imported after the fork"
     WORK.mkdir(exist_ok=True)
     shutil.rmtree(WORK / "data", ignore_errors=True)
+    survived = [row["change"] for row in last() if row["end"] == "survived"]
     slots = [Slot(number) for number in range(max(1, asked.jobs))]
-    ends: dict[str, list[tuple[Mutant, str]]] = {}
+    tried = []
     for module in asked.modules or MODULES:
         found = [
             mutant
@@ -365,19 +367,28 @@ def main() -> int:
             if since is None or path in since
             for mutant in mutants(module, path, since and since[path])
         ]
+        if asked.again:
+            found = [mutant for mutant in found if told_of(mutant) in survived]
         if asked.sample and len(found) > asked.sample:
             found = random.Random(module).sample(found, asked.sample)
         if found:
-            ends[module] = []
+            ended = []
             for mutant, how in judged(module, found, slots):
-                ends[module].append((mutant, how))
+                ended.append((mutant, how))
                 if how == "survived":
                     say(mutant)
+            keep(module, ended, again=asked.again)
+            tried.append(module)
     for slot in slots:
         shutil.rmtree(slot.tree)
         shutil.rmtree(slot.scratch, ignore_errors=True)
-    told(ends)
+    told(tried)
     return 0
+
+
+def told_of(mutant: Mutant) -> str:
+    """One change in words that hold while other lines of the file come and go."""
+    return f"{mutant.path} {mutant.operator}: {mutant.was} -> {mutant.now}"
 
 
 def say(mutant: Mutant) -> None:
@@ -385,15 +396,28 @@ def say(mutant: Mutant) -> None:
     print(f"    - {mutant.was}\n    + {mutant.now}", flush=True)
 
 
-def told(ends: dict[str, list[tuple[Mutant, str]]]) -> None:
-    """Print the scores, and write every mutant with its end for whoever wants to look closer."""
-    rows = [asdict(mutant) | {"end": how} for all_ in ends.values() for mutant, how in all_]
-    for row in rows:
-        del row["code"]
+def last() -> list[dict[str, str]]:
+    """How the mutants of each module ended when it was last tried."""
+    path = WORK / "results.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def keep(module: str, ended: list[tuple[Mutant, str]], *, again: bool) -> None:
+    """Write how they ended, over what is known of this module or, if `again`, into it."""
+    new = [(told_of(one), how) for one, how in ended]
+    tried = {change for change, _ in new}
+    rows = [
+        row for row in last() if row["module"] != module or (again and row["change"] not in tried)
+    ]
+    rows += [{"module": module, "end": how, "change": change} for change, how in new]
     (WORK / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def told(modules: Iterable[str]) -> None:
+    """Print the scores of these modules."""
     print("\n| module | mutants | killed | timed out | score |\n|---|---|---|---|---|")
-    for module, judged_ones in ends.items():
-        hows = [how for _, how in judged_ones]
+    for module in modules:
+        hows = [row["end"] for row in last() if row["module"] == module]
         score = 100 * (1 - hows.count("survived") / len(hows))
         counts = f"{len(hows)} | {hows.count('killed')} | {hows.count('timed out')}"
         print(f"| `{module}` | {counts} | {score:.0f} % |")

@@ -144,6 +144,7 @@ RUN_OPTIONS = [name for name, _ in OPTIONS["run",]]
 @example({"--dataset": ""})
 @example({"--grid": ""})
 @example({"--results": ""})
+@example({"--results": "A" * 300})
 @example({"--data": ""})
 @example({"--plugin": ""})
 @example({"--results": "results/\udcff"})

@@ -250,6 +250,8 @@ JOBS, PART, EPOCHS, BASELINES = 2, 3, 1, 0  # places in the sorted list of files
 @example([(columns_of_one_name, EPOCHS, 1, 0.3)], ["show", FOLDER])
 @example([(swap, JOBS, 2, 0.5)], ["check", FOLDER])
 @example([(PIPE, BASELINES, 1, 0.5)], ["show", FOLDER])
+@example([(become_its_own_link, JOBS, 1, 0.5)], ["show", FOLDER])
+@example([(become_dangling_link, PART, 1, 0.5)], ["show", FOLDER])
 def test_a_spoiled_folder_is_shown_without_what_was_lost(
     here: World, what: list[tuple], command: list[str]
 ) -> None:

@@ -66,7 +66,7 @@ def test_every_kind_of_change_is_made(changes: list[mutants.Mutant], line: int, 
 
 def test_words_and_annotations_are_left(changes: list[mutants.Mutant]) -> None:
     assert {1, 12}.isdisjoint(mutant.line for mutant in changes)
-    assert all("|" not in mutant.was or "|" in mutant.now for mutant in changes)
+    assert not [m for m in changes if "|" in m.was and "|" not in m.now and m.now != "pass"]
 
 
 def test_only_the_lines_asked_for(changes: list[mutants.Mutant]) -> None:
