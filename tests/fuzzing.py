@@ -96,8 +96,10 @@ class _Watch:
             if not isinstance(path, str | bytes | os.PathLike):
                 continue  # an open file
             name = os.path.abspath(os.fsdecode(path))
-            if "__pycache__" in name or name.startswith(_HARMLESS):
+            if "__pycache__" in name or (event == "open" and name.startswith(_HARMLESS)):
                 continue
+            if event == "os.mkdir" and os.path.isdir(name):
+                continue  # it is there, and stays as it is
             if not Path(name).is_relative_to(self.folder):
                 self.beyond.append(f"{event} {name}")
                 raise PermissionError(13, "outside the folder of a fuzz test", name)

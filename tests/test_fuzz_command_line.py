@@ -92,6 +92,8 @@ def requests(draw: Any) -> list[str]:
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A current folder with results, a grid file, a plugin and a folder of images."""
     with pytest.MonkeyPatch.context() as patch, world(tmp_path_factory.mktemp("w"), patch) as made:
+        # To render takes seconds, and what a page holds is tried elsewhere.
+        patch.setattr("aebench.report.html.page", lambda results: "<html></html>")
         shutil.copytree(ROOT / "results" / "reference-quick", made.template / "results" / "one")
         (made.template / "plugin.py").write_text(PLUGIN)
         (made.template / "file").write_text("no image, no results, no plugin")
@@ -122,6 +124,11 @@ def is_safe(words: list[str]) -> bool:
 @given(requests())
 @example(["run", "--plugin=" + "A" * 300, "--plan"])
 @example(["run", "--plan", "--dataset=" + "A" * 300])
+@example(["show", "A" * 300])
+@example(["report", "A" * 300])
+@example(["report", "results/one", "--output=" + "A" * 300])
+@example(["report", "results/one", "--output=/dev/null"])
+@example(["data", "list", "--data=" + "A" * 300])
 def test_any_words_are_answered(here: World, words: list[str]) -> None:
     assume(is_safe(words))
     here.renewed()
