@@ -3,6 +3,8 @@
     python3 noxfile.py -s quickstart    train the quick grid and render its report
     python3 noxfile.py -s tests         run the tests; what follows `--` goes to pytest
     python3 noxfile.py -s lint types    check style, layout and types
+    python3 noxfile.py -s mutants       change the code step by step: do the tests notice?
+    python3 noxfile.py -s fuzz          odd words, files and folders, a thousand of each
     python3 noxfile.py -s bench-cpu     time the suites in bench/ on the CPU
     python3 noxfile.py -s bench-cuda    the same on a CUDA device; skipped where there is none
     python3 noxfile.py -s bench-peers   time the loops of other projects beside ours
@@ -312,6 +314,27 @@ def tests(session):
         # Threads that wait actively take the core from the test beside.
         session.env.setdefault("OMP_WAIT_POLICY", "passive")
     module(session, "pytest", *words)
+
+
+@nox.session
+def mutants(session):
+    """Change the code step by step and count what the tests notice; `-- --help` says how."""
+    if not has(session, "cosmic_ray"):
+        if os.environ.get("AEBENCH_PYTHON"):
+            session.skip("the extra `mutants` is not there, and AEBENCH_PYTHON installs nothing")
+        given = ["-c", "constraints.txt"] if constrained() else []
+        module(session, "pip", "install", "--quiet", "-e", ".[mutants]", *given)
+    session.env["OMP_WAIT_POLICY"] = "passive"
+    session.run(interpreter(), "tests/mutants.py", *session.posargs, external=True)
+
+
+@nox.session
+def fuzz(session):
+    """Fuzz what people give us; AEBENCH_FUZZ is the number of examples of each kind."""
+    session.env["AEBENCH_FUZZ"] = os.environ.get("AEBENCH_FUZZ", "1000")
+    names = sorted(path.name for path in (ROOT / "tests").glob("test_fuzz_*.py"))
+    files = [f"tests/{name}" for name in names]
+    module(session, "pytest", "--timeout", "0", *files, *session.posargs)
 
 
 @nox.session

@@ -219,6 +219,45 @@ def test_a_model_that_changes_its_input_is_given_a_fresh_one_each_time() -> None
     assert all(torch.equal(image, torch.full_like(image, 0.5)) for image in seen)
 
 
+class Kept(list):
+    """A list that a deep copy of its module shares: it tells of the copy as well."""
+
+    def __deepcopy__(self, memo: object) -> list:
+        return self
+
+
+class Watched(nn.Module):
+    """Notes in which mode it runs. Dropout of everything, in training, gives nothing but zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm2d(1), nn.Dropout(0.999_999)
+        self.modes: list[bool] = Kept()
+        self.codes: list[Tensor] = Kept()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.modes += [self.training, self.norm.training, self.drop.training]
+        self.codes.append(self.drop(self.norm(images)).detach())
+        return self.drop(self.norm(images))
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_model_is_measured_as_it_is_evaluated_and_left_as_it_was(mode: bool) -> None:
+    encoder = Watched()
+    model = Autoencoder(encoder, nn.Conv2d(1, 1, 1)).train(mode)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    measure(model, GREY)
+    assert encoder.modes
+    assert not any(encoder.modes)
+    assert all(float(code.abs().min()) > 0 for code in encoder.codes)
+    assert [module.training for module in model.modules()] == [mode] * 5
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    assert torch.equal(torch.rand(1), expected)  # and drew from no one's random numbers
+
+
 def test_a_code_of_several_tensors_counts_whole_and_frozen_weights_do_not() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:

@@ -100,3 +100,53 @@ def test_how_it_was_chosen_is_no_part_of_the_job() -> None:
 def test_nobody_sets_the_choice_as_an_option(engine: str) -> None:
     with pytest.raises(RequestError, match="unknown option 'engine_choice'"):
         load_grid(None, ASKED | {"engine": engine, "engine_choice": "auto", "device": "cuda"})
+
+
+@pytest.mark.parametrize(
+    ("family", "trained", "refused"),
+    [
+        ("mlp", (1, 2, 7), ()),
+        ("mlp-shared", (1, 3), ()),
+        ("mlp-separate", (1, 3), ()),
+        ("conv", (1,), (2, 3)),
+        ("conv-relu", (1,), (2, 3)),
+        ("conv-bottleneck", (), (1, 2)),
+    ],
+)
+def test_native_says_which_of_our_models_it_trains(
+    family: str, trained: tuple[int, ...], refused: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice.compiler, "find", lambda: "c++")
+    for depth in trained:
+        assert choice.why_not(family, "native", depth) == ""
+        assert choice.engine(family, "cpu", depth) == "native"
+    for depth in refused:
+        assert f"not {family} of depth {depth}" in choice.why_not(family, "native", depth)
+        assert choice.engine(family, "cpu", depth) == "eager"
+    # Without a depth, the smallest is meant; the other engines train everything.
+    assert choice.why_not(family, "native") == choice.why_not(family, "native", 1)
+    assert not {choice.why_not(family, engine, 9) for engine in ("reference", "eager", "graph")} - {
+        ""
+    }
+
+
+def test_of_a_family_that_is_not_ours_native_is_asked_itself() -> None:
+    assert choice.why_not("mine", "native", 5) == ""
+
+
+@pytest.mark.parametrize(
+    ("family", "depth", "engine"),
+    [
+        ("mlp", 1, "graph"),
+        ("mlp-shared", 4, "graph"),
+        ("conv", 1, "graph"),
+        ("conv-relu", 1, "graph"),
+        ("conv", 2, "eager"),
+        ("conv-bottleneck", 3, "eager"),
+        ("mine", 1, "eager"),
+        ("mine", 3, "eager"),
+    ],
+)
+def test_on_cuda_small_steps_are_captured(family: str, depth: int, engine: str) -> None:
+    assert choice.engine(family, "cuda", depth) == engine
+    assert choice.engine(family, "cuda", depth, "bf16") == engine

@@ -92,6 +92,16 @@ def test_a_block_that_raises_is_counted(fake: Fake) -> None:
 
 
 def test_a_phase_has_a_known_name_and_a_column(fake: Fake) -> None:
-    with pytest.raises(ValueError, match="no phase 'trian'"), fake.clock.phase("trian"):
+    known = "data, build, compile, warmup, train, eval, baseline, samples, probe"
+    with (
+        pytest.raises(ValueError, match=f"no phase 'trian'; phases are {known}"),
+        fake.clock.phase("trian"),
+    ):
         pytest.fail("not reached")
     assert {f"{name}_s" for name in PHASES} <= {column.name for column in schema.JOBS}
+
+
+def test_a_new_clock_has_counted_nothing(fake: Fake) -> None:
+    assert fake.clock.seconds == dict.fromkeys(PHASES, 0)
+    assert fake.clock.last_s == fake.clock.total_s() == 0
+    assert fake.drained == 0

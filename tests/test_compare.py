@@ -1,11 +1,13 @@
 """`aebench compare`: like is found alike, a slowdown is found, and unlike rows are refused."""
 
 import json
+import math
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from test_report_records import CPU, failure, record, stored
 from typer.testing import CliRunner
 
@@ -106,6 +108,47 @@ def test_rate_of_false_alarms() -> None:
         alarms += any(i.low > 1 or i.high < 1 for i in found)  # type: ignore[operator]
     # Bonferroni is strict where comparisons depend on each other, as the pooled one does here.
     assert 0.02 < alarms / rounds < 0.06
+
+
+def test_all_intervals_of_one_metric_are_corrected_together(tmp_path: Path) -> None:
+    """Against scipy's Welch interval at 1 - 0.05 / 3, for two jobs and what they give together."""
+    before = {4: [1.0, 1.03, 0.98, 1.01], 8: [2.0, 2.02, 1.97, 2.05]}
+    after = {4: [1.03, 1.05, 1.04, 1.07], 8: [2.0, 2.04, 1.99, 2.01]}
+
+    def ran(name: str, times: dict[int, list[float]]) -> Results:
+        return stored(tmp_path / name, *(
+            record("mlp", latent, repeat=i, seconds=s)
+            for latent, all_ in times.items() for i, s in enumerate(all_)
+        ))  # fmt: skip
+
+    found = [c for c in compare(ran("a", before), ran("b", after)).changes if c.metric == "train_s"]
+    assert [c.job for c in found] == ["mnist mlp-4", "mnist mlp-8", "overall"]
+    for change, latent in zip(found, (4, 8), strict=False):
+        b, a = np.log(after[latent]), np.log(before[latent])
+        test = stats.ttest_ind(b, a, equal_var=False)
+        expected = test.confidence_interval(1 - 0.05 / 3)
+        assert math.log(change.low or 0) == pytest.approx(expected.low)
+        assert math.log(change.high or 0) == pytest.approx(expected.high)
+        assert math.log(change.ratio) == pytest.approx(b.mean() - a.mean())
+    # By itself the first one would pass for slower, as one of three does by chance in one of seven.
+    alone = stats.ttest_ind(np.log(after[4]), np.log(before[4]), equal_var=False)
+    assert alone.confidence_interval(0.95).low > 0
+    assert found[0].verdict == "no difference found"
+
+
+def test_a_metric_of_a_single_job_is_not_corrected(tmp_path: Path) -> None:
+    def ran(name: str, times: list[float]) -> Results:
+        return stored(
+            tmp_path / name,
+            *(record("mlp", 4, repeat=i, seconds=s) for i, s in enumerate(times)),
+        )
+
+    before, after = [1.0, 1.03, 0.98, 1.01], [1.03, 1.05, 1.04, 1.07]
+    changes = compare(ran("a", before), ran("b", after)).changes
+    (change,) = [c for c in changes if c.metric == "train_s"]
+    test = stats.ttest_ind(np.log(after), np.log(before), equal_var=False)
+    assert math.log(change.low or 0) == pytest.approx(test.confidence_interval(0.95).low)
+    assert change.verdict == "slower"
 
 
 def test_a_pooled_ratio_covers_what_it_promises() -> None:

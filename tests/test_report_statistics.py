@@ -9,11 +9,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from aebench.report.statistics import (
+    ALPHA,
+    LEAST,
+    MARGIN,
     holm,
     interval,
     p_above,
     p_below,
+    paired,
+    pooled,
     ratio_interval,
+    unpaired,
 )
 
 positive = st.floats(1e-6, 1e6)
@@ -97,3 +103,51 @@ def test_holm_by_hand() -> None:
     adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03})
     assert adjusted == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
     assert holm({}) == {}
+
+
+def test_the_levels_are_the_customary_ones() -> None:
+    assert ALPHA == 0.05
+    assert LEAST == 3
+    assert MARGIN == (0.8, 1.25)
+    assert math.prod(MARGIN) == 1  # as far below as above
+
+
+@pytest.mark.parametrize("ratios", [[1.1, 1.3, 1.2], [0.5, 0.7, 0.6, 0.9, 0.8]])
+def test_paired_is_the_t_interval_of_scipy(ratios: list[float]) -> None:
+    found = paired(ratios)
+    expected = stats.ttest_1samp(np.log(ratios), 0).confidence_interval(0.9)
+    assert math.log(found.interval(0.9).low or 0) == pytest.approx(expected.low)
+    assert math.log(found.interval(0.9).high or 0) == pytest.approx(expected.high)
+    assert (found.degrees, found.n) == (len(ratios) - 1, len(ratios))
+
+
+def test_two_values_have_an_error_and_one_has_none() -> None:
+    two = paired([1.0, math.e])
+    assert (two.log, two.error, two.degrees, two.n) == pytest.approx((0.5, 0.5, 1, 2))
+    assert two.interval().low is None
+    one = paired([math.e])
+    assert (one.log, one.error, one.degrees, one.n) == (1, 0, 1, 1)
+
+
+def test_pooling_counts_estimates_with_one_degree_of_freedom() -> None:
+    """By the formulas of Welch and Satterthwaite, for two runs beside three."""
+    two, three = [1.0, 1.2], [1.0, 1.1, 1.3]
+    found = pooled([unpaired(two, two), unpaired(three, three)])
+    errors = [np.log(runs).std(ddof=1) / len(runs) ** 0.5 for runs in (two, two, three, three)]
+    degrees = [1, 1, 2, 2]
+    within = [
+        (a**2 + b**2) ** 2 / (a**4 / n + b**4 / m)
+        for (a, b), (n, m) in zip([errors[:2], errors[2:]], [degrees[:2], degrees[2:]], strict=True)
+    ]
+    variances = [sum(e**2 for e in pair) / 4 for pair in (errors[:2], errors[2:])]
+    assert found.error == pytest.approx(sum(variances) ** 0.5)
+    expected = sum(variances) ** 2 / sum(v**2 / d for v, d in zip(variances, within, strict=True))
+    assert found.degrees == pytest.approx(expected)
+    assert found.n == 2
+    assert found.log == pytest.approx(0)
+
+
+def test_equal_ratios_on_the_bound_decide_nothing() -> None:
+    assert p_above([2.0, 2.0, 2.0], 2.0) == p_below([2.0, 2.0, 2.0], 2.0) == 0.5
+    assert p_above([2.0, 2.0, 2.0], 2.0 * math.e) == 1  # a logarithm of one below
+    assert p_above([2.0, 2.0, 2.0], 2.0 / math.e) == 0
