@@ -23,8 +23,8 @@ from aebench.architectures.autoencoder import build
 from aebench.engines import Engine, Setup, calibration, graph
 from aebench.engines.precision import read_precision, set_precision
 from aebench.errors import RequestError
+from aebench.executors.warming import warm_process
 from aebench.job import Job
-from aebench.worker import warm_process
 from bench import machine
 from bench.ratios import table
 

@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from aebench.datasets import Dataset, DataUnavailable, load
+from aebench.executors.warming import warm_process
 from aebench.job import DEVICES, ENGINES
-from aebench.worker import warm_process
 from bench import machine
 from bench.ratios import Interval, median_interval, sandwiched, table
 

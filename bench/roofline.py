@@ -22,7 +22,7 @@ from aebench.architectures.autoencoder import build
 from aebench.datasets import load
 from aebench.engines import calibration, eager
 from aebench.engines.cpu_kernels import FORMS
-from aebench.worker import warm_process
+from aebench.executors.warming import warm_process
 from bench import machine
 from bench.ratios import table
 from bench.test_training import BATCH, CASES, STEPS, Trainer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import select
@@ -11,14 +13,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing import Pipe
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import COMMAND, environment
 from test_report_records import failure, record, stored
 
-from aebench.executors import child
+from aebench import executors
+from aebench.executors import child, warming
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.records import Circumstances
@@ -439,7 +443,6 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next run would leave out what is stored as failed."""
-    import aebench.worker
 
     class Ended(BaseException):
         pass
@@ -447,20 +450,26 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
     def end(code: int) -> None:
         raise Ended
 
+    class Tells(child._Channel):
+        def __init__(self) -> None:
+            self.ours, theirs = os.pipe()
+            self._file = os.fdopen(theirs, "wb", buffering=0)
+
+        def epoch(self, *words: Any) -> None:
+            os.close(self.ours)  # the run is killed while its job trains
+            super().epoch(*words)
+
     monkeypatch.setattr(child.os, "_exit", end)
-    monkeypatch.setattr(child.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(aebench.worker, "warm_process", lambda: None)
-    ours, theirs = Pipe()
-    ours.send(([Job("mlp", "digits", 4, epochs=1)], Circumstances(data=tmp_path / "data")))
-    tell: Callable[..., None] = child._tell_epoch
-
-    def killed_meanwhile(*words: object) -> None:
-        ours.close()
-        tell(*words)
-
-    monkeypatch.setattr(child, "_tell_epoch", killed_meanwhile)
+    monkeypatch.setattr(warming, "warm_process", lambda: None)
+    monkeypatch.setattr(executors, "in_worker", False)
+    job, where = Job("mlp", "digits", 4, epochs=1), Circumstances(data=tmp_path / "data")
+    asked = {"job": asdict(job), "where": asdict(where) | {"data": str(where.data)}}
+    said = io.TextIOWrapper(io.BytesIO(json.dumps(asked).encode()))
+    monkeypatch.setattr(sys, "stdin", said)
+    tell = Tells()
     with pytest.raises(Ended):
-        child.main(theirs, tmp_path / "results", ())
+        child._serve({"results": str(tmp_path / "results"), "code": None}, tell)
+    tell._file.close()
     assert Store(tmp_path / "results").statuses() == {}
 
 

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from aebench.job import Job
 
+in_worker = False
+"""Whether this process is itself a worker, which starts no run of its own."""
+
 
 @dataclass(frozen=True)
 class Ending:

@@ -9,7 +9,6 @@ A `keeper` sees to it that a worker, and what its models start, does not outlive
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -21,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
+from aebench import executors
 from aebench.executors import keeper
 
 _CHANNEL = 900  # a high number, where code that closes the files it knows of does not find it
@@ -67,8 +67,10 @@ def _serve(told: dict[str, Any], tell: _Channel) -> None:
     from aebench.records import Circumstances
     from aebench.store import Store
 
+    executors.in_worker = True
     with presence.computing():
         from aebench import worker
+        from aebench.executors.warming import warm_process
 
         if told["code"]:
             from aebench.plugins import load_plugins
@@ -129,27 +131,3 @@ def _duplicate(number: int, least: int) -> int:
         return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, least)
     except OSError:  # the system grants fewer files than that
         return os.dup(number)
-
-
-def warm_process() -> None:
-    """Prepare this process for jobs, once, so that no job pays for it or profits by coming later.
-
-    The C library's allocator is told to keep freed memory rather than return it to the system:
-    otherwise every step of a conv takes thousands of page faults, half of its time. This holds
-    for all engines alike. torch then loads what it needs to measure a model, some three seconds,
-    Pillow what it needs to open a photograph, and psutil what it needs to look at the machine.
-    """
-    from aebench import machine
-    from aebench.architectures.autoencoder import build
-    from aebench.evaluation import probes
-    from aebench.job import Job
-
-    if sys.platform == "linux":
-        keep, trim_threshold, mmap_threshold = 1 << 30, -1, -3  # names and numbers: malloc.h
-        with contextlib.suppress(OSError, AttributeError):  # a C library without mallopt
-            libc = ctypes.CDLL(None)
-            libc.mallopt(trim_threshold, keep)
-            libc.mallopt(mmap_threshold, keep)
-    build(Job("conv", "digits", latent=1), (1, 8, 8))
-    probes.photo(probes.PHOTOS[0], channels=1)
-    machine.describe()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import architectures, datasets, machine
+from aebench import architectures, datasets, executors, machine
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener
 from aebench.executors.leases import Leases
@@ -89,7 +88,7 @@ def run(
         RequestError: no worker could be started; or the store cannot be written any more, and what
             it holds stays; or this is itself a worker, which imports the program that runs us.
     """
-    if "aebench.executors.child" in sys.modules:
+    if executors.in_worker:
         raise RequestError(
             "a program that defines a model and runs aebench is imported again by every worker;"
             ' put what runs it below `if __name__ == "__main__":`'

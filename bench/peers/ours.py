@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 
+from aebench.executors.warming import warm_process
 from aebench.job import Job
 from aebench.records import Circumstances
-from aebench.worker import run_job, warm_process
+from aebench.worker import run_job
 from bench.peers.task import BATCH_SIZE, LEARNING_RATE, MODELS, answer, read_arguments
 
 ENGINE = "BENCH_PEERS_ENGINE"  # the environment variable that names the engine
