@@ -18,7 +18,7 @@ from typing import Any
 
 from aebench import architectures, choice, datasets, protocols
 from aebench.datasets import folder
-from aebench.errors import RequestError, unknown
+from aebench.errors import RequestError, printable, unknown
 from aebench.job import DEVICES, ENGINES, LEAST, MOST, OPTIONS, PRECISIONS, Job, shown
 
 PRESETS = ("quick", "hour", "study", "full", "search")
@@ -91,6 +91,7 @@ def load_grid(
     if source is None:
         grid = _enumerate("custom", dict(defaults or {}), forced, "the command line")
         return replace(grid, notes=(*notes, *grid.notes))
+    shown_source = printable(source)
     if source in PRESETS:
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
         name = source
@@ -103,16 +104,16 @@ def load_grid(
         try:
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark
         except FileNotFoundError:
-            raise RequestError(f"no grid file at {path}") from None
+            raise RequestError(f"no grid file at {shown_source}") from None
         except (OSError, ValueError) as error:  # ValueError: no text, or no name of a file
-            raise RequestError(f"cannot read the grid file {path}: {error}") from None
+            raise RequestError(f"cannot read the grid file {shown_source}: {error}") from None
         name = path.stem
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
-        raise RequestError(f"{source} is not valid TOML: {error}") from None
+        raise RequestError(f"{shown_source} is not valid TOML: {error}") from None
     content = _with_folders(content, Path(source).parent, data, notes)
-    grid = _enumerate(name, dict(defaults or {}) | content, forced, str(source))
+    grid = _enumerate(name, dict(defaults or {}) | content, forced, shown_source)
     return replace(grid, notes=(*notes, *grid.notes))
 
 
