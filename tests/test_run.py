@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from aebench import schema
@@ -155,6 +157,122 @@ def interrupted(folder: Path, times: int) -> tuple[int, str]:
         time.sleep(0.5)
     _, said = child.communicate(timeout=200)
     return child.returncode, said
+
+
+POLLUTER = '''
+import os, subprocess, time
+from pathlib import Path
+import torch
+from torch import nn
+import aebench
+from aebench.architectures.autoencoder import Autoencoder
+
+
+def model(shape, latent):
+    n = shape[0] * shape[1] * shape[2]
+    decoder = nn.Sequential(nn.Linear(latent, n), nn.Unflatten(1, shape))
+    return Autoencoder(nn.Sequential(nn.Flatten(), nn.Linear(n, latent)), decoder)
+
+
+@aebench.architecture("pollutes")
+def build(shape, latent, depth):
+    """Leaves behind whatever a process can keep, and a program in a session of its own."""
+    with open("built", "a") as file:
+        print(latent, file=file)
+    made = model(shape, latent)
+    subprocess.Popen(["sleep", "98765"], start_new_session=True)
+    os.closerange(3, 256)
+    hook = lambda module, inputs, output: output * 0.5
+    nn.modules.module.register_module_forward_hook(hook)
+    torch.set_num_threads(1)
+    nn.Linear.reset_parameters = lambda self: None
+    home = Path.cwd()
+    os.chdir("/")
+    if (home / "hang").exists():
+        (home / "hanging").touch()
+        time.sleep(600)
+    return made
+'''
+
+
+def sleepers(folder: Path) -> list[int]:
+    """Processes that the polluter has started from `folder` and that still run."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        told = process.info
+        if told["cmdline"] == ["sleep", "98765"] and told["cwd"] == str(folder):
+            found.append(process.pid)
+    return found
+
+
+def test_nothing_of_a_plugin_reaches_other_jobs_or_outlives_its_own(small, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(POLLUTER)
+    words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--results", "there"]
+    done = aebench(
+        *words, "--architecture", "pollutes,mlp,conv", "--latent", "4", "--epochs", "2",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sleepers(tmp_path) == []
+    clean = read(small[0] / "results" / "custom").jobs.set_index("architecture")
+    jobs = read(tmp_path / "there").jobs.set_index("architecture")
+    assert set(jobs.index) == {"pollutes", "mlp", "conv"}
+    for name in ("mlp", "conv"):
+        assert jobs["mse"][name] == clean["mse"][name]
+        assert jobs["threads"][name] == clean["threads"][name]
+        assert jobs["key"][name] == clean["key"][name]
+    assert jobs["code"]["pollutes"]
+    assert jobs["code"]["mlp"] == ""
+
+
+def test_a_killed_run_takes_its_workers_along_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(POLLUTER)
+    (tmp_path / "hang").touch()
+    words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--architecture", "pollutes"]
+    words += ["--latent", "4", "--epochs", "1"]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "aebench", *words], cwd=tmp_path, stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    until(lambda: (tmp_path / "hanging").exists() and sleepers(tmp_path))
+    family = psutil.Process(run.pid).children(recursive=True)
+    assert len(family) >= 3  # a keeper, its worker, and what the worker started
+    run.kill()
+    run.wait()
+    until(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), 10)
+    assert sleepers(tmp_path) == []
+    (tmp_path / "hang").unlink()
+    done = aebench(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(read(tmp_path / "results" / "custom").jobs["status"]) == ["ok"]
+
+
+def until(holds: Callable[[], object], seconds: float = 100) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(POLLUTER)
+    words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--architecture", "pollutes"]
+    command = [sys.executable, "-m", "aebench", *words, "--latent", "2..5", "--epochs", "1"]
+    runs = [
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [run.communicate(timeout=250)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    built = [line.split()[0] for line in (tmp_path / "built").read_text().splitlines()]
+    assert sorted(built) == ["2", "3", "4", "5"]
+    assert all(f"pollutes-{n}" in text for n in built for text in said)
+    jobs = read(tmp_path / "results" / "custom").jobs
+    assert list(jobs["status"]) == ["ok"] * 4
+    assert not list((tmp_path / "results" / "custom").rglob(".*.lock"))
 
 
 def test_ctrl_c_twice_kills_and_says_how_to_go_on(tmp_path: Path) -> None:

@@ -1,0 +1,308 @@
+"""The local executor's decisions, with workers that only say what a test has them say."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import aebench
+from aebench.errors import RequestError
+from aebench.executors import Ending, leases, local
+from aebench.job import Job
+from aebench.records import Circumstances, ended_without_record
+from aebench.store import Record, Store, read
+
+OK = {"status": "ok", "reason": "", "study_error": 1.0, "mse": 0.1, "train_s": 2.0}
+
+
+def job(latent: int = 4, architecture: str = "mlp") -> Job:
+    return Job.create(architecture=architecture, dataset="digits", latent=latent, epochs=1)
+
+
+def stored(one: Job, status: str = "ok", started_at: str | None = None) -> Record:
+    record = ended_without_record(one, Circumstances(), status, "", 1.0)
+    if started_at:
+        record.job["started_at"] = started_at
+    return record
+
+
+class Queue(list):
+    def empty(self) -> bool:
+        return not self
+
+    def get(self) -> dict[str, Any]:
+        return self.pop(0)
+
+
+class FakeWorker:
+    """Says what `Scene.plays` has for the job it is given."""
+
+    def __init__(self, scene: Scene, code: object) -> None:
+        self.scene, self.code = scene, code
+        self.said = Queue()
+        self.dead, self.exit = False, "exit code 9"
+        self.jobs: list[tuple[Job, Circumstances]] = []
+        self.say("ready")
+
+    def say(self, kind: str, **content: Any) -> None:
+        self.said.append({"kind": kind, **content})
+
+    def give(self, one: Job, where: Circumstances) -> None:
+        self.jobs.append((one, where))
+        self.say("started")
+        self.scene.plays.get(one.latent, Scene.ends_ok)(self, one)
+
+    @property
+    def ended(self) -> bool:
+        return self.dead
+
+    def end(self) -> None:
+        self.dead = True
+
+
+class Scene:
+    """A store, a clock that moves a second at every look, and all workers that were started."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.workers = store, []
+        self.plays: dict[int, Callable[[FakeWorker, Job], None]] = {}
+        self.failures = 0  # of the next attempts to start a worker
+        self.now = 0.0
+        self.told: list[tuple[str, int, Job, Ending | None]] = []
+
+    def start(self, results: Path, code: object, folder: Path, news: threading.Event) -> FakeWorker:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(12, "Cannot allocate memory")
+        news.wait = lambda timeout: None  # nobody is waited for
+        self.workers.append(FakeWorker(self, code))
+        return self.workers[-1]
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
+
+    def ends_ok(worker: FakeWorker, one: Job) -> None:
+        worker.scene.store.write(stored(one))
+        worker.say("ended", **OK)
+
+    def started(self, slot: int, one: Job) -> None:
+        self.told.append(("started", slot, one, None))
+
+    def epoch(self, slot: int, one: Job, epoch: int, train_mse: float) -> None: ...
+    def tick(self) -> None: ...
+    def stopping(self, running: int) -> None: ...
+    def ended(self, slot: int, one: Job, ending: Ending) -> None:
+        self.told.append(("ended", slot, one, ending))
+
+    def run(self, *jobs: Job, **options: Any) -> bool:
+        return local.run(jobs, self.store, local.Options(**options), self)
+
+    @property
+    def endings(self) -> dict[int, Ending]:
+        return {one.latent: end for kind, _, one, end in self.told if kind == "ended" and end}
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    made = Scene(Store(tmp_path / "results"))
+    monkeypatch.setattr(local, "Worker", made.start)
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=made.monotonic))
+    return made
+
+
+@pytest.fixture
+def foreign() -> Iterator[str]:
+    @aebench.architecture("foreign-to-us")
+    def build(shape: object, latent: int, depth: int) -> None:
+        """Never built here."""
+
+    yield "foreign-to-us"
+    aebench.architectures._registry.pop("foreign-to-us")
+
+
+def test_a_worker_takes_one_job_after_another(scene: Scene) -> None:
+    assert scene.run(job(4), job(5), job(6))
+    (worker,) = scene.workers
+    assert [one.latent for one, _ in worker.jobs] == [4, 5, 6]
+    assert worker.dead
+    assert worker.code is None  # and nobody's plugins
+    assert [where.position for _, where in worker.jobs] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("status", "workers"), [("failed", 2), ("diverged", 1)])
+def test_what_failed_may_have_left_its_process_in_any_state(
+    scene: Scene, status: str, workers: int
+) -> None:
+    scene.plays[4] = lambda worker, one: worker.say("ended", **(OK | {"status": status}))
+    scene.run(job(4), job(5))
+    assert len(scene.workers) == workers
+
+
+def test_code_that_is_not_ours_has_a_process_that_no_other_job_uses(
+    scene: Scene, foreign: str
+) -> None:
+    one = dataclasses.replace(job(5, foreign), code=aebench.architectures.code(foreign))
+    scene.run(job(4), one, dataclasses.replace(one, latent=6), job(7), plugins=("a.py",))
+    assert [[j.latent for j, _ in worker.jobs] for worker in scene.workers] == [[4], [5], [6], [7]]
+    told = [worker.code and worker.code.files for worker in scene.workers]
+    assert told == [None, ("a.py",), ("a.py",), None]
+
+
+def test_what_was_typed_in_cannot_be_imported_by_a_worker(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("__main__.__file__", raising=False)
+    namespace = {"aebench": aebench, "__name__": "__main__"}
+    exec("@aebench.architecture('typed')\ndef build(shape, latent, depth): ...", namespace)
+    try:
+        with pytest.raises(RequestError, match="write it into a file"):
+            scene.run(job(4, "typed"))
+    finally:
+        aebench.architectures._registry.pop("typed")
+
+
+def test_a_dead_worker_leaves_a_record_that_says_when_its_job_began(scene: Scene) -> None:
+    scene.plays[4] = lambda worker, one: worker.end()
+    scene.run(job(4), job(5))
+    rows = read(scene.store.path).jobs.set_index("latent")
+    assert rows["status"].to_dict() == {4: "killed", 5: "ok"}
+    assert rows["reason"][4] == "the worker process ended with exit code 9"
+    assert rows["total_s"][4] > 0
+    assert len(scene.workers) == 2
+
+
+def test_a_record_that_a_dying_worker_had_stored_stands(scene: Scene) -> None:
+    def dies_late(worker: FakeWorker, one: Job) -> None:
+        scene.store.write(stored(one))
+        worker.end()
+
+    scene.plays[4] = dies_late
+    scene.run(job(4))
+    assert list(read(scene.store.path).jobs["status"]) == ["ok"]
+    assert scene.endings[4].status == "ok"
+
+
+def test_a_job_has_its_time_from_when_its_worker_was_prepared(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeWorker, "give", lambda self, one, where: None)  # prepares for ever
+    before = datetime.now().astimezone()
+    scene.run(job(4), timeout_s=5.0)
+    assert scene.now > local._PREPARE_S
+    (row,) = read(scene.store.path).jobs.to_dict("records")
+    assert (row["status"], row["reason"]) == (
+        "timed_out", "stopped after 5 s, the limit set by --timeout",
+    )  # fmt: skip
+    assert abs(datetime.fromisoformat(row["started_at"]) - before) < timedelta(minutes=1)
+    monkeypatch.undo()
+
+
+def test_a_job_that_runs_too_long_is_stopped(scene: Scene) -> None:
+    scene.plays[4] = lambda worker, one: None  # begins, and never ends
+    scene.run(job(4), job(5), timeout_s=5.0)
+    assert scene.now < local._PREPARE_S
+    assert {n: e.status for n, e in scene.endings.items()} == {4: "timed_out", 5: "ok"}
+
+
+def test_a_worker_that_cannot_start_is_tried_again(scene: Scene) -> None:
+    scene.failures = local._STARTS - 1
+    assert scene.run(job(4))
+    assert scene.endings[4].status == "ok"
+
+
+def test_after_some_attempts_one_sentence_says_why_and_jobs_are_left(scene: Scene) -> None:
+    scene.failures = 100
+    with pytest.raises(RequestError, match=r"3 attempts.*Cannot allocate memory"):
+        scene.run(job(4), job(5))
+    assert scene.failures == 100 - local._STARTS
+    assert leases.Leases(scene.store.parts).take(job(4).key)
+
+
+def test_one_slot_without_a_worker_leaves_its_job_to_the_others(scene: Scene) -> None:
+    scene.failures = local._STARTS
+    scene.plays[4] = lambda worker, one: None
+    assert scene.run(job(5), job(6), job(7), workers=2)
+    assert sorted(scene.endings) == [5, 6, 7]
+
+
+def test_jobs_that_share_the_machine_say_so_even_the_last(scene: Scene) -> None:
+    scene.run(job(4), job(5), job(6), workers=2)
+    assert all(where.concurrent for worker in scene.workers for _, where in worker.jobs)
+    scene.workers.clear()
+    scene.run(job(7), workers=2)
+    assert [where.concurrent for _, where in scene.workers[0].jobs] == [False]
+
+
+def test_a_job_that_another_run_has_done_meanwhile_is_not_done_again(scene: Scene) -> None:
+    def and_the_other_run_ends(worker: FakeWorker, one: Job) -> None:
+        scene.store.write(stored(job(5)))
+        Scene.ends_ok(worker, one)
+
+    scene.plays[4] = and_the_other_run_ends
+    assert scene.run(job(4), job(5))
+    assert [one.latent for one, _ in scene.workers[0].jobs] == [4]
+    assert scene.endings[5].elsewhere
+
+
+@pytest.mark.parametrize("status", ["", "ok", "failed"])
+def test_a_job_that_another_run_is_training_is_waited_for(scene: Scene, status: str) -> None:
+    scene.store.prepare()
+    other = leases.Leases(scene.store.parts)
+    assert other.take(job(4).key)
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 20:  # then the other run ends, with a record or without
+            if status:
+                scene.store.write(stored(job(4), status))
+            other.close()
+
+    scene.tick = look  # type: ignore[method-assign]
+    assert scene.run(job(4), job(5))
+    trained = [one.latent for worker in scene.workers for one, _ in worker.jobs]
+    assert trained == ([5] if status else [5, 4])
+    assert looks >= 20
+    assert scene.endings[4].elsewhere == bool(status)
+
+
+def test_a_failure_that_is_to_be_retried_is_not_taken_for_another_runs_work(scene: Scene) -> None:
+    scene.store.prepare()
+    scene.store.write(stored(job(4), "failed", "2026-01-01T00:00:00.000+00:00"))
+    scene.run(job(4))
+    assert list(read(scene.store.path).jobs["status"]) == ["ok"]
+
+
+def test_an_unwritable_store_ends_the_run_with_its_sentence(scene: Scene) -> None:
+    scene.plays[4] = lambda worker, one: worker.say("unwritable", reason="the disk is full")
+    with pytest.raises(RequestError, match="the disk is full"):
+        scene.run(job(4))
+    assert scene.workers[0].dead
+
+
+def test_a_lease_is_one_runs_and_is_given_back(tmp_path: Path) -> None:
+    one, other = leases.Leases(tmp_path), leases.Leases(tmp_path)
+    assert one.take("a")
+    assert one.take("a")
+    assert not other.take("a")
+    assert other.take("b")
+    one.give_up("a", done=True)
+    assert not list(tmp_path.glob(".a*"))
+    assert other.take("a")
+    other.close()
+    assert one.take("b")
+
+
+def test_a_folder_without_locks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="choose another folder"):
+        leases.Leases(tmp_path / "file").take("a")
