@@ -20,6 +20,9 @@ from aebench import architectures, choice, datasets, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import DEVICES, ENGINES, LEAST, MOST, OPTIONS, PRECISIONS, Job, shown
+from aebench.sizes import shape, size, steps, why_impossible
+
+__all__ = ["PRESETS", "Grid", "load_grid", "shape", "size", "steps"]
 
 PRESETS = ("quick", "hour", "study", "full", "search")
 
@@ -177,7 +180,7 @@ def _enumerate(
             kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
-    impossible = {job: reason for job in kept if (reason := _why_impossible(job))}
+    impossible = {job: reason for job in kept if (reason := why_impossible(job))}
     if not kept:
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
@@ -327,35 +330,3 @@ def _value(name: str, value: Any) -> Any:
     elif value not in _NAMES[name]:
         raise RequestError(unknown(name, value, _NAMES[name]))
     return value
-
-
-def shape(job: Job) -> architectures.Shape:
-    """Channels, height and width of the job's images."""
-    info = datasets.info(job.dataset)
-    return (info.channels, info.height, info.width)
-
-
-def size(job: Job) -> architectures.Size | None:
-    """What the job's model amounts to, or None for a family that can only be measured.
-
-    Raises:
-        RequestError: there is no such model for these images.
-    """
-    sizer = architectures.get(job.architecture).size
-    return sizer(shape(job), job.latent, job.depth) if sizer else None
-
-
-def steps(job: Job) -> int:
-    """Training steps of the whole job; the last, partial batch of an epoch is dropped."""
-    info = datasets.info(job.dataset)
-    return (info.train_images - info.validation_images) // job.batch_size * job.epochs
-
-
-def _why_impossible(job: Job) -> str:
-    try:
-        size(job)
-    except RequestError as error:
-        return str(error)
-    if steps(job) == 0:
-        return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
-    return choice.why_not(job.architecture, job.engine, job.depth)
