@@ -19,8 +19,11 @@ from typing import Any
 
 from aebench import architectures, choice, datasets, protocols
 from aebench.datasets import folder
-from aebench.errors import RequestError, unknown
+from aebench.errors import RequestError, printable, unknown
 from aebench.job import DEVICES, ENGINES, LEAST, MOST, OPTIONS, PRECISIONS, Job, shown
+from aebench.sizes import shape, size, steps, why_impossible
+
+__all__ = ["PRESETS", "Grid", "load_grid", "shape", "size", "steps"]
 
 PRESETS = ("quick", "hour", "study", "full", "search")
 
@@ -92,6 +95,7 @@ def load_grid(
     if source is None:
         grid = _enumerate("custom", dict(defaults or {}), forced, "the command line")
         return replace(grid, notes=(*notes, *grid.notes))
+    shown_source = printable(source)
     if source in PRESETS:
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
         name = source
@@ -104,16 +108,16 @@ def load_grid(
         try:
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark
         except FileNotFoundError:
-            raise RequestError(f"no grid file at {path}") from None
+            raise RequestError(f"no grid file at {shown_source}") from None
         except (OSError, ValueError) as error:  # ValueError: no text, or no name of a file
-            raise RequestError(f"cannot read the grid file {path}: {error}") from None
+            raise RequestError(f"cannot read the grid file {shown_source}: {error}") from None
         name = path.stem
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
-        raise RequestError(f"{source} is not valid TOML: {error}") from None
+        raise RequestError(f"{shown_source} is not valid TOML: {error}") from None
     content = _with_folders(content, Path(source).parent, data, notes)
-    grid = _enumerate(name, dict(defaults or {}) | content, forced, str(source))
+    grid = _enumerate(name, dict(defaults or {}) | content, forced, shown_source)
     return replace(grid, notes=(*notes, *grid.notes))
 
 
@@ -182,7 +186,7 @@ def _enumerate(
             kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
-    impossible = {job: reason for job in kept if (reason := _why_impossible(job))}
+    impossible = {job: reason for job in kept if (reason := why_impossible(job))}
     if not kept:
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
@@ -336,35 +340,3 @@ def _value(name: str, value: Any) -> Any:
     elif value not in _NAMES[name] and not (name == "protocol" and protocols.is_file(value)):
         raise RequestError(unknown(name, value, _NAMES[name]))
     return value
-
-
-def shape(job: Job) -> architectures.Shape:
-    """Channels, height and width of the job's images."""
-    info = datasets.info(job.dataset)
-    return (info.channels, info.height, info.width)
-
-
-def size(job: Job) -> architectures.Size | None:
-    """What the job's model amounts to, or None for a family that can only be measured.
-
-    Raises:
-        RequestError: there is no such model for these images.
-    """
-    sizer = architectures.get(job.architecture).size
-    return sizer(shape(job), job.latent, job.depth) if sizer else None
-
-
-def steps(job: Job) -> int:
-    """Training steps of the whole job; the last, partial batch of an epoch is dropped."""
-    info = datasets.info(job.dataset)
-    return (info.train_images - info.validation_images) // job.batch_size * job.epochs
-
-
-def _why_impossible(job: Job) -> str:
-    try:
-        size(job)
-    except RequestError as error:
-        return str(error)
-    if steps(job) == 0:
-        return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
-    return choice.why_not(job.architecture, job.engine, job.depth)

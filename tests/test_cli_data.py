@@ -87,6 +87,17 @@ def test_verify_looks_at_the_curves_of_pca_as_well(invoke) -> None:
     assert f"{path.name}: damaged (its checksum differs); it is computed anew" in out
 
 
+@pytest.mark.parametrize("words", [["list"], ["verify"], ["verify", "digits"], ["fetch", "digits"]])
+def test_a_cache_that_cannot_be_is_no_traceback(invoke, words: list[str]) -> None:
+    code, out, err = invoke("data", *words, "--data", "x" * 300)
+    if words[0] == "fetch":
+        assert code == 2
+        assert "cannot write to the data folder" in err
+    else:
+        assert code == (1 if len(words) > 1 else 0)
+        assert "Traceback" not in out + err
+
+
 def test_add_refuses_one_other_pixel(tmp_path: Path, invoke) -> None:
     files = idx_files(tmp_path / "files", alter=1)
     code, out, err = invoke("data", "add", "elsewhere", str(files), "--data", "cache")

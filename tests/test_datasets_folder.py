@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from aebench import datasets, load_grid, read
-from aebench.datasets import catalogue, folder
+from aebench.datasets import catalogue, folder, pictures
 from aebench.errors import RequestError
 
 AXES = {"architecture": "mlp", "latent": 4, "batch_size": 8, "epochs": 1}
@@ -105,12 +105,12 @@ def test_crop_is_central_and_averages(tmp_path: Path) -> None:
     wide = Image.new("L", (300, 100))
     wide.paste(255, (100, 0, 200, 100))
     save(tmp_path / "wide.png", wide)
-    result = folder._open(tmp_path / "wide.png")
+    result = pictures._open(tmp_path / "wide.png")
     assert isinstance(result, Image.Image)
     assert np.asarray(result).min() == 255
     stripes = np.tile(np.array([0, 255], np.uint8), (320, 160))  # aliases to stripes if sampled
     save(tmp_path / "stripes.png", Image.fromarray(stripes))
-    result = folder._open(tmp_path / "stripes.png")
+    result = pictures._open(tmp_path / "stripes.png")
     assert np.ptp(np.asarray(result)[:, 2:-2].astype(int)) <= 2
 
 
@@ -128,7 +128,7 @@ def test_crop_is_central_and_averages(tmp_path: Path) -> None:
 )
 def test_modes(tmp_path: Path, image: Image.Image, expected: tuple[str, object]) -> None:
     save(tmp_path / "a.png", image)
-    result = folder._open(tmp_path / "a.png")
+    result = pictures._open(tmp_path / "a.png")
     assert isinstance(result, Image.Image), result
     assert (result.mode, result.getpixel((1, 1))) == expected
 
@@ -138,7 +138,7 @@ def test_orientation_is_obeyed(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 6  # turn by a quarter
     image.save(tmp_path / "a.jpg", exif=exif)
-    result = folder._open(tmp_path / "a.jpg")
+    result = pictures._open(tmp_path / "a.jpg")
     assert isinstance(result, Image.Image)
     assert result.size == (10, 20)
 
@@ -180,7 +180,7 @@ def test_unchanged_folder_is_not_decoded_again(
 ) -> None:
     first = folder.adopt(grey, tmp_path / "data")
     with monkeypatch.context() as patched:
-        patched.setattr(folder, "_open", lambda path: pytest.fail(f"opened {path}"))
+        patched.setattr(pictures, "_open", lambda path: pytest.fail(f"opened {path}"))
         assert folder.adopt(grey, tmp_path / "data") == first
     twin = grey.with_name("grey-twin")
     shutil.copytree(grey, twin)  # dates and all: but it is another folder

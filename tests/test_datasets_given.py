@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import pickle
 import tarfile
 import tempfile
@@ -181,6 +182,24 @@ def test_add_wrong_file(tmp_path: Path, name: str | None, content: bytes, said: 
     with pytest.raises(datasets.BadData, match=said):
         datasets.add("mnist", path, tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_add_names_odd_paths_without_obeying_them(tmp_path: Path) -> None:
+    odd = tmp_path / "\x1b[31mred\n"
+    odd.mkdir()
+    (odd / "\x1b]0;title\x07").touch()
+    os.mkfifo(tmp_path / "pipe-idx3-ubyte")
+    for path, says in (
+        (odd, r"\x1b[31mred\n holds \x1b]0;title\x07; mnist"),
+        (odd / "none", r"no file or folder"),
+        (tmp_path / ("x" * 300), "cannot read"),
+        (tmp_path / "pipe-idx3-ubyte", "neither a file nor a folder"),
+        (Path("/proc/self/mem"), "is of no known kind"),
+    ):
+        with pytest.raises(datasets.BadData) as refused:
+            datasets.add("mnist", path, tmp_path / "data")
+        assert says in str(refused.value)
+        assert str(refused.value).isprintable()
 
 
 def test_add_folder_without_data_lists_what_it_holds(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from aebench.plugins import load_plugins
 from aebench.records import Circumstances, ended_without_record
 from aebench.report import frames, words
 from aebench.store import Store
+from aebench.worker import run_job
 
 PLUGIN = """
 import aebench
@@ -112,6 +113,9 @@ def test_an_edited_plugin_gives_other_jobs_and_the_old_ones_keep_their_keys(
     architectures.check_code(after["mlp"])
     with pytest.raises(RequestError, match=r"'tiny' is not that of this job .* changed after the"):
         architectures.check_code(before["tiny"])
+    row = run_job(before["tiny"]).job  # as by a worker that started after the edit
+    assert row["status"] == "failed"
+    assert "changed after the run began" in row["reason"]
 
 
 def test_a_declared_version_stands_for_the_code(code_of: Callable[..., str]) -> None:

@@ -147,6 +147,9 @@ def test_a_plugin_reads_no_words_of_ours_and_is_heard(
 def test_a_plugin_that_is_not_there_or_no_python(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"no plugin file at .*none\.py"):
         load_plugins([str(tmp_path / "none.py")])
+    for odd in ("x" * 300 + ".py", "a\0b.py"):
+        with pytest.raises(RequestError, match=r"cannot read the plugin|no plugin file at"):
+            load_plugins([odd])
     with pytest.raises(RequestError, match="is no Python file"):
         load_plugins([write(tmp_path / "notes.txt", TINY)])
 

@@ -83,8 +83,11 @@ def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
 
     from aebench.datasets.sources import pixel_sha256
 
-    if not folder.is_dir():
-        raise Absent
+    try:
+        if not folder.is_dir():
+            raise Absent
+    except OSError as error:  # too long for a name, or a folder that may not be looked into
+        raise Absent from error
     meta = read_meta(folder)
     arrays: dict[str, Pixels] = {}
     stale = False

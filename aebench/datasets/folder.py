@@ -24,30 +24,24 @@ those are the same, the folder is not read again; worker processes read the cach
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import stat
 import unicodedata
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aebench.datasets import cache, catalogue
+from aebench.datasets import cache, catalogue, pictures
 from aebench.datasets.catalogue import DatasetInfo
-from aebench.datasets.errors import BadData, UnknownDataset
+from aebench.datasets.errors import UnknownDataset
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from aebench.datasets.catalogue import Pixels
 
 PREFIX = "folder:"
-SIDE = 32  # of pictures that are resized, as CIFAR-10's
-KEPT_SIDE = 64  # the largest side at which pictures keep their common size
 LEAST_IMAGES = 20  # two each for validation and test
 _TEST_SHARE = 10
 _RULES = 1  # number of the rules above; raise it when one changes
@@ -128,11 +122,14 @@ def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
     except (OSError, RuntimeError) as error:  # no permission; ~somebody who is not known here
         why = getattr(error, "strerror", None) or error
         raise RequestError(f"dataset folder {shown}: cannot be read ({why})") from error
-    found, unread = _files(root)
+    found, unread = pictures.files(root)
     stamp = _stamp(found, unread)
     slug = _slug(root.name)
     store = cache.cache_directory() if directory is None else Path(directory)
-    for candidate in sorted(store.glob(place(f"{PREFIX}{slug}-*", Path()).name)):
+    candidates: list[Path] = []
+    with contextlib.suppress(OSError):  # a cache that cannot be, which is told when it is written
+        candidates = sorted(store.glob(place(f"{PREFIX}{slug}-*", Path()).name))
+    for candidate in candidates:
         known = _known(candidate, slug, stamp)
         if known is not None:
             return _registered(known)
@@ -179,46 +176,6 @@ def _slug(name: str) -> str:
     return kept or "images"
 
 
-def _files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
-    """(relative name, path) of every file that counts, ordered by the hash of the name.
-
-    And (relative name, why) of all else that is there and cannot count, but for hidden names.
-    """
-    found: list[tuple[str, Path]] = []
-    unread: list[tuple[str, str]] = []
-
-    def relative(path: Path) -> str:
-        return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-
-    def cannot_enter(error: OSError) -> None:
-        unread.append((f"{relative(Path(error.filename))}/", f"cannot be read: {error.strerror}"))
-
-    for folder, subfolders, names in os.walk(root, onerror=cannot_enter, followlinks=False):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in subfolders:
-            if Path(folder, name).is_symlink():
-                unread.append((f"{relative(Path(folder, name))}/", "a link to a folder"))
-        for name in names:
-            path = Path(folder, name)
-            if name.startswith("."):
-                continue
-            try:
-                kind = path.stat().st_mode
-            except OSError as error:  # a link to nowhere, or a folder that one may only list
-                unread.append((relative(path), f"cannot be read: {error.strerror}"))
-            else:
-                if stat.S_ISREG(kind):
-                    found.append((relative(path), path))
-                else:  # a pipe, a socket, a device: to open one may wait for ever
-                    unread.append((relative(path), "not a regular file"))
-    found.sort(key=lambda item: (hashlib.sha256(_utf8(item[0])).digest(), item[0]))
-    return found, sorted(unread)
-
-
-def _utf8(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
-
-
 def _stamp(files: Iterable[tuple[str, Path]], unread: Iterable[tuple[str, str]]) -> str:
     """A hash of every file's name, size and date, by which an unchanged folder is recognized."""
     digest = hashlib.sha256(f"rules {_RULES}".encode())
@@ -227,9 +184,9 @@ def _stamp(files: Iterable[tuple[str, Path]], unread: Iterable[tuple[str, str]])
             found = path.stat()
         except OSError:  # removed since it was listed
             continue
-        digest.update(_utf8(f"\0{relative}\0{found.st_size}\0{found.st_mtime_ns}"))
+        digest.update(pictures.utf8(f"\0{relative}\0{found.st_size}\0{found.st_mtime_ns}"))
     for relative, why in unread:
-        digest.update(_utf8(f"\0{relative}\0{why}"))
+        digest.update(pictures.utf8(f"\0{relative}\0{why}"))
     return digest.hexdigest()
 
 
@@ -242,13 +199,8 @@ def _read(
 
     from aebench.datasets.sources import pixel_sha256
 
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        from PIL.Image import DecompressionBombWarning
-
-        warnings.simplefilter("ignore")  # of damaged EXIF data and the like
-        warnings.simplefilter("error", DecompressionBombWarning)
-        results = list(pool.map(_open, [path for _, path in files]))
-    pictures = [result for result in results if not isinstance(result, str)]
+    results = pictures.open_all([path for _, path in files])
+    images = [result for result in results if not isinstance(result, str)]
     left_out = tuple(unread) + tuple(
         sorted(
             (name, result)
@@ -257,13 +209,13 @@ def _read(
         )
     )
     count = len(files) + len(unread)
-    if len(pictures) < LEAST_IMAGES:
+    if len(images) < LEAST_IMAGES:
         raise RequestError(
-            f"dataset folder {printable(str(root))}: {len(pictures)} readable images among"
+            f"dataset folder {printable(str(root))}: {len(images)} readable images among"
             f" {count} files; at least {LEAST_IMAGES} are needed"
             + "".join(f"\n  {_told(*left)}" for left in left_out[:_NAMED])
         )
-    pixels = _stack(pictures)
+    pixels = pictures.stack(images)
     test_images = max(1, round(len(pixels) / _TEST_SHARE))
     train, test = pixels[:-test_images], pixels[-test_images:]
     digests = pixel_sha256(train), pixel_sha256(test)
@@ -292,67 +244,6 @@ def _info(
         train_sha256=train_sha256,
         test_sha256=test_sha256,
     )
-
-
-def _open(path: Path) -> Image | str:
-    """The picture, L or RGB, as it is if small and 32 x 32 if not; or why it cannot be read."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as file:
-            small = max(file.size) <= KEPT_SIDE
-            if not small:
-                # Lets a JPEG decode at 1/2, 1/4 or 1/8, still four times as large as is needed.
-                file.draft(None, (4 * SIDE, 4 * SIDE))
-            picture = _eight_bit(ImageOps.exif_transpose(file))
-        return picture if small else _fit(picture)
-    except UnidentifiedImageError:
-        return "not an image"
-    except Exception as error:  # Pillow's many readers raise whatever they run into
-        text = str(error).partition("\n")[0].replace(str(path), path.name)
-        return text or type(error).__name__
-
-
-def _eight_bit(picture: Image) -> Image:
-    """Convert any mode to L or RGB, transparency laid on white."""
-    from PIL import Image
-
-    if picture.mode in ("I", "F"):
-        raise BadData(f"mode {picture.mode}: 32-bit pixels have no known range")
-    if picture.mode.startswith("I;16"):
-        import numpy as np
-
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    grey = picture.mode in ("1", "L", "LA", "La")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        picture = Image.alpha_composite(white, layer)
-    return picture.convert("L" if grey else "RGB")
-
-
-def _fit(picture: Image) -> Image:
-    from PIL import Image
-
-    width, height = picture.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    square = picture.crop((left, top, left + side, top + side))
-    return square.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-
-
-def _stack(pictures: Sequence[Image]) -> Pixels:
-    """Bring all pictures to one size and mode: uint8 [N, C, H, W]."""
-    import numpy as np
-
-    sizes, modes = {p.size for p in pictures}, {p.mode for p in pictures}
-    if len(sizes) > 1:
-        pictures = [p if p.size == (SIDE, SIDE) else _fit(p) for p in pictures]
-    if len(modes) > 1:
-        pictures = [p.convert("RGB") for p in pictures]
-    pixels = np.stack([np.asarray(p, np.uint8) for p in pictures])
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(pixels)
 
 
 def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Path) -> None:

@@ -19,6 +19,7 @@ from aebench.datasets import formats
 from aebench.datasets.archives import ARCHIVE_SUFFIXES, extract
 from aebench.datasets.catalogue import DatasetInfo
 from aebench.datasets.errors import BadData, SourceFailed
+from aebench.errors import printable
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Pixels
@@ -47,21 +48,37 @@ def read(path: Path, info: DatasetInfo) -> Found:
     """Read dataset `info` from `path`, a file or a folder of any accepted layout.
 
     Raises:
-        BadData: nothing there, nothing recognised, or a recognised file is damaged.
+        BadData: nothing there, nothing that can be read or is recognised, or a recognised file is
+            damaged.
     """
+    try:
+        return _read(path, info)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadData(f"cannot read {printable(str(path))}: {why}") from error
+
+
+def _read(path: Path, info: DatasetInfo) -> Found:
     if not path.exists():
-        raise BadData(f"there is no file or folder {path}")
+        raise BadData(f"there is no file or folder {printable(str(path))}")
     if path.is_dir():
         outer = [path.parent] if "idx3-ubyte" in path.name else []  # see `_idx_file`
         for folder in (*_likely_folders(path, info), *outer):
             if (found := _read_folder(folder, info)) is not None:
                 return found
         names = sorted(child.name for child in path.iterdir())
-        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        raise BadData(f"{path} holds {shown or 'nothing'}; {info.name} is read from {ACCEPTED}")
+        shown = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
+        raise BadData(
+            f"{printable(str(path))} holds {shown or 'nothing'}; {info.name} is read from"
+            f" {ACCEPTED}"
+        )
+    if not path.is_file():  # a pipe or a device, which might never end
+        raise BadData(f"{printable(str(path))} is neither a file nor a folder")
     found = _read_file(path, info)
     if found is None:
-        raise BadData(f"{path.name} is of no known kind; {info.name} is read from {ACCEPTED}")
+        raise BadData(
+            f"{printable(path.name)} is of no known kind; {info.name} is read from {ACCEPTED}"
+        )
     return found
 
 

@@ -76,7 +76,10 @@ def verify(directory: Path) -> dict[str, str]:
     An empty text says that it is whole. What is wrong is never used: it is computed anew.
     """
     found = {}
-    for path in sorted((directory / _FOLDER).glob("pca-*.json")):
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):  # no such folder, nor can there be
+        paths = sorted((directory / _FOLDER).glob("pca-*.json"))
+    for path in paths:
         try:
             split, _ = _read(path)
             right = place(directory, split).name
