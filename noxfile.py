@@ -9,6 +9,7 @@
     python3 noxfile.py -s bench-cuda    the same on a CUDA device; skipped where there is none
     python3 noxfile.py -s bench-peers   time the loops of other projects beside ours
     python3 noxfile.py -s bench-compare set two saved runs of the suites side by side
+    python3 noxfile.py -s kills         kill runs at random a hundred times, and look what is lost
 
 Decides: which interpreter runs aebench, and that it has the dependencies. All sessions share one
 environment, `.venv` in the checkout, for torch alone takes gigabytes. It is made on first use and
@@ -348,6 +349,18 @@ def lint(session):
 def types(session):
     """Check the types of the package."""
     module(session, "mypy", *session.posargs)
+
+
+@nox.session
+def kills(session):
+    """Kill runs at random moments and go on with them; `-- --rounds 10 --seed 2`."""
+    session.run(
+        interpreter(),
+        str(ROOT / "tests" / "kills.py"),
+        *session.posargs,
+        external=True,
+        env={"PYTHONPATH": str(ROOT)},
+    )
 
 
 @nox.session(name="bench-cpu")

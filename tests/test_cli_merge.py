@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from test_store import TABLES, as_of_old, at, counts, key, record
 
-from aebench.store import Store, read
+from aebench.job import Job
+from aebench.store import Record, Store, read
 
 
 def content(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -171,3 +175,47 @@ def test_folders_with_more_records_than_are_left_unfolded(
     assert counts(both.read()) == (20, 20, 20, 3, 20)
     both.compact()
     assert counts(both.read()) == (20, 20, 20, 3, 20)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_torn_table_is_named_and_set_aside_by_the_same_command(
+    tmp_path: Path, invoke, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    from aebench.executors import local
+
+    trained: list[Job] = []
+
+    def train(jobs: Sequence[Job], store: Store, *_: object) -> bool:
+        for job in jobs:
+            store.write(Record({"key": job.key, "status": "ok", "reason": ""} | asdict(job)))
+        trained.extend(jobs)
+        print("now they are trained", file=sys.stderr)
+        return True
+
+    monkeypatch.setattr(local, "run", train)
+    words = ["run", "--dataset", "digits", "--architecture", "mlp", "--latent", "2..5"]
+    words += ["--results", "runs"]
+    assert invoke(*words)[0] == 0
+    assert len(trained) == 4
+    one = Store("runs")
+    one.compact()
+    if old:
+        as_of_old(one)
+    torn = tmp_path / "runs" / "jobs.parquet"
+    half = torn.read_bytes()[: torn.stat().st_size // 2]
+    torn.write_bytes(half)
+
+    code, _, err = invoke(*words)
+    assert code == 0
+    assert "Traceback" not in err
+    before, trains, _ = err.partition("now they are trained")
+    assert "runs/jobs.parquet: unreadable" in before
+    assert "set aside as jobs.parquet.aside-1" in before
+    assert bool(trains) == old  # only where nothing else held the records
+    assert len(trained) == (8 if old else 4)
+    assert torn.with_name("jobs.parquet.aside-1").read_bytes() == half
+
+    code, _, err = invoke(*words)
+    assert code == 0
+    assert "unreadable" not in err
+    assert "4 of 4 jobs are in runs already" in err

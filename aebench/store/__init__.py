@@ -6,7 +6,7 @@ parts that have become many into a *pack*, a file of many records named by its c
 ``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``, ``probes.parquet`` and
 ``baselines.parquet`` beside, a copy. No two different files of ``parts/`` ever share a name, so
 folders may be copied together in any order; which record of a key counts is said by
-`aebench.store.rule`. The tables are read too, for what no part or pack holds: results are
+`rule`. The tables are read too, for what no part or pack holds: results are
 published as tables alone, and older versions kept nothing else.
 
 A file is removed only when another one, already on disk, holds its records or better ones. Hence
@@ -33,9 +33,8 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError
-from aebench.store import files, rule
+from aebench.store import copies, files, rule
 from aebench.store.contents import Contents, gather, listed
-from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
 
 Row = dict[str, Any]
@@ -45,7 +44,6 @@ _COMPACT_AT = 200  # parts; reading one costs some milliseconds, one in a pack n
 _MANY_PACKS = 8
 _LARGE_BYTES = 512 * 1024**2  # a pack that is not worth writing again for a few records more
 _LOCK_S = 60.0  # longer than a fold takes; then whoever holds the lock is stopped, not at work
-_STAMP = b"aebench_records"
 _ENDING = ["key", "status", "reason", "started_at", "study_error", "mse", "train_s"]
 
 
@@ -102,7 +100,7 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether the folder holds results, or was made to: some other folder is not ours."""
-        tables = (self._table_path(name) for name in TABLES)
+        tables = (self.path / f"{name}.parquet" for name in TABLES)
         # A link that leads nowhere, or to itself, is there all the same, and will be named.
         return os.path.isdir(self.parts) or any(map(os.path.lexists, tables))
 
@@ -205,20 +203,14 @@ class Store:
                     names = self._worth_folding()
                     self._fold(gather(self.path, wanted=names.__contains__, tables=False), names)
             return []
-        if not singles and self._up_to_date(bool(packs)):
+        if not singles and copies.up_to_date(self.path, bool(packs)):
             return []
         with files.writing(self.path), self._locked():
             contents = gather(self.path)
             self._fold(contents, self._worth_folding())
-            told = self._set_aside(contents)
-            if not any(problem.newer for problem in contents.table_problems):
-                tables = contents.tables
-                # `jobs` goes last: a key listed there always has its other rows beside it.
-                for name in reversed(TABLES):
-                    path = self._table_path(name)
-                    files.write_table(path, tables[name], {_STAMP: contents.stamp})
+            told = copies.make(self.path, contents)
             self._remove_leftovers()
-        return told
+        return [str(problem) for problem in told]
 
     def add(self, records: Rows) -> None:
         """Store many records at once, in one file.
@@ -286,42 +278,6 @@ class Store:
                 with contextlib.suppress(PermissionError):  # another user's, who may fold it
                     source.path.unlink(missing_ok=True)
 
-    def _up_to_date(self, packed: bool) -> bool:
-        """Whether the tables need not be made anew: they hold what counts, or are all there is."""
-        contents = gather(self.path, nested=False)
-        if any(not problem.newer for problem in contents.table_problems):
-            return False
-        with contextlib.suppress(FileNotFoundError, files.Unusable):
-            said = [files.check_table(self._table_path(n), n).get(_STAMP) for n in TABLES]
-            return not packed or set(said) == {contents.stamp}
-        return not packed
-
-    def _set_aside(self, contents: Contents) -> list[str]:
-        """Give another name to each table that cannot be read, or whose jobs cannot."""
-        moved = {problem.path: problem.what for problem in contents.table_problems}
-        if any(problem.newer for problem in contents.table_problems):
-            return []
-        jobs = self._table_path("jobs")
-        if jobs in moved or not jobs.exists():
-            keys = contents.rows.jobs.column("key")
-            for name in ("epochs", "samples", "probes"):
-                with contextlib.suppress(FileNotFoundError, files.Unusable):
-                    table, _ = files.read_table(self._table_path(name), name)
-                    if not pc.all(pc.is_in(table.column("key"), keys)).as_py():
-                        what = "holds rows of jobs that jobs.parquet would name"
-                        moved.setdefault(self._table_path(name), what)
-        told = []
-        for path, what in moved.items():
-            number = 1
-            while os.path.lexists(aside := path.with_name(f"{path.name}.aside-{number}")):
-                number += 1
-            path.rename(aside)
-            told.append(str(Problem(path, what, f"set aside as {aside.name}")))
-        return told
-
-    def _table_path(self, name: str) -> Path:
-        return self.path / f"{name}.parquet"
-
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other folds out, where the system lets us.
@@ -346,11 +302,10 @@ class Store:
 
         By age alone: a process that writes at this moment may run on another machine.
         """
-        for folder in (self.path, self.parts):
-            for path in folder.glob(f"{files.UNFINISHED}*.parquet"):
-                with contextlib.suppress(OSError):  # another process removed it, or owns it
-                    if time.time() - path.stat().st_mtime > _STALE_S:
-                        path.unlink()
+        for path in self.path.rglob(f"{files.UNFINISHED}*.parquet"):
+            with contextlib.suppress(OSError):  # another process removed it, or owns it
+                if time.time() - path.stat().st_mtime > _STALE_S:
+                    path.unlink()
 
 
 def read(path: Path | str) -> Results:
