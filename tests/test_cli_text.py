@@ -175,6 +175,7 @@ def test_nothing_steers_the_terminal(invoke, monkeypatch: pytest.MonkeyPatch) ->
         ["list", name],
         ["show", name, name],
         ["show", f"--{name}"],
+        [f"--{name}", "show"],
     ):
         _, out, err = invoke(*words)
         assert not set("\x1b\x07\u202e\x9b") & set(out + err), words
