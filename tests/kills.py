@@ -4,8 +4,8 @@
     python tests/kills.py --only 17 --seed 1        the 17th round of it once more
 
 A round is a folder in which one run, or two at once, are killed: the whole process group, the
-parent alone, a worker, a worker before it is ready, or all amid a fold. Then the same command runs
-to its end.
+parent alone, a worker, a worker before it is ready, its keeper, or all amid a fold. Then the same
+command runs to its end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from aebench.records import Circumstances
 from aebench.store import Store
 from aebench.worker import run_job
 
-WHOM = ("group", "parent", "worker", "starting worker", "folding group")
+WHOM = ("group", "parent", "worker", "starting worker", "keeper", "folding group")
 ROUNDS = [(runs, whom) for runs in (1, 2) for whom in WHOM]
 AXES = {"dataset": "digits", "architecture": "mlp", "latent": [2, 3, 4, 5], "epochs": 3}
 WORDS = (
@@ -70,6 +70,7 @@ class Round:
     draw: random.Random
     mark: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)
     failures: list[str] = dataclasses.field(default_factory=list)
+    killed: int = 0  # workers and keepers; at the end of a run there may be none to kill
 
     @property
     def store(self) -> Store:
@@ -137,11 +138,15 @@ class Run:
     def said(self) -> str:
         return self.log.read_text("utf-8", errors="replace")
 
-    def workers(self) -> list[psutil.Process]:
+    def workers(self, keepers: bool = False) -> list[psutil.Process]:
+        """Worker processes, or the keepers that these were forked from."""
+        found = []
         with contextlib.suppress(psutil.Error):
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            return [c for c in children if "spawn_main" in " ".join(c.cmdline())]
-        return []
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                ours = "aebench.executors.child" in " ".join(process.cmdline())
+                if ours and keepers == (process.ppid() == self.process.pid):
+                    found.append(process)
+        return found
 
     def ended(self) -> int:
         """Its exit code, once it has ended; it is killed if it does not."""
@@ -159,8 +164,9 @@ class Run:
             elif whom == "parent":
                 os.kill(self.process.pid, signal.SIGKILL)
             else:
-                for worker in self.workers()[:1]:
-                    worker.kill()
+                for process in self.workers(keepers=whom == "keeper")[:1]:
+                    process.kill()
+                    self.around.killed += 1
 
     def wait_for(self, whom: str) -> None:
         """Let it come to the moment at which it is to be killed."""

@@ -47,6 +47,8 @@ def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterat
 
 def _outcome(job: Job, ending: Ending) -> str:
     name = printable(job.name)
+    if ending.elsewhere:
+        return f"{printable(job.name)}: by another run on the same folder: {ending.status}"
     if ending.status != "ok":
         return f"{name}: {ending.status}: {printable(ending.reason)}"
     error, train = number(ending.study_error, 4), duration(ending.train_s)
