@@ -253,6 +253,21 @@ def test_errors_are_compared_seed_by_seed(tmp_path: Path) -> None:
     assert exceeded(found, [limit("mse > 1%")])
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.0, "same"), (1.0005, "same"), (0.9995, "same"), (1.002, "worse"), (0.998, "better")],
+)
+def test_less_than_a_thousandth_is_rounding(tmp_path: Path, factor: float, verdict: str) -> None:
+    def seeds(name: str, times: float) -> Results:
+        return stored(
+            tmp_path / name,
+            *(record("mlp", 4, (1 + seed) * times, seed=seed) for seed in range(3)),
+        )
+
+    found = compare(seeds("a", 1.0), seeds("b", factor))
+    assert verdicts(found, "mse") == {"mnist mlp-4": verdict}
+
+
 def test_too_few_runs_decide_nothing(tmp_path: Path) -> None:
     a, b = one(tmp_path / "a", 2, seconds=1.0), one(tmp_path / "b", 2, seconds=2.0)
     found = compare(a, b)
@@ -282,6 +297,7 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     assert "only in B: 1 job, left out (mnist conv-4)" in notes
     assert "3 runs of A shared the machine" in notes
     assert "the machine itself was 100 % slower in B" in notes
+    assert "the machine itself was 50 % faster in B" in "\n".join(compare(slower, a).notes)
     with pytest.raises(RequestError, match="no job has a train_s to compare"):
         exceeded(found, [limit("train_s > 5%")])
     # Of two machines nobody expects the same pace.
