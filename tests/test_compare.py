@@ -354,6 +354,9 @@ def test_a_job_that_no_longer_ends_ok_breaks_any_limit(tmp_path: Path) -> None:
     words = "mnist conv-64 did not end ok in B (out_of_memory: a reason)"
     assert exceeded(found, [limit("mse > 5%")]) == [words]
     assert exceeded(found, []) == []
+    # Where one of its seeds did, there is something to compare; what was never run is not lost.
+    some = stored(tmp_path / "c", record("mlp", 4), failure("mlp", 4, seed=1))
+    assert compare(a, some).lost == ()
 
 
 def test_an_older_store_without_a_field_still_matches(tmp_path: Path) -> None:
