@@ -42,8 +42,8 @@ def fuzzed(examples: int) -> Callable[[Any], Any]:
         max_examples=EXAMPLES or examples,
         derandomize=not EXAMPLES,
         deadline=None,
-        # To explain a failure is to run it a hundred times more.
-        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+        # The suite shows a failure as it was found; to make it smaller may take minutes.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 

@@ -26,7 +26,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,10 +198,12 @@ def _difference(source: str, code: str, line: int) -> tuple[str, str]:
 def changed(since: str) -> dict[str, set[int]]:
     """Lines of the package's files that differ from those at `since`, as they are numbered now."""
     command = ["git", "diff", "--unified=0", "--no-color", "--relative", since, "--", "aebench"]
-    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"--since {since}: {done.stderr.strip()}")
     found: dict[str, set[int]] = {}
     path = ""
-    for line in text.splitlines():
+    for line in done.stdout.splitlines():
         if line.startswith("+++ "):
             path = line.removeprefix("+++ b/")
         elif hunk := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
@@ -413,8 +415,11 @@ def keep(module: str, ended: list[tuple[Mutant, str]], *, again: bool) -> None:
     (WORK / "results.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
-def told(modules: Iterable[str]) -> None:
+def told(modules: Sequence[str]) -> None:
     """Print the scores of these modules."""
+    if not modules:
+        print("nothing to change: no mutant is left of what was asked for")
+        return
     print("\n| module | mutants | killed | timed out | score |\n|---|---|---|---|---|")
     for module in modules:
         hows = [row["end"] for row in last() if row["module"] == module]

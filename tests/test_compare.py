@@ -253,6 +253,21 @@ def test_errors_are_compared_seed_by_seed(tmp_path: Path) -> None:
     assert exceeded(found, [limit("mse > 1%")])
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(1.0, "same"), (1.0005, "same"), (0.9995, "same"), (1.002, "worse"), (0.998, "better")],
+)
+def test_less_than_a_thousandth_is_rounding(tmp_path: Path, factor: float, verdict: str) -> None:
+    def seeds(name: str, times: float) -> Results:
+        return stored(
+            tmp_path / name,
+            *(record("mlp", 4, (1 + seed) * times, seed=seed) for seed in range(3)),
+        )
+
+    found = compare(seeds("a", 1.0), seeds("b", factor))
+    assert verdicts(found, "mse") == {"mnist mlp-4": verdict}
+
+
 def test_too_few_runs_decide_nothing(tmp_path: Path) -> None:
     a, b = one(tmp_path / "a", 2, seconds=1.0), one(tmp_path / "b", 2, seconds=2.0)
     found = compare(a, b)
@@ -273,7 +288,7 @@ def test_an_error_of_one_seed_counts_as_it_is(tmp_path: Path) -> None:
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     quiet = {"noise_before_s": 0.02, "noise_after_s": 0.02}
     a = one(tmp_path / "a", row=quiet | {"concurrent": True})
-    slower = one(tmp_path / "b", row={"noise_before_s": 0.03, "noise_after_s": 0.03})
+    slower = one(tmp_path / "b", row={"noise_before_s": 0.04, "noise_after_s": 0.04})
     stored(tmp_path / "b", record("conv", 4))
     slower = Store(tmp_path / "b").read()
     found = compare(a, slower)
@@ -281,9 +296,55 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     notes = "\n".join(found.notes)
     assert "only in B: 1 job, left out (mnist conv-4)" in notes
     assert "3 runs of A shared the machine" in notes
-    assert "the machine itself was 50 % slower in B" in notes
+    assert "the machine itself was 100 % slower in B" in notes
+    assert "the machine itself was 50 % faster in B" in "\n".join(compare(slower, a).notes)
     with pytest.raises(RequestError, match="no job has a train_s to compare"):
         exceeded(found, [limit("train_s > 5%")])
+    # Of two machines nobody expects the same pace.
+    other = one(tmp_path / "c", row=quiet | {"machine_id": "other"})
+    assert not [n for n in compare(slower, other, ["machine"]).notes if "machine itself" in n]
+
+
+def test_each_side_is_told_what_it_has_alone(tmp_path: Path) -> None:
+    a = stored(tmp_path / "a", record("mlp", 4), record("mlp", 8))
+    b = stored(tmp_path / "b", record("mlp", 4), record("conv", 4), record("conv", 16))
+    only = [note for note in compare(a, b).notes if note.startswith("only in")]
+    assert only == [
+        "only in A: 1 job, left out (mnist mlp-8)",
+        "only in B: 2 jobs, left out (mnist conv-4 and mnist conv-16)",
+    ]
+    assert not [note for note in compare(a, a).notes if note.startswith("only in")]
+
+
+def test_jobs_of_one_name_and_other_settings_are_told_apart(tmp_path: Path) -> None:
+    """What a protocol sets may have changed between two runs in one folder."""
+
+    def both(name: str) -> Results:
+        return stored(tmp_path / name, *(
+            record("mlp", 4, seed=seed, batch_size=size, row={"modified": ""})
+            for size in (32, 64) for seed in range(3)
+        ))  # fmt: skip
+
+    results = both("a")
+    of = dict(zip(results.jobs["key"], results.jobs["batch_size"], strict=True))
+    names = [c.job for c in compare(results, both("b")).changes if c.metric == "mse"]
+    assert names[0] == "mnist mlp-4"
+    found = re.fullmatch(r"mnist mlp-4 \[(\w+)\]", names[1])
+    assert found
+    assert of[found[1]] == 64  # the key of one of its runs
+    assert names[2:] == ["overall"]
+
+
+def test_what_jobs_are_matched_on_is_said(tmp_path: Path) -> None:
+    a, b = stored(tmp_path / "a", record("mlp", 4)), stored(tmp_path / "b", record("conv", 4))
+    with pytest.raises(RequestError, match="matched on architecture, dataset, latent, depth"):
+        compare(a, b)
+
+
+def test_a_limit_is_a_factor(tmp_path: Path) -> None:
+    found = limit("  train_s  >  7.5 % ")
+    assert (found.metric, found.text) == ("train_s", "train_s > 7.5 %")
+    assert found.factor == pytest.approx(1.075, abs=1e-12)
 
 
 def test_a_job_that_no_longer_ends_ok_breaks_any_limit(tmp_path: Path) -> None:
@@ -293,6 +354,9 @@ def test_a_job_that_no_longer_ends_ok_breaks_any_limit(tmp_path: Path) -> None:
     words = "mnist conv-64 did not end ok in B (out_of_memory: a reason)"
     assert exceeded(found, [limit("mse > 5%")]) == [words]
     assert exceeded(found, []) == []
+    # Where one of its seeds did, there is something to compare; what was never run is not lost.
+    some = stored(tmp_path / "c", record("mlp", 4), failure("mlp", 4, seed=1))
+    assert compare(a, some).lost == ()
 
 
 def test_an_older_store_without_a_field_still_matches(tmp_path: Path) -> None:

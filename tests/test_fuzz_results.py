@@ -240,7 +240,7 @@ def keys(folder: Path) -> set[str]:
 JOBS, PART, EPOCHS, BASELINES = 2, 3, 1, 0  # places in the sorted list of files
 
 
-@fuzzed(60)
+@fuzzed(40)
 @given(st.lists(spoiling, min_size=1, max_size=3), st.sampled_from(COMMANDS))
 @example([(column_of_words, EPOCHS, 1, 0.6)], ["check", FOLDER])
 @example([(column_of_words, PART, 1, 0.3)], ["show", FOLDER])
@@ -269,7 +269,7 @@ def test_a_spoiled_folder_is_shown_without_what_was_lost(
         assert named, "records are lost, and no file is named"
 
 
-@fuzzed(40)
+@fuzzed(30)
 @given(st.lists(spoiling, min_size=1, max_size=2))
 @example([(copy, PART, 1, 0.5)])
 @example([(twice, PART, 1, 0.5)])
@@ -295,7 +295,7 @@ def test_what_was_not_touched_is_there(here: World, what: list[tuple]) -> None:
     assert set(statuses) == set(jobs["key"])
 
 
-@fuzzed(6)
+@fuzzed(3)
 @given(st.lists(spoiling, min_size=1, max_size=2))
 def test_a_report_is_made_of_what_is_left(here: World, what: list[tuple]) -> None:
     spoil(here.renewed() / FOLDER, what)
