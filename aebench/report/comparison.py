@@ -309,7 +309,8 @@ def _changes(
                 found[name] = (unpaired(b.to_list(), a.to_list()), _mean(a), _mean(b))
         else:
             a, b = (frames.per_seed(rows, metric).astype("float64") for rows in (one, other))
-            ratios = (b[b > 0] / a[a > 0]).dropna()
+            ratios = b[b > 0] / a[a > 0]
+            ratios = ratios[(ratios > 0) & (ratios < math.inf)]
             if len(ratios):
                 seeds = ratios.index
                 found[name] = (paired(ratios.to_list()), _mean(a[seeds]), _mean(b[seeds]))
