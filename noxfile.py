@@ -10,6 +10,7 @@
     python3 noxfile.py -s bench-peers   time the loops of other projects beside ours
     python3 noxfile.py -s bench-compare set two saved runs of the suites side by side
     python3 noxfile.py -s kills         kill runs at random a hundred times, and look what is lost
+    python3 noxfile.py -s reference     publish results/reference-*: reports, README's figures
 
 Decides: which interpreter runs aebench, and that it has the dependencies. All sessions share one
 environment, `.venv` in the checkout, for torch alone takes gigabytes. It is made on first use and
@@ -392,3 +393,9 @@ def bench_compare(session):
         session.skip("fewer than two saved runs; bench-cpu and bench-cuda save one each")
     shown = ["--group-by=fullname", "--columns=median,iqr,rounds", "--sort=name"]
     module(session, "pytest_benchmark", "compare", *shown, *runs)
+
+
+@nox.session
+def reference(session):
+    """Render the reference reports, and write README's figures, from the committed records."""
+    module(session, "bench.reference")

@@ -1,5 +1,6 @@
 """`aebench compare`: like is found alike, a slowdown is found, and unlike rows are refused."""
 
+import dataclasses
 import json
 import math
 import re
@@ -407,3 +408,42 @@ def test_commands_formats_and_exit_codes(tmp_path: Path) -> None:
     assert "slower" in done.stdout
     done = CliRunner().invoke(app, ["compare", a, b, "--across", "weather"])
     assert isinstance(done.exception, RequestError)
+
+
+def test_code_is_part_of_a_system_unless_it_is_what_is_compared(tmp_path: Path) -> None:
+    read = stored(tmp_path, *(record("mine", 4, 1.0, seed=s) for s in range(3)))
+
+    def with_code(*codes: str | None) -> Results:
+        return dataclasses.replace(read, jobs=read.jobs.assign(code=codes))
+
+    before, after = with_code("aaaa", "aaaa", "aaaa"), with_code("bbbb", "bbbb", "bbbb")
+    with pytest.raises(RequestError, match="no finished job in common"):
+        compare(before, after)
+    assert len(compare(before, after, ["code"], ["mse"]).changes) == 1
+    # Two codes in one folder are two systems, never one mean; across code each side has one.
+    mixed = with_code("aaaa", "aaaa", "bbbb")
+    assert [c.n for c in compare(mixed, mixed, (), ["mse"]).changes][:2] == [2, 1]
+    with pytest.raises(RequestError, match="each side must have one"):
+        compare(before, mixed, ["code"])
+    assert len(compare(with_code("", None, ""), read, (), ["mse"]).changes) == 1
+
+
+def test_errors_on_other_pixels_are_not_compared(tmp_path: Path) -> None:
+    one, other, old = (
+        stored(tmp_path / name, record("mlp", 4, row={"data_sha256": sha}))
+        for name, sha in (("one", "aa" * 32), ("other", "bb" * 32), ("old", None))
+    )
+    with pytest.raises(RequestError, match="was given other pixels"):
+        compare(one, other)
+    assert compare(one, old).changes
+
+
+def test_times_that_check_rejects_are_named(tmp_path: Path) -> None:
+    quiet = stored(tmp_path / "quiet", *(record("mlp", 4, repeat=i) for i in range(3)))
+    busy = stored(
+        tmp_path / "busy",
+        *(record("mlp", 4, repeat=i, row={"pressure_s": 50.0}) for i in range(3)),
+    )
+    assert not any("rejects" in note for note in compare(quiet, quiet).notes)
+    (note,) = [note for note in compare(quiet, busy).notes if "rejects" in note]
+    assert note.startswith("aebench check rejects 3 times of B (contended)")

@@ -266,13 +266,11 @@ def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[
                 f"aebench check rejects {words.counted(len(unfit), 'time')} of {side}"
                 f" ({words.listed(why)}): a difference may be the machine's"
             )
-    probes = [
-        rows[["noise_before_s", "noise_after_s"]].astype("float64").melt()["value"].dropna()
-        for rows in sides
-    ]
+    melted = [rows[["noise_before_s", "noise_after_s"]].melt()["value"] for rows in sides]
+    probes = [v[(v > 0) & (v < math.inf)] for v in (m.astype("float64") for m in melted)]
     alike = sides[0].iloc[0][frames.ALIKE].equals(sides[1].iloc[0][frames.ALIKE])
     if alike and len(probes[0]) and len(probes[1]):
-        shift = float(probes[1].median() / probes[0].median()) - 1
+        shift = float(probes[1].median()) / float(probes[0].median()) - 1
         if abs(shift) > frames.NOISE_LIMIT[str(sides[0].iloc[0]["device"])]:
             pace = "slower" if shift > 0 else "faster"
             yield (
@@ -309,7 +307,8 @@ def _changes(
                 found[name] = (unpaired(b.to_list(), a.to_list()), _mean(a), _mean(b))
         else:
             a, b = (frames.per_seed(rows, metric).astype("float64") for rows in (one, other))
-            ratios = (b[b > 0] / a[a > 0]).dropna()
+            ratios = b[b > 0] / a[a > 0]
+            ratios = ratios[(ratios > 0) & (ratios < math.inf)]
             if len(ratios):
                 seeds = ratios.index
                 found[name] = (paired(ratios.to_list()), _mean(a[seeds]), _mean(b[seeds]))
@@ -342,8 +341,8 @@ def _verdict(metric: str, estimate: Estimate, low: float | None, high: float | N
 
 
 def _figures(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
-    figures = rows[metric].astype("float64").dropna()
-    return figures[figures > 0]
+    figures = rows[metric].astype("float64")
+    return figures[(figures > 0) & (figures < math.inf)]
 
 
 def _mean(values: Any) -> float:

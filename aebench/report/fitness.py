@@ -6,7 +6,7 @@ doubt is shown, and what it means for an exit code, is the command line's busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -72,7 +72,7 @@ class Doubt:
 def check(results: Results) -> list[Doubt]:
     """Every doubt about the times of `results`, in the order of `KINDS`."""
     jobs = frames.ordered(results).jobs
-    good = jobs[jobs["status"].eq("ok") & (jobs["train_s"].astype("float64") > 0)]
+    good = jobs[jobs["status"].eq("ok") & frames.has_time(jobs)]
     found = [(kind, tuple(kind.find(good, results))) for kind in KINDS]
     return [Doubt(kind, cases) for kind, cases in found if cases]
 
@@ -94,15 +94,14 @@ def rejected(doubts: list[Doubt]) -> dict[str, tuple[str, ...]]:
 def marked(results: Results) -> Results:
     """The same results; their jobs have a column `doubt`: why a time is rejected, else empty."""
     doubts = rejected(check(results))
-    named = [", ".join(doubts.get(key, ())) for key in results.jobs["key"]]
-    doubt = pd.Series(named, index=results.jobs.index, dtype="str")
-    return replace(results, jobs=results.jobs.assign(doubt=doubt))
+    jobs = results.jobs
+    doubt = [", ".join(doubts.get(key, ())) for key in jobs["key"]]
+    return replace(results, jobs=jobs.assign(doubt=pd.Series(doubt, jobs.index, dtype="str")))
 
 
-def remedies(names: Iterable[str]) -> list[str]:
+def remedies(names: Collection[str]) -> list[str]:
     """For each kind of doubt of these names what it is and what helps, in the order of `KINDS`."""
-    wanted = set(names)
-    return [f"{k.name}: {k.what} {k.remedy}" for k in KINDS if k.name in wanted]
+    return [f"{k.name}: {k.what} {k.remedy}" for k in KINDS if k.name in {*names}]
 
 
 def _case(row: Any, detail: str, system: pd.DataFrame | None = None) -> Case:
@@ -242,7 +241,7 @@ def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
 
 def _untimed(_: pd.DataFrame, results: Results) -> Iterator[Case]:
     good = results.jobs[results.jobs["status"].eq("ok")]
-    for row in good[~(good["train_s"].astype("float64") > 0)].to_dict("records"):
+    for row in good[~frames.has_time(good)].to_dict("records"):
         yield _case(row, f"engine {_text(row['engine'])}")
 
 

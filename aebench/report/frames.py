@@ -172,9 +172,15 @@ def timed(jobs: pd.DataFrame) -> pd.DataFrame:
     Jobs trained as one model have none, and one run otherwise than its engine's name says is
     no time of that engine.
     """
-    known = jobs["train_s"].astype("float64") > 0
+    known = has_time(jobs)
     as_named = jobs["engine_note"].fillna("").eq("")
     return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known & as_named]
+
+
+def has_time(jobs: pd.DataFrame) -> pd.Series[bool]:
+    """Rows with a training time: positive and finite, whatever a damaged record may hold."""
+    seconds = jobs["train_s"].astype("float64")
+    return (seconds > 0) & (seconds < math.inf)
 
 
 def accepted(rows: pd.DataFrame) -> pd.DataFrame:
@@ -202,6 +208,7 @@ def noise(jobs: pd.DataFrame) -> pd.Series[float]:
     off = pd.Series(np.nan, index=jobs.index, dtype="float64")
     for _, rows in jobs.groupby([name for name in ALIKE if name != "engine"], dropna=False):
         probes = rows[["noise_before_s", "noise_after_s"]].astype("float64")
+        probes = probes.where((probes > 0) & (probes < math.inf))
         share = probes / probes.melt()["value"].dropna().median() - 1
         before, after = share["noise_before_s"].fillna(0.0), share["noise_after_s"]
         worse = before.where(before.abs() >= after.abs().fillna(0.0), after)

@@ -1,0 +1,302 @@
+"""Publishes the reference results: their reports, the picture in README, and README's figures.
+
+`python -m bench.reference` (or the nox session `reference`) does all of it from the committed
+records alone, so that no figure is copied by hand; a test holds README to what this would write.
+Blocks of README between ``<!-- generated: NAME -->`` and ``<!-- end -->`` are made here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+
+from aebench.cli import text
+from aebench.report import fights, findings, frames, render, words
+from aebench.store import Results, read
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMES = ("quick", "hour")
+_BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_WINDOW = (1200, 900)
+_WIDTH = 98  # characters of a line of README
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One committed folder of results, and what README says of it."""
+
+    name: str
+
+    @cached_property
+    def results(self) -> Results:
+        """Its records, in the report's order."""
+        return frames.ordered(read(ROOT / "results" / f"reference-{self.name}"))
+
+    @cached_property
+    def outcomes(self) -> list[findings.Outcome]:
+        """Its findings."""
+        return findings.evaluate(self.results)
+
+    @cached_property
+    def models(self) -> pd.DataFrame:
+        """One row a model: error over seeds."""
+        return frames.summary(self.results.jobs)
+
+    @cached_property
+    def to_optimum(self) -> pd.DataFrame:
+        """One row a model that compresses: error over PCA's."""
+        return fights.to_optimum(self.results)
+
+    def took_s(self, **where: Any) -> float:
+        """Seconds from the first start to the last end of the jobs with these columns."""
+        jobs = self.results.jobs
+        for column, value in where.items():
+            jobs = jobs[jobs[column] == value]
+        starts = pd.to_datetime(jobs["started_at"])
+        ends = starts + pd.to_timedelta(jobs["total_s"].astype("float64"), unit="s")
+        return float((ends.max() - starts.min()).total_seconds())
+
+    def beside_pca(self, architecture: str, latent: int, settings: str) -> str:
+        """How many times PCA's error a model of MNIST has."""
+        rows = self.to_optimum
+        rows = rows[
+            (rows["dataset"] == "mnist") & (rows["settings"] == settings) & (rows["depth"] == 1)
+            & (rows["architecture"] == architecture) & (rows["latent"] == latent)
+        ]  # fmt: skip
+        return words.number(rows["ratio"].item(), 2)
+
+
+def quick_output(quick: Reference) -> str:
+    """What the quick grid prints off a terminal: a line a job, then the table."""
+    from aebench.cli.progress import watch
+    from aebench.cli.show import jobs_table
+    from aebench.estimate import Estimator
+    from aebench.executors import Ending
+    from aebench.job import FIELDS, Job
+
+    rows = quick.results.jobs.sort_values("position").to_dict("records")
+    jobs = [Job(**{name: _plain(row[name]) for name in FIELDS}) for row in rows]
+    out = io.StringIO()
+    plain = {"COLUMNS": "200", "NO_COLOR": "1"}
+    with mock.patch.dict(os.environ, plain), contextlib.redirect_stdout(out):
+        for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            os.environ.pop(name, None)
+        console = text.stdout()
+        with watch(jobs, Estimator(), console) as listener:
+            for job, row in zip(jobs, rows, strict=True):
+                figures = (float(row[name]) for name in ("study_error", "mse", "train_s"))
+                listener.ended(0, job, Ending(row["status"], row["reason"], *figures))
+        console.print(jobs_table(quick.results.jobs, "results/quick"))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    last = ["results: results/quick", "report: reports/quick.html"]
+    return "\n".join(["```text", *lines, *last, "```"])
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def quick_time(quick: Reference) -> str:
+    """How long the first command trained."""
+    jobs = quick.results.jobs
+    device, cores = jobs["cpu_name"].iloc[0], int(jobs["cores"].iloc[0])
+    took = text.duration(quick.took_s())
+    return (
+        f"From the first job's start to the last one's record it took {took} on {cores} cores of "
+        f"an {_short(device)}."
+    )
+
+
+def _short(device: str) -> str:
+    return re.sub(r"\(R\)| Processor", "", device).strip()
+
+
+def meaning(hour: Reference) -> str:
+    """What the study's figures are worth, in a sentence."""
+    rows = hour.to_optimum
+    mlps = rows[(rows["settings"] == "study") & (rows["architecture"] == "mlp")]
+    most = words.number(mlps["ratio"].max(), 2)
+    return (
+        "Then it asks what those findings are worth. The study's numbers do replicate, and do not "
+        "mean what they seem to mean: its MLPs are so under-trained that PCA with the same code is "
+        f"up to {most} times better, its convolutional “latent size” counts whole channels and "
+        "mostly compresses nothing, and its stopwatch timed the data loader along with the models."
+    )
+
+
+def conv_1(hour: Reference) -> str:
+    """Why a single run of conv-1 is not to be quoted."""
+    jobs = frames.counting(hour.results.jobs)
+    rows = jobs[
+        (jobs["dataset"] == "mnist") & (jobs["architecture"] == "conv") & (jobs["latent"] == 1)
+    ]
+    errors = sorted(frames.per_seed(rows, "study_error"))
+    return (
+        f"`conv-1` deserves a warning: {len(errors)} draws of its "
+        f"{words.count(rows['parameters'].median())} weights ended at "
+        f"{words.listed(words.number(e) for e in errors)}, and the study's single one at 3.53. Run "
+        "`aebench run --architecture conv --latent 1 --seeds 8` before you quote it."
+    )
+
+
+def hour_paragraph(hour: Reference) -> str:
+    """How the hour's records came about, and how many findings came out which way."""
+    jobs = hour.results.jobs
+    together = jobs[jobs["concurrent"].eq(True)]
+    took = text.duration(hour.took_s(concurrent=True))
+    deep = jobs[(jobs["depth"] == 2) & (jobs["latent"] == 64) & frames.settings(jobs).eq("study")]
+    alone = words.listed(text.duration(s) for s in sorted(deep["total_s"], reverse=True))
+    n = findings.tally(hour.outcomes)
+    said = words.listed(
+        [
+            f"{n['replicated']} replicate",
+            f"{n['consistent']} are consistent, from fewer than three seeds",
+            f"{n['not replicated']} do not replicate",
+            f"{n['undecided']} are undecided",
+            f"{n['not tested']} were not tested",
+        ]
+    )
+    return (
+        f"`aebench run --grid hour --workers 2` trained {len(together)} jobs, every system of the "
+        f"study and ours beside them, in {took} on {int(jobs['cores'].iloc[0])} cores of an "
+        f"{_short(str(jobs['cpu_name'].iloc[0]))}, by engine "
+        f"`{together['engine'].mode().iloc[0]}`. Two deeper models were added since, in {alone} "
+        "alone on the machine: [report](reports/reference-hour.html), "
+        "[records](results/reference-hour). What two cores cannot train in full trained fewer "
+        "epochs, says so in its settings, and decides nothing. Of the study's "
+        f"{len(hour.outcomes)} findings {said}:"
+    )
+
+
+def hour_table(hour: Reference) -> str:
+    """Every finding that has a figure, and the names of the others."""
+    lines = [
+        "| finding | verdict | the study | ours, with 95 % interval from three seeds on | of |",
+        "|---|---|---|---|---|",
+    ]
+    for o in hour.outcomes:
+        if o.ours is None:
+            continue
+        interval = "" if o.low is None else f" ({words.between(o.low, o.high)})"
+        cells = [
+            f"`{o.finding.id}`", o.answer, o.finding.source, words.number(o.ours) + interval,
+            o.finding.measure,
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    rest = {
+        verdict: [
+            f"`{o.finding.id}`" for o in hour.outcomes if o.ours is None and o.verdict == verdict
+        ]
+        for verdict in findings.VERDICTS
+    }
+    without = [f"{verdict}: {words.listed(ids)}" for verdict, ids in rest.items() if ids]
+    return "\n".join(lines) + (
+        "\n\n" + wrapped("Without a figure, " + "; ".join(without) + ".") if without else ""
+    )
+
+
+def beyond(hour: Reference) -> str:
+    """What the study does not show: the same code by PCA, and trained properly."""
+    deep = {o.finding.id: o for o in hour.outcomes}["deep-64"]
+    assert deep.ours is not None
+    relu = frames.Model("mnist", "conv-relu", 64, 2).rows(frames.counting(hour.results.jobs))
+    return (
+        "And what no table of the study shows: under its protocol mlp-128 has "
+        f"{hour.beside_pca('mlp', 128, 'study')} times the error of PCA with the same 128 numbers. "
+        "Trained properly (`--protocol tuned`) it has "
+        f"{hour.beside_pca('mlp', 128, 'tuned')} times, and a convolutional model squeezed to the "
+        f"same 128 numbers (`conv-bottleneck`) {hour.beside_pca('conv-bottleneck', 128, 'tuned')} "
+        "times. The deeper decoder as the study lists it, with sigmoid in every layer, ends at a "
+        f"study error of {words.number(deep.ours)} instead of {deep.finding.source}; with ReLU "
+        "between its layers (`conv-relu`) it ends at "
+        f"{words.number(frames.mean(frames.per_seed(relu, 'study_error')))}, of one seed each."
+    )
+
+
+def wrapped(paragraph: str) -> str:
+    """A paragraph in lines of README's width."""
+    import textwrap
+
+    return textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
+def blocks() -> dict[str, str]:
+    """Each generated block of README by its name."""
+    quick, hour = (Reference(name) for name in NAMES)
+    made: dict[str, Callable[[], str]] = {
+        "meaning": lambda: wrapped(meaning(hour)),
+        "quick-time": lambda: wrapped(quick_time(quick)),
+        "quick-output": lambda: quick_output(quick),
+        "conv-1": lambda: wrapped(conv_1(hour)),
+        "hour": lambda: wrapped(hour_paragraph(hour)),
+        "hour-findings": lambda: hour_table(hour),
+        "beyond": lambda: wrapped(beyond(hour)),
+    }
+    return {name: make() for name, make in made.items()}
+
+
+def filled(readme: str, made: dict[str, str]) -> str:
+    """README with its blocks as they should be.
+
+    Raises:
+        ValueError: a block of README that nothing makes, or one made that has no place there.
+    """
+    places = [found[2] for found in _BLOCK.finditer(readme)]
+    if sorted(places) != sorted(made):
+        raise ValueError(f"README has the blocks {places}, made are {list(made)}")
+    return _BLOCK.sub(lambda found: f"{found[1]}{made[found[2]]}\n{found[3]}", readme)
+
+
+def picture(page: Path, png: Path) -> None:
+    """Take the head of a report as a picture; skipped, with a word, where there is no browser."""
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        print(f"{png.name} is left as it was: none of {', '.join(_BROWSERS)} is installed")
+        return
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory() as folder:
+        shot = Path(folder) / "shot.png"
+        width, height = _WINDOW
+        subprocess.run(
+            [
+                browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                f"--user-data-dir={folder}/profile", f"--window-size={width},{height}",
+                f"--screenshot={shot}", page.as_uri(),
+            ],
+            check=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+        with Image.open(shot) as image:
+            image.convert("RGB").quantize(256).save(png, optimize=True)
+
+
+def main() -> None:
+    """Render the reports, take the picture, and write README's blocks."""
+    for name in NAMES:
+        page = render(
+            ROOT / "results" / f"reference-{name}", ROOT / f"reports/reference-{name}.html"
+        )
+        print(page.relative_to(ROOT))
+    picture(ROOT / "reports/reference-quick.html", ROOT / "reports/reference-quick.png")
+    readme = ROOT / "README.md"
+    readme.write_text(filled(readme.read_text("utf-8"), blocks()), encoding="utf-8")
+    print(readme.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

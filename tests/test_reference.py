@@ -1,0 +1,57 @@
+"""What is published of the reference results is what their records say, and made by one command."""
+
+import html
+import re
+
+import pytest
+
+from aebench.report import findings, fitness, headline
+from bench import reference
+
+README = (reference.ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    return reference.blocks()
+
+
+def test_readme_says_what_the_records_say(made: dict[str, str]) -> None:
+    assert reference.filled(README, made) == README, "python3 noxfile.py -s reference"
+
+
+def test_a_figure_changed_by_hand_is_found(made: dict[str, str]) -> None:
+    factor = re.search(r"mlp-128 has\s+(\S+) times", README)
+    assert factor is not None
+    changed = README[: factor.start(1)] + "6.8" + README[factor.end(1) :]
+    assert reference.filled(changed, made) == README != changed
+
+
+def test_blocks_and_places_belong_together(made: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="README has the blocks"):
+        reference.filled(README, made | {"new": "text"})
+    with pytest.raises(ValueError, match="README has the blocks"):
+        reference.filled(README, {name: made[name] for name in list(made)[1:]})
+
+
+@pytest.mark.parametrize("name", reference.NAMES)
+def test_committed_reports_say_what_the_records_say(name: str) -> None:
+    page = (reference.ROOT / f"reports/reference-{name}.html").read_text("utf-8")
+    known = reference.Reference(name)
+    results = fitness.marked(known.results)
+    said = " ".join(headline.sentences(results, known.outcomes))
+    assert html.escape(said).replace("&#x27;", "&#39;") in page
+    for verdict, count in findings.tally(known.outcomes).items():
+        assert f'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>' in page
+
+
+def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str]) -> None:
+    outcomes = reference.Reference("hour").outcomes
+    table = made["hour-findings"]
+    for outcome in outcomes:
+        assert f"`{outcome.finding.id}`" in table
+        if outcome.ours is not None:
+            assert f"| `{outcome.finding.id}` | {outcome.answer} |" in table
+    assert "consistent, one seed" in table
+    counts = re.findall(r"(\d+) (?:replicate|are|do not|were)", made["hour"].replace("\n", " "))
+    assert sum(map(int, counts)) == len(outcomes)
