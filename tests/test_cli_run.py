@@ -278,11 +278,12 @@ def test_a_plugin_that_goes_elsewhere_takes_no_record_with_it(tmp_path: Path) ->
     (tmp_path / "plugins").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "go").touch()
+    (tmp_path / "g.toml").write_text("epochs = 1")
     leave = "import os\nos.chdir(os.environ['ELSEWHERE'])\n"
     (tmp_path / "plugins" / "mine.py").write_text(leave + WAITING.replace("go", "../go"))
     ended = subprocess.run(
         [*COMMAND, "run", *MLP, "--plugin", "plugins/mine.py", "--architecture", "waiting",
-         "--latent", "2", "--epochs", "1", "--results", "out", "--data", "cache"],
+         "--latent", "2", "--grid", "g.toml", "--results", "out", "--data", "cache"],
         cwd=tmp_path, env=environment(ELSEWHERE=str(tmp_path / "elsewhere")),
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip

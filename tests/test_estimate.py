@@ -69,6 +69,14 @@ def test_a_tiny_job_says_little_of_a_large_one(tmp_path: Path) -> None:
     assert rough.low_s / 2 < learnt.low_s < learnt.likely_s < learnt.high_s < 2 * rough.high_s
 
 
+def test_a_tiny_job_that_was_slow_says_no_more(results: Store) -> None:
+    """What held it up five times as long is not known to grow with the arithmetic."""
+    large = Job("mlp", "mnist", 512)
+    write(results, 1, Job("mlp", "digits", 16), step_s=2e-3)
+    step = Estimator.from_store(results)._step(large, gflop(large)).likely_s
+    assert step == pytest.approx(max(2e-3, Estimator()._step(large, gflop(large)).likely_s))
+
+
 def test_a_slow_machine_is_believed_the_more_the_nearer_the_size(results: Store) -> None:
     job = Job("mlp", "mnist", 128)
     for n, latent in enumerate((112, 128)):
