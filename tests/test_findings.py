@@ -596,3 +596,6 @@ def test_code_that_is_not_ours_says_nothing_about_the_study(tmp_path: Path) -> N
     own = dataclasses.replace(results, jobs=results.jobs.assign(code=["", None, "1a2b3c4d"]))
     outcome = {o.finding.id: o for o in evaluate(own)}["mlp-512"]
     assert (outcome.n_seeds, outcome.answer) == (2, "consistent, 2 seeds")
+    # Not even where it alone has the name, and so keeps it.
+    alone = dataclasses.replace(results, jobs=results.jobs.assign(code="1a2b3c4d"))
+    assert {o.finding.id: o for o in evaluate(alone)}["mlp-512"].answer == "not tested"

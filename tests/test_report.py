@@ -567,6 +567,13 @@ def test_numbers(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"), [(10816, "10,816"), (7.6, "8"), (None, "–"), (float("inf"), "–")]
+)
+def test_counts(value: float, text: str) -> None:
+    assert words.count(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"), [(0.2, "0.2"), (0.18, "0.18"), (0.185, "0.185"), (1e-5, "1 × 10⁻⁵")]
 )
 def test_ticks(value: float, text: str) -> None:

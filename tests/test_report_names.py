@@ -141,7 +141,10 @@ def test_a_notebook_keeps_its_own_settings() -> None:
         "import os; os.environ['MPLBACKEND'] = 'agg'\n"
         "import matplotlib; matplotlib.rcParams['font.size'] = 33.0\n"
         "from aebench.report import svg\n"
-        "with svg.canvas(2, 2) as figure: assert matplotlib.rcParams['font.size'] == 10.5\n"
+        "matplotlib.rcParams['axes.xmargin'] = 0.3\n"
+        "with svg.canvas(2, 2) as figure:\n"
+        "    assert matplotlib.rcParams['font.size'] == 10.5\n"
+        "    assert matplotlib.rcParams['axes.xmargin'] == 0.05\n"
         "assert matplotlib.rcParams['font.size'] == 33.0\n"
         "assert matplotlib.get_backend() == 'agg' == os.environ['MPLBACKEND']\n"
     )

@@ -93,8 +93,7 @@ def rejected(doubts: list[Doubt]) -> dict[str, tuple[str, ...]]:
 
 def marked(results: Results) -> Results:
     """The same results; their jobs have a column `doubt`: why a time is rejected, else empty."""
-    doubts = rejected(check(results))
-    jobs = results.jobs
+    doubts, jobs = rejected(check(results)), results.jobs
     doubt = [", ".join(doubts.get(key, ())) for key in jobs["key"]]
     return replace(results, jobs=jobs.assign(doubt=pd.Series(doubt, jobs.index, dtype="str")))
 
@@ -131,8 +130,8 @@ def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     marked = frames.noisy(jobs)
     shares = frames.noise(jobs)[marked].to_list()
     for row, off in zip(jobs[marked].to_dict("records"), shares, strict=True):
-        longer = "longer" if off > 0 else "shorter"
-        yield _case(row, f"the fixed work took {_percent(abs(off))} {longer}")
+        word = "longer" if off > 0 else "shorter"
+        yield _case(row, f"the fixed work took {_percent(abs(off))} {word}")
 
 
 def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
@@ -157,9 +156,8 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
 
 def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in jobs.to_dict("records"):
-        signs = []
-        if row["throttled_s"] > _THROTTLED * row["train_s"]:
-            signs.append(f"held up by a CPU quota for {row['throttled_s']:.2g} s")
+        held = row["throttled_s"] > _THROTTLED * row["train_s"]
+        signs = [f"held up by a CPU quota for {row['throttled_s']:.2g} s"] if held else []
         events = str(row["clock_events"] or "").split(", ")
         signs += [event.replace("_", " ") for event in events if event in _TROUBLES]
         if signs:

@@ -73,7 +73,9 @@ def tick(value: float) -> str:
 
 def count(value: Any) -> str:
     """Write a whole number with thousands separated: 10,816."""
-    return NONE if missing(value) else f"{round(float(value)):,}"
+    if missing(value) or not math.isfinite(float(value)):
+        return NONE
+    return f"{round(float(value)):,}"
 
 
 def between(low: float | None, high: float | None) -> str:
