@@ -23,18 +23,17 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {given!r}; {hint}"
 
 
-# Controls, format characters (bidirectional marks, zero width), surrogates, line separators.
-_UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
-
-
 def printable(text: str, most: int = 300) -> str:
     """`text` in one line for a person: what would steer a terminal as escapes, cut at `most`.
 
     File names, reasons and names of architectures are other people's words: an ESC in them must
-    not reach a terminal, nor a line end a table.
+    not reach a terminal, nor a line end a table, nor half a character a page. Spaces of all
+    widths stay, as French sets them before a colon.
     """
     shown = "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNPRINTABLE else c
+        c
+        if c.isprintable() or unicodedata.category(c) == "Zs"
+        else c.encode("unicode_escape").decode()
         for c in text[: most + 1]
     )
     return shown if len(shown) <= most else shown[: max(0, most - 3)] + "..."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import importlib.util
 import sys
 import traceback
@@ -28,8 +29,8 @@ def is_plugin(module: str) -> bool:
     return module.startswith(_PREFIX)
 
 
-def load_plugins(files: Iterable[str] = ()) -> None:
-    """Import the plugins of installed packages and then `files`.
+def load_plugins(files: Iterable[str] = (), modules: Iterable[str] = ()) -> None:
+    """Import the plugins of installed packages, then `files`, then `modules` by their names.
 
     Raises:
         RequestError: a plugin does not exist, fails or ends the program when imported; the
@@ -40,6 +41,9 @@ def load_plugins(files: Iterable[str] = ()) -> None:
             point.load()
     for file in files:
         _load_file(Path(file))
+    for name in modules:
+        with _imported(f"module {name}", name, name):
+            importlib.import_module(name)
 
 
 def _load_file(path: Path) -> None:

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from aebench import engines, worker
+from aebench import engines
 from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
+from aebench.datasets import pool
 from aebench.engines import chain, cpu_kernels, eager, reference
 from aebench.evaluation import errors
 from aebench.job import Job
+from aebench.worker import run_job
 
 pytestmark = pytest.mark.skipif(
     not cpu_kernels.available(), reason="this torch has no oneDNN products to compare"
@@ -290,7 +292,7 @@ def train(make, job, images, steps):
 )
 def test_training_is_the_references(architecture, latent, depth, word):
     job = Job(architecture, "digits", latent, depth, batch_size=64, learning_rate=1e-3, epochs=20)
-    images = worker._splits("digits", 0, None).train[: job.batch_size]
+    images = pool.load("digits", 0, None).train[: job.batch_size]
     if architecture.startswith("mlp-"):  # for colour images only
         images = torch.cat([images, images.flip(2), 16 - images], dim=1)
     losses, model, _ = train(reference.create, job, images, 20)
@@ -308,7 +310,7 @@ def test_training_is_the_references(architecture, latent, depth, word):
 
 def test_training_leaves_a_plain_model():
     job = Job("conv", "digits", 3, batch_size=64, epochs=2)
-    images = worker._splits("digits", 0, None).train[: job.batch_size]
+    images = pool.load("digits", 0, None).train[: job.batch_size]
     _, model, _ = train(eager.create, job, images, 2)
     fresh = build(job, (1, 8, 8)).model.to(memory_format=torch.channels_last)
     fresh.load_state_dict(model.state_dict())
@@ -321,13 +323,13 @@ def test_training_leaves_a_plain_model():
 
 def test_bfloat16_jobs_are_left_to_torch():
     job = Job("mlp", "digits", 3, batch_size=64, epochs=1, precision="bf16")
-    images = worker._splits("digits", 0, None).train[: job.batch_size]
+    images = pool.load("digits", 0, None).train[: job.batch_size]
     assert train(eager.create, job, images, 1)[2].kernels == "torch"
 
 
 def test_the_record_says_what_computed():
-    record = worker.run_job(Job("conv", "digits", 2, epochs=1))
+    record = run_job(Job("conv", "digits", 2, epochs=1))
     assert record.job["status"] == "ok", record.job["reason"]
     assert record.job["kernels"] == "conv=product conv_transpose=product"
-    slow = worker.run_job(Job("mlp", "digits", 2, epochs=1, engine="reference"))
+    slow = run_job(Job("mlp", "digits", 2, epochs=1, engine="reference"))
     assert slow.job["kernels"] == "torch"

@@ -167,7 +167,7 @@ def test_every_pixel_is_the_quotient_that_torch_gives() -> None:
     one = job(engine="native", batch_size=1, learning_rate=1e-30, epochs=1)
     for value in values:
         made = engines.create(Setup(one, model, value[None].expand(1, 1, 1, 1), CPU))
-        ((loss,),) = train(made, 1)
+        (loss,) = train(made, 1)
         pixel = value.float().div(255)
         assert loss == pixel.square().item()
 
@@ -180,7 +180,7 @@ def test_a_loss_that_is_no_number_is_seen(architecture: str, depth: int) -> None
         next(model.parameters()).view(-1)[0] = float("nan")
     images = torch.full((64, 1, 8, 8), 9, dtype=torch.uint8)
     made = engines.create(Setup(job(engine="native", batch_size=64), model, images, CPU))
-    ((loss,),) = train(made, 1)
+    (loss,) = train(made, 1)
     assert math.isnan(loss)
 
 

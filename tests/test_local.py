@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ import pytest
 import aebench
 from aebench.errors import RequestError
 from aebench.executors import Ending, leases, local
+from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Record, Store, read
@@ -44,20 +44,24 @@ class Queue(list):
 class FakeWorker:
     """Says what `Scene.plays` has for the job it is given."""
 
-    def __init__(self, scene: Scene, code: object) -> None:
-        self.scene, self.code = scene, code
+    def __init__(self, scene: Scene, fresh: bool) -> None:
+        self.scene, self.fresh, self.ready = scene, fresh, False
         self.said = Queue()
         self.dead, self.exit = False, "exit code 9"
         self.jobs: list[tuple[Job, Circumstances]] = []
+        self.codes: list[ForeignCode | None] = []
         self.say("ready")
 
     def say(self, kind: str, **content: Any) -> None:
         self.said.append({"kind": kind, **content})
 
-    def give(self, one: Job, where: Circumstances) -> None:
+    def give(self, one: Job, where: Circumstances, code: ForeignCode | None) -> None:
         self.jobs.append((one, where))
+        self.codes.append(code)
         self.say("started")
         self.scene.plays.get(one.latent, Scene.ends_ok)(self, one)
+        if self.fresh:
+            self.say("gone", code=0, key=one.key)
 
     @property
     def ended(self) -> bool:
@@ -77,12 +81,12 @@ class Scene:
         self.now = 0.0
         self.told: list[tuple[str, int, Job, Ending | None]] = []
 
-    def start(self, results: Path, code: object, folder: Path, news: threading.Event) -> FakeWorker:
+    def start(self, results: Path, fresh: bool, folder: Path, news: threading.Event) -> FakeWorker:
         if self.failures:
             self.failures -= 1
             raise OSError(12, "Cannot allocate memory")
         news.wait = lambda timeout: None  # nobody is waited for
-        self.workers.append(FakeWorker(self, code))
+        self.workers.append(FakeWorker(self, fresh))
         return self.workers[-1]
 
     def monotonic(self) -> float:
@@ -133,7 +137,7 @@ def test_a_worker_takes_one_job_after_another(scene: Scene) -> None:
     (worker,) = scene.workers
     assert [one.latent for one, _ in worker.jobs] == [4, 5, 6]
     assert worker.dead
-    assert worker.code is None  # and nobody's plugins
+    assert (worker.fresh, worker.codes) == (False, [None] * 3)  # and nobody's plugins
     assert [where.position for _, where in worker.jobs] == [1, 2, 3]
 
 
@@ -146,14 +150,24 @@ def test_what_failed_may_have_left_its_process_in_any_state(
     assert len(scene.workers) == workers
 
 
-def test_code_that_is_not_ours_has_a_process_that_no_other_job_uses(
+def test_code_that_is_not_ours_runs_in_workers_that_are_fresh_for_each_job(
     scene: Scene, foreign: str
 ) -> None:
-    one = dataclasses.replace(job(5, foreign), code=aebench.architectures.code(foreign))
-    scene.run(job(4), one, dataclasses.replace(one, latent=6), job(7), plugins=("a.py",))
-    assert [[j.latent for j, _ in worker.jobs] for worker in scene.workers] == [[4], [5], [6], [7]]
-    told = [worker.code and worker.code.files for worker in scene.workers]
-    assert told == [None, ("a.py",), ("a.py",), None]
+    scene.plays[6] = lambda worker, one: worker.say("ended", **(OK | {"status": "failed"}))
+    one = [job(latent, foreign) for latent in (5, 6, 7)]
+    scene.run(job(4), one[0], one[1], job(8), one[2], plugins=("a.py",))
+    assert [[j.latent for j, _ in worker.jobs] for worker in scene.workers] == [[4, 8], [5, 6, 7]]
+    assert [worker.fresh for worker in scene.workers] == [False, True]
+    assert [code and code.files for code in scene.workers[1].codes] == [("a.py",)] * 3
+
+
+def test_a_fresh_process_that_dies_takes_its_own_job_along_and_no_other(
+    scene: Scene, foreign: str
+) -> None:
+    scene.plays[5] = lambda worker, one: None  # dies: the keeper says that it is gone
+    scene.run(job(5, foreign), job(6, foreign), job(7, foreign))
+    assert {n: e.status for n, e in scene.endings.items()} == {5: "killed", 6: "ok", 7: "ok"}
+    assert len(scene.workers) == 1
 
 
 def test_what_was_typed_in_cannot_be_imported_by_a_worker(
@@ -193,7 +207,9 @@ def test_a_record_that_a_dying_worker_had_stored_stands(scene: Scene) -> None:
 def test_a_job_has_its_time_from_when_its_worker_was_prepared(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FakeWorker, "give", lambda self, one, where: None)  # prepares for ever
+    monkeypatch.setattr(
+        FakeWorker, "give", lambda self, one, where, code: None
+    )  # prepares for ever
     before = datetime.now().astimezone()
     scene.run(job(4), timeout_s=5.0)
     assert scene.now > local._PREPARE_S

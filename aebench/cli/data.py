@@ -77,6 +77,13 @@ def verify(names: _Names = None, data: Data = None) -> None:
         bad |= state.state in ("damaged", "absent")
         why = f" ({state.reason})" if state.reason else ""
         text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
+    if not names:
+        from aebench.evaluation import curves
+
+        for curve, wrong in curves.verify(data or datasets.cache_directory()).items():
+            bad |= bool(wrong)
+            said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
+            text.stdout().print(f"{curve}: {said}")
     if bad:
         raise typer.Exit(1)
 

@@ -16,7 +16,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,22 +27,53 @@ from aebench.executors import keeper
 
 _CHANNEL = 900  # a high number, where code that closes the files it knows of does not find it
 _WATCH_S = 1.0
+# torch loads its compiler at the first step of an optimizer, whatever is compiled: three seconds.
+_IMPORTS = ("torch._dynamo", "aebench.worker", "aebench.executors.warming")
 
 
 def main(told: dict[str, Any]) -> NoReturn:
-    """Serve jobs until standard input closes; `told` is what `processes.Worker` said first."""
+    """Serve jobs until standard input closes; `told` is what `processes.Worker` said first.
+
+    With ``fresh`` every job has a process of its own, forked after the imports that take seconds.
+    """
     tell = _Channel()
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # no forks: who wants a fresh process starts another
         threading.Thread(target=_watch, args=(told["parent"],), daemon=True).start()
-        _work(told, tell)
-    keeper.keep(told["parent"], lambda: _work(told, tell), lambda code: tell("gone", code=code))
+        _work(told, tell, islice(_asked(tell), 1) if told["fresh"] else _asked(tell))
+    tasks = ([line] for line in _asked(tell)) if told["fresh"] else [_asked(tell)]
+    keeper.keep(
+        told["parent"],
+        tasks,
+        lambda lines: _work(told, tell, lines),
+        lambda lines, code: tell("gone", code=code, key=_key(lines) if told["fresh"] else ""),
+    )
 
 
-def _work(told: dict[str, Any], tell: _Channel) -> NoReturn:
+def _asked(tell: _Channel) -> Iterator[dict[str, Any]]:
+    """What the run asks for, once this process has imported all that it needs."""
+    from aebench import presence
+
+    with presence.computing():
+        for name in _IMPORTS:
+            importlib.import_module(name)
+    tell("ready")
+    for line in sys.stdin.buffer:
+        yield json.loads(line)
+
+
+def _key(lines: Iterable[dict[str, Any]]) -> str:
+    from aebench.job import Job
+
+    (line,) = lines
+    return Job(**line["job"]).key
+
+
+def _work(told: dict[str, Any], tell: _Channel, asked: Iterable[dict[str, Any]]) -> NoReturn:
     # Ctrl-C reaches the whole process group; only the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    executors.in_worker = True
     try:
-        _serve(told, tell)
+        serve(Path(told["results"]), tell, asked)
     except BaseException as error:
         from aebench.errors import printable
 
@@ -59,39 +92,33 @@ def _watch(parent: int) -> NoReturn:
     os._exit(0)
 
 
-def _serve(told: dict[str, Any], tell: _Channel) -> None:
-    from aebench import presence
+def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> None:
+    """Run the jobs that are asked for, and leave a record of each in `results`."""
+    from aebench import presence, worker
     from aebench.errors import RequestError
     from aebench.executors import Ending
+    from aebench.executors.warming import warm_process
     from aebench.job import Job
     from aebench.records import Circumstances
     from aebench.store import Store
 
-    executors.in_worker = True
-    with presence.computing():
-        from aebench import worker
-        from aebench.executors.warming import warm_process
-
-        if told["code"]:
-            from aebench.plugins import load_plugins
-
-            load_plugins(told["code"]["files"])
-            for name in told["code"]["modules"]:
-                importlib.import_module(name)
-        warm_process()
-    store = Store(told["results"])
-    tell("ready")
-    for line in sys.stdin.buffer:
-        asked = json.loads(line)
-        job = Job(**asked["job"])
-        data = asked["where"].pop("data")
-        where = Circumstances(**asked["where"], data=data and Path(data))
-        with presence.computing(), contextlib.suppress(Exception):  # `run_job` meets it again
-            worker.prepare(job, where)
-        tell("started")
+    store, warm = Store(results), False
+    for told in asked:
+        job = Job(**told["job"])
+        where = Circumstances(**told["where"] | {"data": told["data"] and Path(told["data"])})
         try:
+            with presence.computing():
+                if not warm:
+                    warm_process()
+                    warm = True
+                _import(told["code"])
+                with contextlib.suppress(Exception):  # `run_job` meets it again
+                    worker.prepare(job, where)
+            tell("started")
             record = worker.run_job(job, where, tell.epoch)
-        except KeyboardInterrupt as error:  # the model's own, for this process ignores Ctrl-C
+        # What a plugin raises as it is imported; and Ctrl-C, which this process ignores, can only
+        # be a model's own.
+        except (RequestError, KeyboardInterrupt) as error:
             record = worker.unprepared(job, where, error)
         try:
             store.write(record)
@@ -99,6 +126,18 @@ def _serve(told: dict[str, Any], tell: _Channel) -> None:
             tell("unwritable", reason=str(error))
             continue
         tell("ended", **asdict(Ending.of(record.job)))
+
+
+def _import(code: dict[str, list[str]] | None) -> None:
+    """Import what a job needs that is not ours.
+
+    Raises:
+        RequestError: it fails when imported.
+    """
+    if code is not None:
+        from aebench.plugins import load_plugins
+
+        load_plugins(code["files"], code["modules"])
 
 
 class _Channel:

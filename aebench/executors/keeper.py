@@ -1,7 +1,7 @@
 """A keeper: the small process between a run and its worker, which lets nothing outlive either.
 
-It forks the worker, waits, and when the worker has ended, or the run wants it to, or the run
-itself has died, kills whatever the worker has started: threads cannot survive their process, but
+It forks a worker, waits, and when the worker has ended, or the run wants it to, or the run itself
+has died, kills whatever the worker has started: threads cannot survive their process, but
 programs started by a model's code can. On Linux even those that have hidden in a session of their
 own are found, since the system hands orphans to the nearest keeper (prctl(2), subreaper).
 """
@@ -14,8 +14,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from typing import NoReturn
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
 
 _POLL_S = 0.5  # how often to look for the parent where the system does not tell of its death
 _END_S = 1.5  # for killing descendants: new ones may be started meanwhile
@@ -26,18 +30,43 @@ class _Asked(BaseException):
     """The run wants the worker to end, or has died."""
 
 
-def keep(parent: int, work: Callable[[], object], tell: Callable[[int], object]) -> NoReturn:
-    """Do `work` in a process of its own, and end with it, or with process `parent`.
+def keep(
+    parent: int,
+    tasks: Iterable[T],
+    work: Callable[[T], object],
+    tell: Callable[[T, int], object],
+) -> NoReturn:
+    """Do `work` for each of `tasks` in a process of its own, and end with process `parent`.
 
-    `tell` is called at the end with the worker's exit code, negative for a signal. Not on Windows.
+    What `tasks` itself does, it does in the keeper: what is imported there every worker has, and
+    no thread may be left. `tell` is called after each task, when all that it started has ended,
+    with the worker's exit code, negative for a signal. Not on Windows.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _ask)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    keeper, code = os.getpid(), -int(signal.SIGTERM)
+    try:
+        if os.getppid() == parent:
+            for task in tasks:
+                tell(task, _done(partial(work, task), parent))
+    except _Asked:
+        pass
+    os._exit(0)
+
+
+def _done(work: Callable[[], object], parent: int) -> int:
+    """Do `work` in a child, kill what it leaves, and give its exit code.
+
+    Raises:
+        _Asked: the parent died, or sent SIGTERM.
+    """
+    keeper = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until both know what it means
-    worker = os.fork()
+    with warnings.catch_warnings():
+        # Python warns of threads: those of a library that was imported here and has used none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        worker = os.fork()
     if worker == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -47,13 +76,13 @@ def keep(parent: int, work: Callable[[], object], tell: Callable[[int], object])
                 work()
         finally:
             os._exit(1)  # `work` ends the process itself
-    with contextlib.suppress(_Asked):
+    try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        code = _wait(worker, parent)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _end_descendants()
-    tell(code)
-    os._exit(0)
+        return _wait(worker, parent)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _end_descendants()
+        signal.signal(signal.SIGTERM, _ask)
 
 
 def _ask(_signal: int, _frame: object) -> NoReturn:

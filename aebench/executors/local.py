@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -54,11 +54,10 @@ class Options:
 
 @dataclass
 class _Slot:
-    """A place for one worker, and the job that it has in hand."""
+    """A place for one job at a time, and its workers: for our code, and for that of others."""
 
-    worker: Worker | None = None
-    ready: bool = False
-    foreign: bool = False  # it runs code that is not ours
+    workers: dict[bool, Worker] = field(default_factory=dict)  # by whether for others' code
+    foreign: bool = False  # whether the job runs code that is not ours
     job: Job | None = None
     given: bool = False  # the worker has the job
     since: float = 0.0  # when its present task began: to start, to prepare, to run the job
@@ -66,6 +65,11 @@ class _Slot:
     started_at: datetime | None = None
     starts: int = 0  # that failed, in turn
     closed: bool = False
+
+    @property
+    def worker(self) -> Worker | None:
+        """The worker for the job in hand."""
+        return self.workers.get(self.foreign)
 
 
 @dataclass
@@ -149,8 +153,7 @@ class _Pool:
     def close(self) -> None:
         """End every worker that is left, at once, and give up what the run has leased."""
         for slot in self.slots:
-            if slot.worker:
-                slot.worker.end()
+            self._end_workers(slot)
         self.leases.close()
 
     def _attend(self, place: int, slot: _Slot) -> None:
@@ -159,16 +162,17 @@ class _Pool:
             self._choose(place, slot)
         if slot.closed or slot.job is None:
             return
-        if slot.worker is None and not self._start(slot):
+        worker = slot.worker or self._start(slot)
+        if worker is None:
             return
-        assert slot.worker is not None
-        ended = slot.worker.ended  # asked first, so that no message comes in between unheard
+        ended = worker.ended  # asked first, so that no message comes in between unheard
         if not self._listen(place, slot):
             return
         if ended:
-            self._bury(place, slot, slot.worker.exit)
-        elif slot.ready and not slot.given:
-            slot.worker.give(slot.job, self._where(slot.job))
+            self._bury(place, slot, worker.exit)
+        elif worker.ready and not slot.given:
+            code = foreign_code(slot.job, self.options.plugins) if slot.foreign else None
+            worker.give(slot.job, self._where(slot.job), code)
             slot.given, slot.since, slot.started_at = True, time.monotonic(), datetime.now(UTC)
             self.listener.started(place, slot.job)
         elif self._overdue(slot):
@@ -194,9 +198,8 @@ class _Pool:
                 for _ in range(len(self.elsewhere)):
                     job = self.elsewhere.popleft()
                     (self.todo if self.leases.take(job.key) else self.elsewhere).append(job)
-            self._end_worker(slot)
         else:
-            self._end_worker(slot)
+            self._end_workers(slot)
             slot.closed = True
 
     def _done_elsewhere(self, place: int, job: Job) -> bool:
@@ -214,25 +217,21 @@ class _Pool:
         return bool(row["status"] == "ok" or row["started_at"] != self.before.get(job.key))
 
     def _assign(self, slot: _Slot, job: Job) -> None:
-        """Put a job into a slot whose worker, if there is one, may run it."""
-        foreign = not (architectures.is_ours(job.architecture) and datasets.is_ours(job.dataset))
-        if slot.worker and (foreign or slot.foreign):
-            self._end_worker(slot)
-        slot.job, slot.foreign = job, foreign
+        ours = architectures.is_ours(job.architecture) and datasets.is_ours(job.dataset)
+        slot.job, slot.foreign = job, not ours
         slot.given = slot.running = False
+        slot.since = time.monotonic()
 
-    def _start(self, slot: _Slot) -> bool:
-        """Start a worker for the slot's job; False if the system has none to give."""
-        assert slot.job is not None
-        # A worker for our own models reads nobody's code.
-        code = foreign_code(slot.job, self.options.plugins) if slot.foreign else None
-        slot.since, slot.ready = time.monotonic(), False
+    def _start(self, slot: _Slot) -> Worker | None:
+        """Start a worker for the slot's job; None if the system has none to give."""
+        slot.since = time.monotonic()
         try:
-            slot.worker = Worker(self.store.path, code, self.folder, self.news)
+            worker = Worker(self.store.path, slot.foreign, self.folder, self.news)
         except OSError as error:
             self._failed_start(slot, error.strerror or str(error))
-            return False
-        return True
+            return None
+        slot.workers[slot.foreign] = worker
+        return worker
 
     def _listen(self, place: int, slot: _Slot) -> bool:
         """Take in what the worker has said; False once the job has ended."""
@@ -241,7 +240,9 @@ class _Pool:
             message = worker.said.get()
             kind = message.pop("kind")
             if kind == "ready":
-                slot.ready, slot.starts = True, 0
+                worker.ready, slot.starts = True, 0
+            elif kind == "gone" and slot.given and message["key"] == slot.job.key:
+                self._record(place, slot, "killed", f"the worker process ended with {worker.exit}")
             elif kind == "unable":
                 self.trouble = message["reason"]
             elif kind == "started":
@@ -302,17 +303,21 @@ class _Pool:
         job = slot.job
         assert job is not None
         slot.job, slot.given, slot.running = None, False, False
-        if slot.foreign or ending.status not in _HEALTHY:
-            # What failed, or is not ours, may have left the process in any state: start afresh.
+        if not slot.foreign and ending.status not in _HEALTHY:
+            # What failed may have left the process in any state: start afresh.
             self._end_worker(slot)
         self.leases.give_up(job.key, done=True)
         self.store.compact(force=False)
         self.listener.ended(place, job, ending)
 
     def _end_worker(self, slot: _Slot) -> None:
-        if slot.worker:
-            slot.worker.end()
-        slot.worker, slot.ready = None, False
+        """End the worker for the job in hand."""
+        if worker := slot.workers.pop(slot.foreign, None):
+            worker.end()
+
+    def _end_workers(self, slot: _Slot) -> None:
+        while slot.workers:
+            slot.workers.popitem()[1].end()
 
     def _where(self, job: Job) -> Circumstances:
         device = self.options.cuda if job.device == "cuda" else "cpu"

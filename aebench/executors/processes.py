@@ -43,7 +43,7 @@ class ForeignCode:
 
 
 class Worker:
-    """A process that takes one job after another; without `code` it knows our models only.
+    """A process that takes one job after another; with `fresh`, each in a process of its own.
 
     `said` holds its messages as they come in; `news` is set with each, and when it has ended.
 
@@ -51,10 +51,9 @@ class Worker:
         OSError: the system starts no process.
     """
 
-    def __init__(
-        self, results: Path, code: ForeignCode | None, folder: Path, news: threading.Event
-    ) -> None:
+    def __init__(self, results: Path, fresh: bool, folder: Path, news: threading.Event) -> None:
         self.said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.ready = False  # it has said so
         self._news = news
         self._code: int | None = None
         self._process = subprocess.Popen(
@@ -69,16 +68,18 @@ class Worker:
                 "sys_path": [str(folder) if entry == "" else entry for entry in sys.path],
                 "parent": os.getpid(),
                 "results": str(results),
-                "code": code and dataclasses.asdict(code),
+                "fresh": fresh,
             }
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def give(self, job: Job, where: Circumstances) -> None:
-        """Hand a job over; a worker found dead is found out by `ended`."""
-        told = dataclasses.asdict(where) | {"data": where.data and str(where.data)}
-        self._send({"job": dataclasses.asdict(job), "where": told})
+    def give(self, job: Job, where: Circumstances, code: ForeignCode | None) -> None:
+        """Hand a job over, with what it needs that is not ours; of a dead worker `ended` tells."""
+        told = dataclasses.asdict(where) | {"data": None}
+        data = where.data and str(where.data)
+        needs = code and dataclasses.asdict(code)
+        self._send({"job": dataclasses.asdict(job), "where": told, "data": data, "code": needs})
 
     @property
     def ended(self) -> bool:
@@ -128,8 +129,7 @@ class Worker:
                     message = json.loads(line)
                     if message["kind"] == "gone":
                         self._code = message["code"]
-                    else:
-                        self.said.put(message)
+                    self.said.put(message)
                 self._news.set()
         self._news.set()
 

@@ -89,7 +89,10 @@ def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:
 
 
 def write(text: str, output: Path) -> Path:
-    """Write `text` to `output` whole or not at all."""
+    """Write `text` to `output` whole or not at all; into it, where it is a device or a pipe."""
+    if output.exists() and not output.is_file():
+        output.write_text(text, "utf-8")
+        return output
     output.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".", suffix=".html", dir=output.parent)
     try:

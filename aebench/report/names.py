@@ -41,9 +41,14 @@ def _text(value: Any) -> Any:
 
 def codes(jobs: pd.DataFrame) -> pd.Series[str]:
     """Hash of a user's own code for each row; empty for built-in models and in old records."""
-    if "code" not in jobs:
+    return _texts(jobs, "code")
+
+
+def _texts(jobs: pd.DataFrame, column: str) -> pd.Series[str]:
+    """A column with an empty text where there is none."""
+    if column not in jobs:
         return pd.Series("", index=jobs.index, dtype="str")
-    return jobs["code"].astype("object").fillna("").astype("str")
+    return jobs[column].astype("object").fillna("").astype("str")
 
 
 def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -53,15 +58,18 @@ def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
     becomes ``mine (code 1a2b3c)``. Where all rows agree, names stay as they are.
     """
     jobs = jobs.copy()
-    for name, parts, word in (
-        ("architecture", codes(jobs), "code"),
-        ("dataset", jobs["data_sha256"].astype("object").fillna("").astype("str"), "pixels"),
+    for name, column in (
+        ("architecture", "code"),
+        ("dataset", "pixels"),
+        ("dataset", "data_sha256"),
     ):
-        # Rows that do not know say nothing against the others, unless code is none: built in.
-        known = parts if word == "code" else parts[parts != ""]
+        parts = _texts(jobs, column)
+        # No code and no pixels of one's own: built in. But rows that never read their data say
+        # nothing against the others.
+        known = parts if column != "data_sha256" else parts[parts != ""]
         kinds = known.groupby(jobs[name]).nunique()
         shared = jobs[name].isin(kinds[kinds > 1].index) & (parts != "")
-        told = parts.map(named) if word == "code" else f"{word} " + parts.str[:6]
+        told = parts.map(named) if column == "code" else "pixels " + parts.str[:6]
         marked = jobs[name].astype("str") + " (" + told + ")"
         jobs[name] = jobs[name].where(~shared, marked)
     return jobs
