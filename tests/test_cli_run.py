@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import re
 import select
@@ -21,7 +19,6 @@ import pytest
 from command_line import COMMAND, environment
 from test_report_records import failure, record, stored
 
-from aebench import executors
 from aebench.executors import child, warming
 from aebench.grid import load_grid
 from aebench.job import Job
@@ -462,14 +459,11 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
 
     monkeypatch.setattr(child.os, "_exit", end)
     monkeypatch.setattr(warming, "warm_process", lambda: None)
-    monkeypatch.setattr(executors, "in_worker", False)
     job, where = Job("mlp", "digits", 4, epochs=1), Circumstances(data=tmp_path / "data")
-    asked = {"job": asdict(job), "where": asdict(where) | {"data": str(where.data)}}
-    said = io.TextIOWrapper(io.BytesIO(json.dumps(asked).encode()))
-    monkeypatch.setattr(sys, "stdin", said)
+    asked = {"job": asdict(job), "where": asdict(where), "data": str(where.data), "code": None}
     tell = Tells()
     with pytest.raises(Ended):
-        child._serve({"results": str(tmp_path / "results"), "code": None}, tell)
+        child.serve(tmp_path / "results", tell, [asked])
     tell._file.close()
     assert Store(tmp_path / "results").statuses() == {}
 
