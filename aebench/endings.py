@@ -42,7 +42,7 @@ def _text(error: BaseException) -> str:
     """What an error says, whatever its own code does when it is asked."""
     try:
         return str(error).strip()
-    except Exception:
+    except BaseException:
         return f"{type(error).__name__} that cannot be put into words"
 
 

@@ -11,12 +11,13 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from aebench import architectures, fingerprint
 from aebench.errors import RequestError, printable
@@ -82,6 +83,10 @@ def _load_file(path: Path) -> None:
         raise
 
 
+def _ask_to_end(status: int) -> NoReturn:
+    raise SystemExit(status)
+
+
 @contextlib.contextmanager
 def _imported(plugin: str, module: str, file: str) -> Iterator[None]:
     """Import `plugin` inside; whatever it does but go through becomes a `RequestError`.
@@ -90,9 +95,9 @@ def _imported(plugin: str, module: str, file: str) -> Iterator[None]:
     them as it is imported must not act on them. What it says on stderr as it ends the program is
     dropped, for it is the usage text of another program.
     """
-    arguments, stderr = sys.argv, sys.stderr
+    arguments, stderr, end = sys.argv, sys.stderr, os._exit
     held = _Held(stderr)
-    sys.argv, sys.stderr = [file], held
+    sys.argv, sys.stderr, os._exit = [file], held, _ask_to_end
     try:
         with architectures.registering(module):
             yield
@@ -112,7 +117,7 @@ def _imported(plugin: str, module: str, file: str) -> Iterator[None]:
             f"{plugin}{where} fails when imported: {printable(_shown(error))}"
         ) from error
     finally:
-        sys.argv, sys.stderr = arguments, stderr
+        sys.argv, sys.stderr, os._exit = arguments, stderr, end
         held.release()
 
 

@@ -442,12 +442,6 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
 ) -> None:
     """The next run would leave out what is stored as failed."""
 
-    class Ended(BaseException):
-        pass
-
-    def end(code: int) -> None:
-        raise Ended
-
     class Tells(child._Channel):
         def __init__(self) -> None:
             self.ours, theirs = os.pipe()
@@ -457,12 +451,11 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
             os.close(self.ours)  # the run is killed while its job trains
             super().epoch(*words)
 
-    monkeypatch.setattr(child.os, "_exit", end)
     monkeypatch.setattr(warming, "warm_process", lambda: None)
     job, where = Job("mlp", "digits", 4, epochs=1), Circumstances(data=tmp_path / "data")
     asked = {"job": asdict(job), "where": asdict(where), "data": str(where.data), "code": None}
     tell = Tells()
-    with pytest.raises(Ended):
+    with pytest.raises(child.ParentGone):
         child.serve(tmp_path / "results", tell, [asked])
     tell._file.close()
     assert Store(tmp_path / "results").statuses() == {}

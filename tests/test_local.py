@@ -268,7 +268,7 @@ def test_a_job_that_another_run_has_done_meanwhile_is_not_done_again(scene: Scen
     assert scene.endings[5].elsewhere
 
 
-@pytest.mark.parametrize("status", ["", "ok", "failed"])
+@pytest.mark.parametrize("status", ["", "ok", "failed", "timed_out"])
 def test_a_job_that_another_run_is_training_is_waited_for(scene: Scene, status: str) -> None:
     scene.store.prepare()
     other = leases.Leases(scene.store.parts)
@@ -286,9 +286,10 @@ def test_a_job_that_another_run_is_training_is_waited_for(scene: Scene, status: 
     scene.tick = look  # type: ignore[method-assign]
     assert scene.run(job(4), job(5))
     trained = [one.latent for worker in scene.workers for one, _ in worker.jobs]
-    assert trained == ([5] if status else [5, 4])
+    done = status in ("ok", "failed")  # the other run's limit of time is not this one's
+    assert trained == ([5] if done else [5, 4])
     assert looks >= 20
-    assert scene.endings[4].elsewhere == bool(status)
+    assert scene.endings[4].elsewhere == done
 
 
 def test_a_failure_that_is_to_be_retried_is_not_taken_for_another_runs_work(scene: Scene) -> None:
@@ -303,6 +304,26 @@ def test_an_unwritable_store_ends_the_run_with_its_sentence(scene: Scene) -> Non
     with pytest.raises(RequestError, match="the disk is full"):
         scene.run(job(4))
     assert scene.workers[0].dead
+
+
+def test_a_model_that_keeps_its_own_process_from_writing_fails_alone(
+    scene: Scene, foreign: str
+) -> None:
+    scene.plays[4] = lambda worker, one: worker.say("unwritable", reason="file too large")
+    assert scene.run(job(4, foreign), job(5, foreign), job(6))
+    assert {n: e.status for n, e in scene.endings.items()} == {4: "failed", 5: "ok", 6: "ok"}
+    assert "file too large" in scene.endings[4].reason
+
+
+def test_a_record_that_the_run_writes_itself_tells_of_company(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.plays |= dict.fromkeys((4, 5), lambda worker, one: worker.end())
+    for latent, others in ((4, 0), (5, 1)):
+        monkeypatch.setattr(local.presence, "others", lambda others=others: others)
+        scene.run(job(latent))
+    rows = read(scene.store.path).jobs.set_index("latent")
+    assert rows["concurrent"].to_dict() == {4: False, 5: True}
 
 
 def test_a_lease_is_one_runs_and_is_given_back(tmp_path: Path) -> None:

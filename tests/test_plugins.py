@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,3 +181,11 @@ def test_a_model_that_ends_in_nan_has_diverged(tmp_path: Path, where: Circumstan
     row = run_job(Job("tiny", "digits", 4, epochs=1), where).job
     assert row["status"] == "diverged"
     assert "test error" in row["reason"]
+
+
+def test_a_plugin_that_ends_the_process_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text("import os\nos._exit(0)\n")
+    before = os._exit
+    with pytest.raises(RequestError, match=r"ends\.py ends the program"):
+        load_plugins([str(tmp_path / "ends.py")])
+    assert os._exit is before

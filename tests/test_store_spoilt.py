@@ -250,3 +250,13 @@ def test_a_picture_that_has_rotted_takes_no_job_with_it(results: Store) -> None:
         assert [str(pack) in said for said in found.problems] == [True]
         results.compact()
     assert pack.read_bytes() == whole
+
+
+@pytest.mark.parametrize("place", ["jobs.parquet", "parts/0123456789abcdef.parquet"])
+def test_a_folder_of_nothing_but_a_spoilt_file_takes_records(results: Store, place: str) -> None:
+    results.prepare()
+    (results.path / place).write_bytes(b"junk")
+    results.compact()
+    results.write(record(2))
+    results.compact()
+    assert results.statuses() == {key(2): "ok"}

@@ -163,6 +163,11 @@ def test_a_model_that_writes_into_its_input_is_trained_towards_the_images(engine
 # How a job ended
 
 
+class Quits(BaseException):
+    def __str__(self) -> str:  # noqa: PLE0307
+        sys.exit(0)
+
+
 class Mute(Exception):
     def __str__(self) -> str:
         raise ZeroDivisionError
@@ -174,6 +179,8 @@ class Mute(Exception):
         (ValueError("first\nsecond"), "failed", "ValueError: first"),
         (ValueError("a\0b \x1b[31m \udce9"), "failed", "ValueError: a\\x00b \\x1b[31m \\udce9"),
         (Mute(), "failed", "Mute: Mute that cannot be put into words"),
+        (Quits(), "failed", "Quits: Quits that cannot be put into words"),
+        (BaseException("own base"), "failed", "BaseException: own base"),
         (SystemExit(3), "failed", "SystemExit: 3"),
         (KeyboardInterrupt(), "failed", "KeyboardInterrupt"),
         (RequestError("say\x07 it"), "failed", "say\\x07 it"),

@@ -71,7 +71,7 @@ def _print(outcomes: list[Outcome], title: str) -> None:
     ]
     heads = ["finding", "verdict", "study", "ours", "95 % interval", "of", "seeds", "jobs"]
     title = f"{title}: {len(rows)} findings"
-    sentences, least = ["study", "of"], ["jobs", "of", "seeds", "95 % interval"]
+    sentences, least = ["study", "of"], ["jobs", "of", "seeds", "95 % interval", "study"]
     out = text.stdout()
     out.print(text.table(title, heads, rows, left=3, sentences=sentences, least=least))
     for o in outcomes:

@@ -86,7 +86,9 @@ def _run(command: Callable[[], None]) -> tuple[int, bool]:
 
 
 # How libraries say it that raise something else than MemoryError.
-_NO_MEMORY = ("llocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
+_NO_MEMORY = ("llocate memory", "failed to map segment", "can't start new thread", "bad_alloc",
+    "launch worker thread",
+)  # fmt: skip
 
 
 def _short_of_memory(error: BaseException) -> bool:

@@ -74,6 +74,8 @@ def _work(told: dict[str, Any], tell: _Channel, asked: Iterable[dict[str, Any]])
     executors.in_worker = True
     try:
         serve(Path(told["results"]), tell, asked)
+    except ParentGone:
+        pass
     except BaseException as error:
         from aebench.errors import printable
 
@@ -116,9 +118,11 @@ def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> Non
                     worker.prepare(job, where)
             tell("started")
             record = worker.run_job(job, where, tell.epoch)
-        # What a plugin raises as it is imported; and Ctrl-C, which this process ignores, can only
-        # be a model's own.
-        except (RequestError, KeyboardInterrupt) as error:
+        except ParentGone:
+            raise
+        # What a plugin raises as it is imported, or a model that is no Exception; and Ctrl-C,
+        # which this process ignores, can only be a model's own.
+        except BaseException as error:
             record = worker.unprepared(job, where, error)
         try:
             store.write(record)
@@ -140,6 +144,10 @@ def _import(code: dict[str, list[str]] | None) -> None:
         load_plugins(code["files"], code["modules"])
 
 
+class ParentGone(BaseException):
+    """Nobody waits for the rest of the job, and nothing is stored of it: it is no failure."""
+
+
 class _Channel:
     """What this process tells its parent, on what was its standard output."""
 
@@ -152,9 +160,8 @@ class _Channel:
         try:
             # A line of its own, also after one that a dying worker could not finish.
             self._file.write(b"\n" + json.dumps({"kind": kind, **content}).encode() + b"\n")
-        except OSError:
-            # Not as an exception: it would end the job, and be stored as the job's own failure.
-            os._exit(0)  # the parent is gone, and nobody waits for the rest of this job
+        except OSError as error:
+            raise ParentGone from error
 
     def epoch(self, epoch: int, train_mse: float, _val_mse: float) -> None:
         """Tell of an epoch."""

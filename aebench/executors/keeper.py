@@ -50,9 +50,8 @@ def keep(
         if os.getppid() == parent:
             for task in tasks:
                 tell(task, _done(partial(work, task), parent))
-    except _Asked:
-        pass
-    os._exit(0)
+    finally:  # asked to, told that nobody listens, or nothing is left to do
+        os._exit(0)
 
 
 def _done(work: Callable[[], object], parent: int) -> int:

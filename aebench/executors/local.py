@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import architectures, datasets, executors, machine
+from aebench import architectures, datasets, executors, machine, presence
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener
+from aebench.executors import Ending, Listener, Silent
 from aebench.executors.leases import Leases
 from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
@@ -97,7 +97,7 @@ def run(
             "a program that defines a model and runs aebench is imported again by every worker;"
             ' put what runs it below `if __name__ == "__main__":`'
         )
-    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or _Silent())
+    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Silent())
     with _interruptible(pool.stop):
         try:
             pool.serve()
@@ -205,7 +205,8 @@ class _Pool:
     def _done_elsewhere(self, place: int, job: Job) -> bool:
         """Whether another run has left a record of the job since this one began."""
         row = self.store.ending(job.key)
-        if row is None or not self._is_new(job, row):
+        # A limit of time that the other run had is not this one's.
+        if row is None or row["status"] == "timed_out" or not self._is_new(job, row):
             return False
         self.leases.give_up(job.key, done=True)
         self.listener.started(place, job)
@@ -251,7 +252,10 @@ class _Pool:
             elif kind == "epoch":
                 self.listener.epoch(place, slot.job, message["epoch"], message["train_mse"])
             elif kind == "unwritable":
-                raise RequestError(message["reason"])
+                if not slot.foreign:
+                    raise RequestError(message["reason"])
+                # A model may have limited its own process; if the disk is full, this one says so.
+                self._record(place, slot, "failed", f"no record: {message['reason']}")
             elif kind == "ended":
                 self._ended(place, slot, Ending(**message))
         return slot.job is not None
@@ -295,7 +299,10 @@ class _Pool:
             self._ended(place, slot, Ending.of(row))  # it died after its record was on disk
             return
         took = time.monotonic() - slot.since
-        record = ended_without_record(job, self._where(job), status, reason, took, slot.started_at)
+        where = self._where(job)
+        if not where.concurrent and presence.others():
+            where = dataclasses.replace(where, concurrent=True)
+        record = ended_without_record(job, where, status, reason, took, slot.started_at)
         self.store.write(record)
         self._ended(place, slot, Ending.of(record.job))
 
@@ -339,13 +346,3 @@ def _interruptible(stop: _Stop) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class _Silent:
-    """A listener that does nothing, for the Python interface."""
-
-    def started(self, slot: int, job: Job) -> None: ...
-    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None: ...
-    def ended(self, slot: int, job: Job, ending: Ending) -> None: ...
-    def tick(self) -> None: ...
-    def stopping(self, running: int) -> None: ...

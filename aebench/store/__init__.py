@@ -261,7 +261,8 @@ class Store:
         folded = [s for s in contents.sources if s.path.name in names and s.whole]
         ours = [*folded, *(s for s in contents.sources if s.path.parent == self.path)]
         sizes = [source.rows.jobs.num_rows for source in contents.sources]
-        kept = contents.wins & np.repeat([source in ours for source in contents.sources], sizes)
+        in_ours = np.array([source in ours for source in contents.sources], np.bool_)
+        kept = contents.wins & np.repeat(in_ours, sizes)
         written = None
         if [s.path.name.startswith(files.PACK) for s in folded] == [True] and (
             kept.sum() == folded[0].rows.jobs.num_rows
