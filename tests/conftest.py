@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,19 @@ def _no_compiler() -> bool:
         warnings.simplefilter("ignore")
         importlib.import_module("torch.utils.cpp_extension")
     return False
+
+
+@pytest.fixture(autouse=True)
+def own_catalogue() -> Iterator[None]:
+    """Let no test meet the datasets that another has registered in this process."""
+    from aebench.datasets import catalogue
+
+    tables = (catalogue._INFOS, catalogue._LOADERS)
+    before = [dict(table) for table in tables]
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)
 
 
 @pytest.fixture

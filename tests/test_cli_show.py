@@ -100,9 +100,10 @@ def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
     Path("mine/notes.txt").touch()
     files = [p for p in Path("mine").rglob("*") if p.is_file() or p.name == "parts"]
     assert len(files) > 6
+    every = [["findings"], ["report", "-o", "page.html"], ["compare", "mine"]]
     for path in files:
-        for words in (["show"], ["findings"], ["report", "-o", "page.html"], ["compare", "mine"]):
-            command, *more = words
+        # All commands ask in the same place; rendering a page for each file would take long.
+        for command, *more in [["show"], *(every if path.name == "notes.txt" else [])]:
             code, out, err = invoke(command, *more, str(path))
             assert code == 0, err
         code, out, _ = invoke("show", str(path))
