@@ -100,7 +100,7 @@ class Estimator:
     evaluated: Mapping[_Kind, float] = field(default_factory=dict)
     fixed_s: Mapping[str, float] = field(default_factory=dict)
     baselines: frozenset[tuple[str, int]] = frozenset()
-    basis: str = "rough estimate: nothing measured on this machine yet"
+    basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
 
     @classmethod
     def from_store(cls, store: Store) -> Estimator:

@@ -23,9 +23,3 @@ def test_a_run_killed_again_and_again_goes_on_as_if_nothing_had_been(expected) -
         assert around.killed
         resumed(around, 1, expected)
         assert around.failures == []
-
-
-def test_two_runs_at_once_train_each_job_once(expected) -> None:
-    with round_of("two") as around:
-        resumed(around, 2, expected)
-        assert around.failures == []

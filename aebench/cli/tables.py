@@ -46,7 +46,8 @@ class Table:
             for i, head in enumerate(self.heads)
         ]
         shown = self._fitting(widths, options.max_width)
-        yield Text(printable(self.title), style="bold", no_wrap=True, overflow="ignore")
+        if self.title:
+            yield Text(printable(self.title), style="bold", no_wrap=True, overflow="ignore")
         yield self._framed(cells, widths, shown, options.max_width)
         if self.caption:
             yield Text(printable(self.caption, most=1000))

@@ -32,6 +32,7 @@ _POLL_S = 0.25
 _WAIT_S = 1.0  # how often to ask whether another run has given up a job
 _STARTS = 3  # attempts to start a worker, in turn, before a slot is given up
 _PREPARE_S = 600.0  # for importing torch, reading plugins and measuring the device
+_UNWRITTEN = "its process could not write its record, which its own code may have forbidden"
 _HEALTHY = ("ok", "diverged", "skipped")  # endings after which a worker may take another job
 
 
@@ -255,7 +256,7 @@ class _Pool:
                 if not slot.foreign:
                     raise RequestError(message["reason"])
                 # A model may have limited its own process; if the disk is full, this one says so.
-                self._record(place, slot, "failed", f"no record: {message['reason']}")
+                self._record(place, slot, "failed", _UNWRITTEN)
             elif kind == "ended":
                 self._ended(place, slot, Ending(**message))
         return slot.job is not None

@@ -24,10 +24,9 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock, Timeout
@@ -36,6 +35,9 @@ from aebench.errors import RequestError
 from aebench.store import copies, files, rule
 from aebench.store.contents import Contents, gather, listed
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
+
+if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
+    import pandas as pd
 
 Row = dict[str, Any]
 

@@ -30,7 +30,7 @@ PARTS = "parts"
 PACK = "pack-"
 Version = tuple[int, int, int]  # what tells a file from one put in its place
 
-_DELETE = "left out; delete it to run its job again"
+_DELETE = "left out; remove it, and if it held a job's only record, run the same command again"
 _RERUN = "left out; `aebench run` trains again what no other file here holds"
 _SET_ASIDE = "left out; `aebench run` sets it aside and makes it anew of what else is here"
 

@@ -6,12 +6,16 @@ merged in any order, or twice, give the same results.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aebench.store.layout import Mask, Places
+
+if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
+    import pandas as pd
 
 _CURVE = ["dataset", "seed"]
 
@@ -52,6 +56,8 @@ def curves(baselines: pa.Table, owner: Places) -> pa.Table:
     """
     if not baselines.num_rows:
         return baselines
+    import pandas as pd
+
     frame = pd.DataFrame({name: _codes(baselines.column(name)) for name in _CURVE})
     frame["owner"] = owner
     for name in ("components", "mse"):
@@ -71,6 +77,8 @@ def curves(baselines: pa.Table, owner: Places) -> pa.Table:
 
 def _codes(column: pa.ChunkedArray) -> Places:
     """Whole numbers in the order of the values; missing ones come first."""
+    import pandas as pd
+
     codes, _ = pd.factorize(column.to_pandas(), sort=True)
     return np.asarray(codes, np.int64)
 
