@@ -56,8 +56,15 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "precision": (("aebench/engines/precision.py",), ("test_precision.py",)),
     "choice": (("aebench/choice.py",), ("test_choice.py", "test_grid.py")),
     "store": (("aebench/store.py", "aebench/store/*.py"), ("test_store*.py",)),
-    "worker": (("aebench/worker.py",), ("test_run.py", "test_probes.py", "test_worker*.py")),
-    "executors": (("aebench/executors/*.py",), ("test_run.py", "test_executors*.py")),
+    "worker": (
+        ("aebench/worker.py", "aebench/endings.py", "aebench/presence.py"),
+        ("test_worker.py", "test_probes.py"),
+    ),
+    # What stands between real processes (keeper, child, processes) is judged by `kills.py`.
+    "executors": (
+        ("aebench/executors/local.py", "aebench/executors/leases.py"),
+        ("test_local.py",),
+    ),
 }
 
 # One change of each kind, of the dozen that cosmic-ray has for an operator: more find little more.
