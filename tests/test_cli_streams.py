@@ -13,6 +13,8 @@ import pytest
 from command_line import COMMAND, environment
 from test_report_records import record, stored
 
+from aebench.cli import guard
+
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="streams are closed otherwise")
@@ -143,3 +145,12 @@ def test_a_current_folder_that_went_away(invoke) -> None:
         code, out, err = invoke(*words)
         assert (code, out) == (2, "")
         assert said in err
+
+
+def test_a_parser_short_of_memory_finds_mistakes_in_what_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "_is_limited", lambda: True)
+    assert guard._short_of_memory(SyntaxError("expected ':'"))
+    monkeypatch.undo()
+    assert not guard._short_of_memory(SyntaxError("expected ':'"))

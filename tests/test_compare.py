@@ -164,8 +164,11 @@ def test_a_pooled_ratio_covers_what_it_promises() -> None:
 
 
 @pytest.mark.slow
-def test_the_same_grid_run_twice_by_real_processes(tmp_path: Path) -> None:
+def test_the_same_grid_run_twice_by_real_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Errors are the same to the last bit; of the times only what does not depend on them."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # unaware of the jobs of other tests
     grid = load_grid(None, {
         "architecture": ["mlp", "conv"], "latent": 2, "dataset": "digits", "epochs": 1,
         "repeats": 3, "device": "cpu",

@@ -97,8 +97,20 @@ def _short_of_memory(error: BaseException) -> bool:
     while known is not None:
         if isinstance(known, MemoryError) or any(words in str(known) for words in _NO_MEMORY):
             return True
+        # Python's own parser, short of memory, finds mistakes in what is right.
+        if isinstance(known, SyntaxError) and _is_limited():
+            return True
         known = known.__cause__ or known.__context__
     return False
+
+
+def _is_limited() -> bool:
+    """Whether this process may not take all the memory that there is."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _tell(error: BaseException) -> None:
