@@ -243,9 +243,9 @@ def test_after_some_attempts_one_sentence_says_why_and_jobs_are_left(scene: Scen
 
 
 def test_one_slot_without_a_worker_leaves_its_job_to_the_others(scene: Scene) -> None:
-    scene.failures = local._STARTS
-    scene.plays[4] = lambda worker, one: None
+    scene.failures = 2 * local._STARTS - 1  # of both slots in turn: one of them is given up
     assert scene.run(job(5), job(6), job(7), workers=2)
+    assert len(scene.workers) == 1
     assert sorted(scene.endings) == [5, 6, 7]
 
 
@@ -266,6 +266,7 @@ def test_a_job_that_another_run_has_done_meanwhile_is_not_done_again(scene: Scen
     assert scene.run(job(4), job(5))
     assert [one.latent for one, _ in scene.workers[0].jobs] == [4]
     assert scene.endings[5].elsewhere
+    assert [one.latent for kind, _, one, _ in scene.told if kind == "started"] == [4, 5]
 
 
 @pytest.mark.parametrize("status", ["", "ok", "failed", "timed_out"])
