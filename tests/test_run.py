@@ -217,7 +217,7 @@ def test_nothing_of_a_plugin_reaches_other_jobs_or_outlives_its_own(small, tmp_p
     assert jobs["code"]["mlp"] == ""
 
 
-def test_a_killed_run_takes_its_workers_along_and_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_a_killed_run_takes_all_that_it_started_along(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(POLLUTER)
     (tmp_path / "hang").touch()
     words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--architecture", "pollutes"]
@@ -233,10 +233,6 @@ def test_a_killed_run_takes_its_workers_along_and_can_be_gone_on_with(tmp_path: 
     run.wait()
     until(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), 10)
     assert sleepers(tmp_path) == []
-    (tmp_path / "hang").unlink()
-    done = aebench(*words, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert list(read(tmp_path / "results" / "custom").jobs["status"]) == ["ok"]
 
 
 def until(holds: Callable[[], object], seconds: float = 100) -> None:
@@ -249,7 +245,7 @@ def until(holds: Callable[[], object], seconds: float = 100) -> None:
 def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(POLLUTER)
     words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--architecture", "pollutes"]
-    command = [sys.executable, "-m", "aebench", *words, "--latent", "2..5", "--epochs", "1"]
+    command = [sys.executable, "-m", "aebench", *words, "--latent", "2..4", "--epochs", "1"]
     runs = [
         subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -260,10 +256,10 @@ def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
     said = [run.communicate(timeout=250)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     built = [line.split()[0] for line in (tmp_path / "built").read_text().splitlines()]
-    assert sorted(built) == ["2", "3", "4", "5"]
+    assert sorted(built) == ["2", "3", "4"]
     assert all(f"pollutes-{n}" in text for n in built for text in said)
     jobs = read(tmp_path / "results" / "custom").jobs
-    assert list(jobs["status"]) == ["ok"] * 4
+    assert list(jobs["status"]) == ["ok"] * 3
     assert not list((tmp_path / "results" / "custom").rglob(".*.lock"))
 
 
