@@ -13,7 +13,7 @@ import pytest
 
 import aebench
 from aebench.errors import RequestError
-from aebench.executors import Ending, leases, local
+from aebench.executors import Ending, Listener, leases, local
 from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
@@ -71,7 +71,7 @@ class FakeWorker:
         self.dead = True
 
 
-class Scene:
+class Scene(Listener):
     """A store, a clock that moves a second at every look, and all workers that were started."""
 
     def __init__(self, store: Store) -> None:
@@ -100,9 +100,6 @@ class Scene:
     def started(self, slot: int, one: Job) -> None:
         self.told.append(("started", slot, one, None))
 
-    def epoch(self, slot: int, one: Job, epoch: int, train_mse: float) -> None: ...
-    def tick(self) -> None: ...
-    def stopping(self, running: int) -> None: ...
     def ended(self, slot: int, one: Job, ending: Ending) -> None:
         self.told.append(("ended", slot, one, ending))
 

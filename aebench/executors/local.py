@@ -21,7 +21,7 @@ from pathlib import Path
 
 from aebench import architectures, datasets, executors, machine, presence
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener, Silent
+from aebench.executors import Ending, Listener
 from aebench.executors.leases import Leases
 from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
@@ -98,7 +98,7 @@ def run(
             "a program that defines a model and runs aebench is imported again by every worker;"
             ' put what runs it below `if __name__ == "__main__":`'
         )
-    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Silent())
+    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Listener())
     with _interruptible(pool.stop):
         try:
             pool.serve()
@@ -221,7 +221,6 @@ class _Pool:
     def _assign(self, slot: _Slot, job: Job) -> None:
         ours = architectures.is_ours(job.architecture) and datasets.is_ours(job.dataset)
         slot.job, slot.foreign = job, not ours
-        slot.given = slot.running = False
         slot.since = time.monotonic()
 
     def _start(self, slot: _Slot) -> Worker | None:
