@@ -213,7 +213,10 @@ def disturbed(around: Round, runs: int, whom: str) -> None:
     if runs == 1 and not alone:
         gone(around)
     for other in started:
-        if other is not victim and other.ended() != 0:
+        if other is victim or other.ended() == 0:
+            continue
+        # It may have met the record of a job whose worker was killed, and that is no success.
+        if not alone or "by another run on the same folder: killed" not in other.said:
             around.failures.append(f"the other run did not finish: {other.said[-800:]}")
     for run in started:
         if "Traceback" in run.said:
