@@ -281,15 +281,13 @@ def test_shards_are_a_disjoint_cover(toml: Any) -> None:
             grid.shard(index, count)
 
 
-def test_running_a_shard_without_jobs_is_no_mistake(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from aebench.cli.run import run
-
+def test_running_a_shard_without_jobs_is_no_mistake(invoke) -> None:
     empty = [i for i in range(1, 10) if not load_grid("quick").shard(i, 9).jobs]
     assert empty  # five jobs in nine parts
-    run(grid="quick", shard=f"{empty[0]}/9", device="cpu", results=tmp_path / "results")
-    assert "has no jobs; nothing to do" in capsys.readouterr().err
+    code, out, said = invoke("run", "--shard", f"{empty[0]}/9", "--device", "cpu")
+    assert (code, out) == (0, "")
+    assert "has no jobs; nothing to do" in said
+    assert not list(Path.cwd().iterdir())
 
 
 def test_order_is_the_same_however_the_file_is_written_and_in_blocks(toml: Any) -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from aebench import datasets
 from aebench.cli import complete, text
-from aebench.cli.commands import Command, Commands
+from aebench.cli.guard import Command, Commands
 from aebench.cli.options import Data, default
 
 app = typer.Typer(cls=Commands, help="List, fetch, verify and add datasets.", no_args_is_help=True)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from aebench import architectures, datasets, protocols
+from aebench import architectures, datasets, protocols, schema
 from aebench.cli import complete, formats, text
 from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption, default
@@ -21,13 +21,6 @@ from aebench.job import ENGINES
 from aebench.plugins import load_plugins
 
 _HEADS = ("kind", "name", "what it is")
-# As in the column `kind` of the probes table; the code that measures them loads torch.
-PROBES = {
-    "denoising": "test images with Gaussian noise of several amplitudes, unclipped: how near to the"
-    " clean ones the model brings them",
-    "out-of-distribution": "photographs and the images of other datasets: how much worse the model"
-    " reconstructs what it was not trained on",
-}
 
 
 class Kind(StrEnum):
@@ -47,7 +40,9 @@ def list_(
     plugin: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Python file with architectures of your own.", autocompletion=complete.plugin
+            help="Python file with architectures of your own.",
+            metavar="FILE.py",
+            autocompletion=complete.plugin,
         ),
     ] = None,
     form: FormatOption = Format.table,
@@ -111,7 +106,7 @@ _LISTS: dict[Kind, Callable[[], Iterable[tuple[str, str]]]] = {
     Kind.architectures: _architectures,
     Kind.engines: _engines,
     Kind.datasets: _datasets,
-    Kind.probes: PROBES.items,
+    Kind.probes: schema.PROBE_KINDS.items,
     Kind.grids: _grids,
     Kind.protocols: _protocols,
     Kind.findings: _findings,

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from aebench.cli import text
-from aebench.cli.text import duration, number
+from aebench.cli.text import count, duration, number
 from aebench.errors import printable
 from aebench.estimate import Estimator
 from aebench.executors import Ending, Listener
@@ -48,11 +48,17 @@ def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterat
 def _outcome(job: Job, ending: Ending) -> str:
     name = printable(job.name)
     if ending.elsewhere:
-        return f"{printable(job.name)}: by another run on the same folder: {ending.status}"
+        return f"{name}: by another run on the same folder: {ending.status}"
     if ending.status != "ok":
         return f"{name}: {ending.status}: {printable(ending.reason)}"
     error, train = number(ending.study_error, 4), duration(ending.train_s)
     return f"{name}: study error {error}, MSE {number(ending.mse, 3)}, training {train}"
+
+
+def _stopping(running: int) -> str:
+    are, them = ("is", "it") if running == 1 else ("are", "them")
+    jobs = count(running, "running job")
+    return f"stopping: {jobs} {are} finished first; Ctrl-C again kills {them}"
 
 
 class _Lines:
@@ -86,7 +92,7 @@ class _Lines:
             self._say(f"[{self.done}/{self.total}] running: {what}")
 
     def stopping(self, running: int) -> None:
-        self._say(f"stopping: {running} running jobs are finished first; Ctrl-C again kills them")
+        self._say(_stopping(running))
 
 
 class _Bars:
@@ -108,7 +114,9 @@ class _Bars:
         done = sum(self.cost[job] * share for job, share in self.share.items())
         if self.done >= self.total:
             done = sum(self.cost.values())
-        self.bars.update(self.overall, completed=done, note=f"{self.done}/{self.total} jobs")
+        self.bars.update(
+            self.overall, completed=done, note=f"{self.done}/{count(self.total, 'job')}"
+        )
 
     def started(self, slot: int, job: Job) -> None:
         name = printable(job.name)
@@ -134,6 +142,4 @@ class _Bars:
         """Rich refreshes by itself."""
 
     def stopping(self, running: int) -> None:
-        self.bars.console.print(
-            f"stopping: {running} running jobs are finished first; Ctrl-C again kills them"
-        )
+        self.bars.console.print(_stopping(running))

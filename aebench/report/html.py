@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 import aebench
+from aebench.errors import printable
 from aebench.report import (
     beyond,
     compact,
@@ -256,10 +257,8 @@ def _problems(results: Results) -> Section | None:
     if not results.problems:
         return None
     # The folder is the reader's business, not part of a file that is mailed around.
-    lines = []
-    for problem in results.problems:
-        path, separator, rest = problem.partition(": ")
-        lines.append(Path(path).name + separator + rest)
+    named = (replace(problem, path=Path(problem.path.name)) for problem in results.problems)
+    lines = [printable(str(problem)) for problem in named]
     intro = "These files were left out when the results were read."
     return Section("problems", "Files that could not be read", (intro,), lists=tuple(lines))
 

@@ -34,6 +34,7 @@ from filelock import FileLock, Timeout
 from aebench.errors import RequestError
 from aebench.store import copies, files, rule
 from aebench.store.contents import Contents, gather, listed
+from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
 
 if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
@@ -65,14 +66,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Results:
-    """The five tables as data frames, and one sentence for each file that could not be read."""
+    """The five tables as data frames, and what was wrong with each file that could not be read."""
 
     jobs: pd.DataFrame
     epochs: pd.DataFrame
     samples: pd.DataFrame
     baselines: pd.DataFrame
     probes: pd.DataFrame
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Survey:
     """The jobs of a folder without their curves and pictures, and what could not be read."""
 
     jobs: pd.DataFrame
-    problems: list[str]
+    problems: list[Problem]
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -173,7 +174,7 @@ class Store:
             )
         contents = gather(self.path)
         frames = {name: table.to_pandas() for name, table in contents.tables.items()}
-        return Results(**frames, problems=[str(problem) for problem in contents.problems])
+        return Results(**frames, problems=contents.problems)
 
     def survey(self) -> Survey:
         """Read `jobs` alone, in a fraction of the time; an empty frame where there is nothing.
@@ -183,13 +184,13 @@ class Store:
         """
         contents = gather(self.path, nested=False)
         jobs = contents.rows.jobs.filter(pa.array(contents.wins)).to_pandas()
-        return Survey(jobs, [str(problem) for problem in contents.problems])
+        return Survey(jobs, contents.problems)
 
     def statuses(self) -> dict[str, str]:
         """Map the key of every job with a readable record to its status."""
         return self.survey().statuses
 
-    def compact(self, *, force: bool = True) -> list[str]:
+    def compact(self, *, force: bool = True) -> list[Problem]:
         """Fold parts into packs and, with `force`, make the five tables; tell what was set aside.
 
         Without `force`, only when parts are many. A table that could not be read is given
@@ -212,7 +213,7 @@ class Store:
             self._fold(contents, self._worth_folding())
             told = copies.make(self.path, contents)
             self._remove_leftovers()
-        return [str(problem) for problem in told]
+        return told
 
     def add(self, records: Rows) -> None:
         """Store many records at once, in one file.

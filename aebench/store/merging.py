@@ -12,7 +12,7 @@ import pyarrow as pa
 from aebench.errors import RequestError
 from aebench.store import Store, rule
 from aebench.store.contents import gather
-from aebench.store.files import shown
+from aebench.store.files import Problem, shown
 from aebench.store.layout import Mask, joined
 
 SAME = "the same record"
@@ -36,7 +36,7 @@ class Merging:
 
     brought: Sequence[Brought]
     settled: dict[str, int]
-    problems: list[str]
+    problems: list[Problem]
 
 
 def merge(sources: Sequence[Path], into: Path) -> Merging:
@@ -72,7 +72,7 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
     if new.any():
         curves = rule.curves(records.tables["baselines"], records.owner["baselines"])
         target.add(records.only(new, curves))
-    problems = [str(problem) for each in read for problem in each.problems]
+    problems = [problem for each in read for problem in each.problems]
     told = target.compact()
     brought = [
         Brought(folder, size, int(wins[origin == place].sum()))
