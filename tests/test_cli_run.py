@@ -203,7 +203,7 @@ def test_a_plan_leaves_out_what_has_ended_and_what_cannot_exist(invoke) -> None:
 
     def most_s(out: str) -> float:
         """The upper end of the range of all jobs that are to do."""
-        return float(re.search(r"jobs, about (?:[\d.]+ s to )?([\d.]+) s", out)[1])
+        return float(re.search(r"jobs?, about (?:[\d.]+ s to )?([\d.]+) s", out)[1])
 
     _, later, _ = invoke(*words)
     assert "to do: 1 job, about" in later

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from aebench.datasets.catalogue import DatasetInfo
 from aebench.errors import RequestError, printable
-from aebench.folders import user_caches
+from aebench.disk import user_caches
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Pixels

@@ -10,12 +10,12 @@ import contextlib
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from aebench.disk import write_whole
 
 _FORMAT = 1
 _FOLDER = "baselines"
@@ -56,18 +56,8 @@ def write(directory: Path, split: Split, curve: Sequence[float]) -> None:
         OSError: the system refuses; what was there before stays.
     """
     target = place(directory, split)
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = {"format": _FORMAT, **asdict(split), "curve": [float(e) for e in curve]}
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".json", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content | {"sha256": _checksum(content)}, file)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(target, json.dumps(content | {"sha256": _checksum(content)}).encode())
 
 
 def verify(directory: Path) -> dict[str, str]:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import stat
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aebench import schema
+from aebench.disk import write_whole
 from aebench.errors import RequestError
 from aebench.store.layout import NESTED, TABLES, Misfit, Rows, conformed, jobs_only, unnested
 
@@ -155,25 +155,25 @@ def version_of(path: Path) -> Version | None:
 
 def write_table(target: Path, table: pa.Table, said: dict[bytes, bytes] | None = None) -> None:
     """Put `table` at `target` at once and whole; its metadata is `said` and our version."""
-    _put(target, encoded(table, said))
+    write_whole(target, encoded(table, said))
 
 
 def write_records(folder: Path, stem: str, records: pa.Table) -> Path:
     """Put `records` into a file in `folder` whose name, begun by `stem`, is made of its content."""
     content = encoded(records)
     target = folder / f"{stem}{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    _put(target, content)
+    write_whole(target, content)
     return target
 
 
-def encoded(table: pa.Table, said: dict[bytes, bytes] | None = None) -> pa.Buffer:
+def encoded(table: pa.Table, said: dict[bytes, bytes] | None = None) -> memoryview:
     """`table` as the bytes of a Parquet file; checksums let a reader notice what has rotted."""
     made = {VERSION_KEY: str(schema.VERSION).encode()} | (said or {})
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata(made), sink, compression="zstd", write_page_checksum=True
     )
-    return sink.getvalue()
+    return memoryview(sink.getvalue())
 
 
 @contextlib.contextmanager
@@ -191,22 +191,6 @@ def writing(folder: Path) -> Iterator[None]:
             " finished before is kept. Make room there, or choose another folder with --results,"
             " and run the same command again"
         ) from error
-
-
-def _put(target: Path, content: pa.Buffer) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile, whose files only their owner may read: the umask is the user's word on it.
-    unfinished = target.with_name(f"{UNFINISHED}{uuid.uuid4().hex}.parquet")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise
 
 
 def _version(found: os.stat_result) -> Version:
