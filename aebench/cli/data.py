@@ -71,7 +71,7 @@ def verify(names: _Names = None, data: Data = None) -> None:
     """Compute the checksums of cached datasets and PCA curves anew; exit code 1 if one is bad."""
     bad = False
     for name in names or datasets.names():
-        state = datasets.verify(name, data)
+        state = datasets.status(name, data, full=True)
         if state.state == "absent" and not names:
             continue
         bad |= state.state in ("damaged", "absent")

@@ -10,16 +10,23 @@ from aebench.datasets.access import (
     add,
     cached,
     check_pixels,
-    fetch,
     is_ours,
     load,
     pixels,
     status,
-    verify,
 )
 from aebench.datasets.cache import Dataset, cache_directory
-from aebench.datasets.catalogue import DatasetInfo, Member, Source, info, names, register
-from aebench.datasets.errors import BadData, DataUnavailable, UnknownDataset
+from aebench.datasets.catalogue import (
+    BadData,
+    DatasetInfo,
+    DataUnavailable,
+    Member,
+    Source,
+    UnknownDataset,
+    info,
+    names,
+    register,
+)
 from aebench.datasets.splits import split
 
 __all__ = [
@@ -35,7 +42,6 @@ __all__ = [
     "cache_directory",
     "cached",
     "check_pixels",
-    "fetch",
     "info",
     "is_ours",
     "load",
@@ -44,5 +50,4 @@ __all__ = [
     "register",
     "split",
     "status",
-    "verify",
 ]

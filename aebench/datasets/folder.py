@@ -34,8 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aebench.datasets import cache, catalogue, pictures
-from aebench.datasets.catalogue import DatasetInfo
-from aebench.datasets.errors import UnknownDataset
+from aebench.datasets.catalogue import DatasetInfo, UnknownDataset
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
@@ -247,7 +246,7 @@ def _info(
 
 
 def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Path) -> None:
-    from aebench.datasets.given import Found
+    from aebench.datasets.given import Images
 
     info = adopted.info
     target = place(info.name, store)
@@ -260,7 +259,7 @@ def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Pa
         "sha256": [info.train_sha256, info.test_sha256],
     }
     with cache.locked(info, target, None), cache.scratch_folder(target) as scratch:
-        cache.store(Found(*pixels, label), label, info, target, scratch, {"folder": about})
+        cache.store(Images(*pixels, label), label, info, target, scratch, {"folder": about})
 
 
 def _known(kept: Path, slug: str, stamp: str | None = None) -> Adopted | None:

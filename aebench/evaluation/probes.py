@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from aebench import datasets
 from aebench.datasets import folder
-from aebench.datasets.digits import bundled
+from aebench.datasets.catalogue import bundled
 from aebench.evaluation.errors import STUDY_BATCH, psnr_db, reconstruct
 from aebench.evaluation.samples import IMAGES as SHOWN_IMAGES
 from aebench.evaluation.samples import png
