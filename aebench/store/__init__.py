@@ -6,7 +6,7 @@ parts that have become many into a *pack*, a file of many records named by its c
 ``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``, ``probes.parquet`` and
 ``baselines.parquet`` beside, a copy. No two different files of ``parts/`` ever share a name, so
 folders may be copied together in any order; which record of a key counts is said by
-`rule`. The tables are read too, for what no part or pack holds: results are
+`layout.winners`. The tables are read too, for what no part or pack holds: results are
 published as tables alone, and older versions kept nothing else.
 
 A file is removed only when another one, already on disk, holds its records or better ones. Hence
@@ -32,8 +32,8 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError
-from aebench.store import copies, files, rule
-from aebench.store.contents import Contents, gather, listed
+from aebench.store import files, layout
+from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
 from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
 
@@ -129,7 +129,7 @@ class Store:
 
         Where the job has a readable record that is `ok`, one that is not is dropped, and the
         file that holds the good one is returned. Otherwise both records are kept until the next
-        fold, and `rule` says which of them counts.
+        fold, and `layout.winners` says which of them counts.
 
         Raises:
             ValueError: the record has a column the schema does not know, or lacks its key.
@@ -156,7 +156,7 @@ class Store:
         Some columns of `jobs`: status, reason, started_at, study_error, mse, train_s.
         """
         rows = [row for _, row in self._found(key)]
-        # As `rule.winners` has it; where even the start is the same, they are one record.
+        # As `layout.winners` has it; where even the start is the same, they are one record.
         return max(
             rows, key=lambda row: (row["status"] == "ok", row["started_at"] or ""), default=None
         )
@@ -206,12 +206,12 @@ class Store:
                     names = self._worth_folding()
                     self._fold(gather(self.path, wanted=names.__contains__, tables=False), names)
             return []
-        if not singles and copies.up_to_date(self.path, bool(packs)):
+        if not singles and up_to_date(self.path, bool(packs)):
             return []
         with files.writing(self.path), self._locked():
             contents = gather(self.path)
             self._fold(contents, self._worth_folding())
-            told = copies.make(self.path, contents)
+            told = make_tables(self.path, contents)
             self._remove_leftovers()
         return told
 
@@ -273,7 +273,7 @@ class Store:
             return  # a pack that would be written again as it is
         if kept.any():
             brought = joined([source.rows for source in ours])
-            curves = rule.curves(brought.tables["baselines"], brought.owner["baselines"])
+            curves = layout.curves(brought.tables["baselines"], brought.owner["baselines"])
             records = nested(contents.rows.only(kept, curves))
             written = files.write_records(self.parts, files.PACK, records)
         for source in folded:

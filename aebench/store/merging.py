@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from aebench.errors import RequestError
-from aebench.store import Store, rule
+from aebench.store import Store, layout
 from aebench.store.contents import gather
 from aebench.store.files import Problem, shown
 from aebench.store.layout import Mask, joined
@@ -65,12 +65,12 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
         raise RequestError(f"no record can be read in {names}; nothing was merged")
     records = joined([each.rows.only(each.wins, each.curves) for each in read])
     # Of records that are alike to the last figure the last counts: those that are there already.
-    wins = rule.winners(records.jobs, np.zeros(records.jobs.num_rows, np.int64))
+    wins = layout.winners(records.jobs, np.zeros(records.jobs.num_rows, np.int64))
     origin = np.repeat(np.arange(len(read)), sizes)
     target.prepare()
     new = wins & (origin < len(sources))
     if new.any():
-        curves = rule.curves(records.tables["baselines"], records.owner["baselines"])
+        curves = layout.curves(records.tables["baselines"], records.owner["baselines"])
         target.add(records.only(new, curves))
     problems = [problem for each in read for problem in each.problems]
     told = target.compact()
@@ -85,7 +85,7 @@ def _settled(jobs: pa.Table, wins: Mask) -> dict[str, int]:
     """How many records gave way to another of their key, by what decided it."""
     frame = jobs.select(["key", "started_at"]).to_pandas()
     frame["ok"] = jobs.column("status").to_pandas() == "ok"
-    frame["content"] = rule.content(jobs).to_pandas()
+    frame["content"] = layout.content(jobs).to_pandas()
     pairs = frame[~wins].merge(frame[wins], on="key", suffixes=("", "_counted"))
     reasons = np.select(
         [
