@@ -60,7 +60,7 @@ def build(shape, latent, depth):
     ("words", "said"),
     [
         (["--latent", "4,"], "latent"),
-        (["--latent", "1.5"], "whole numbers"),
+        (["--latent", "1.5"], "whole number of at least 1"),
         (["--latent", "9..4"], "empty"),
         (["--latent"], "requires an argument"),
         (["--seeds", "0"], "--seeds"),
