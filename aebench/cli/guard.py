@@ -201,7 +201,7 @@ def _tell(error: BaseException) -> None:
         traceback.print_exception(error)
     if isinstance(error, OSError) and error.errno != errno.ENOMEM:
         why = error.strerror or str(error)
-        what = "writing the output" if error.filename is None else printable(str(error.filename))
+        what = "writing the output" if error.filename is None else printable(error.filename)
         text.fail(f"{what}: {why}")
     else:
         text.fail("not enough memory: close other programs, or raise the limit (ulimit -v)")

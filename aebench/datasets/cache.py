@@ -205,7 +205,7 @@ def _write(path: Path, pixels: Pixels, digest: str) -> dict[str, int | str]:
 def cannot_write(directory: Path, error: OSError) -> RequestError:
     """What to say where the system refuses."""
     return RequestError(
-        f"cannot write to the data folder {printable(str(directory))} ({error.strerror or error}); "
+        f"cannot write to the data folder {printable(directory)} ({error.strerror or error}); "
         "choose another with --data DIR or AEBENCH_DATA"
     )
 

@@ -108,7 +108,7 @@ def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
     Raises:
         RequestError: no such folder, too few images in it, or the cache cannot be written.
     """
-    shown = printable(str(path))
+    shown = printable(path)
     try:
         root = Path(path).expanduser()
         if not root.is_dir():
@@ -210,7 +210,7 @@ def _read(
     count = len(files) + len(unread)
     if len(images) < LEAST_IMAGES:
         raise RequestError(
-            f"dataset folder {printable(str(root))}: {len(images)} readable images among"
+            f"dataset folder {printable(root)}: {len(images)} readable images among"
             f" {count} files; at least {LEAST_IMAGES} are needed"
             + "".join(f"\n  {_told(*left)}" for left in left_out[:_NAMED])
         )

@@ -61,12 +61,12 @@ def read(path: Path, info: DatasetInfo) -> Images:
         return _read(path, info)
     except OSError as error:
         why = error.strerror or str(error)
-        raise BadData(f"cannot read {printable(str(path))}: {why}") from error
+        raise BadData(f"cannot read {printable(path)}: {why}") from error
 
 
 def _read(path: Path, info: DatasetInfo) -> Images:
     if not path.exists():
-        raise BadData(f"there is no file or folder {printable(str(path))}")
+        raise BadData(f"there is no file or folder {printable(path)}")
     if path.is_dir():
         outer = [path.parent] if "idx3-ubyte" in path.name else []  # see `_idx_file`
         for folder in (*_likely_folders(path, info), *outer):
@@ -75,11 +75,10 @@ def _read(path: Path, info: DatasetInfo) -> Images:
         names = sorted(child.name for child in path.iterdir())
         shown = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
         raise BadData(
-            f"{printable(str(path))} holds {shown or 'nothing'}; {info.name} is read from"
-            f" {ACCEPTED}"
+            f"{printable(path)} holds {shown or 'nothing'}; {info.name} is read from {ACCEPTED}"
         )
     if not path.is_file():  # a pipe or a device, which might never end
-        raise BadData(f"{printable(str(path))} is neither a file nor a folder")
+        raise BadData(f"{printable(path)} is neither a file nor a folder")
     found = _read_file(path, info)
     if found is None:
         raise BadData(

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
-from aebench.errors import RequestError
+from aebench.errors import RequestError, printable
 from aebench.store import files, layout
 from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
 from aebench.store.files import Problem
@@ -119,8 +119,8 @@ class Store:
                 pass
         except OSError as error:
             raise RequestError(
-                f"cannot write results to {files.shown(self.path)}"
-                f" ({files.shown(error.strerror or error)}); choose another folder with --results"
+                f"cannot write results to {printable(self.path, 1000)}"
+                f" ({printable(error.strerror or error)}); choose another folder with --results"
             ) from error
         self._remove_leftovers()
 
@@ -169,8 +169,8 @@ class Store:
         """
         if not self.exists:
             raise RequestError(
-                f"no results at {files.shown(self.path)}:"
-                f" run `aebench run --results {files.shown(self.path)}` first"
+                f"no results at {printable(self.path, 1000)}:"
+                f" run `aebench run --results {printable(self.path, 1000)}` first"
             )
         contents = gather(self.path)
         frames = {name: table.to_pandas() for name, table in contents.tables.items()}

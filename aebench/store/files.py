@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from aebench import schema
 from aebench.disk import write_whole
-from aebench.errors import RequestError
+from aebench.errors import RequestError, printable
 from aebench.store.layout import NESTED, TABLES, Misfit, Rows, conformed, jobs_only, unnested
 
 VERSION_KEY = b"aebench_schema"
@@ -48,7 +48,7 @@ class Problem:
     newer: bool = False
 
     def __str__(self) -> str:
-        return f"{shown(self.path)}: {self.what}; {self.advice}"
+        return f"{printable(self.path, 1000)}: {self.what}; {self.advice}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,6 @@ class Unusable(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
-
-
-def shown(given: object) -> str:
-    """A name or message with what a terminal would obey, or cannot encode, as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(given))
 
 
 def read_records(path: Path, problems: list[Problem], *, nested: bool = True) -> Source | None:
@@ -187,8 +182,9 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RequestError(
-            f"cannot write a record to {shown(folder)} ({shown(error.strerror or error)}); what"
-            " finished before is kept. Make room there, or choose another folder with --results,"
+            f"cannot write a record to {printable(folder, 1000)}"
+            f" ({printable(error.strerror or error)}); what finished before is"
+            " kept. Make room there, or choose another folder with --results,"
             " and run the same command again"
         ) from error
 
@@ -248,7 +244,7 @@ def _fitting(path: Path, table: pa.Table, name: str) -> pa.Table:
     try:
         return conformed(table, TABLES[name])
     except Misfit as error:
-        raise Unusable(Problem(path, f"unreadable ({shown(error)})", _advice(path))) from error
+        raise Unusable(Problem(path, f"unreadable ({printable(error)})", _advice(path))) from error
 
 
 def _check_keys(path: Path, jobs: pa.Table) -> None:
@@ -260,7 +256,7 @@ def _check_keys(path: Path, jobs: pa.Table) -> None:
         if not keys[0]:
             raise Unusable(Problem(path, "holds a record without a key", _DELETE))
         if not re.fullmatch(re.escape(keys[0]) + "(-[0-9a-f]{16})?", path.stem):
-            what = f"is named otherwise than its record, whose key is {shown(keys[0])}"
+            what = f"is named otherwise than its record, whose key is {printable(keys[0])}"
             raise Unusable(Problem(path, what, "left out; a copy may be deleted"))
     elif not re.fullmatch(PACK + "[0-9a-f]{16}", path.stem):
         advice = "left out; a copy may be deleted, and a pack has to be named as it was"
@@ -276,7 +272,7 @@ def _owned(
     try:
         rows, owner = unnested(lists, name)
     except Misfit as error:
-        raise Unusable(Problem(path, f"unreadable ({shown(error)})", _advice(path))) from error
+        raise Unusable(Problem(path, f"unreadable ({printable(error)})", _advice(path))) from error
     if name != "baselines":
         same = pc.equal(rows.column("key"), jobs.column("key").take(pa.array(owner)))
         if rows.num_rows and not pc.all(pc.fill_null(same, False)).as_py():
@@ -287,7 +283,7 @@ def _owned(
 def _unreadable(path: Path, error: Exception) -> Problem:
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     first = said.splitlines()[0] if said else type(error).__name__
-    return Problem(path, f"unreadable ({shown(first)[:200]})", _advice(path))
+    return Problem(path, f"unreadable ({printable(first, most=200)})", _advice(path))
 
 
 def _advice(path: Path) -> str:

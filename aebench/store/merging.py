@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from aebench.errors import RequestError
+from aebench.errors import RequestError, printable
 from aebench.store import Store, layout
 from aebench.store.contents import gather
-from aebench.store.files import Problem, shown
+from aebench.store.files import Problem
 from aebench.store.layout import Mask, joined
 
 SAME = "the same record"
@@ -50,18 +50,18 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
     """
     for source in sources:
         if not Store(source).exists:
-            raise RequestError(f"no results at {shown(source)}; nothing was merged")
+            raise RequestError(f"no results at {printable(source)}; nothing was merged")
         if into.resolve().is_relative_to(source.resolve()):
             raise RequestError(
-                f"--into {shown(into)} is or lies in {shown(source)}, which a merge leaves as it"
-                " is; name another folder"
+                f"--into {printable(into)} is or lies in {printable(source)}, which a merge leaves"
+                " as it is; name another folder"
             )
     target = Store(into)
     folders = [*sources, into] if target.exists else [*sources]
     read = [gather(folder) for folder in folders]
     sizes = [int(each.wins.sum()) for each in read]
     if not any(sizes[: len(sources)]):
-        names = ", ".join(map(shown, sources))
+        names = ", ".join(printable(source) for source in sources)
         raise RequestError(f"no record can be read in {names}; nothing was merged")
     records = joined([each.rows.only(each.wins, each.curves) for each in read])
     # Of records that are alike to the last figure the last counts: those that are there already.
