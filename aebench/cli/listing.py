@@ -23,16 +23,48 @@ from aebench.plugins import load_plugins
 _HEADS = ("kind", "name", "what it is")
 
 
-class Kind(StrEnum):
-    """What can be listed."""
+def _engines() -> Iterable[tuple[str, str]]:
+    """The first sentence of each engine's module, which is read but not loaded: it needs torch."""
+    home = resources.files("aebench") / "engines"
+    for name in ENGINES:
+        file = home / f"{name}.py"
+        file = file if file.is_file() else home / name / "__init__.py"
+        about = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+        yield name, " ".join(about.partition("\n\n")[0].split())
 
-    architectures = "architectures"
-    engines = "engines"
-    datasets = "datasets"
-    probes = "probes"
-    grids = "grids"
-    protocols = "protocols"
-    findings = "findings"
+
+def _datasets() -> Iterable[tuple[str, str]]:
+    for i in map(datasets.info, datasets.names()):
+        yield (
+            i.name,
+            f"{i.title}: images of {i.channels} x {i.height} x {i.width},"
+            f" {i.train_images - i.validation_images:,} to train,"
+            f" {i.validation_images:,} to validate, {i.test_images:,} to test",
+        )
+
+
+def _grids() -> Iterable[tuple[str, str]]:
+    home = resources.files("aebench") / "grids"
+    for name in PRESETS:
+        yield name, str(tomllib.loads((home / f"{name}.toml").read_text("utf-8"))["title"])
+
+
+def _findings() -> Iterable[tuple[str, str]]:
+    from aebench.report.findings import FINDINGS
+
+    return ((finding.id, finding.claim) for finding in FINDINGS)
+
+
+_LISTS: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
+    "architectures": lambda: ((n, architectures.get(n).about) for n in architectures.names()),
+    "engines": _engines,
+    "datasets": _datasets,
+    "probes": schema.PROBE_KINDS.items,
+    "grids": _grids,
+    "protocols": protocols.ABOUT.items,
+    "findings": _findings,
+}
+Kind = StrEnum("Kind", {name: name for name in _LISTS})  # type: ignore[misc]  # what can be listed
 
 
 def list_(
@@ -49,7 +81,7 @@ def list_(
 ) -> None:
     """List architectures, engines, datasets, probes, grids, protocols and findings."""
     load_plugins(tuple(str(path) for path in plugin or ()))
-    found = {k.value: list(_LISTS[k]()) for k in ([kind] if kind else Kind)}
+    found = {name: list(_LISTS[name]()) for name in ([kind.value] if kind else _LISTS)}
     if form is not Format.table:
         rows = [[name, *row] for name, listed in found.items() for row in listed]
         formats.write(form, _HEADS, rows)
@@ -58,56 +90,3 @@ def list_(
         heads = [name, _HEADS[-1]]
         rows = [list(row) for row in listed]
         text.stdout().print(text.table("", heads, rows, left=2, sentences=heads[1:]))
-
-
-def _architectures() -> Iterable[tuple[str, str]]:
-    return ((name, architectures.get(name).about) for name in architectures.names())
-
-
-def _engines() -> Iterable[tuple[str, str]]:
-    """The first sentence of each engine's module, which is read but not loaded: it needs torch."""
-    home = resources.files("aebench") / "engines"
-    for name in ENGINES:
-        file = home / f"{name}.py"
-        file = file if file.is_file() else home / name / "__init__.py"
-        about = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-        yield name, " ".join(about.partition("\n\n")[0].split())
-
-
-def _datasets() -> Iterable[tuple[str, str]]:
-    for name in datasets.names():
-        i = datasets.info(name)
-        train = i.train_images - i.validation_images
-        yield (
-            name,
-            f"{i.title}: images of {i.channels} x {i.height} x {i.width}, {train:,} to train,"
-            f" {i.validation_images:,} to validate, {i.test_images:,} to test",
-        )
-
-
-def _grids() -> Iterable[tuple[str, str]]:
-    home = resources.files("aebench") / "grids"
-    for name in PRESETS:
-        yield name, str(tomllib.loads((home / f"{name}.toml").read_text("utf-8"))["title"])
-
-
-def _protocols() -> Iterable[tuple[str, str]]:
-    for name in protocols.NAMES:
-        yield name, protocols.ABOUT[name]
-
-
-def _findings() -> Iterable[tuple[str, str]]:
-    from aebench.report.findings import FINDINGS
-
-    return ((finding.id, finding.claim) for finding in FINDINGS)
-
-
-_LISTS: dict[Kind, Callable[[], Iterable[tuple[str, str]]]] = {
-    Kind.architectures: _architectures,
-    Kind.engines: _engines,
-    Kind.datasets: _datasets,
-    Kind.probes: schema.PROBE_KINDS.items,
-    Kind.grids: _grids,
-    Kind.protocols: _protocols,
-    Kind.findings: _findings,
-}

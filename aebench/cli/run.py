@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aebench.cli import axes, complete, folders, text
-from aebench.cli.data import fetch_visibly
 from aebench.cli.options import DATA_FOLDER, default
 from aebench.cli.plan import print_plan
 from aebench.errors import RequestError, printable
@@ -200,7 +199,7 @@ def _execute(
     options: RunOptions,
 ) -> bool:
     """Run what is to do, with progress; False if the user stopped it."""
-    from aebench.cli.progress import watch
+    from aebench.cli.progress import fetch_visibly, watch
     from aebench.datasets import cache_directory
     from aebench.executors import local
     from aebench.records import Circumstances, ended_without_record
