@@ -55,7 +55,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "clock": (("aebench/engines/clock.py",), ("test_clock.py",)),
     "precision": (("aebench/engines/precision.py",), ("test_precision.py",)),
     "choice": (("aebench/choice.py",), ("test_choice.py", "test_grid.py")),
-    "store": (("aebench/store.py", "aebench/store/*.py"), ("test_store*.py",)),
+    "store": (("aebench/store/*.py", "aebench/disk.py"), ("test_store*.py", "test_disk.py")),
     "worker": (
         ("aebench/worker.py", "aebench/endings.py", "aebench/presence.py"),
         ("test_worker.py", "test_probes.py"),

@@ -1,7 +1,9 @@
 """Datasets: what is asked of them, and the order in which cache, sources and loaders are asked.
 
 `load` hands out verified pixels as read-only uint8 arrays N x C x H x W, wherever they come
-from. Scaling them to [0, 1] and moving them to a device is left to the engines. Importing this
+from. Scaling them to [0, 1] and moving them to a device is left to the engines. Which training
+images are held out for validation, and in which order the others pass, depends on the seed (and
+the epoch) alone: neither on the device, nor the platform, nor the version of numpy. Importing this
 loads neither numpy nor torch.
 """
 
@@ -29,22 +31,29 @@ from aebench.datasets.catalogue import (
     names,
     register,
 )
-from aebench.datasets.splits import split
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aebench.datasets.catalogue import Loader
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Images
     from aebench.job import Job
 
+    Indices = NDArray[np.int64]
+
 __all__ = [
     "BadData", "DataUnavailable", "Dataset", "DatasetInfo", "Member", "Source", "Status",
     "UnknownDataset", "add", "cache_directory", "cached", "check_pixels", "info", "is_ours",
-    "load", "names", "pixels", "register", "split", "status",
+    "load", "names", "pixels", "register", "shuffled", "split", "status",
 ]  # fmt: skip
 
 _DIGITS = 12  # of a checksum, in keys of jobs
+# Sets the split's random numbers apart from any others drawn from the same seed: "split" in ASCII.
+SPLIT_STREAM = int.from_bytes(b"split", "big")
+_ORDER_STREAM = int.from_bytes(b"order", "big")
 
 
 @dataclass(frozen=True)
@@ -254,3 +263,37 @@ def _obtain(
     except BadData as error:
         raise DataUnavailable(info.name, [*before, (images.layout, str(error))]) from error
     return images, images.layout
+
+
+# Splits
+
+
+def split(count: int, validation_images: int, seed: int) -> tuple[Indices, Indices]:
+    """Split `count` training images at random into (train, validation) indices, int64.
+
+    The order is the order that sorts `count` raw 64-bit outputs of PCG64 seeded by
+    SeedSequence([SPLIT_STREAM, seed]); the last `validation_images` are held out. numpy promises
+    to keep both of these streams, but not that of `Generator.permutation` (NEP 19).
+
+    Raises:
+        RequestError: there would be no training image left, or a number is negative.
+    """
+    if not 0 <= validation_images < count or seed < 0:
+        raise RequestError(
+            f"cannot hold {validation_images:,} of {count:,} images out for validation "
+            f"with seed {seed}"
+        )
+    order = _permutation(count, SPLIT_STREAM, seed)
+    return order[: count - validation_images], order[count - validation_images :]
+
+
+def shuffled(count: int, seed: int, epoch: int) -> Indices:
+    """The order in which `count` training images pass in `epoch`, int64; drawn as in `split`."""
+    return _permutation(count, _ORDER_STREAM, seed, epoch)
+
+
+def _permutation(count: int, *stream: int) -> Indices:
+    import numpy as np
+
+    bits = np.random.PCG64(np.random.SeedSequence(stream))
+    return np.argsort(bits.random_raw(count), kind="stable").astype(np.int64)

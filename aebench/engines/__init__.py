@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aebench import architectures, protocols
-from aebench.datasets.splits import shuffled
+from aebench.datasets import shuffled
 from aebench.job import ENGINES, Job
 
 # Sets training noise apart from whatever else is drawn from a seed: "noise" in ASCII.
