@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from aebench import datasets, machine
+from aebench import architectures, datasets, machine
+from aebench.engines import ENGINES
 from aebench.errors import RequestError
 from aebench.grid import size, steps
 from aebench.job import Job
@@ -25,24 +26,16 @@ if TYPE_CHECKING:
 
 _Kind = tuple[str, int, str, str, str]  # architecture, depth, engine, precision, device
 
-# Seconds a step costs besides its arithmetic, and GFLOP/s reached, for (family, device). CPU
-# rates are per core. They are only for a first plan on a machine with no results yet.
-_STEP_S = {"cpu": 4e-4, "cuda": 4e-4}
-_ENGINE_STEP_S = {
-    "reference": 1.2e-2,  # 128 samples through PIL, ToTensor and a DataLoader
-    "native": 1e-4,
-    "graph": 6e-5,  # estimated from the number of kernels, not measured
-}
+# GFLOP/s that torch reaches, by what a model is made of and the device; on a CPU per core. They are
+# only for a first plan on a machine with no results yet, as is what `engines.ENGINES` says.
 _GFLOPS = {
-    ("mlp", "cpu"): 60.0,
+    ("linear", "cpu"): 60.0,
     ("conv", "cpu"): 20.0,  # to and from one channel: more memory than arithmetic
     ("deep conv", "cpu"): 80.0,
-    ("mlp", "cuda"): 10_000.0,
+    ("linear", "cuda"): 10_000.0,
     ("conv", "cuda"): 10_000.0,
     ("deep conv", "cuda"): 10_000.0,
 }
-_NATIVE_GFLOPS = 100.0  # per core, by engine `native`: 70 (conv-16) to 160 (mlp-512) measured
-_COMPILE_S = 30.0  # once for each shape, by engine `compiled`
 
 # Of what does not depend on the model, from the records in results/reference-hour (two cores):
 _START_S = 6.0  # a worker: torch is imported and the rate of a matrix product measured
@@ -204,8 +197,9 @@ class Estimator:
         if longest.likely_s > trained.likely_s:
             trained = longest
         # Every worker compiles for itself.
-        shapes = {replace(job, seed=0, repeat=0) for job, _ in known if job.engine == "compiled"}
-        once = _within(_START_S, 2.0) + _within(_COMPILE_S * len(shapes), 2.0)
+        shapes = {replace(job, seed=0, repeat=0) for job, _ in known}
+        compile_s = sum(ENGINES[job.engine].compile_s for job in shapes)
+        once = _within(_START_S, 2.0) + _within(compile_s, 2.0)
         for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):
             if (dataset, seed) not in self.baselines:
                 # In the data cache already, if any run here has had them.
@@ -219,12 +213,12 @@ def _kind(job: Job) -> _Kind:
 
 def _rough_step_s(job: Job, gflop: float) -> float:
     """Seconds of a step by the rates built in."""
-    family = "conv" if "conv" in job.architecture else "mlp"
-    if family == "conv" and job.depth > 1:
-        family = "deep conv"
+    engine, layers = ENGINES[job.engine], "linear"
+    if "conv" in architectures.layers(job.architecture):
+        layers = "conv" if job.depth == 1 else "deep conv"
     cores = machine.cores() if job.device == "cpu" else 1
-    rate = _NATIVE_GFLOPS if job.engine == "native" else _GFLOPS[family, job.device]
-    return _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device]) + gflop / (rate * cores)
+    rate = engine.gflops or _GFLOPS[layers, job.device]
+    return engine.step_s + gflop / (rate * cores)
 
 
 def _evaluated_images(dataset: str, epochs: int) -> int:

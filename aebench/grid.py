@@ -17,10 +17,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from aebench import architectures, choice, datasets, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable, unknown
-from aebench.job import DEVICES, ENGINES, LEAST, MOST, OPTIONS, PRECISIONS, Job, shown
+from aebench.job import LEAST, MOST, NAMES, OPTIONS, Job, shown
 from aebench.sizes import shape, size, steps, why_impossible
 
 __all__ = ["PRESETS", "Grid", "load_grid", "shape", "size", "steps"]
@@ -37,14 +37,7 @@ _RUN_OPTIONS = (
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
 _MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang
 _COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
-_NAMES: dict[str, Sequence[str]] = {
-    "protocol": protocols.NAMES,
-    "schedule": protocols.SCHEDULES,
-    "order": protocols.ORDERS,
-    "engine": (*ENGINES, "auto"),
-    "precision": PRECISIONS,
-    "device": DEVICES,
-}
+_NAMES = NAMES | {"engine": (*NAMES["engine"], "auto")}
 
 Axes = dict[str, list[Any]]
 
@@ -224,8 +217,8 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         fields = dataclasses.asdict(chosen) | fields | {"protocol": Job.protocol}
     if fields.get("engine") != "auto":
         job = Job.create(**fields)
-        if job.engine == "native" and (why := choice.native_trouble()):
-            raise RequestError(choice.cannot(why))
+        if why := engines.trouble(job.engine):
+            raise engines.unavailable(job.engine, why)
         return job
     asked = (
         fields["architecture"],
@@ -233,9 +226,10 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         fields.get("depth", Job.depth),
         fields.get("precision", Job.precision),
     )
-    if note := choice.note(*asked):
+    engine, note = engines.choose(*asked)
+    if note:
         notes[note] = None
-    return Job.create(**fields | {"engine": choice.engine(*asked), "engine_choice": "auto"})
+    return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
 
 
 def _tables(

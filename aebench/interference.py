@@ -1,26 +1,36 @@
-"""What else went on while a job trained: the kernel's counters, and what a GPU tells of itself.
+"""What else went on while a job trained: the kernel's counters, a GPU's words, others of ours.
 
 Only reads, and never changes a clock or a limit. What cannot be known here is None, never 0.
 Whether a reading makes a time unfit to compare is decided by whoever reads the results.
+
+What makes `concurrent` true across runs and users: a process that is about to compute leaves a
+file named by its number and the moment it was started; whoever wants to know counts the files whose
+process is still that one. Nothing waits and nothing is locked, so what a killed process leaves
+misleads nobody.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import operator
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+import psutil
 
 from aebench import machine
 
 # NVML renews its energy counter every 20 to 100 ms: below 5 s that is more than 2 %.
 ENERGY_LEAST_S = 5.0
+
+_SAME_START_S = 2.0  # the system derives the moment from a clock that may be set meanwhile
 
 # Bits of nvmlClocksEventReasons, from nvml.h; that the GPU idles (bit 0) is no reason of note.
 _CLOCK_EVENTS = {
@@ -49,20 +59,15 @@ class Counters:
 
     def since(self, earlier: Counters) -> Counters:
         """How much each has grown since `earlier`."""
-        return self._with(earlier, lambda now, then: now - then)
+        return self._with(earlier, operator.sub)
 
     def plus(self, other: Counters) -> Counters:
         """The sum of two growths."""
-        return self._with(other, lambda one, two: one + two)
+        return self._with(other, operator.add)
 
     def _with(self, other: Counters, combine: Callable[[Any, Any], Any]) -> Counters:
-        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in _FIELDS}
-        return Counters(
-            **{name: None if None in pair else combine(*pair) for name, pair in pairs.items()}
-        )
-
-
-_FIELDS = dataclasses.fields(Counters)
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Counters(*(None if None in pair else combine(*pair) for pair in pairs))
 
 
 class Host:
@@ -104,36 +109,25 @@ class Host:
         if self._pressure is None:
             return None
         for line in machine.text_of(self._pressure).splitlines():
-            kind, _, rest = line.partition(" ")
-            if kind == "some" and "total=" in rest:
-                return int(rest.rpartition("total=")[2]) / 1e6
+            if line.startswith("some ") and "total=" in line:
+                return int(line.rpartition("total=")[2]) / 1e6
         return None
 
     def _throttled_s(self) -> float | None:
         """cgroup v2 tells microseconds, cgroup v1 nanoseconds."""
         if self._quota is None:
             return None
-        found = _pairs(self._quota)
-        if "throttled_usec" in found:
-            return found["throttled_usec"] / 1e6
-        return found["throttled_time"] / 1e9 if "throttled_time" in found else None
-
-
-class Gpu(Protocol):
-    """What a GPU tells of itself; each answer is None where it does not."""
-
-    def energy_j(self) -> float | None:
-        """Joules used since the driver was loaded."""
-
-    def clock_events(self) -> frozenset[str] | None:
-        """Why the clock is lower than it could be, now."""
-
-    def other_processes(self) -> int | None:
-        """Processes that compute on it besides this one."""
+        stat = _pairs(self._quota)
+        if "throttled_usec" in stat:
+            return stat["throttled_usec"] / 1e6
+        return stat["throttled_time"] / 1e9 if "throttled_time" in stat else None
 
 
 class Nvml:
-    """An NVIDIA GPU, through NVIDIA's own library (``pip install nvidia-ml-py``)."""
+    """An NVIDIA GPU, through NVIDIA's own library (``pip install nvidia-ml-py``).
+
+    Each answer is None where the GPU does not tell.
+    """
 
     def __init__(self, nvml: Any, uuid: str) -> None:
         """`nvml` is the module ``pynvml``.
@@ -146,12 +140,15 @@ class Nvml:
         self._handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
 
     def energy_j(self) -> float | None:
-        """See `Gpu`; NVML counts millijoules, from the Volta generation on."""
+        """Joules used since the driver was loaded; counted from the Volta generation on."""
         millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
         return None if millijoules is None else millijoules / 1e3
 
     def clock_events(self) -> frozenset[str] | None:
-        """See `Gpu`; drivers before release 535 call them throttle reasons."""
+        """Why the clock is lower than it could be, now.
+
+        Drivers before release 535 call these throttle reasons.
+        """
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
@@ -160,9 +157,12 @@ class Nvml:
         return frozenset(name for bit, name in _CLOCK_EVENTS.items() if bits & bit)
 
     def other_processes(self) -> int | None:
-        """See `Gpu`. In a container the numbers are the host's, so ours is counted, not sought."""
-        found = self._ask("nvmlDeviceGetComputeRunningProcesses")
-        return len(found) - 1 if found else None
+        """Processes that compute on it besides this one.
+
+        In a container their numbers are the host's, so ours is counted, not sought.
+        """
+        running = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        return len(running) - 1 if running else None
 
     def _ask(self, function: str) -> Any:
         try:
@@ -172,7 +172,7 @@ class Nvml:
 
 
 @cache
-def nvidia(uuid: str) -> Gpu | None:
+def nvidia(uuid: str) -> Nvml | None:
     """The GPU with this UUID (``GPU-...``), or None without NVIDIA's library or such a GPU."""
     try:
         import pynvml
@@ -189,7 +189,7 @@ class Watch:
     def __init__(
         self,
         host: Host | None = None,
-        gpu: Gpu | None = None,
+        gpu: Nvml | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._host, self._gpu, self._now = host or Host(), gpu, now
@@ -198,7 +198,7 @@ class Watch:
         self._events: set[str] | None = None
         self._processes: int | None = None
 
-    @contextmanager
+    @contextlib.contextmanager
     def training(self) -> Iterator[None]:
         """Watch what the GPU tells about the whole of the training."""
         if self._gpu is None:
@@ -208,13 +208,11 @@ class Watch:
         start, before = self._now(), self._gpu.energy_j()
         yield
         after = self._gpu.energy_j()
-        if None not in (before, after) and self._now() - start >= ENERGY_LEAST_S:
-            assert before is not None
-            assert after is not None
+        if before is not None and after is not None and self._now() - start >= ENERGY_LEAST_S:
             self._energy_j = after - before
         self._see_processes(self._gpu)
 
-    @contextmanager
+    @contextlib.contextmanager
     def epoch(self) -> Iterator[None]:
         """Watch one epoch; reading takes place before and after it, outside its time."""
         before = self._host.read()
@@ -233,10 +231,10 @@ class Watch:
             "gpu_processes": self._processes,
         }
 
-    def _see_processes(self, gpu: Gpu) -> None:
-        found = gpu.other_processes()
-        if found is not None:
-            self._processes = max(found, self._processes or 0)
+    def _see_processes(self, gpu: Nvml) -> None:
+        others = gpu.other_processes()
+        if others is not None:
+            self._processes = max(others, self._processes or 0)
 
 
 def _involuntary_switches() -> int | None:
@@ -251,3 +249,62 @@ def _pairs(file: Path) -> dict[str, int]:
     """Lines ``name 123`` as a mapping."""
     lines = [line.split() for line in machine.text_of(file).splitlines()]
     return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}
+
+
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / "aebench-computing"
+
+
+def _started(pid: int) -> float | None:
+    """When the process was started, in seconds since 1970; None if there is none."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def _lives(pid: int, started: float) -> bool:
+    """Whether that process is there, and not a later one of the same number."""
+    now = _started(pid)
+    return now is not None and abs(now - started) < _SAME_START_S
+
+
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Let every other process on this machine know that this one computes."""
+    folder = _folder()
+    mark = folder / f"{os.getpid()}-{_started(os.getpid()):.2f}"
+    try:
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            folder.chmod(0o1777)  # for all users, as the folder that it lies in; ours only once
+        mark.touch()
+    except OSError:  # nowhere to write: others cannot see us, and that is no reason to fail
+        yield
+        return
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            mark.unlink()
+
+
+def others() -> int:
+    """How many other processes of ours compute on this machine now, whoever started them."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for mark in _folder().iterdir():
+            pid, _, started = mark.name.partition("-")
+            try:
+                lives = _lives(int(pid), float(started))
+            except ValueError:
+                continue  # no file of ours
+            if int(pid) == os.getpid():
+                continue
+            if lives:
+                count += 1
+            else:
+                with contextlib.suppress(OSError):  # another user's; it misleads nobody
+                    mark.unlink()
+    return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aebench import architectures, choice, datasets
+from aebench import architectures, datasets, engines
 from aebench.errors import RequestError
 from aebench.job import Job
 
@@ -37,4 +37,4 @@ def why_impossible(job: Job) -> str:
         return str(error)
     if steps(job) == 0:
         return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
-    return choice.why_not(job.architecture, job.engine, job.depth)
+    return engines.untrainable(job.engine, job.architecture, job.depth)

@@ -49,7 +49,7 @@ def separate_size(shape: Shape, latent: int, depth: int) -> Size:
     return Size(plane.parameters * shape[0], plane.bottleneck * shape[0], plane.flops * shape[0])
 
 
-@architecture("mlp-shared", size=shared_size)
+@architecture("mlp-shared", size=shared_size, layers="linear")
 def shared(shape: Shape, latent: int, depth: int) -> nn.Module:
     """One MLP applied to each colour channel in turn, with shared weights (latent per channel)."""
     from aebench.architectures.autoencoder import Autoencoder
@@ -59,7 +59,7 @@ def shared(shape: Shape, latent: int, depth: int) -> nn.Module:
     return Autoencoder(*_per_channel([plane] * shape[0]))
 
 
-@architecture("mlp-separate", size=separate_size)
+@architecture("mlp-separate", size=separate_size, layers="linear")
 def separate(shape: Shape, latent: int, depth: int) -> nn.Module:
     """An MLP of its own for each colour channel (latent per channel)."""
     from aebench.architectures.autoencoder import Autoencoder

@@ -47,7 +47,7 @@ def size(shape: Shape, latent: int, depth: int) -> Size:
     )
 
 
-@architecture("conv", size=size)
+@architecture("conv", size=size, layers="conv")
 def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     """Convolutions with ReLU down, transposed convolutions with sigmoid up; latent = channels.
 
@@ -60,7 +60,7 @@ def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     return _autoencoder(shape, latent, depth, inside=nn.Sigmoid)
 
 
-@architecture("conv-relu", size=size)
+@architecture("conv-relu", size=size, layers="conv")
 def build_relu(shape: Shape, latent: int, depth: int) -> nn.Module:
     """`conv` with ReLU inside the decoder and sigmoid at its end only; the same at depth 1.
 

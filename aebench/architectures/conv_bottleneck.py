@@ -67,7 +67,7 @@ def size(shape: Shape, latent: int, depth: int) -> Size:
     return Size(parameters=parameters, bottleneck=latent, flops=2 * (6 * sum(macs) - macs[0]))
 
 
-@architecture("conv-bottleneck", size=size)
+@architecture("conv-bottleneck", size=size, layers="strided conv")
 def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     """Strided convolutions to a linear code of exactly latent numbers, and back; depth = strides.
 

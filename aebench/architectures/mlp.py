@@ -34,7 +34,7 @@ def size(shape: Shape, latent: int, depth: int) -> Size:
     )
 
 
-@architecture("mlp", size=size)
+@architecture("mlp", size=size, layers="linear")
 def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     """Fully connected: sigmoid at code and output, ReLU between added layers.
 

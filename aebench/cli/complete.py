@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from aebench import architectures, datasets, job, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.cli import folders as results_folders
 from aebench.grid import PRESETS
 
@@ -35,8 +35,8 @@ def _several(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
 
 
 architecture = _several(architectures.names)
-engine = _several(lambda: (*job.ENGINES, "auto"))
-precision = _several(lambda: job.PRECISIONS)
+engine = _several(lambda: (*engines.ENGINES, "auto"))
+precision = _several(lambda: engines.PRECISIONS)
 schedule = _several(lambda: protocols.SCHEDULES)
 order = _several(lambda: protocols.ORDERS)
 finding = _several(lambda: FINDINGS)
@@ -69,7 +69,7 @@ def grid(incomplete: str) -> list[str]:
 
 def device(incomplete: str) -> list[str]:
     """Kinds of devices."""
-    return [name for name in ("auto", *job.DEVICES) if name.startswith(incomplete)]
+    return [name for name in ("auto", *engines.DEVICES) if name.startswith(incomplete)]
 
 
 def plugin(incomplete: str) -> list[str]:

@@ -14,10 +14,10 @@ import typer
 from aebench.cli import axes, complete, folders, running, text
 from aebench.cli.options import default
 from aebench.cli.plan import print_plan
+from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError
 from aebench.estimate import Estimator
 from aebench.grid import PRESETS, Grid, load_grid
-from aebench.job import ENGINES, PRECISIONS
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
 from aebench.protocols import ORDERS, SCHEDULES

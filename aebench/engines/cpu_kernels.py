@@ -3,7 +3,7 @@
 torch sends float32 matrix products on a CPU to MKL, which on some processors reaches half of
 what oneDNN does; and oneDNN computes a transposed convolution to one channel as if it were to
 sixteen. Here are forms that do better, chosen by layers' types and shapes alone, so that a job
-gives the same bits twice. In which order they are called is decided by `chain`.
+gives the same bits twice. `chain`, which alone calls them, says why they are kept.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _conv_transpose_of_planes_backward(
     return of_x, of_weight, None if layer.bias is None else grad.sum((0, 2, 3))
 
 
-KINDS = {nn.Linear: "linear", nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose"}
+LAYERS = {nn.Linear: "linear", nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose"}
 FORMS = {
     "linear": Form("linear", "onednn", _linear, _linear_backward),
     "conv": Form("conv", "onednn", _conv, _conv_backward),

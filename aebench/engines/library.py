@@ -8,8 +8,8 @@ from __future__ import annotations
 import ctypes
 from functools import lru_cache
 
-from aebench import choice, compiler
-from aebench.errors import RequestError
+from aebench import engines
+from aebench.engines import compiler
 
 ACTIVATIONS = ("none", "relu", "sigmoid")  # by their numbers in common.h
 
@@ -69,9 +69,11 @@ def load() -> ctypes.CDLL:
         RequestError: it cannot be had here.
     """
     try:
-        library = compiler.library(choice.NATIVE_SOURCE, choice.native_headers())
+        source = engines.ENGINES["native"].source
+        assert source is not None
+        library = compiler.library(source)
     except compiler.CompilerError as error:
-        raise RequestError(choice.cannot(str(error))) from error
+        raise engines.unavailable("native", str(error)) from error
     library.aebench_train_mlp.argtypes = (
         ctypes.POINTER(Steps),
         ctypes.POINTER(Net),

@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import copy
 import ctypes
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from aebench.architectures.autoencoder import PerChannel
-from aebench.engines import Engine, Setup
-from aebench.engines.chain import ACTIVATIONS, is_plain, leaves
-from aebench.engines.native import library
+from aebench.architectures.autoencoder import ACTIVATIONS, PerChannel, is_plain, leaves
+from aebench.engines import library
+from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work
 from aebench.errors import RequestError
 
-_WARMUP_STEPS = 3
 _NOISY_STEPS = 16  # in one call, for each wants its noise in memory
 # A first layer leaves out the pixels that are 0 where no more than so many are not, and each thread
 # has enough outputs to repay looking for them. Measured on two Intel Xeon cores: of mlp-512 and
@@ -47,33 +46,25 @@ class _Net(NamedTuple):
     layers: list[_Linear]
 
 
-class Native:
+class Native(Engine):
     """See the module's docstring."""
 
     def __init__(self, setup: Setup) -> None:
-        job = setup.job
-        if setup.device.type != "cpu" or job.precision != "fp32":
-            raise RequestError(
-                "engine 'native' exists on the CPU in fp32 only; use eager or auto elsewhere"
-            )
-        self.setup = setup
+        super().__init__(setup)
         self.images = setup.images.contiguous()
         if self.images.shape[1] == 1:
             # The same places in memory, but torch validates a convolution in a quarter of the time.
             setup.model.to(memory_format=setup.layout)
         self.rates = torch.tensor(setup.rates, dtype=torch.float64)
-        self.epoch = 0
         self.lit = 1.0  # noise leaves no pixel at 0
-        if not job.train_noise:
+        if not setup.job.train_noise:
             self.lit = int(self.images.count_nonzero()) / self.images.numel()
         self.trained = _Trained(setup.model, setup, self.lit)
-        self.kernels = self.trained.kernels
-        self.skipped_flops_per_step = self.trained.skipped_flops_per_step
+        self.optimizer, self.kernels = self.trained.optimizer, self.trained.kernels
 
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Adam's state; `native` itself updates it."""
-        return self.trained.optimizer
+    def work(self) -> Work:
+        """See `Engine`; Adam's state is updated by `native` itself."""
+        return replace(super().work(), skipped_flops_per_step=self.trained.skipped_flops_per_step)
 
     def load(self) -> None:
         """The images lie where they are read."""
@@ -89,16 +80,12 @@ class Native:
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = _Trained(copy.deepcopy(self.setup.model), self.setup, self.lit)
-        self._steps(twin, 0, min(_WARMUP_STEPS, self.setup.steps_per_epoch))
+        self._learn(twin, 0, min(WARMUP_STEPS, self.setup.steps_per_epoch))
 
-    def train_epoch(self) -> Tensor:
-        """One pass over the split."""
-        steps = self.setup.steps_per_epoch
-        total = self._steps(self.trained, self.epoch, steps)
-        self.epoch += 1
-        return torch.tensor(total / steps, dtype=torch.float64)
+    def _train(self, epoch: int, steps: int) -> float:
+        return self._learn(self.trained, epoch, steps)
 
-    def _steps(self, trained: _Trained, epoch: int, steps: int) -> float:
+    def _learn(self, trained: _Trained, epoch: int, steps: int) -> float:
         setup = self.setup
         job, shape = setup.job, self.images.shape[1:]
         order, generator = setup.order(epoch), setup.noise(epoch)
@@ -317,6 +304,4 @@ def _unknown(module: nn.Module) -> RequestError:
     )
 
 
-def create(setup: Setup) -> Engine:
-    """Make the engine for `setup`."""
-    return Native(setup)
+create = Native
