@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from aebench import architectures, datasets, machine
 from aebench.engines import ENGINES
@@ -24,7 +23,8 @@ from aebench.job import Job
 if TYPE_CHECKING:
     from aebench.store import Store
 
-_Kind = tuple[str, int, str, str, str]  # architecture, depth, engine, precision, device
+_KIND = ("architecture", "depth", "engine", "precision", "device")  # what jobs are alike in
+_Kind = tuple[object, ...]  # of these
 
 # GFLOP/s that torch reaches, by what a model is made of and the device; on a CPU per core. They are
 # only for a first plan on a machine with no results yet, as is what `engines.ENGINES` says.
@@ -72,8 +72,7 @@ def _within(seconds: float, factor: float) -> Guess:
     return Guess(seconds / factor, seconds, seconds * factor)
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """A training step: its arithmetic in GFLOP, and the median of the seconds it took."""
 
     gflop: float
@@ -112,36 +111,26 @@ class Estimator:
         ]
         if not len(mine):
             return cls()
-        seconds: dict[_Kind, dict[float, list[float]]] = {}
-        evaluated: dict[_Kind, list[float]] = {}
-        fixed: dict[str, list[float]] = {}
-        for row in mine.to_dict("records"):
-            kind: _Kind = (
-                str(row["architecture"]), int(row["depth"]), str(row["engine"]),
-                str(row["precision"]), str(row["device"]),
-            )  # fmt: skip
-            step_s = float(row["train_s"]) / int(row["steps"])
-            # A step as it was, what an engine left out included: it will be left out again.
-            by_work = seconds.setdefault(kind, {})
-            by_work.setdefault(float(row["flops_per_step"]) / 1e9, []).append(step_s)
-            images = _evaluated_images(str(row["dataset"]), int(row["epochs"]))
-            outside = _seconds(row, "eval_s", "probe_s")
-            if images and outside:
-                share = outside / (images * step_s / int(row["batch_size"]))
-                evaluated.setdefault(kind, []).append(share)
-            rest = _seconds(row, "total_s") - _seconds(
-                row, "train_s", "eval_s", "probe_s", "baseline_s", "compile_s"
-            )
-            if rest > 0 and outside:
-                fixed.setdefault(str(row["dataset"]), []).append(rest)
+        # A step as it was, what an engine left out included: it will be left out again.
+        mine = mine.assign(
+            gflop=mine["flops_per_step"] / 1e9,
+            step_s=mine["train_s"] / mine["steps"],
+            images=list(map(_evaluated_images, mine["dataset"], mine["epochs"])),
+            outside_s=mine[["eval_s", "probe_s"]].sum(axis=1),
+        )
+        mine["share"] = mine["outside_s"] * mine["batch_size"] / mine["images"] / mine["step_s"]
+        timed = ["train_s", "outside_s", "baseline_s", "compile_s"]
+        mine["rest_s"] = mine["total_s"] - mine[timed].sum(axis=1)
+        outside = mine[mine["outside_s"] > 0]
         return cls(
             {
-                kind: [_Step(work, median(found)) for work, found in sorted(works.items())]
-                for kind, works in seconds.items()
+                kind: [*map(_Step, steps.index, steps)]
+                for kind, jobs in mine.groupby(list(_KIND))
+                for steps in [jobs.groupby("gflop")["step_s"].median()]
             },
-            {kind: median(shares) for kind, shares in evaluated.items()},
-            {dataset: median(found) for dataset, found in fixed.items()},
-            frozenset((str(r["dataset"]), int(r["seed"])) for r in mine.to_dict("records")),
+            dict(outside[outside["images"] > 0].groupby(list(_KIND))["share"].median()),
+            dict(outside[outside["rest_s"] > 0].groupby("dataset")["rest_s"].median()),
+            frozenset(zip(mine["dataset"], mine["seed"], strict=True)),
             f"estimated from {len(mine)} jobs measured in {store.path.name}",
         )
 
@@ -208,7 +197,7 @@ class Estimator:
 
 
 def _kind(job: Job) -> _Kind:
-    return (job.architecture, job.depth, job.engine, job.precision, job.device)
+    return tuple(getattr(job, name) for name in _KIND)
 
 
 def _rough_step_s(job: Job, gflop: float) -> float:
@@ -236,8 +225,3 @@ def _pca_s(dataset: str) -> float:
     numbers = info.channels * info.height * info.width
     gflop = 2 * (info.train_images - info.validation_images) * numbers**2 / 1e9
     return gflop / (_PCA_GFLOPS * machine.cores())
-
-
-def _seconds(row: Mapping[Any, Any], *names: str) -> float:
-    """The sum of a record's columns, what is missing counting nothing."""
-    return sum(float(row[n]) for n in names if row[n] is not None and row[n] == row[n])

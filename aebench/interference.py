@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import operator
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -70,57 +71,54 @@ class Counters:
         return Counters(*(None if None in pair else combine(*pair) for pair in pairs))
 
 
-class Host:
-    """Reads the host's counters; on other systems than Linux most are None.
+def host_counters(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> Counters:
+    """The host's counters now; on other systems than Linux most are None.
 
     CPU pressure and throttling are those of this process's cgroup, where it has its own, else
     pressure is the whole machine's. Formats: proc(5), Documentation/accounting/psi.rst and
     Documentation/admin-guide/cgroup-v2.rst of the Linux kernel.
     """
+    folders = machine.cgroup_folders(proc / "self" / "cgroup", cgroups)
+    files = [folder / "cpu.pressure" for folder in folders] + [proc / "pressure" / "cpu"]
+    pressure = next((text for file in files if (text := machine.text_of(file))), "")
+    # Microseconds in which at least one task waited: ``some avg10=... total=123``.
+    waited = re.search(r"^some .*total=(\d+)", pressure, re.MULTILINE)
+    stats = (_pairs(folder / "cpu.stat") for folder in folders)
+    stat = next((stat for stat in stats if "nr_throttled" in stat), {})
+    throttled_s = None
+    for name, unit_s in (("throttled_usec", 1e6), ("throttled_time", 1e9)):  # cgroup v2, v1
+        if throttled_s is None and name in stat:
+            throttled_s = stat[name] / unit_s
+    return Counters(
+        steal_s=_steal_s(proc / "stat"),
+        pressure_s=int(waited[1]) / 1e6 if waited else None,
+        throttled_s=throttled_s,
+        involuntary_switches=_involuntary_switches(),
+    )
 
-    def __init__(self, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> None:
-        self._stat = proc / "stat"
-        folders = machine.cgroup_folders(proc / "self" / "cgroup", cgroups)
-        pressure = [folder / "cpu.pressure" for folder in folders] + [proc / "pressure" / "cpu"]
-        self._pressure = next((file for file in pressure if machine.text_of(file)), None)
-        quota = [folder / "cpu.stat" for folder in folders]
-        self._quota = next((file for file in quota if "nr_throttled" in _pairs(file)), None)
 
-    def read(self) -> Counters:
-        """All counters now; about a tenth of a millisecond."""
-        return Counters(
-            steal_s=self._steal_s(),
-            pressure_s=self._pressure_s(),
-            throttled_s=self._throttled_s(),
-            involuntary_switches=_involuntary_switches(),
-        )
-
-    def _steal_s(self) -> float | None:
-        """The eighth figure of each CPU's line in /proc/stat, in clock ticks."""
-        if not hasattr(os, "sched_getaffinity"):
-            return None
-        ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        lines = [line.split() for line in machine.text_of(self._stat).splitlines()]
-        ticks = [int(line[8]) for line in lines if line and line[0] in ours and len(line) > 8]
-        return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
-
-    def _pressure_s(self) -> float | None:
-        """Microseconds in which at least one task waited: ``some avg10=... total=123``."""
-        if self._pressure is None:
-            return None
-        for line in machine.text_of(self._pressure).splitlines():
-            if line.startswith("some ") and "total=" in line:
-                return int(line.rpartition("total=")[2]) / 1e6
+def _steal_s(stat: Path) -> float | None:
+    """The eighth number of each CPU's line, in clock ticks, over the CPUs that we may use."""
+    if not hasattr(os, "sched_getaffinity"):
         return None
+    ours = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    lines = [line.split() for line in machine.text_of(stat).splitlines()]
+    ticks = [int(line[8]) for line in lines if line and line[0] in ours and len(line) > 8]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 
-    def _throttled_s(self) -> float | None:
-        """cgroup v2 tells microseconds, cgroup v1 nanoseconds."""
-        if self._quota is None:
-            return None
-        stat = _pairs(self._quota)
-        if "throttled_usec" in stat:
-            return stat["throttled_usec"] / 1e6
-        return stat["throttled_time"] / 1e9 if "throttled_time" in stat else None
+
+def _involuntary_switches() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _pairs(file: Path) -> dict[str, int]:
+    """Lines ``name 123`` as a mapping."""
+    lines = [line.split() for line in machine.text_of(file).splitlines()]
+    return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}
 
 
 class Nvml:
@@ -188,11 +186,11 @@ class Watch:
 
     def __init__(
         self,
-        host: Host | None = None,
+        host: Callable[[], Counters] = host_counters,
         gpu: Nvml | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._host, self._gpu, self._now = host or Host(), gpu, now
+        self._host, self._gpu, self._now = host, gpu, now
         self._grown: Counters | None = None
         self._energy_j: float | None = None
         self._events: set[str] | None = None
@@ -215,9 +213,9 @@ class Watch:
     @contextlib.contextmanager
     def epoch(self) -> Iterator[None]:
         """Watch one epoch; reading takes place before and after it, outside its time."""
-        before = self._host.read()
+        before = self._host()
         yield
-        grown = self._host.read().since(before)
+        grown = self._host().since(before)
         self._grown = grown if self._grown is None else self._grown.plus(grown)
         events = self._gpu.clock_events() if self._gpu else None
         if events is not None:
@@ -237,20 +235,6 @@ class Watch:
             self._processes = max(others, self._processes or 0)
 
 
-def _involuntary_switches() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-def _pairs(file: Path) -> dict[str, int]:
-    """Lines ``name 123`` as a mapping."""
-    lines = [line.split() for line in machine.text_of(file).splitlines()]
-    return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdecimal()}
-
-
 def _folder() -> Path:
     return Path(tempfile.gettempdir()) / "aebench-computing"
 
@@ -264,25 +248,15 @@ def _started(pid: int) -> float | None:
         return None
 
 
-def _lives(pid: int, started: float) -> bool:
-    """Whether that process is there, and not a later one of the same number."""
-    now = _started(pid)
-    return now is not None and abs(now - started) < _SAME_START_S
-
-
 @contextlib.contextmanager
 def computing() -> Iterator[None]:
     """Let every other process on this machine know that this one computes."""
-    folder = _folder()
-    mark = folder / f"{os.getpid()}-{_started(os.getpid()):.2f}"
-    try:
-        folder.mkdir(exist_ok=True)
+    mark = _folder() / f"{os.getpid()}-{_started(os.getpid()):.2f}"
+    with contextlib.suppress(OSError):  # nowhere to write: others cannot see us, and no more
+        mark.parent.mkdir(exist_ok=True)
         with contextlib.suppress(OSError):
-            folder.chmod(0o1777)  # for all users, as the folder that it lies in; ours only once
+            mark.parent.chmod(0o1777)  # for all users, as the folder that it lies in; ours once
         mark.touch()
-    except OSError:  # nowhere to write: others cannot see us, and that is no reason to fail
-        yield
-        return
     try:
         yield
     finally:
@@ -295,16 +269,16 @@ def others() -> int:
     count = 0
     with contextlib.suppress(OSError):
         for mark in _folder().iterdir():
-            pid, _, started = mark.name.partition("-")
+            pid, _, then = mark.name.partition("-")
             try:
-                lives = _lives(int(pid), float(started))
+                now, started = _started(int(pid)), float(then)
             except ValueError:
                 continue  # no file of ours
             if int(pid) == os.getpid():
                 continue
-            if lives:
+            if now is not None and abs(now - started) < _SAME_START_S:
                 count += 1
-            else:
+            else:  # gone, or a later process of the same number
                 with contextlib.suppress(OSError):  # another user's; it misleads nobody
                     mark.unlink()
     return count

@@ -6,19 +6,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from aebench.interference import Counters, Host, Nvml, Watch
+from aebench.interference import Counters, Nvml, Watch, host_counters
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda:0")  # only a name here; no test below needs one
 
 
-def host(root: Path, **files: str) -> Host:
-    """A host whose files are these: name with __ for /, content."""
+def host(root: Path, **files: str) -> Counters:
+    """Counters of a host whose files are these: name with __ for /, content."""
     for name, content in files.items():
         path = root / name.replace("__", "/").replace("DOT", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    return Host(root / "proc", root / "cgroup")
+    return host_counters(root / "proc", root / "cgroup")
 
 
 PRESSURE = "some avg10=1.00 avg60=0.00 avg300=0.00 total={}\nfull avg10=0.00 total=77\n"
@@ -29,7 +29,7 @@ def test_host_reads_steal_of_its_own_cpus(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_CLK_TCK": 100}[name], raising=False)
     lines = ["cpu 1 1 1 1 1 1 1 999 0 0"]
     lines += [f"cpu{n} 1 2 3 4 5 6 7 {steal} 0 0" for n, steal in enumerate((50, 1000, 70, 9))]
-    read = host(tmp_path, proc__stat="\n".join([*lines, "intr 5"])).read()
+    read = host(tmp_path, proc__stat="\n".join([*lines, "intr 5"]))
     assert read.steal_s == pytest.approx(1.2)
     assert read.pressure_s is None
     assert read.throttled_s is None
@@ -42,7 +42,7 @@ def test_host_prefers_its_own_cgroup(tmp_path: Path) -> None:
         proc__pressure__cpu=PRESSURE.format(9_000_000),
         cgroup__mine__cpuDOTpressure=PRESSURE.format(1_500_000),
         cgroup__mine__cpuDOTstat="usage_usec 5\nnr_throttled 2\nthrottled_usec 250000\n",
-    ).read()
+    )
     assert read.pressure_s == 1.5
     assert read.throttled_s == 0.25
 
@@ -53,18 +53,18 @@ def test_host_in_a_container_of_cgroup_v1(tmp_path: Path) -> None:
         proc__self__cgroup="5:cpuset:/x\n4:cpu,cpuacct:/docker/unseen\n",
         proc__pressure__cpu=PRESSURE.format(2_000_000),
         cgroup__cpu__cpuDOTstat="nr_periods 3\nnr_throttled 2\nthrottled_time 3000000000\n",
-    ).read()
+    )
     assert read.pressure_s == 2.0
     assert read.throttled_s == 3.0
 
 
 def test_a_root_cgroup_has_no_quota(tmp_path: Path) -> None:
     files = {"proc__self__cgroup": "0::/\n", "cgroup__cpuDOTstat": "usage_usec 5\n"}
-    assert host(tmp_path, **files).read().throttled_s is None
+    assert host(tmp_path, **files).throttled_s is None
 
 
 def test_a_system_that_tells_nothing_gives_no_zeros(tmp_path: Path) -> None:
-    read = Host(tmp_path / "no", tmp_path / "none").read()
+    read = host_counters(tmp_path / "no", tmp_path / "none")
     assert (read.steal_s, read.pressure_s, read.throttled_s) == (None, None, None)
 
 
@@ -102,7 +102,7 @@ class FakeGpu:
 
 def watched(gpu: FakeGpu, seconds: float) -> dict:
     times = iter([100.0, 100.0 + seconds])
-    watch = Watch(Ticking(), gpu, now=lambda: next(times))  # type: ignore[arg-type]
+    watch = Watch(Ticking().read, gpu, now=lambda: next(times))  # type: ignore[arg-type]
     with watch.training():
         for _ in range(2):
             with watch.epoch():
@@ -130,7 +130,7 @@ def test_no_energy_of_a_short_window_and_none_of_a_silent_gpu() -> None:
 
 
 def test_watch_says_nothing_of_what_it_did_not_see() -> None:
-    assert set(Watch(Ticking()).columns().values()) == {None}  # type: ignore[arg-type]
+    assert set(Watch(Ticking().read).columns().values()) == {None}
 
 
 class NVMLError(Exception):

@@ -199,7 +199,7 @@ def names() -> tuple[str, ...]:
     return tuple(_registry)
 
 
-# Last, since they register themselves in what is above.
-from aebench.architectures import colour_mlp, conv, conv_bottleneck, mlp  # noqa: E402, F401
+# Last, since they register themselves in what is above, and in this order.
+from aebench.architectures import mlp, conv  # noqa: E402, F401, I001
 
 _OURS = {name: _home(family.build) for name, family in _registry.items()}
