@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from aebench import architectures, datasets, machine
 from aebench.engines import ENGINES
 from aebench.errors import RequestError
-from aebench.grid import size, steps
 from aebench.job import Job
+from aebench.sizes import size, steps
 
 if TYPE_CHECKING:
     from aebench.store import Store
 
-_KIND = ("architecture", "depth", "engine", "precision", "device")  # what jobs are alike in
-_Kind = tuple[object, ...]  # of these
+_ALIKE = ("architecture", "depth", "engine", "precision", "device")  # what a rate depends on
+_Alike = tuple[object, ...]
 
 # GFLOP/s that torch reaches, by what a model is made of and the device; on a CPU per core. They are
 # only for a first plan on a machine with no results yet, as is what `engines.ENGINES` says.
@@ -88,8 +88,8 @@ class Estimator:
     costs besides, and `baselines` the datasets and seeds whose baselines are known to be there.
     """
 
-    measured: Mapping[_Kind, Sequence[_Step]] = field(default_factory=dict)
-    evaluated: Mapping[_Kind, float] = field(default_factory=dict)
+    measured: Mapping[_Alike, Sequence[_Step]] = field(default_factory=dict)
+    evaluated: Mapping[_Alike, float] = field(default_factory=dict)
     fixed_s: Mapping[str, float] = field(default_factory=dict)
     baselines: frozenset[tuple[str, int]] = frozenset()
     basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
@@ -124,11 +124,11 @@ class Estimator:
         outside = mine[mine["outside_s"] > 0]
         return cls(
             {
-                kind: [*map(_Step, steps.index, steps)]
-                for kind, jobs in mine.groupby(list(_KIND))
+                alike: [*map(_Step, steps.index, steps)]
+                for alike, jobs in mine.groupby(list(_ALIKE))
                 for steps in [jobs.groupby("gflop")["step_s"].median()]
             },
-            dict(outside[outside["images"] > 0].groupby(list(_KIND))["share"].median()),
+            dict(outside[outside["images"] > 0].groupby(list(_ALIKE))["share"].median()),
             dict(outside[outside["rest_s"] > 0].groupby("dataset")["rest_s"].median()),
             frozenset(zip(mine["dataset"], mine["seed"], strict=True)),
             f"estimated from {len(mine)} jobs measured in {store.path.name}",
@@ -146,7 +146,7 @@ class Estimator:
         if amount is None:
             return None
         step = self._step(job, amount.flops * job.batch_size / 1e9)
-        share = self.evaluated.get(_kind(job), _EVALUATED)
+        share = self.evaluated.get(_alike(job), _EVALUATED)
         images = _evaluated_images(job.dataset, job.epochs)
         fixed = self.fixed_s.get(job.dataset)
         return (
@@ -159,7 +159,7 @@ class Estimator:
         """Seconds of one training step of so much arithmetic."""
         gflop = max(gflop, 1e-12)
         rough = _rough_step_s(job, gflop)
-        known = self.measured.get(_kind(job))
+        known = self.measured.get(_alike(job))
         if not known:
             return _within(rough, _ROUGH)
         nearest = min(known, key=lambda step: abs(math.log(gflop / step.gflop)))
@@ -186,7 +186,8 @@ class Estimator:
         if longest.likely_s > trained.likely_s:
             trained = longest
         # Every worker compiles for itself.
-        shapes = {replace(job, seed=0, repeat=0) for job, _ in known}
+        compiled = (job for job, _ in known if ENGINES[job.engine].compile_s)
+        shapes = {replace(job, seed=0, repeat=0) for job in compiled}
         compile_s = sum(ENGINES[job.engine].compile_s for job in shapes)
         once = _within(_START_S, 2.0) + _within(compile_s, 2.0)
         for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):
@@ -196,8 +197,8 @@ class Estimator:
         return trained + once
 
 
-def _kind(job: Job) -> _Kind:
-    return tuple(getattr(job, name) for name in _KIND)
+def _alike(job: Job) -> _Alike:
+    return tuple(getattr(job, name) for name in _ALIKE)
 
 
 def _rough_step_s(job: Job, gflop: float) -> float:

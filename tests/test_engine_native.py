@@ -120,10 +120,10 @@ def test_pixels_of_zero_are_left_out_where_that_is_faster_and_told(
     sparse = made(10)
     assert sparse.kernels == "linear=native+sparse"
     # Two products of the first layer, forward and the gradient of its weights; 40 of 50 pixels.
-    assert sparse.skipped_flops_per_step == 2 * 2 * 32 * 128 * 40
+    assert sparse.work().skipped_flops_per_step == 2 * 2 * 32 * 128 * 40
     for dense in (made(20), made(10, latent=127), made(10, noise=0.1)):
         assert dense.kernels == "linear=native"
-        assert dense.skipped_flops_per_step == 0
+        assert dense.work().skipped_flops_per_step == 0
 
 
 @pytest.mark.parametrize(

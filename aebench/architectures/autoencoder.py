@@ -78,6 +78,26 @@ def is_plain(module: nn.Module) -> bool:
     )
 
 
+def learns(layer: nn.Module) -> bool:
+    """Whether all that `layer` has of its own is float32 on the CPU, learns, and has no hooks."""
+    return all(
+        p.requires_grad
+        and p.dtype == torch.float32
+        and p.device.type == "cpu"
+        and not (p._backward_hooks or p._post_accumulate_grad_hooks)
+        for p in layer.parameters(recurse=False)
+    )
+
+
+def is_dense(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """Whether a convolution has stride 1, no padding, no dilation and one group."""
+    return (
+        layer.stride == layer.dilation == (1, 1)
+        and layer.padding == layer.output_padding == (0, 0)
+        and layer.groups == 1
+    )
+
+
 class Built(NamedTuple):
     """A model on the CPU with its initial weights, and its measured size."""
 

@@ -11,31 +11,27 @@ one line.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aebench.architectures.autoencoder import ACTIVATIONS, PerChannel, is_plain, leaves
 from aebench.engines.cpu_kernels import LAYERS, Form, available, form, pair
-
-if TYPE_CHECKING:
-    from aebench.engines.training import Setup
+from aebench.engines.training import Learner, Setup
 
 _CACHED_BYTES = 6 << 20  # of a layer's output
 
 
 def learner(model: nn.Module, optimizer: torch.optim.Optimizer, setup: Setup) -> Learner | None:
-    """What takes the training steps of `model`; None: as torch does."""
+    """What takes the training steps of `model`; None: autograd does."""
     if setup.device.type != "cpu" or setup.job.precision != "fp32":
         return None
-    found = plan(model, setup.images.shape[1:])
-    return Learner(model, optimizer, found) if found else None
+    how = plan(model, setup.images.shape[1:])
+    return ChainLearner(model, optimizer, how) if how else None
 
 
-class Learner:
-    """A learner (see `training.Learner`) whose gradients come from a plan."""
-
+class ChainLearner(Learner):
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, how: Plan) -> None:
         self.model, self.optimizer, self.plan, self.kernels = model, optimizer, how, how.kernels
 
@@ -166,7 +162,9 @@ def _chain(model: nn.Module) -> list[_Part]:
             if isinstance(last, _Known) and (both := pair(last.layer, module)):
                 last.form, known.form = both
             parts.append(known)
-        elif plain and kind in ACTIVATIONS and isinstance(last, _Known) and not last.activated:
+        elif (
+            plain and kind in ACTIVATIONS and isinstance(last, _Known) and last.activation == "none"
+        ):
             last.activation = ACTIVATIONS[kind]
         elif plain and kind in (nn.Flatten, nn.Unflatten):
             parts.append(_View(module))
@@ -177,28 +175,27 @@ def _chain(model: nn.Module) -> list[_Part]:
     return parts
 
 
-class _Part(Protocol):
+class _Part:
     """A part of a chain; it keeps what `backward` needs from its last `forward`."""
 
     def words(self) -> list[tuple[str, str]]:
         """Its kind and what computes it, for every layer in it that learns."""
+        return []
 
     def forward(self, x: Tensor, for_x: bool) -> Tensor:
         """Output for x; `for_x` says whether `backward` is to give the gradient of x."""
+        raise NotImplementedError
 
     def backward(self, grad: Tensor) -> Tensor | None:
         """Add to the parameters' gradients, and give that of x. May overwrite `grad`."""
+        raise NotImplementedError
 
 
-class _Known:
+class _Known(_Part):
     """A layer that is computed by one of `FORMS`, with the activation behind it."""
 
     def __init__(self, layer: Any, how: Form) -> None:
         self.layer, self.form, self.activation = layer, how, "none"
-
-    @property
-    def activated(self) -> bool:
-        return self.activation != "none"
 
     def words(self) -> list[tuple[str, str]]:
         return [(self.form.kind, self.form.word)]
@@ -231,14 +228,11 @@ def _add_gradient(parameter: nn.Parameter, grad: Tensor) -> None:
         parameter.grad = torch.empty_like(parameter).copy_(grad)
 
 
-class _View:
+class _View(_Part):
     """``nn.Flatten`` or ``nn.Unflatten``."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-
-    def words(self) -> list[tuple[str, str]]:
-        return []
 
     def forward(self, x: Tensor, for_x: bool) -> Tensor:
         self.shape, self.for_x = x.shape, for_x
@@ -249,7 +243,7 @@ class _View:
         return grad.reshape(self.shape) if self.for_x else None
 
 
-class _Channels:
+class _Channels(_Part):
     """A `PerChannel` of chains."""
 
     def __init__(self, chains: list[list[_Part]]) -> None:
@@ -277,7 +271,7 @@ class _Channels:
         return torch.stack(grads, dim=1).view(self.shape)
 
 
-class _Torch:
+class _Torch(_Part):
     """Any other modules, one after another: torch's own forward and autograd."""
 
     def __init__(self, module: nn.Module) -> None:

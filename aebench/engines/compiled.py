@@ -16,17 +16,15 @@ import torch
 from torch import Tensor
 
 from aebench.engines import resident
-from aebench.engines.training import WARMUP_STEPS, Autograd, Engine, Loss, unit
+from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Loss, unit
 from aebench.errors import RequestError
 
 # A resident model with its Adam and its compiled loss, all bound to each other: a few MB at times.
-_programs: resident.Shelf[Autograd] = resident.Shelf(most=64)
+_programs: resident.Shelf[Learner] = resident.Shelf(most=64)
 
 
 class Compiled(Engine):
-    """See the module's docstring."""
-
-    program: Autograd | None = None
+    program: Learner | None = None
 
     def compile(self) -> None:
         """Compile forward and backward pass, unless a job of this shape has done so.
@@ -50,12 +48,12 @@ class Compiled(Engine):
         resident.copy_weights(self.program.model, self.setup.model)
         return total
 
-    def _compile(self) -> Autograd:
+    def _compile(self) -> Learner:
         setup = self.setup
         model = resident.twin(setup).train()
         learning = (p for p in model.parameters() if p.requires_grad)
         adam = torch.optim.Adam(learning, lr=setup.job.learning_rate, fused=True)
-        program = Autograd(model, adam, _compiled(setup.loss_of(model)))
+        program = Learner(model, adam, _compiled(setup.loss_of(model)))
         targets = unit(self.images[: setup.job.batch_size])
         targets = targets.contiguous(memory_format=setup.layout)
         # With noise, input and target are two tensors, and that is compiled differently.

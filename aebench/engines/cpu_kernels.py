@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from aebench.architectures.autoencoder import is_dense, learns
+
 _FEW_CHANNELS = 4  # of a transposed convolution's output: beyond, its patches fill the memory
 
 
@@ -41,23 +43,16 @@ class Form(NamedTuple):
 
 def form(layer: Any) -> Form | None:
     """How `layer` is computed; None: none of `FORMS` does."""
-    for parameter in layer.parameters(recurse=False):
-        if (
-            parameter.dtype != torch.float32
-            or parameter.device.type != "cpu"
-            or not parameter.requires_grad
-            or parameter._backward_hooks
-            or parameter._post_accumulate_grad_hooks
-        ):
-            return None
     kind = type(layer)
+    if not learns(layer):
+        return None
     if kind is nn.Linear:  # MKL's product with a vector is two to eight times faster
         return FORMS["linear"] if min(layer.in_features, layer.out_features) > 1 else None
     if kind is nn.Conv2d:
         known = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
         return FORMS["conv"] if known else None
     if kind is nn.ConvTranspose2d:
-        few = layer.out_channels <= _FEW_CHANNELS and _is_plain(layer)
+        few = layer.out_channels <= _FEW_CHANNELS and is_dense(layer)
         return FORMS["conv_transpose to few" if few else "conv_transpose"]
     return None
 
@@ -68,19 +63,11 @@ def pair(one: Any, other: Any) -> tuple[Form, Form] | None:
         type(one) is nn.Conv2d
         and type(other) is nn.ConvTranspose2d
         and one.in_channels == other.out_channels == 1
-        and _is_plain(one)
-        and _is_plain(other)
+        and is_dense(one)
+        and is_dense(other)
     ):
         return FORMS["conv of planes"], FORMS["conv_transpose of planes"]
     return None
-
-
-def _is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    return (
-        layer.stride == layer.dilation == (1, 1)
-        and layer.padding == layer.output_padding == (0, 0)
-        and layer.groups == 1
-    )
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:

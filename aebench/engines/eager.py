@@ -12,12 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from aebench.engines import chain
-from aebench.engines.training import WARMUP_STEPS, Autograd, Engine, Learner, Setup
+from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Setup
 
 
 class Eager(Engine):
-    """See the module's docstring."""
-
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         setup.model.to(memory_format=setup.layout)
@@ -27,8 +25,8 @@ class Eager(Engine):
     def _learner(self, model: nn.Module) -> Learner:
         setup = self.setup
         adam = torch.optim.Adam(model.parameters(), lr=setup.job.learning_rate, fused=True)
-        # Without `chain`, which is all that knows of it here, every model learns by autograd.
-        return chain.learner(model, adam, setup) or Autograd(model, adam, setup.loss_of(model))
+        # Without `chain`, named only here, every model learns by autograd.
+        return chain.learner(model, adam, setup) or Learner(model, adam, setup.loss_of(model))
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""

@@ -121,7 +121,7 @@ _programs: resident.Shelf[_Program] = resident.Shelf(most=8)  # a captured conv 
 
 
 class Graph(Engine):
-    """See the module's docstring. Without `capture` the steps run one by one, on any device."""
+    """Without `capture` the steps run one by one, on any device."""
 
     program: _Program | None = None
     fallback: Engine | None = None

@@ -6,7 +6,9 @@ The structures mirror those of `common.h`, `mlp.h` and `conv.h`, field by field.
 from __future__ import annotations
 
 import ctypes
+from ctypes import POINTER, c_double, c_int64, c_void_p
 from functools import lru_cache
+from typing import Any
 
 from aebench import engines
 from aebench.engines import compiler
@@ -14,25 +16,32 @@ from aebench.engines import compiler
 ACTIVATIONS = ("none", "relu", "sigmoid")  # by their numbers in common.h
 
 
+_Field = tuple[str, Any]
+
+
+def _fields(kind: Any, *names: str) -> list[_Field]:
+    return [(name, kind) for name in names]
+
+
 class Steps(ctypes.Structure):
     """What is common to all models; see `Steps` in `common.h`."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("images", "order", "noise", "rates")),
-        *((name, ctypes.c_int64) for name in ("count", "batch", "planes", "plane_size", "threads")),
-        *((name, ctypes.c_double) for name in ("beta1", "beta2", "eps")),
-        ("taken", ctypes.c_int64),
-        ("loss", ctypes.c_double),
+        *_fields(c_void_p, "images", "order", "noise", "rates"),
+        *_fields(c_int64, "count", "batch", "planes", "plane_size", "threads"),
+        *_fields(c_double, "beta1", "beta2", "eps"),
+        *_fields(c_int64, "taken"),
+        *_fields(c_double, "loss"),
     )
 
 
 class Layer(ctypes.Structure):
-    """A linear layer and Adam's moments; see `Layer` in `mlp.h`."""
+    """A linear layer and Adam's moments; see `Layer` in `panels.h`."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("inputs", "outputs", "activation")),
-        *((name, ctypes.c_void_p) for name in ("weight", "weight_mean", "weight_square")),
-        *((name, ctypes.c_void_p) for name in ("bias", "bias_mean", "bias_square")),
+        *_fields(c_int64, "inputs", "outputs", "activation"),
+        *_fields(c_void_p, "weight", "weight_mean", "weight_square"),
+        *_fields(c_void_p, "bias", "bias_mean", "bias_square"),
     )
 
 
@@ -40,24 +49,23 @@ class Net(ctypes.Structure):
     """Layers, and the planes of an image that they are given; see `Net` in `mlp.h`."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("first_plane", "planes", "depth", "sparse")),
-        ("layers", ctypes.POINTER(Layer)),
+        *_fields(c_int64, "first_plane", "planes", "depth", "sparse"),
+        ("layers", POINTER(Layer)),
     )
 
 
 class Learned(ctypes.Structure):
     """A parameter and Adam's moments; see `Learned` in `conv.h`."""
 
-    _fields_ = tuple((name, ctypes.c_void_p) for name in ("weight", "mean", "square"))
+    _fields_ = _fields(c_void_p, "weight", "mean", "square")
 
 
 class Mirror(ctypes.Structure):
     """A convolution and the one back; see `Mirror` in `conv.h`."""
 
     _fields_ = (
-        *((name, ctypes.c_int64) for name in ("colours", "height", "width", "channels")),
-        *((name, ctypes.c_int64) for name in ("inner", "outer")),
-        *((name, Learned) for name in ("down", "down_bias", "up", "up_bias")),
+        *_fields(c_int64, "colours", "height", "width", "channels", "inner", "outer"),
+        *_fields(Learned, "down", "down_bias", "up", "up_bias"),
     )
 
 
@@ -74,11 +82,7 @@ def load() -> ctypes.CDLL:
         library = compiler.library(source)
     except compiler.CompilerError as error:
         raise engines.unavailable("native", str(error)) from error
-    library.aebench_train_mlp.argtypes = (
-        ctypes.POINTER(Steps),
-        ctypes.POINTER(Net),
-        ctypes.c_int64,
-    )
-    library.aebench_train_conv.argtypes = (ctypes.POINTER(Steps), ctypes.POINTER(Mirror))
+    library.aebench_train_mlp.argtypes = (POINTER(Steps), POINTER(Net), c_int64)
+    library.aebench_train_conv.argtypes = (POINTER(Steps), POINTER(Mirror))
     library.aebench_train_mlp.restype = library.aebench_train_conv.restype = None
     return library

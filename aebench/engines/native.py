@@ -20,7 +20,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aebench.architectures.autoencoder import ACTIVATIONS, PerChannel, is_plain, leaves
+from aebench.architectures.autoencoder import (
+    ACTIVATIONS,
+    PerChannel,
+    is_dense,
+    is_plain,
+    learns,
+    leaves,
+)
 from aebench.engines import library
 from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work
 from aebench.errors import RequestError
@@ -47,8 +54,6 @@ class _Net(NamedTuple):
 
 
 class Native(Engine):
-    """See the module's docstring."""
-
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self.images = setup.images.contiguous()
@@ -99,9 +104,9 @@ class Native(Engine):
                 batches = [torch.randn(size, *shape, generator=generator) for _ in range(count)]
                 noise = torch.cat(batches).mul_(job.train_noise)
             images = self.images[here] if order is None else self.images
-            some = None if order is None else order[here].contiguous()
+            chosen = None if order is None else order[here].contiguous()
             rates = self.rates[first + begin : first + begin + count]
-            total += trained.take(count, images, some, noise, rates)
+            total += trained.train(count, images, chosen, noise, rates)
         return total
 
 
@@ -137,11 +142,14 @@ class _Trained:
 
     def _net(self, net: _Net) -> library.Net:
         layers = (library.Layer * len(net.layers))()
-        for known, (layer, activation) in zip(layers, net.layers, strict=True):
-            known.inputs, known.outputs = layer.in_features, layer.out_features
-            known.activation = library.ACTIVATIONS.index(activation)
-            known.weight, known.weight_mean, known.weight_square = self._places(layer.weight)
-            known.bias, known.bias_mean, known.bias_square = self._places(layer.bias)
+        for i, (layer, activation) in enumerate(net.layers):
+            layers[i] = library.Layer(
+                layer.in_features,
+                layer.out_features,
+                library.ACTIVATIONS.index(activation),
+                *self._addresses(layer.weight),
+                *self._addresses(layer.bias),
+            )
         first = net.layers[0].layer
         sparse = (
             len(net.layers) > 1
@@ -162,29 +170,28 @@ class _Trained:
         if not isinstance(down, nn.Conv2d) or not isinstance(up, nn.ConvTranspose2d):
             return None
         channels = down.out_channels
-        known = (
+        if not (
             type(inner) is nn.ReLU
             and all(type(module) in ACTIVATIONS for module in outer)
             and _is_study(down, shape[0], channels)
             and _is_study(up, channels, shape[0])
-        )
-        if not known:
+        ):
             return None
         return library.Mirror(
             *shape,
             channels,
             library.ACTIVATIONS.index("relu"),
             library.ACTIVATIONS.index(ACTIVATIONS[type(outer[0])] if outer else "none"),
-            *(self._places(p) for p in (down.weight, down.bias, up.weight, up.bias)),
+            *(self._addresses(p) for p in (down.weight, down.bias, up.weight, up.bias)),
         )
 
-    def _places(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
+    def _addresses(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
         if parameter is None:
             return None, None, None
         state = self.optimizer.state[parameter]
         return parameter.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
 
-    def take(
+    def train(
         self,
         count: int,
         images: Tensor,
@@ -219,16 +226,18 @@ class _Trained:
         return float(steps.loss)
 
 
+def _is_known(layer: nn.Module) -> bool:
+    return learns(layer) and all(p.is_contiguous() for p in layer.parameters())
+
+
 def _is_study(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int, outputs: int) -> bool:
     """Whether a convolution is one of the study's, between so many channels."""
     return (
         type(layer) in (nn.Conv2d, nn.ConvTranspose2d)
         and (layer.in_channels, layer.out_channels) == (inputs, outputs)
         and layer.kernel_size == (3, 3)
-        and layer.stride == layer.dilation == (1, 1)
-        and layer.padding == layer.output_padding == (0, 0)
-        and layer.groups == 1
-        and _learns(layer)
+        and is_dense(layer)
+        and _is_known(layer)
     )
 
 
@@ -255,13 +264,9 @@ def _nets(model: nn.Module, channels: int, size: int) -> list[_Net]:
             raise _unknown(module)
         for chain, part in zip(chains, module.channels, strict=True):
             chain += leaves(part)
-    if all(_same(chain, chains[0]) for chain in chains):
+    if all(chain == chains[0] for chain in chains):
         return [_Net(0, channels, _layers(chains[0], size))]
     return [_Net(i, 1, _layers(chain, size)) for i, chain in enumerate(chains)]
-
-
-def _same(one: list[nn.Module], other: list[nn.Module]) -> bool:
-    return [id(module) for module in one] == [id(module) for module in other]
 
 
 def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
@@ -271,7 +276,7 @@ def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
         kind = type(module)
         if not is_plain(module):
             raise _unknown(module)
-        if isinstance(module, nn.Linear) and kind is nn.Linear and _learns(module):
+        if isinstance(module, nn.Linear) and kind is nn.Linear and _is_known(module):
             layers.append(_Linear(module, "none"))
         elif kind in ACTIVATIONS and layers and layers[-1].activation == "none":
             layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[kind])
@@ -285,16 +290,6 @@ def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
             " model is none; use --engine eager"
         )
     return layers
-
-
-def _learns(module: nn.Module) -> bool:
-    return all(
-        p.requires_grad
-        and p.dtype == torch.float32
-        and p.is_contiguous()
-        and not (p._backward_hooks or p._post_accumulate_grad_hooks)
-        for p in module.parameters()
-    )
 
 
 def _unknown(module: nn.Module) -> RequestError:

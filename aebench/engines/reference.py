@@ -42,8 +42,6 @@ def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
 
 
 class Reference(Engine):
-    """See the module's docstring."""
-
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self.adam = self.optimizer = self._adam(setup.model)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -156,27 +156,19 @@ class Work:
     loading_s: float | None = None
 
 
-class Learner(Protocol):
-    """A model and its Adam; `kernels` says what computes its layers."""
+class Learner:
+    """A model that learns by torch's own means, autograd and its fused Adam.
 
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    kernels: str
-
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor | float:
-        """Take a training step; the loss before it."""
-
-
-class Autograd:
-    """A learner by torch's own means: autograd, and its fused Adam."""
+    `kernels` says what computes its layers.
+    """
 
     kernels = "torch"
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss) -> None:
         self.model, self.optimizer, self.loss = model, optimizer, loss
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """See `Learner`."""
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor | float:
+        """Take a training step; the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(inputs, targets)
         loss.backward()
@@ -185,10 +177,7 @@ class Autograd:
 
 
 class Engine:
-    """One way to execute training steps; its methods are called in the order they stand in.
-
-    An engine gives `_train`, `warm_up` and `optimizer`, and what else it does in its own way.
-    """
+    """One way to execute training steps; its methods are called in the order they stand in."""
 
     optimizer: torch.optim.Optimizer | None = None  # set by `load` or `compile` at the latest
     kernels = "torch"
