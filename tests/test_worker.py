@@ -22,7 +22,6 @@ from aebench import interference, records, worker
 from aebench.architectures.autoencoder import Autoencoder
 from aebench.engines import device as devices
 from aebench.engines.device import PhaseClock, read_precision, set_precision
-from aebench.engines.eager import Eager
 from aebench.engines.training import Setup, Work, create
 from aebench.errors import RequestError
 from aebench.evaluation import reconstruction
@@ -37,12 +36,23 @@ def job(architecture: str = "mlp", **fields: object) -> Job:
     return Job.create(architecture=architecture, **usual | fields)
 
 
-class Timed:
-    """An engine whose every part takes a second of its own by a clock of its own."""
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """What is computed here is small, and threads would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Fake:
+    """An engine that trains nothing, each of whose parts takes seconds of a clock of its own."""
+
+    losses: tuple[float, ...] = (0.5, 0.25)
+    done = Work(steps=18, kernels="fake", loading_s=1.5)  # 1,257 images in batches of 128, twice
 
     def __init__(self) -> None:
-        self.now, self.calls = 0, 0
-        self.model = nn.Identity()
+        self.now, self.epoch = 0, 0
 
     def _take(self, seconds: int) -> None:
         self.now += seconds * 10**9
@@ -58,23 +68,79 @@ class Timed:
 
     def train_epoch(self) -> torch.Tensor:
         self._take(4)
-        return torch.tensor(0.5, dtype=torch.float64)
+        self.epoch += 1
+        return torch.tensor(self.losses[self.epoch - 1], dtype=torch.float64)
 
     def work(self) -> Work:
-        return Work(steps=18, loading_s=1.5)
+        return self.done
 
 
-def test_each_part_of_an_engine_is_timed_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Timed()
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Every job of the test is given to this engine, timed by its clock and held to no peak."""
+    engine = Fake()
     monkeypatch.setattr(worker, "PhaseClock", partial(PhaseClock, now=lambda: engine.now))
     monkeypatch.setattr(worker.training, "create", lambda setup: engine)
-    row = worker.run_job(job()).job
+    monkeypatch.setattr(devices, "peak_gflops", lambda *asked, **how: 1e3)
+    monkeypatch.setattr(devices, "noise_probe", lambda device: 0.25)
+    return engine
+
+
+def test_each_part_of_an_engine_is_timed_as_what_it_is(fake: Fake) -> None:
+    told = []
+    record = worker.run_job(job(), on_epoch=lambda *epoch: told.append(epoch))
+    row = record.job
     assert row["status"] == "ok", row["reason"]
     seconds = [row[f"{name}_s"] for name in ("data", "compile", "warmup", "train")]
     assert seconds == [1000, 200, 30, 8]
     assert row["cold_s"] == 238
-    assert row["loading_s"] == 1.5
+    assert (row["loading_s"], row["kernels"], row["steps"]) == (1.5, "fake", 18)
+    assert row["images_per_s"] == 18 * 128 / 8
+    assert (row["noise_before_s"], row["noise_after_s"]) == (0.25, 0.25)
     assert row["total_s"] == 1238
+    assert [epoch["train_s"] for epoch in record.epochs] == [4, 4]
+    assert [(n, loss) for n, loss, _ in told] == [(1, 0.5), (2, 0.25)]
+    assert row["train_mse"] == 0.25
+    assert row["val_mse"] == record.epochs[1]["val_mse"] == told[1][2]
+
+
+def test_a_failure_keeps_what_was_known_by_then(fake: Fake) -> None:
+    fake.losses = (0.5, math.nan)
+    record = worker.run_job(job())
+    row = record.job
+    assert (row["status"], row["reason"]) == (
+        "diverged", "the mean training loss of epoch 2 is nan",
+    )  # fmt: skip
+    assert [epoch["train_mse"] for epoch in record.epochs] == [0.5]
+    assert row["train_mse"] == 0.5
+    assert row["train_s"] == 8  # the broken epoch counts
+    assert row["parameters"] > 0
+    assert row["data_sha256"]
+    assert row["kernels"] == "fake"
+    for unknown in ("steps", "mse", "pca_mse", "noise_after_s", "loading_s", "sharpness"):
+        assert row.get(unknown) is None, unknown
+    assert not record.samples
+    assert not record.baselines
+
+
+def test_fewer_steps_than_planned_is_a_failure(fake: Fake) -> None:
+    fake.done = Work(steps=16)
+    row = worker.run_job(job()).job
+    assert (row["status"], row["steps"]) == ("failed", 16)
+    assert row["reason"] == "16 training steps taken, 18 planned: a defect of engine eager"
+
+
+def test_arithmetic_left_out_is_not_counted(fake: Fake) -> None:
+    whole = worker.run_job(job()).job
+    fake.epoch, fake.done = 0, Work(steps=18, skipped_flops_per_step=whole["flops_per_step"] // 2)
+    half = worker.run_job(job()).job
+    assert half["gflops"] == pytest.approx(whole["gflops"] / 2, rel=1e-5)
+    assert half["skipped_flops_per_step"] == whole["flops_per_step"] // 2
+
+
+def test_a_note_reaches_the_record(fake: Fake) -> None:
+    fake.done = Work(steps=18, note="ran as eager")
+    assert worker.run_job(job()).job["engine_note"] == "ran as eager"
 
 
 def test_the_study_s_loop_says_how_long_it_waited_for_its_loader() -> None:
@@ -204,15 +270,6 @@ def test_faster_than_the_arithmetic_is_a_failure(monkeypatch: pytest.MonkeyPatch
     assert "its arithmetic alone takes" in row["reason"]
     assert row["roofline_fraction"] > devices.MARGIN
     assert asked[-1] is True  # condemned only after a second look
-
-
-def test_fewer_steps_than_planned_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Eager._steps
-    monkeypatch.setattr(Eager, "_steps", lambda self, m, e, n: whole(self, m, e, n - (n > 3)))
-    row = worker.run_job(SMALL).job
-    planned = 2 * (row["train_images"] // 256)
-    assert row["status"] == "failed"
-    assert row["reason"].startswith(f"{planned - 2} training steps taken, {planned} planned")
 
 
 # How a job ended
