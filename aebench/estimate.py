@@ -83,7 +83,7 @@ class _Step(NamedTuple):
 class Estimator:
     """Predicts seconds per job; `basis` says in words what the prediction rests on.
 
-    `measured` holds a step for each amount of arithmetic that a kind of job was measured with,
+    `measured` holds a step for each amount of arithmetic that jobs alike were measured with,
     `evaluated` what an image evaluated costs of one trained on, `fixed_s` what a job of a dataset
     costs besides, and `baselines` the datasets and seeds whose baselines are known to be there.
     """

@@ -1,7 +1,7 @@
 """Protocols: everything about training that is not the model, under a name.
 
 `study` is the study's own, the same for every architecture. `tuned` was chosen for each family
-by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its figures
+by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its settings
 lie in `tuned.toml` beside this file, with the search that they come from. A file that `aebench
 tune` has written for its user is no protocol of its own: its settings are those of jobs that
 depart from `study`, and are shown as such. No torch here.

@@ -19,7 +19,7 @@ from aebench.errors import RequestError, printable
 from aebench.job import Job
 from aebench.store import Record, Row
 
-_MOST_REASON = 500  # characters: a sentence and a place, not whatever a model chose to say
+_MOST_REASON = 500  # characters: a sentence and a line of code, not whatever a model chose to say
 
 
 class Diverged(Exception):
@@ -36,7 +36,7 @@ class Circumstances:
 
     `device` is torch's name for where to compute (``cpu``, ``cuda:1``); `threads` None leaves
     torch's own choice; `data` is the folder of the data cache, None for the default one.
-    `position` is the job's place in the order of its run, from 1.
+    `position` is the job's number in the order of its run, from 1.
     """
 
     device: str = "cpu"
@@ -99,7 +99,7 @@ def _text(error: BaseException) -> str:
 
 
 def _describe(error: BaseException, text: str) -> str:
-    """Type, message and the place in the code, on one line: enough to find a defect."""
+    """Type, message and file, line and function, on one line: enough to find a defect."""
     where = ""
     trace = error.__traceback__
     while trace is not None:

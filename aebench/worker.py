@@ -55,9 +55,7 @@ def prepare(job: Job, where: Circumstances) -> None:
 
 
 def run_job(
-    job: Job,
-    where: Circumstances | None = None,
-    on_epoch: OnEpoch | None = None,
+    job: Job, where: Circumstances | None = None, on_epoch: OnEpoch | None = None
 ) -> Record:
     """Run one job in this process and return its record, whatever happens to it.
 

@@ -147,10 +147,10 @@ def code(name: str) -> str:
         return ""
     if name in _codes:
         return _codes[name]
-    found = _code(family)
+    now = _code(family)
     if family.plugin:  # which stays as it was imported; a notebook's may change at any time
-        _codes[name] = found
-    return found
+        _codes[name] = now
+    return now
 
 
 def check_code(job: Job) -> None:

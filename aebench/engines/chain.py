@@ -89,8 +89,8 @@ def plan(model: nn.Module, shape: Sequence[int]) -> Plan | None:
     chain = _chain(model)
     words: dict[str, set[str]] = {}
     for part in chain:
-        for kind, word in part.words():
-            words.setdefault(kind, set()).add(word)
+        for layer, word in part.words():
+            words.setdefault(layer, set()).add(word)
     if not set().union(*words.values()) - {"torch"}:
         return None
     kernels = " ".join(f"{k}={'+'.join(sorted(words[k]))}" for k in sorted(words))
@@ -98,7 +98,7 @@ def plan(model: nn.Module, shape: Sequence[int]) -> Plan | None:
 
 
 class Plan:
-    """What `plan` found; `kernels` says for the record what computes each kind of layer."""
+    """What `plan` found; `kernels` says for the record what computes its layers."""
 
     def __init__(self, chain: list[_Part], kernels: str, images_at_once: int | None) -> None:
         self._chain, self.kernels, self._at_once = chain, kernels, images_at_once
@@ -142,10 +142,10 @@ def _forward(chain: list[_Part], x: Tensor, for_x: bool) -> Tensor:
 
 def _backward(chain: list[_Part], grad: Tensor) -> Tensor | None:
     for part in reversed(chain):
-        found = part.backward(grad)
-        if found is None:  # nothing before it learns
+        of_x = part.backward(grad)
+        if of_x is None:  # nothing before it learns
             return None
-        grad = found
+        grad = of_x
     return grad
 
 
@@ -153,9 +153,9 @@ def _chain(model: nn.Module) -> list[_Part]:
     """The parts of a model in the order of its forward pass."""
     parts: list[_Part] = []
     for module in leaves(model):
-        kind, last = type(module), parts[-1] if parts else None
+        module_type, last = type(module), parts[-1] if parts else None
         plain = is_plain(module)
-        if plain and isinstance(module, PerChannel) and kind.forward is PerChannel.forward:
+        if plain and isinstance(module, PerChannel) and module_type.forward is PerChannel.forward:
             parts.append(_Channels([_chain(m) for m in module.channels]))
         elif plain and (how := form(module)):
             known = _Known(module, how)
@@ -163,10 +163,13 @@ def _chain(model: nn.Module) -> list[_Part]:
                 last.form, known.form = both
             parts.append(known)
         elif (
-            plain and kind in ACTIVATIONS and isinstance(last, _Known) and last.activation == "none"
+            plain
+            and module_type in ACTIVATIONS
+            and isinstance(last, _Known)
+            and last.activation == "none"
         ):
-            last.activation = ACTIVATIONS[kind]
-        elif plain and kind in (nn.Flatten, nn.Unflatten):
+            last.activation = ACTIVATIONS[module_type]
+        elif plain and module_type in (nn.Flatten, nn.Unflatten):
             parts.append(_View(module))
         elif isinstance(last, _Torch):
             last.modules.append(module)
@@ -179,7 +182,7 @@ class _Part:
     """A part of a chain; it keeps what `backward` needs from its last `forward`."""
 
     def words(self) -> list[tuple[str, str]]:
-        """Its kind and what computes it, for every layer in it that learns."""
+        """What it is and what computes it, for every layer in it that learns."""
         return []
 
     def forward(self, x: Tensor, for_x: bool) -> Tensor:
@@ -198,7 +201,7 @@ class _Known(_Part):
         self.layer, self.form, self.activation = layer, how, "none"
 
     def words(self) -> list[tuple[str, str]]:
-        return [(self.form.kind, self.form.word)]
+        return [(self.form.layer, self.form.word)]
 
     def forward(self, x: Tensor, for_x: bool) -> Tensor:
         x, output = self.form.forward(self.layer, x, self.activation)
@@ -259,14 +262,15 @@ class _Channels(_Part):
         return torch.cat([o if o.dim() > 2 else o.unsqueeze(1) for o in outputs], dim=1)
 
     def backward(self, grad: Tensor) -> Tensor | None:
-        found = [
+        of_parts = [
             _backward(chain, grad[:, i].reshape(shape))
             for i, (chain, shape) in enumerate(zip(self.chains, self.shapes, strict=True))
         ]
         if not self.for_x:
             return None
         grads = [
-            grad.new_zeros(self.shape[0], self.shape[2:].numel()) if g is None else g for g in found
+            grad.new_zeros(self.shape[0], self.shape[2:].numel()) if g is None else g
+            for g in of_parts
         ]
         return torch.stack(grads, dim=1).view(self.shape)
 

@@ -51,16 +51,16 @@ class CompilerError(RequestError):
 
 def find() -> list[str]:
     """The command of a C++ compiler: that in the variable CXX, else the first there is, or none."""
-    return list(_found(os.environ.get("CXX", ""), os.environ.get("PATH"))[0])
+    return list(_command_or_why(os.environ.get("CXX", ""), os.environ.get("PATH"))[0])
 
 
 @lru_cache  # asked for every job of a grid
-def _found(given: str, path: str | None) -> tuple[tuple[str, ...], str]:
+def _command_or_why(given: str, path: str | None) -> tuple[tuple[str, ...], str]:
     """A command, or why there is none. `given` is a program, or a command as a shell reads it."""
     if not given.strip():
-        found = next((f for name in _NAMES if (f := shutil.which(name, path=path))), None)
+        first = next((c for name in _NAMES if (c := shutil.which(name, path=path))), None)
         none = "there is no C++ compiler: install g++ or clang, or name one in the variable CXX"
-        return ((found,), "") if found else ((), none)
+        return ((first,), "") if first else ((), none)
     if shutil.which(given, path=path):  # a path may have spaces in it
         return (given,), ""
     try:
@@ -120,7 +120,7 @@ def _trouble(_cxx: str, _path: str | None, source: Path) -> str:
 
 
 def _command() -> list[str]:
-    command, why = _found(os.environ.get("CXX", ""), os.environ.get("PATH"))
+    command, why = _command_or_why(os.environ.get("CXX", ""), os.environ.get("PATH"))
     if why:
         raise CompilerError(why)
     return list(command)
@@ -242,8 +242,8 @@ def private_folder() -> Path | None:
         return None
 
 
-def _is_ours(seen: os.stat_result, kind: Callable[[int], bool]) -> bool:
+def _is_ours(seen: os.stat_result, is_type: Callable[[int], bool]) -> bool:
     """Whether it is of this user, no link, and for nobody else to write."""
-    if not kind(seen.st_mode):
+    if not is_type(seen.st_mode):
         return False
     return os.name != "posix" or (seen.st_uid == os.geteuid() and not seen.st_mode & 0o022)

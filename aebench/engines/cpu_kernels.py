@@ -28,14 +28,14 @@ def available() -> bool:
 
 
 class Form(NamedTuple):
-    """How a layer is computed; `kind` and `word` say it for the record.
+    """How a layer is computed; `layer` and `word` say it for the record.
 
     `forward` takes layer, x and activation, and gives x as `backward` wants it and the output.
     `backward` takes layer, x, gradient of the output before the activation, and whether that of x
     is asked for, and gives those of x, weight and bias.
     """
 
-    kind: str
+    layer: str
     word: str
     forward: Callable[[Any, Tensor, str], tuple[Tensor, Tensor]]
     backward: Callable[[Any, Tensor, Tensor, bool], tuple[Tensor | None, Tensor, Tensor | None]]
@@ -43,15 +43,15 @@ class Form(NamedTuple):
 
 def form(layer: Any) -> Form | None:
     """How `layer` is computed; None: none of `FORMS` does."""
-    kind = type(layer)
+    layer_type = type(layer)
     if not learns(layer):
         return None
-    if kind is nn.Linear:  # MKL's product with a vector is two to eight times faster
+    if layer_type is nn.Linear:  # MKL's product with a vector is two to eight times faster
         return FORMS["linear"] if min(layer.in_features, layer.out_features) > 1 else None
-    if kind is nn.Conv2d:
+    if layer_type is nn.Conv2d:
         known = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
         return FORMS["conv"] if known else None
-    if kind is nn.ConvTranspose2d:
+    if layer_type is nn.ConvTranspose2d:
         few = layer.out_channels <= _FEW_CHANNELS and is_dense(layer)
         return FORMS["conv_transpose to few" if few else "conv_transpose"]
     return None

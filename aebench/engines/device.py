@@ -131,8 +131,8 @@ def peak_gflops(device: torch.device, precision: str, *, again: bool = False) ->
     key = (str(device), precision, torch.get_num_threads())
     if again or key not in _PEAKS:
         dtypes = [torch.float32] + [torch.bfloat16] * (precision == "bf16")
-        found = max(_rate(device, dtype) for dtype in dtypes)
-        _PEAKS[key] = max(found, _PEAKS.get(key, 0.0))
+        rate = max(_rate(device, dtype) for dtype in dtypes)
+        _PEAKS[key] = max(rate, _PEAKS.get(key, 0.0))
     return _PEAKS[key]
 
 

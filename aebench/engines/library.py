@@ -16,11 +16,8 @@ from aebench.engines import compiler
 ACTIVATIONS = ("none", "relu", "sigmoid")  # by their numbers in common.h
 
 
-_Field = tuple[str, Any]
-
-
-def _fields(kind: Any, *names: str) -> list[_Field]:
-    return [(name, kind) for name in names]
+def _fields(c_type: Any, *names: str) -> list[tuple[str, Any]]:
+    return [(name, c_type) for name in names]
 
 
 class Steps(ctypes.Structure):

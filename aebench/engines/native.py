@@ -192,12 +192,7 @@ class _Trained:
         return parameter.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
 
     def train(
-        self,
-        count: int,
-        images: Tensor,
-        order: Tensor | None,
-        noise: Tensor | None,
-        rates: Tensor,
+        self, count: int, images: Tensor, order: Tensor | None, noise: Tensor | None, rates: Tensor
     ) -> float:
         """Take `count` steps over `images`, uint8, in `order`; the sum of their losses."""
         group = self.optimizer.param_groups[0]
@@ -273,14 +268,14 @@ def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
     """The layers of an MLP from `size` numbers to as many."""
     layers: list[_Linear] = []
     for module in modules:
-        kind = type(module)
+        module_type = type(module)
         if not is_plain(module):
             raise _unknown(module)
-        if isinstance(module, nn.Linear) and kind is nn.Linear and _is_known(module):
+        if isinstance(module, nn.Linear) and module_type is nn.Linear and _is_known(module):
             layers.append(_Linear(module, "none"))
-        elif kind in ACTIVATIONS and layers and layers[-1].activation == "none":
-            layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[kind])
-        elif kind not in (nn.Flatten, nn.Unflatten):
+        elif module_type in ACTIVATIONS and layers and layers[-1].activation == "none":
+            layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[module_type])
+        elif module_type not in (nn.Flatten, nn.Unflatten):
             raise _unknown(module)
     given = [size, *(known.layer.out_features for known in layers)]
     taken = [*(known.layer.in_features for known in layers), size]

@@ -30,8 +30,8 @@ def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
     their constructors, which would insist on downloading.
     """
     grey = images.shape[1] == 1
-    kind = torchvision_datasets.MNIST if grey else torchvision_datasets.CIFAR10
-    dataset = kind.__new__(kind)
+    study = torchvision_datasets.MNIST if grey else torchvision_datasets.CIFAR10
+    dataset = study.__new__(study)
     torchvision_datasets.VisionDataset.__init__(dataset, "", transform=transforms.ToTensor())
     if grey:
         dataset.data = images[:, 0].contiguous()

@@ -106,10 +106,10 @@ def path_of(directory: Path, split: Split) -> Path:
 def read(directory: Path, split: Split, numbers: int) -> list[float] | None:
     """The curve of `split`, `numbers` + 1 errors, or None if there is none that can be trusted."""
     try:
-        found, curve = _read(path_of(directory, split))
+        stored, curve = _read(path_of(directory, split))
     except (OSError, Damaged):
         return None
-    return curve if found == split and len(curve) == numbers + 1 else None
+    return curve if stored == split and len(curve) == numbers + 1 else None
 
 
 def write(directory: Path, split: Split, curve: Sequence[float]) -> None:
@@ -138,7 +138,7 @@ def verify(directory: Path) -> dict[str, str]:
 
     An empty text says that it is whole. What is wrong is never used: it is computed anew.
     """
-    found = {}
+    wrong = {}
     paths: list[Path] = []
     with contextlib.suppress(OSError):  # no such folder, nor can there be
         paths = sorted((directory / _FOLDER).glob("pca-*.json"))
@@ -146,10 +146,10 @@ def verify(directory: Path) -> dict[str, str]:
         try:
             split, _ = _read(path)
             right = path_of(directory, split).name
-            found[path.name] = "" if path.name == right else f"it is that of {right}"
+            wrong[path.name] = "" if path.name == right else f"it is that of {right}"
         except (OSError, Damaged) as error:
-            found[path.name] = str(error) if isinstance(error, Damaged) else "cannot be read"
-    return found
+            wrong[path.name] = str(error) if isinstance(error, Damaged) else "cannot be read"
+    return wrong
 
 
 def _read(path: Path) -> tuple[Split, list[float]]:
