@@ -16,6 +16,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import itertools
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
@@ -186,36 +187,35 @@ def _parts(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
         yield b"again"
         return
     seen[id(value)] = value  # held, lest another object get its number
-    if isinstance(value, tuple | list):
-        yield type(value).__name__.encode()
-        for item in value:
-            yield from _parts(item, seen)
-    elif isinstance(value, set | frozenset):
-        yield from sorted(_hashed(b"".join(_parts(item, dict(seen)))) for item in value)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _parts(key, seen)
-            yield from _parts(item, seen)
-    elif isinstance(value, functools.partial):
-        for item in (value.func, value.args, value.keywords):
-            yield from _parts(item, seen)
-    elif isinstance(value, FunctionType):
+    within: Iterable[Any] = ()
+    if isinstance(value, FunctionType):
         yield from _parts_of_function(value, seen)
     elif isinstance(value, type):
         yield from _parts_of_class(value, seen)
     elif isinstance(value, ModuleType):
         yield from _parts_of_module(value)
+    elif isinstance(value, set | frozenset):
+        yield from sorted(_hashed(b"".join(_parts(item, dict(seen)))) for item in value)
     elif isinstance(value, CodeType):
         yield from _parts_of_code(value, seen)
+    elif isinstance(value, tuple | list):
+        yield type(value).__name__.encode()
+        within = value
+    elif isinstance(value, dict):
+        within = itertools.chain.from_iterable(value.items())
+    elif isinstance(value, functools.partial):
+        within = (value.func, value.args, value.keywords)
     elif isinstance(value, staticmethod | classmethod):
-        yield from _parts(value.__func__, seen)
+        within = (value.__func__,)
     elif isinstance(value, property):
-        yield from _parts((value.fget, value.fset), seen)
+        within = ((value.fget, value.fset),)
     else:  # an object: where its class is written, and what is plain of what it holds
         yield from _parts(type(value), seen)
         for name, held in sorted(getattr(value, "__dict__", {}).items(), key=lambda i: str(i[0])):
             if isinstance(held, _PLAIN):
                 yield f"{name} {held!r}".encode(errors="surrogatepass")
+    for item in within:
+        yield from _parts(item, seen)
 
 
 def _parts_of_function(function: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import sys
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from typing import Any
 from aebench import architectures, datasets, engines, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable, unknown
-from aebench.job import LEAST, MOST, NAMES, OPTIONS, Job, shown
+from aebench.job import LEAST, NAMES, OPTIONS, Job, checked, shown
 from aebench.sizes import shape, size, steps, why_impossible
 
 __all__ = ["PRESETS", "Grid", "load_grid", "shape", "size", "steps"]
@@ -307,20 +306,8 @@ def _listed(name: str, given: Any) -> Iterable[Any]:
 
 def _value(name: str, value: Any) -> Any:
     """Check one value of one option, and suggest the nearest name where a name is wrong."""
-    if name in LEAST:
-        if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[name]:
-            raise RequestError(f"{name} takes whole numbers from {LEAST[name]}, not {shown(value)}")
-        if value > MOST[name]:
-            raise RequestError(f"{name} takes at most {MOST[name]}, not {shown(value)}")
-        return value
-    if name in ("learning_rate", "train_noise"):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        least_is_zero = name == "train_noise"
-        largest = sys.float_info.max
-        if not number or not 0 <= value <= largest or (value == 0 and not least_is_zero):
-            wanted = "a number from 0" if least_is_zero else "a positive number"
-            raise RequestError(f"{name} takes {wanted}, not {shown(value)}")
-        return float(value)
+    if name in LEAST or name in ("learning_rate", "train_noise"):
+        return checked(name, value)
     if not isinstance(value, str):
         quoted = f'; in a grid file names stand in quotes: "{shown(value)}"'
         raise RequestError(

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 VERSION = 3
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT = {"code": "", "pixels": ""}
-STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
+# The column `kind` of the table `probes`, and what each is.
+PROBE_KINDS = {
+    "denoising": "test images with Gaussian noise of several amplitudes, unclipped: how near to the"
+    " clean ones the model brings them",
+    "out-of-distribution": "photographs and the images of other datasets: how much worse the model"
+    " reconstructs what it was not trained on",
+}
 
 
 @dataclass(frozen=True)

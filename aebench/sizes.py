@@ -25,8 +25,13 @@ def size(job: Job) -> architectures.Size | None:
 
 def steps(job: Job) -> int:
     """Training steps of the whole job; the last, partial batch of an epoch is dropped."""
+    return _images(job) // job.batch_size * job.epochs
+
+
+def _images(job: Job) -> int:
+    """Images in the training split."""
     info = datasets.info(job.dataset)
-    return (info.train_images - info.validation_images) // job.batch_size * job.epochs
+    return info.train_images - info.validation_images
 
 
 def why_impossible(job: Job) -> str:
@@ -36,5 +41,8 @@ def why_impossible(job: Job) -> str:
     except RequestError as error:
         return str(error)
     if steps(job) == 0:
-        return f"batch_size {job.batch_size} leaves no full batch of {job.dataset}"
+        return (
+            f"batch_size {job.batch_size} is more than the {_images(job):,} training images of"
+            f" {job.dataset}, so no full batch is left; give --batch-size {_images(job)} or less"
+        )
     return engines.untrainable(job.engine, job.architecture, job.depth)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from aebench import datasets
-from aebench.datasets import catalogue, formats
-from aebench.datasets.digits import pixels
+from aebench.datasets import catalogue
+from aebench.datasets.catalogue import digits as pixels
 from aebench.evaluation import baselines
+from bench import idx
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def idx_files(folder: Path, alter: int = 0) -> Path:
     for part, images in zip(("train", "t10k"), pixels(), strict=True):
         images = images.copy()
         images[-1, -1, -1, -1] += alter
-        formats.write_idx(folder / f"{part}-images-idx3-ubyte", images)
+        idx.write_file(folder / f"{part}-images-idx3-ubyte", images[:, 0])
     return folder
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from aebench import load_grid
 from aebench.cli import app
 from aebench.errors import RequestError
-from aebench.executors import local
+from aebench.executors import RunOptions, local
 from aebench.report.comparison import Comparison, compare, exceeded, limit
 from aebench.report.statistics import paired, pooled, unpaired
 from aebench.store import Record, Results, Store
@@ -175,7 +175,7 @@ def test_the_same_grid_run_twice_by_real_processes(
     })  # fmt: skip
     assert len(grid.jobs) == 6
     for name in ("a", "b"):
-        assert local.run(grid.jobs, Store(tmp_path / name), local.Options(threads=1))
+        assert local.run(grid.jobs, Store(tmp_path / name), RunOptions(threads=1))
     first, second = (Store(tmp_path / name).read() for name in ("a", "b"))
     assert first.jobs["status"].eq("ok").all(), first.jobs["reason"].to_list()
     placed = first.jobs.set_index("key")["position"].to_dict()

@@ -13,7 +13,7 @@ import pytest
 
 import aebench
 from aebench.errors import RequestError
-from aebench.executors import Ending, leases, local
+from aebench.executors import Ending, RunOptions, leases, local
 from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
@@ -107,7 +107,7 @@ class Scene:
         self.told.append(("ended", slot, one, ending))
 
     def run(self, *jobs: Job, **options: Any) -> bool:
-        return local.run(jobs, self.store, local.Options(**options), self)
+        return local.run(jobs, self.store, RunOptions(**options), self)
 
     @property
     def endings(self) -> dict[int, Ending]:

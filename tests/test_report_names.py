@@ -20,7 +20,7 @@ from test_report_records import record, stored
 from aebench.errors import printable
 from aebench.report import names
 from aebench.report.html import page, write
-from aebench.store import Results, Store
+from aebench.store import Problem, Results, Store
 
 # TeX, markup, what a chart is made of itself, what no XML may hold, what turns the line round.
 NASTY = [
@@ -57,7 +57,11 @@ def called(results: Results, name: str) -> str:
         frame["dataset"] = pd.Series([name] * len(frame), index=frame.index, dtype=object)
     jobs["device_name"] = jobs["dataset"]
     jobs["reason"] = jobs["engine_note"] = ""
-    return page(dataclasses.replace(results, jobs=jobs, baselines=baselines, problems=[name]))
+    return page(
+        dataclasses.replace(
+            results, jobs=jobs, baselines=baselines, problems=[Problem(Path(name), name, name)]
+        )
+    )
 
 
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))

@@ -17,7 +17,6 @@ from aebench.datasets import folder
 from aebench.errors import RequestError, printable
 
 _NUMBERS = ("latent", "depth", "epochs", "batch_size", "learning_rate", "train_noise")
-_COUNTS = ("seeds", "repeats")
 _PATHS = ("dataset", "protocol")
 
 
@@ -32,7 +31,7 @@ def axes(given: Mapping[str, str | int | None]) -> dict[str, Any]:
         if value is None:
             continue
         option = f"--{name.replace('_', '-')}"
-        if name in _COUNTS or not isinstance(value, str):
+        if not isinstance(value, str):
             found[name] = value
         elif name == "device":
             found[name] = device(value)

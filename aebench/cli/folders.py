@@ -106,6 +106,6 @@ def check_utf8(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise RequestError(
-            f"results folder {printable(str(path))}: its name holds bytes that are no UTF-8;"
+            f"results folder {printable(path)}: its name holds bytes that are no UTF-8;"
             " choose another with --results"
         ) from None

@@ -29,7 +29,7 @@ def tune(
     from aebench import tune as tuning
 
     if not protocols.is_file(output.name):
-        raise RequestError(f"--out {printable(str(output))}: name a file that ends in .toml")
+        raise RequestError(f"--out {printable(output)}: name a file that ends in .toml")
     results, found = folders.read(results)
     choices, refused = tuning.choose(found.jobs, results.resolve().name)
     for choice in choices:

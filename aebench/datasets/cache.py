@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aebench.datasets.catalogue import DatasetInfo
+from aebench.disk import user_caches
 from aebench.errors import RequestError, printable
-from aebench.folders import user_caches
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Pixels
     from aebench.datasets.clients import Progress
-    from aebench.datasets.given import Found
+    from aebench.datasets.given import Images
 
 PARTS = ("train", "test")
 _FORMAT = 1
@@ -153,7 +153,7 @@ def _note_dates(folder: Path, meta: dict[str, Any]) -> None:
 
 
 def store(
-    found: Found,
+    found: Images,
     source: str,
     info: DatasetInfo,
     folder: Path,
@@ -205,7 +205,7 @@ def _write(path: Path, pixels: Pixels, digest: str) -> dict[str, int | str]:
 def cannot_write(directory: Path, error: OSError) -> RequestError:
     """What to say where the system refuses."""
     return RequestError(
-        f"cannot write to the data folder {printable(str(directory))} ({error.strerror or error}); "
+        f"cannot write to the data folder {printable(directory)} ({error.strerror or error}); "
         "choose another with --data DIR or AEBENCH_DATA"
     )
 

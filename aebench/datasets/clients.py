@@ -2,7 +2,7 @@
 
 Decides how each client is called so that nothing is installed or executed, how its progress is
 seen (the growth of its folder), and when it has stalled. Knows packages by name only: which
-registry answers is the client's own configuration. What is inside is for `archives`.
+registry answers is the client's own configuration. What is inside is for `given`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from aebench.datasets.catalogue import Source
-from aebench.datasets.errors import SourceFailed
+from aebench.datasets.catalogue import Source, SourceFailed
 
 _ERROR = re.compile(r"error|npm err|e:|err:|\w*Error:", re.IGNORECASE)
 

@@ -34,8 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aebench.datasets import cache, catalogue, pictures
-from aebench.datasets.catalogue import DatasetInfo
-from aebench.datasets.errors import UnknownDataset
+from aebench.datasets.catalogue import DatasetInfo, UnknownDataset
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
     Raises:
         RequestError: no such folder, too few images in it, or the cache cannot be written.
     """
-    shown = printable(str(path))
+    shown = printable(path)
     try:
         root = Path(path).expanduser()
         if not root.is_dir():
@@ -211,7 +210,7 @@ def _read(
     count = len(files) + len(unread)
     if len(images) < LEAST_IMAGES:
         raise RequestError(
-            f"dataset folder {printable(str(root))}: {len(images)} readable images among"
+            f"dataset folder {printable(root)}: {len(images)} readable images among"
             f" {count} files; at least {LEAST_IMAGES} are needed"
             + "".join(f"\n  {_told(*left)}" for left in left_out[:_NAMED])
         )
@@ -247,7 +246,7 @@ def _info(
 
 
 def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Path) -> None:
-    from aebench.datasets.given import Found
+    from aebench.datasets.given import Images
 
     info = adopted.info
     target = place(info.name, store)
@@ -260,7 +259,7 @@ def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Pa
         "sha256": [info.train_sha256, info.test_sha256],
     }
     with cache.locked(info, target, None), cache.scratch_folder(target) as scratch:
-        cache.store(Found(*pixels, label), label, info, target, scratch, {"folder": about})
+        cache.store(Images(*pixels, label), label, info, target, scratch, {"folder": about})
 
 
 def _known(kept: Path, slug: str, stamp: str | None = None) -> Adopted | None:

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from aebench.datasets.errors import BadData
+from aebench.datasets.catalogue import BadData
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Pixels
@@ -80,13 +80,6 @@ def _unzipped(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
-
-
-def write_idx(path: Path, images: Pixels) -> None:
-    """Write grey images [N, 1, H, W] or [N, H, W] as an idx file, gzipped if it ends in .gz."""
-    flat = images.reshape(len(images), *images.shape[-2:])
-    data = struct.pack(">4I", _IDX_UINT8_3D, *flat.shape) + np.ascontiguousarray(flat).tobytes()
-    path.write_bytes(gzip.compress(data, 1) if path.suffix == ".gz" else data)
 
 
 def read_mnist_pickle(path: Path) -> tuple[Pixels, Pixels]:

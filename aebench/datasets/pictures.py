@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aebench.datasets.errors import BadData
+from aebench.datasets.catalogue import BadData
 
 if TYPE_CHECKING:
     from PIL.Image import Image

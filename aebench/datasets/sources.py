@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aebench.datasets import catalogue, clients, given
-from aebench.datasets.archives import extract
-from aebench.datasets.catalogue import DatasetInfo, Source
+from aebench.datasets.catalogue import BadData, DatasetInfo, DataUnavailable, Source, SourceFailed
 from aebench.datasets.clients import Progress
-from aebench.datasets.errors import BadData, DataUnavailable, SourceFailed
-from aebench.datasets.given import Found
+from aebench.datasets.given import Images
 
 if TYPE_CHECKING:
     from aebench.datasets.catalogue import Pixels
@@ -31,7 +29,7 @@ def obtain(
     progress: Progress,
     kinds: Iterable[str] | None = None,
     failures: Iterable[tuple[str, str]] = (),
-) -> tuple[Found, str]:
+) -> tuple[Images, str]:
     """Return the verified pixels of `info` and the name of the source that delivered them.
 
     `scratch` is an existing folder for downloads; `kinds` restricts the kinds of sources;
@@ -58,7 +56,7 @@ def obtain(
     raise DataUnavailable(info.name, failed)
 
 
-def _take(source: Source, info: DatasetInfo, folder: Path, progress: Progress) -> Found:
+def _take(source: Source, info: DatasetInfo, folder: Path, progress: Progress) -> Images:
     if source.kind == "system":
         return given.read(_system_folder(source.package), info)
     client = folder / "client"
@@ -68,7 +66,7 @@ def _take(source: Source, info: DatasetInfo, folder: Path, progress: Progress) -
         return given.read(archive, info)
     members = folder / "members"
     members.mkdir()
-    return given.read(extract(archive, source.members, members), info)
+    return given.read(given.extract(archive, source.members, members), info)
 
 
 def _system_folder(name: str) -> Path:
@@ -81,8 +79,8 @@ def _system_folder(name: str) -> Path:
     raise SourceFailed("no such folder in XDG_DATA_DIRS")
 
 
-def check(found: Found, info: DatasetInfo) -> tuple[str, str]:
-    """Compare pixels with the catalogue; return their sha256 (train, test).
+def check(found: Images, info: DatasetInfo) -> None:
+    """Compare pixels with the catalogue.
 
     Raises:
         BadData: another shape, or another checksum; says which dataset it is, if it is known.
@@ -103,7 +101,6 @@ def check(found: Found, info: DatasetInfo) -> tuple[str, str]:
             raise BadData(
                 f"the {part} pixels have sha256 {got}, {info.name}'s is {pinned}: {whose}"
             )
-    return hashes
 
 
 def pixel_sha256(pixels: Pixels) -> str:

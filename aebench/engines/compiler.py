@@ -23,8 +23,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from aebench.disk import user_caches, write_whole
 from aebench.errors import RequestError, printable
-from aebench.folders import user_caches
 
 _NAMES = ("c++", "g++", "clang++")
 # No fast-math: what is not a number must stay so, or no training could be seen to diverge.
@@ -218,14 +218,8 @@ def _keep(result: Path, stem: str, digest: str) -> None:
     if folder is None:
         return
     with contextlib.suppress(OSError):  # full, or read-only: it is made again next time
-        handle, name = tempfile.mkstemp(prefix=".", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(result.read_bytes())
-            os.replace(name, folder / _name(stem, digest, result))
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # No other user may write to it, whatever the umask says: it is loaded as code.
+        write_whole(folder / _name(stem, digest, result), result.read_bytes(), mode=0o600)
 
 
 def _name(stem: str, digest: str, path: Path) -> str:

@@ -13,8 +13,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from aebench.disk import write_whole
 
 if TYPE_CHECKING:
     import torch
@@ -118,19 +118,9 @@ def write(directory: Path, split: Split, curve: Sequence[float]) -> None:
     Raises:
         OSError: the system refuses; what was there before stays.
     """
-    target = path_of(directory, split)
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = {"format": _FORMAT, **asdict(split), "curve": [float(e) for e in curve]}
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".json", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content | {"sha256": _checksum(content)}, file)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink(missing_ok=True)
-        raise
+    text = json.dumps(content | {"sha256": _checksum(content)})
+    write_whole(path_of(directory, split), text.encode())
 
 
 def verify(directory: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from aebench import datasets
 from aebench.datasets import folder
-from aebench.datasets.digits import bundled
+from aebench.datasets.catalogue import bundled
 from aebench.engines.training import unit
 from aebench.evaluation.reconstruction import (
     SHOWN_IMAGES,

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aebench.errors import printable
 from aebench.report import words
 from aebench.report.names import codes, shown, told_apart
 from aebench.report.statistics import interval
@@ -83,7 +82,7 @@ def ordered(results: Results) -> Results:
         probes=shown(results.probes).sort_values(
             ["key", "kind", "input", "amplitude"], ignore_index=True
         ),
-        problems=sorted(printable(problem) for problem in results.problems),
+        problems=sorted(results.problems, key=str),
     )
 
 

@@ -7,14 +7,14 @@ that in a sentence. Numbers are made elsewhere, looks are in the style sheet.
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 import aebench
+from aebench.disk import write_whole
+from aebench.errors import printable
 from aebench.report import (
     beyond,
     compact,
@@ -93,16 +93,7 @@ def write(text: str, output: Path) -> Path:
     if output.exists() and not output.is_file():
         output.write_text(text, "utf-8")
         return output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".html", dir=output.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(name, output)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(output, text.encode())
     return output
 
 
@@ -256,10 +247,8 @@ def _problems(results: Results) -> Section | None:
     if not results.problems:
         return None
     # The folder is the reader's business, not part of a file that is mailed around.
-    lines = []
-    for problem in results.problems:
-        path, separator, rest = problem.partition(": ")
-        lines.append(Path(path).name + separator + rest)
+    named = (replace(problem, path=Path(problem.path.name)) for problem in results.problems)
+    lines = [printable(str(problem)) for problem in named]
     intro = "These files were left out when the results were read."
     return Section("problems", "Files that could not be read", (intro,), lists=tuple(lines))
 
