@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from aebench import architectures, choice, datasets, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import LEAST, NAMES, OPTIONS, Job, checked, shown
@@ -214,8 +214,8 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         fields = dataclasses.asdict(chosen) | fields | {"protocol": Job.protocol}
     if fields.get("engine") != "auto":
         job = Job.create(**fields)
-        if job.engine == "native" and (why := choice.native_trouble()):
-            raise RequestError(choice.cannot(why))
+        if why := engines.trouble(job.engine):
+            raise engines.unavailable(job.engine, why)
         return job
     asked = (
         fields["architecture"],
@@ -223,9 +223,10 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         fields.get("depth", Job.depth),
         fields.get("precision", Job.precision),
     )
-    if note := choice.note(*asked):
+    engine, note = engines.choose(*asked)
+    if note:
         notes[note] = None
-    return Job.create(**fields | {"engine": choice.engine(*asked), "engine_choice": "auto"})
+    return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
 
 
 def _is_tables(value: object) -> bool:
@@ -345,4 +346,4 @@ def _why_impossible(job: Job) -> str:
             f"batch_size {job.batch_size} is more than the {_images(job):,} training images of"
             f" {job.dataset}, so no full batch is left; give --batch-size {_images(job)} or less"
         )
-    return choice.why_not(job.architecture, job.engine, job.depth)
+    return engines.untrainable(job.engine, job.architecture, job.depth)

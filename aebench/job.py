@@ -14,12 +14,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from aebench import architectures, datasets, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.errors import RequestError, unknown
-
-ENGINES = ("reference", "eager", "compiled", "graph", "native")
-PRECISIONS = ("fp32", "tf32", "bf16")
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -70,20 +66,8 @@ class Job:
             object.__setattr__(self, "code", architectures.code(self.architecture))
         if not self.pixels:
             object.__setattr__(self, "pixels", datasets.pixels(self.dataset))
-        if self.precision == "tf32" and self.device != "cuda":
-            raise RequestError(
-                "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
-            )
-        if self.engine == "native" and (self.device != "cpu" or self.precision != "fp32"):
-            raise RequestError(
-                "engine 'native' exists on the CPU in fp32 only; use eager here, or auto, which"
-                " chooses by device"
-            )
-        if self.engine == "graph" and self.device != "cuda":
-            raise RequestError(
-                "engine 'graph' exists on CUDA devices only; use eager here, or auto, which"
-                " chooses by device"
-            )
+        if why := engines.unsupported(self.engine, self.device, self.precision):
+            raise RequestError(why)
 
     @classmethod
     def create(cls, protocol: str = "study", **fields: Any) -> Job:
@@ -185,9 +169,9 @@ NAMES = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
     "order": protocols.ORDERS,
-    "engine": ENGINES,
-    "precision": PRECISIONS,
-    "device": DEVICES,
+    "engine": tuple(engines.ENGINES),
+    "precision": engines.PRECISIONS,
+    "device": engines.DEVICES,
     "engine_choice": ("given", "auto"),
 }
 """What the fields that hold a name of aebench's own may hold."""

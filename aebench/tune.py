@@ -26,12 +26,12 @@ import tomli_w
 from aebench.disk import write_whole
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.protocols import ORDERS, SCHEDULES, TUNED, Protocol
+from aebench.protocols import ORDERS, SCHEDULES, TUNED, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SETTINGS = tuple(f.name for f in dataclasses.fields(Protocol))
+SETTINGS = tuple(f.name for f in dataclasses.fields(TrainingSettings))
 _MODEL = (
     *("architecture", "dataset", "latent", "depth", "seed", "train_noise"),
     *("engine", "precision", "device"),
@@ -52,7 +52,7 @@ class Candidate:
     A failed job's error is infinite; a model that the candidate was not run with is absent.
     """
 
-    settings: Protocol
+    settings: TrainingSettings
     ratio: float
     val_mse: Mapping[str, float]
 
@@ -110,9 +110,9 @@ def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]
 
 
 def _candidates(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Candidate], list[Candidate]]:
-    runs: dict[Protocol, dict[str, list[float]]] = {}
+    runs: dict[TrainingSettings, dict[str, list[float]]] = {}
     for row in rows:
-        settings = Protocol(**{name: _plain(row[name]) for name in SETTINGS})
+        settings = TrainingSettings(**{name: _plain(row[name]) for name in SETTINGS})
         val_mse = float(row["val_mse"]) if row["status"] == "ok" else math.inf
         val_mse = val_mse if math.isfinite(val_mse) else math.inf
         runs.setdefault(settings, {}).setdefault(_model_name(row), []).append(val_mse)

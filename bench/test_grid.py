@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aebench import choice, machine
+from aebench import engines, machine
 from aebench.datasets import Dataset
 from aebench.executors import Ending, Listener, RunOptions, local
 from aebench.job import Job
@@ -66,7 +66,7 @@ def test_grid(
     device: torch.device, mnist: Dataset, tmp_path: Path, side_by_side: SideBySide
 ) -> None:
     """The study's loop before and after every run of ours."""
-    ours = choice.engine("mlp", device.type, 1)
+    ours = engines.choose("mlp", device.type, 1).engine
     counts = [1, machine.cores()] if device.type == "cpu" and machine.cores() > 1 else [1]
     seconds: dict[str, list[float]] = {}
     errors: dict[str, list[float]] = {}

@@ -16,8 +16,9 @@ from test_report_records import record, stored
 
 from aebench import architectures, datasets, protocols, schema
 from aebench.cli import complete
+from aebench.engines import ENGINES
 from aebench.grid import PRESETS
-from aebench.job import ENGINES, Job
+from aebench.job import Job
 from aebench.records import Circumstances
 from aebench.report.findings import FINDINGS
 from aebench.worker import run_job

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import aebench
-from aebench import choice
+from aebench import engines
 from aebench.errors import RequestError
 from aebench.grid import PRESETS, Grid, load_grid, size, steps
 from aebench.job import Job
@@ -39,7 +39,7 @@ def test_quick_is_five_systems_of_the_study_by_the_fastest_engine() -> None:
     wanted = [("mlp", 1), ("mlp", 128), ("mlp", 512), ("conv", 1), ("conv", 16)]
     assert sorted(jobs, key=lambda job: job.key) == sorted(
         (
-            Job(family, "mnist", latent, seed=0, engine=choice.engine(family, "cpu", 1))
+            Job(family, "mnist", latent, seed=0, engine=engines.choose(family, "cpu", 1).engine)
             for family, latent in wanted
         ),
         key=lambda job: job.key,

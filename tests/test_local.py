@@ -321,7 +321,7 @@ def test_a_record_that_the_run_writes_itself_tells_of_company(
 ) -> None:
     scene.plays |= dict.fromkeys((4, 5), lambda worker, one: worker.end())
     for latent, others in ((4, 0), (5, 1)):
-        monkeypatch.setattr(local.presence, "others", lambda others=others: others)
+        monkeypatch.setattr(local.interference, "others", lambda others=others: others)
         scene.run(job(latent))
     rows = read(scene.store.path).jobs.set_index("latent")
     assert rows["concurrent"].to_dict() == {4: False, 5: True}

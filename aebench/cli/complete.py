@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from aebench import architectures, datasets, job, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.cli import folders as results_folders
 from aebench.grid import PRESETS
 
@@ -54,9 +54,9 @@ named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")
 plugin = _one(tuple, ".py")
-device = _one(lambda: ("auto", *job.DEVICES))
-engine = _several(lambda: (*job.ENGINES, "auto"))
-precision = _several(lambda: job.PRECISIONS)
+device = _one(lambda: ("auto", *engines.DEVICES))
+engine = _several(lambda: (*engines.ENGINES, "auto"))
+precision = _several(lambda: engines.PRECISIONS)
 schedule = _several(lambda: protocols.SCHEDULES)
 order = _several(lambda: protocols.ORDERS)
 finding = _several(lambda: FINDINGS)

@@ -76,9 +76,9 @@ def verify(names: _Names = None, data: Data = None) -> None:
         why = f" ({state.reason})" if state.reason else ""
         text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
     if not names:
-        from aebench.evaluation import curves
+        from aebench.evaluation import baselines
 
-        for curve, wrong in curves.verify(data or datasets.cache_directory()).items():
+        for curve, wrong in baselines.verify(data or datasets.cache_directory()).items():
             bad |= bool(wrong)
             said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
             text.stdout().print(f"{curve}: {said}")

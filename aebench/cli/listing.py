@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import tomllib
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -16,21 +15,15 @@ from aebench import architectures, datasets, protocols, schema
 from aebench.cli import complete, formats, text
 from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption, default
+from aebench.engines import ENGINES
 from aebench.grid import PRESETS
-from aebench.job import ENGINES
 from aebench.plugins import load_plugins
 
 _HEADS = ("kind", "name", "what it is")
 
 
 def _engines() -> Iterable[tuple[str, str]]:
-    """The first sentence of each engine's module, which is read but not loaded: it needs torch."""
-    home = resources.files("aebench") / "engines"
-    for name in ENGINES:
-        file = home / f"{name}.py"
-        file = file if file.is_file() else home / name / "__init__.py"
-        about = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
-        yield name, " ".join(about.partition("\n\n")[0].split())
+    return ((engine.name, engine.about) for engine in ENGINES.values())
 
 
 def _datasets() -> Iterable[tuple[str, str]]:

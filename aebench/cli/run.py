@@ -21,11 +21,12 @@ import typer
 from aebench.cli import axes, complete, folders, text
 from aebench.cli.options import DATA_FOLDER, default
 from aebench.cli.plan import print_plan
+from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
 from aebench.executors import RunOptions
 from aebench.grid import PRESETS, Grid, load_grid
-from aebench.job import ENGINES, PRECISIONS, Job
+from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
 from aebench.protocols import ORDERS, SCHEDULES

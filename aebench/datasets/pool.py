@@ -1,7 +1,7 @@
 """The pixels of a job: its split of a data set, as tensors, read once per process.
 
-Which images belong to which part is decided and where pixels come from, in `datasets`.
-What is handed out is a copy, or evaluated through one: see `evaluation.errors.reconstruct`.
+Which images belong to which part, and where pixels come from, is decided in `datasets`. What is
+handed out is a copy, or evaluated through one: see `evaluation.reconstruction.reconstruct`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import architectures, datasets, executors, machine, presence
+from aebench import architectures, datasets, executors, interference, machine
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener, RunOptions, Silent
 from aebench.executors.leases import Leases
@@ -287,7 +287,7 @@ class _Pool:
             return
         took = time.monotonic() - slot.since
         where = self._where(job)
-        if not where.concurrent and presence.others():
+        if not where.concurrent and interference.others():
             where = dataclasses.replace(where, concurrent=True)
         record = ended_without_record(job, where, status, reason, took, slot.started_at)
         self.store.write(record)
