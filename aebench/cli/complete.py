@@ -78,10 +78,10 @@ def _paths(incomplete: str, suffix: str | None) -> Iterator[str]:
     """Folders, and files of a suffix, that begin with what is typed; hidden ones if that does."""
     typed, last = os.path.split(incomplete)
     try:
-        found = sorted(os.scandir(Path(typed or ".").expanduser()), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(Path(typed or ".").expanduser()), key=lambda entry: entry.name)
     except OSError:
         return
-    for entry in found:
+    for entry in entries:
         if not entry.name.startswith(last) or (entry.name.startswith(".") and not last):
             continue
         if entry.is_dir():

@@ -98,5 +98,5 @@ def add(
     data: Data = None,
 ) -> None:
     """Take a dataset from files you have; they are verified like a download."""
-    found = datasets.add(name, path, data)
-    text.stdout().print(f"{name}: added from {path}, sha256 {found.sha256}")
+    dataset = datasets.add(name, path, data)
+    text.stdout().print(f"{name}: added from {path}, sha256 {dataset.sha256}")

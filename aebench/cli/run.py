@@ -254,8 +254,8 @@ def _conclude(
         from aebench.cli.report import render_visibly
 
         render_visibly(store.path, None, console)
-    found = set(jobs["key"])
-    missing = [job for job in grid.jobs if job.key not in found]
+    there = set(jobs["key"])
+    missing = [job for job in grid.jobs if job.key not in there]
     if not finished:
         again = shlex.join(["aebench", *sys.argv[1:]])
         stopped = f"stopped with {text.count(len(missing), 'job')} to go; to continue: {again}"
@@ -295,8 +295,8 @@ def _readable(grid: Grid, store: Store) -> tuple[pd.DataFrame, list[Problem] | l
     from aebench import schema
 
     try:
-        found = store.read()
+        results = store.read()
     except RequestError as error:  # the folder has gone since
         return pd.DataFrame(columns=[c.name for c in schema.JOBS]), [error]
     keys = {job.key for job in grid.jobs}
-    return found.jobs[found.jobs["key"].isin(keys)], found.problems
+    return results.jobs[results.jobs["key"].isin(keys)], results.problems

@@ -153,7 +153,7 @@ def _note_dates(folder: Path, meta: dict[str, Any]) -> None:
 
 
 def store(
-    found: Images,
+    images: Images,
     source: str,
     info: DatasetInfo,
     folder: Path,
@@ -171,8 +171,8 @@ def store(
     try:
         fresh.mkdir()
         files = {
-            "train.npy": _write(fresh / "train.npy", found.train, info.train_sha256),
-            "test.npy": _write(fresh / "test.npy", found.test, info.test_sha256),
+            "train.npy": _write(fresh / "train.npy", images.train, info.train_sha256),
+            "test.npy": _write(fresh / "test.npy", images.test, info.test_sha256),
         }
         meta = {
             "format": _FORMAT,

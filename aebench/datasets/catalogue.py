@@ -232,10 +232,10 @@ def bundled(*path: str) -> Path:
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.
     """
-    found = find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("scikit-learn is not installed", name="sklearn")
-    return Path(found.submodule_search_locations[0], "datasets", *path)
+    return Path(package.submodule_search_locations[0], "datasets", *path)
 
 
 def _entry(name: str, facts: dict[str, Any]) -> DatasetInfo:

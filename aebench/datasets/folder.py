@@ -80,7 +80,7 @@ def is_name(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def place(name: str, store: Path) -> Path:
+def cache_folder(name: str, store: Path) -> Path:
     """Where the cache folder `store` keeps the pixels of the dataset `name`."""
     return store / name.replace(":", "-")  # Windows has no colon in file names
 
@@ -121,18 +121,18 @@ def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
     except (OSError, RuntimeError) as error:  # no permission; ~somebody who is not known here
         why = getattr(error, "strerror", None) or error
         raise RequestError(f"dataset folder {shown}: cannot be read ({why})") from error
-    found, unread = pictures.files(root)
-    stamp = _stamp(found, unread)
+    files, unread = pictures.files(root)
+    stamp = _stamp(files, unread)
     slug = _slug(root.name)
     store = cache.cache_directory() if directory is None else Path(directory)
     candidates: list[Path] = []
     with contextlib.suppress(OSError):  # a cache that cannot be, which is told when it is written
-        candidates = sorted(store.glob(place(f"{PREFIX}{slug}-*", Path()).name))
+        candidates = sorted(store.glob(cache_folder(f"{PREFIX}{slug}-*", Path()).name))
     for candidate in candidates:
         known = _known(candidate, slug, stamp)
         if known is not None:
             return _registered(known)
-    adopted, pixels = _read(root, found, unread, slug)
+    adopted, pixels = _read(root, files, unread, slug)
     _keep(adopted, pixels, stamp, store)
     return _registered(adopted)
 
@@ -145,7 +145,7 @@ def cached(name: str, directory: Path | None = None) -> Adopted:
     """
     store = cache.cache_directory() if directory is None else Path(directory)
     slug = name.removeprefix(PREFIX).rpartition("-")[0]
-    known = _known(place(name, store), slug)
+    known = _known(cache_folder(name, store), slug)
     if known is None or known.info.name != name:
         raise UnknownDataset(
             f"{name!r} is not in the data cache {store}; give the folder itself, as in"
@@ -180,10 +180,10 @@ def _stamp(files: Iterable[tuple[str, Path]], unread: Iterable[tuple[str, str]])
     digest = hashlib.sha256(f"rules {_RULES}".encode())
     for relative, path in files:
         try:
-            found = path.stat()
+            about = path.stat()
         except OSError:  # removed since it was listed
             continue
-        digest.update(pictures.utf8(f"\0{relative}\0{found.st_size}\0{found.st_mtime_ns}"))
+        digest.update(pictures.utf8(f"\0{relative}\0{about.st_size}\0{about.st_mtime_ns}"))
     for relative, why in unread:
         digest.update(pictures.utf8(f"\0{relative}\0{why}"))
     return digest.hexdigest()
@@ -249,7 +249,7 @@ def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Pa
     from aebench.datasets.given import Images
 
     info = adopted.info
-    target = place(info.name, store)
+    target = cache_folder(info.name, store)
     label = f"{info.title} ({adopted.files - len(adopted.left_out):,} of {adopted.files:,} files)"
     about = {
         "stamp": stamp,

@@ -48,9 +48,9 @@ def obtain(
         progress(f"trying {source.label}", 0, source.size)
         try:
             with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
-                found = _take(source, info, Path(folder), progress)
-            check(found, info)
-            return found, source.label
+                images = _take(source, info, Path(folder), progress)
+            check(images, info)
+            return images, source.label
         except (SourceFailed, BadData) as error:
             failed.append((source.label, str(error)))
     raise DataUnavailable(info.name, failed)
@@ -79,19 +79,19 @@ def _system_folder(name: str) -> Path:
     raise SourceFailed("no such folder in XDG_DATA_DIRS")
 
 
-def check(found: Images, info: DatasetInfo) -> None:
+def check(images: Images, info: DatasetInfo) -> None:
     """Compare pixels with the catalogue.
 
     Raises:
         BadData: another shape, or another checksum; says which dataset it is, if it is known.
     """
-    shapes = (found.train.shape, found.test.shape)
+    shapes = (images.train.shape, images.test.shape)
     if shapes != (info.train_shape, info.test_shape):
         raise BadData(
-            f"{found.layout}: train {_by(shapes[0])} and test {_by(shapes[1])}; "
+            f"{images.layout}: train {_by(shapes[0])} and test {_by(shapes[1])}; "
             f"{info.name} is {_by(info.train_shape)} and {_by(info.test_shape)}"
         )
-    hashes = (pixel_sha256(found.train), pixel_sha256(found.test))
+    hashes = (pixel_sha256(images.train), pixel_sha256(images.test))
     for part, got, pinned in zip(
         ("train", "test"), hashes, (info.train_sha256, info.test_sha256), strict=True
     ):
