@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from aebench.datasets.catalogue import (
     combined_sha256,
     info,
     names,
+    pixel_sha256,
     register,
 )
 from aebench.errors import RequestError
@@ -102,10 +103,10 @@ def load(
             return ready
         with cache.scratch_folder(folder) as scratch:
             try:
-                images, source = _obtain(info, folder, scratch, report, sources)
+                images = _obtain(info, folder, scratch, report, sources)
             except OSError as error:  # full, or read-only since a moment ago
                 raise cache.cannot_write(folder.parent, error) from error
-            cache.store(images, source, info, folder, scratch)
+            cache.store(images, info, folder, scratch)
         return cache.read(info, folder, full=True)
 
 
@@ -137,8 +138,9 @@ def add(
         raise RequestError(f"{name} is computed by its loader; there is nothing to add")
     images = given.read(Path(path), info)
     sources.check(images, info)
+    images = replace(images, source=f"given by the user ({images.source})")
     with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
-        cache.store(images, f"given by the user ({images.layout})", info, folder, scratch)
+        cache.store(images, info, folder, scratch)
         return cache.read(info, folder, full=True)
 
 
@@ -214,25 +216,23 @@ def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
 
 def _computed(info: DatasetInfo) -> Dataset:
     """Take a dataset without pinned checksums from its loader; it is never cached."""
-    from aebench.datasets.sources import pixel_sha256
-
     images = _from_loader(info)
-    for pixels, shape in ((images.train, info.train_shape), (images.test, info.test_shape)):
+    arrays = (images.train, images.test)
+    for pixels, (_, shape, _) in zip(arrays, info.parts, strict=True):
         if pixels.shape != shape or pixels.dtype.name != "uint8":
             raise BadData(
                 f"the loader of {info.name} gave {pixels.dtype} {pixels.shape}, not uint8 {shape}"
             )
         pixels.setflags(write=False)
-    digest = combined_sha256(pixel_sha256(images.train), pixel_sha256(images.test))
-    return Dataset(info, images.train, images.test, images.layout, digest)
+    digest = combined_sha256(*map(pixel_sha256, arrays))
+    return Dataset(info, *arrays, images.source, digest)
 
 
 def _from_loader(info: DatasetInfo) -> Images:
     from aebench.datasets.given import Images
 
     loader = catalogue.loader(info.name)
-    if loader is None:
-        raise BadData(f"dataset {info.name} has no loader")
+    assert loader, f"`register` lets nothing in without a loader or sources: {info.name}"
     return Images(*loader(), f"loader of {info.name}")
 
 
@@ -242,8 +242,8 @@ def _obtain(
     scratch: Path,
     report: Progress | None,
     kinds: Iterable[str] | None,
-) -> tuple[Images, str]:
-    """Get verified pixels from the loader or the sources, and the name of where they came from."""
+) -> Images:
+    """Get verified pixels from the loader or the sources."""
     from aebench.datasets import sources
 
     progress = report or (lambda *_: None)
@@ -261,8 +261,8 @@ def _obtain(
     try:
         sources.check(images, info)
     except BadData as error:
-        raise DataUnavailable(info.name, [*before, (images.layout, str(error))]) from error
-    return images, images.layout
+        raise DataUnavailable(info.name, [*before, (images.source, str(error))]) from error
+    return images
 
 
 # Splits

@@ -143,6 +143,14 @@ class DatasetInfo:
         return (self.test_images, *self.image_shape)
 
     @property
+    def parts(self) -> tuple[tuple[str, tuple[int, int, int, int], str], ...]:
+        """Name, shape and checksum of the training and of the test pixels."""
+        return (
+            ("train", self.train_shape, self.train_sha256),
+            ("test", self.test_shape, self.test_sha256),
+        )
+
+    @property
     def sha256(self) -> str:
         """One checksum for the whole dataset; see `combined_sha256`. Empty where not pinned."""
         if not (self.train_sha256 and self.test_sha256):
@@ -153,6 +161,13 @@ class DatasetInfo:
 def combined_sha256(train_sha256: str, test_sha256: str) -> str:
     """Return the sha256 of the two hexadecimal digests written one after the other."""
     return hashlib.sha256((train_sha256 + test_sha256).encode()).hexdigest()
+
+
+def pixel_sha256(pixels: Pixels) -> str:
+    """Return the sha256 of uint8 pixels in C order, without any header."""
+    import numpy as np
+
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 _INFOS: dict[str, DatasetInfo] = {}

@@ -195,9 +195,6 @@ def _read(
     unread: Sequence[tuple[str, str]],
     slug: str,
 ) -> tuple[Adopted, tuple[Pixels, Pixels]]:
-
-    from aebench.datasets.sources import pixel_sha256
-
     results = pictures.open_all([path for _, path in files])
     images = [result for result in results if not isinstance(result, str)]
     left_out = tuple(unread) + tuple(
@@ -217,7 +214,7 @@ def _read(
     pixels = pictures.stack(images)
     test_images = max(1, round(len(pixels) / _TEST_SHARE))
     train, test = pixels[:-test_images], pixels[-test_images:]
-    digests = pixel_sha256(train), pixel_sha256(test)
+    digests = catalogue.pixel_sha256(train), catalogue.pixel_sha256(test)
     checksum = catalogue.combined_sha256(*digests)
     info = _info(
         f"{PREFIX}{slug}-{checksum[:8]}",
@@ -259,7 +256,7 @@ def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Pa
         "sha256": [info.train_sha256, info.test_sha256],
     }
     with cache.locked(info, target, None), cache.scratch_folder(target) as scratch:
-        cache.store(Images(*pixels, label), label, info, target, scratch, {"folder": about})
+        cache.store(Images(*pixels, label), info, target, scratch, {"folder": about})
 
 
 def _known(kept: Path, slug: str, stamp: str | None = None) -> Adopted | None:

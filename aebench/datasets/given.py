@@ -44,11 +44,11 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels as they were found: (train, test) uint8 N x C x H x W, not yet verified."""
+    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in."""
 
     train: Pixels
     test: Pixels
-    layout: str
+    source: str
 
 
 def read(path: Path, info: DatasetInfo) -> Images:
