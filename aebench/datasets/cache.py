@@ -54,12 +54,14 @@ class Damaged(Exception):
     """What is cached cannot be used; the text says why."""
 
 
-def cache_directory() -> Path:
-    """Return AEBENCH_DATA where it is set, else a folder among the caches of this user.
+def cache_directory(given: Path | None = None) -> Path:
+    """Return `given`, else AEBENCH_DATA where it is set, else a folder among this user's caches.
 
     Raises:
         RequestError: it is not set, or not to a path, and there is no home folder.
     """
+    if given is not None:
+        return Path(given)
     chosen = os.environ.get("AEBENCH_DATA")
     if not chosen:
         return user_caches() / "aebench"

@@ -56,10 +56,6 @@ class DataUnavailable(RequestError):
             f"  aebench data add {name} PATH    (--data DIR for another cache folder)"
         )
 
-    def __reduce__(self) -> tuple[type[DataUnavailable], tuple[str, tuple[tuple[str, str], ...]]]:
-        """Survive the way back from a worker process: exceptions are pickled by their `args`."""
-        return DataUnavailable, (self.name, self.failures)
-
 
 # The catalogue
 

@@ -124,7 +124,7 @@ def adopt(path: Path | str, directory: Path | None = None) -> Adopted:
     files, unread = pictures.files(root)
     stamp = _stamp(files, unread)
     slug = _slug(root.name)
-    store = cache.cache_directory() if directory is None else Path(directory)
+    store = cache.cache_directory(directory)
     candidates: list[Path] = []
     with contextlib.suppress(OSError):  # a cache that cannot be, which is told when it is written
         candidates = sorted(store.glob(cache_folder(f"{PREFIX}{slug}-*", Path()).name))
@@ -143,7 +143,7 @@ def cached(name: str, directory: Path | None = None) -> Adopted:
     Raises:
         UnknownDataset: it is not in this cache.
     """
-    store = cache.cache_directory() if directory is None else Path(directory)
+    store = cache.cache_directory(directory)
     slug = name.removeprefix(PREFIX).rpartition("-")[0]
     known = _known(cache_folder(name, store), slug)
     if known is None or known.info.name != name:
