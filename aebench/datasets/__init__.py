@@ -64,7 +64,6 @@ class Status:
     loader makes it whenever it is asked for; nothing is stored).
     """
 
-    name: str
     state: str
     reason: str = ""
     source: str = ""
@@ -110,9 +109,7 @@ def cached(name: str, directory: Path | None = None) -> Dataset | None:
     return _ready(info, folder) if info.sha256 else None
 
 
-def add(
-    name: str, path: Path, directory: Path | None = None, report: Progress | None = None
-) -> Dataset:
+def add(name: str, path: Path, directory: Path | None = None) -> Dataset:
     """Put dataset `name` into the cache from files that the user has; see `given.ACCEPTED`.
 
     Raises:
@@ -127,7 +124,7 @@ def add(
     images = given.read(Path(path), info)
     sources.check(images, info)
     images = replace(images, source=f"given by the user ({images.source})")
-    with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
+    with cache.locked(info, folder), cache.scratch_folder(folder) as scratch:
         cache.store(images, info, folder, scratch)
         return cache.read(info, folder, full=True)
 
@@ -178,14 +175,14 @@ def status(name: str, directory: Path | None = None, *, full: bool = False) -> S
     """
     info, folder = _home(name, directory)
     if not info.sha256:
-        return Status(name, "computed")
+        return Status("computed")
     try:
         dataset = cache.read(info, folder, full=full)
     except cache.Absent:
-        return Status(name, "absent")
+        return Status("absent")
     except cache.Damaged as error:
-        return Status(name, "damaged", reason=str(error))
-    return Status(name, "ready", "", dataset.source, dataset.sha256)
+        return Status("damaged", reason=str(error))
+    return Status("ready", "", dataset.source, dataset.sha256)
 
 
 def _home(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:

@@ -204,7 +204,7 @@ def cannot_write(directory: Path, error: OSError) -> RequestError:
 
 
 @contextmanager
-def locked(info: DatasetInfo, folder: Path, report: Progress | None) -> Iterator[None]:
+def locked(info: DatasetInfo, folder: Path, report: Progress | None = None) -> Iterator[None]:
     """Hold the dataset's lock; say so when another process has it."""
     import filelock
 

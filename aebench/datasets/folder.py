@@ -255,7 +255,7 @@ def _keep(adopted: Adopted, pixels: tuple[Pixels, Pixels], stamp: str, store: Pa
         "info": {name: getattr(info, name) for name in _INFO_FIELDS},
         "sha256": [info.train_sha256, info.test_sha256],
     }
-    with cache.locked(info, target, None), cache.scratch_folder(target) as scratch:
+    with cache.locked(info, target), cache.scratch_folder(target) as scratch:
         cache.store(Images(*pixels, label), info, target, scratch, {"folder": about})
 
 
