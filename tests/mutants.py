@@ -43,13 +43,13 @@ NOT_RUN = "not slow and not network and not browser and not cuda"
 # Files by glob, and the test files that judge them, quickest to fail first.
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "statistics": (
-        ("aebench/report/statistics.py",),
+        ("aebench/analysis/statistics.py",),
         ("test_report_statistics.py", "test_compare.py"),
     ),
-    "comparison": (("aebench/report/comparison.py",), ("test_compare.py",)),
-    "fitness": (("aebench/report/fitness.py",), ("test_check.py",)),
+    "comparison": (("aebench/analysis/comparison.py",), ("test_compare.py",)),
+    "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),
     "rules": (
-        ("aebench/report/rules.py", "aebench/report/picture_rules.py"),
+        ("aebench/analysis/rules.py", "aebench/analysis/picture_rules.py"),
         ("test_findings.py", "test_report.py"),
     ),
     "clock": (("aebench/engines/clock.py",), ("test_clock.py",)),

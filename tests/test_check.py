@@ -7,8 +7,8 @@ import pytest
 from test_report_records import CPU, failure, record, stored
 from typer.testing import CliRunner
 
+from aebench.analysis import fitness, frames
 from aebench.cli import app
-from aebench.report import fitness, frames
 from aebench.store import Record, Results
 
 QUIET = {

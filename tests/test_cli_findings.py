@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_report_records import record
 
-from aebench.report.findings import FINDINGS
+from aebench.analysis.findings import FINDINGS
 from aebench.store import Store
 
 

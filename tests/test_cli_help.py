@@ -15,11 +15,11 @@ from command_line import environment
 from test_report_records import record, stored
 
 from aebench import architectures, datasets, protocols
+from aebench.analysis.findings import FINDINGS
 from aebench.cli import complete, listing
 from aebench.grid import PRESETS
 from aebench.job import ENGINES, Job
 from aebench.records import Circumstances
-from aebench.report.findings import FINDINGS
 from aebench.worker import run_job
 
 

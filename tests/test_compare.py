@@ -13,11 +13,11 @@ from test_report_records import CPU, failure, record, stored
 from typer.testing import CliRunner
 
 from aebench import load_grid
+from aebench.analysis.comparison import Comparison, compare, exceeded, limit
+from aebench.analysis.statistics import paired, pooled, unpaired
 from aebench.cli import app
 from aebench.errors import RequestError
 from aebench.executors import local
-from aebench.report.comparison import Comparison, compare, exceeded, limit
-from aebench.report.statistics import paired, pooled, unpaired
 from aebench.store import Record, Results, Store
 
 NOISE = 0.02

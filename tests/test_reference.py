@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from aebench.report import findings, fitness, headline
+from aebench.analysis import findings, fitness
+from aebench.page import headline
 from bench import reference
 
 README = (reference.ROOT / "README.md").read_text("utf-8")

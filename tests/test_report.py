@@ -11,22 +11,11 @@ from pathlib import Path
 import pytest
 from test_report_records import CPU, MEAN_MSE, failure, record, stored, strip, study
 
+from aebench.analysis import findings, fitness, frames, words
 from aebench.errors import RequestError
-from aebench.report import (
-    figures,
-    findings,
-    fitness,
-    frames,
-    headline,
-    pictures,
-    probes,
-    render,
-    tables,
-    timing,
-    words,
-)
-from aebench.report.html import page
-from aebench.report.svg import spread
+from aebench.page import figures, headline, pictures, probes, render, tables, timing
+from aebench.page.html import page
+from aebench.page.svg import spread
 from aebench.store import Record, Results, Store
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -237,7 +226,7 @@ def test_missing_folder_is_the_users_to_mend(tmp_path: Path) -> None:
 def test_importing_the_report_is_light_and_rendering_needs_no_torch(tmp_path: Path) -> None:
     stored(tmp_path, record("mlp", 4, dataset="digits"))
     code = (
-        "import sys; from pathlib import Path; from aebench.report import render\n"
+        "import sys; from pathlib import Path; from aebench.page import render\n"
         "heavy = {'pandas', 'matplotlib', 'seaborn', 'scipy', 'torch', 'jinja2'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         f"render({str(tmp_path)!r}, Path({str(tmp_path / 'r.html')!r}))\n"

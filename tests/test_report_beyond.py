@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 from test_report_records import failure, record, stored
 
-from aebench.report import beyond, fights, fitness, frames
-from aebench.report.fights import COSTS
-from aebench.report.html import page
+from aebench.analysis import fights, fitness, frames
+from aebench.analysis.fights import COSTS
+from aebench.page import beyond
+from aebench.page.html import page
 from aebench.store import Record, Results
 
 BOTTLENECK, PARAMETERS, TFLOP, TIME = COSTS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aebench.report.compact import compact, path
+from aebench.page.compact import compact, path
 
 REPORTS = Path(__file__).resolve().parent.parent / "reports"
 

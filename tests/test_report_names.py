@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from test_report import Checked
 from test_report_records import record, stored
 
+from aebench.analysis import names
 from aebench.errors import printable
-from aebench.report import names
-from aebench.report.html import page, write
+from aebench.page.html import page, write
 from aebench.store import Results, Store
 
 # TeX, markup, what a chart is made of itself, what no XML may hold, what turns the line round.
@@ -140,7 +140,7 @@ def test_a_notebook_keeps_its_own_settings() -> None:
     code = (
         "import os; os.environ['MPLBACKEND'] = 'agg'\n"
         "import matplotlib; matplotlib.rcParams['font.size'] = 33.0\n"
-        "from aebench.report import svg\n"
+        "from aebench.page import svg\n"
         "matplotlib.rcParams['axes.xmargin'] = 0.3\n"
         "with svg.canvas(2, 2) as figure:\n"
         "    assert matplotlib.rcParams['font.size'] == 10.5\n"

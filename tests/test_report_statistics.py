@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from aebench.report.statistics import (
+from aebench.analysis.statistics import (
     ALPHA,
     LEAST,
     MARGIN,

@@ -16,7 +16,7 @@ from aebench.cli.options import Results
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
-    from aebench.report.fitness import Doubt
+    from aebench.analysis.fitness import Doubt
 
 _SHOWN = 10  # rows named for each doubt; --format json names them all
 
@@ -33,7 +33,7 @@ def check(
     form: Annotated[Format, typer.Option("--format", help="json names every row.")] = Format.text,
 ) -> None:
     """Check whether times are fit to compare: exit code 0 if they are, 1 if not or without any."""
-    from aebench.report import fitness
+    from aebench.analysis import fitness
 
     folder, found = folders.read(results)
     if not len(found.jobs):

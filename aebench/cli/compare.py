@@ -15,7 +15,7 @@ from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption
 
 if TYPE_CHECKING:
-    from aebench.report.comparison import Change
+    from aebench.analysis.comparison import Change
 
 _HEADS = ["metric", "job", "A", "B", "B / A", "corrected 95 %", "runs", "verdict"]
 _LEAST = ("runs", "A", "B", "corrected 95 %")  # left out first, where a terminal is narrow
@@ -54,7 +54,7 @@ def compare(
     form: FormatOption = Format.table,
 ) -> None:
     """Compare two folders of results, job by job: times and errors as ratios with intervals."""
-    from aebench.report import comparison
+    from aebench.analysis import comparison
 
     limits = [comparison.limit(given) for given in fail_if or ()]
     read = [folders.read(folder)[1] for folder in (a, b)]

@@ -15,7 +15,7 @@ from aebench.cli.options import FormatOption, Results, default
 from aebench.errors import RequestError, unknown
 
 if TYPE_CHECKING:
-    from aebench.report.findings import Outcome
+    from aebench.analysis.findings import Outcome
 
 
 def findings(
@@ -34,7 +34,7 @@ def findings(
     csv, json and markdown carry rule and minimum data too. Corrections for many comparisons count
     every finding that has data, shown or not.
     """
-    from aebench.report.findings import FINDINGS, evaluate
+    from aebench.analysis.findings import FINDINGS, evaluate
 
     ids = [finding.id for finding in FINDINGS]
     wanted = ids if only is None else text.items("--only", only)
@@ -53,8 +53,8 @@ def findings(
 
 
 def _print(outcomes: list[Outcome], title: str) -> None:
-    from aebench.report import words
-    from aebench.report.findings import tally
+    from aebench.analysis import words
+    from aebench.analysis.findings import tally
 
     rows = [
         [

@@ -32,7 +32,7 @@ def render_visibly(results: Path, output: Path | None, console: Console) -> None
     Raises:
         RequestError: no results there, or the file cannot be written.
     """
-    from aebench.report import render
+    from aebench.page import render
 
     target = output or text.REPORTS / f"{results.resolve().name}.html"
     if target.is_dir():

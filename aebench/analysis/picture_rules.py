@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from aebench.report import frames, words
-from aebench.report.evidence import Claim, Evidence, Judgement, Rule, nothing, ratios, together
-from aebench.report.frames import Model
+from aebench.analysis import frames, words
+from aebench.analysis.evidence import Claim, Evidence, Judgement, Rule, nothing, ratios, together
+from aebench.analysis.frames import Model
 
 DENOISING, STRANGERS = "denoising", "out-of-distribution"
 # A pixel's typical error (RMSE) more than doubles. It has only to tell a model that fails on

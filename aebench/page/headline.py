@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.report import findings, frames, words
-from aebench.report.evidence import Verdict
-from aebench.report.findings import Outcome
-from aebench.report.statistics import LEAST
-from aebench.report.tables import SYMBOLS
+from aebench.analysis import findings, frames, words
+from aebench.analysis.evidence import Verdict
+from aebench.analysis.findings import Outcome
+from aebench.analysis.statistics import LEAST
+from aebench.page.tables import SYMBOLS
 from aebench.store import Results
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aebench.report import frames, words
-from aebench.report.statistics import Interval, interval, ratio_interval
+from aebench.analysis import frames, words
+from aebench.analysis.statistics import Interval, interval, ratio_interval
 from aebench.store import Results
 
 POINTS = 5  # budgets at which families are set side by side

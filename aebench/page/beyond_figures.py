@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from aebench.report import words
-from aebench.report.fights import Cost, front, models
-from aebench.report.figures import REJECTED, WIDTH, colours, marked, readable_log
-from aebench.report.svg import (
+from aebench.analysis import words
+from aebench.analysis.fights import Cost, front, models
+from aebench.page.figures import REJECTED, WIDTH, colours, marked, readable_log
+from aebench.page.svg import (
     DASHES,
     INK,
     MARKERS,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from aebench.report import frames, words
-from aebench.report.svg import (
+from aebench.analysis import frames, words
+from aebench.page.svg import (
     DASHES,
     INK,
     MARKERS,

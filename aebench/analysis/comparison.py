@@ -22,11 +22,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from aebench.analysis import fitness, frames, words
+from aebench.analysis.names import codes
+from aebench.analysis.statistics import ALPHA, LEAST, Estimate, paired, pooled, unpaired
 from aebench.errors import RequestError, unknown
 from aebench.job import FIELDS, Job
-from aebench.report import fitness, frames, words
-from aebench.report.names import codes
-from aebench.report.statistics import ALPHA, LEAST, Estimate, paired, pooled, unpaired
 from aebench.store import Results
 
 TIMES = ("train_s", "cold_s", "total_s")

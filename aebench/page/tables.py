@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.report import frames, words
-from aebench.report.cells import (
+from aebench.analysis import frames, words
+from aebench.analysis.evidence import Verdict
+from aebench.analysis.findings import PAIRED_TEST, Outcome
+from aebench.analysis.statistics import LEAST
+from aebench.page.cells import (
     ABOUT,
     Cell,
     Column,
@@ -21,9 +24,6 @@ from aebench.report.cells import (
     value,
     whole,
 )
-from aebench.report.evidence import Verdict
-from aebench.report.findings import PAIRED_TEST, Outcome
-from aebench.report.statistics import LEAST
 
 SYMBOLS: dict[Verdict, str] = {
     "replicated": "✔",

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from aebench.analysis import frames, words
 from aebench.job import FIELDS
-from aebench.report import frames, words
 from aebench.store import Results
 
 REPEATS = 6  # min to max of six values is a 97 % interval for the median: 1 - 2 / 2**6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aebench.report import pictures
-from aebench.report.cells import Table
+from aebench.page import pictures
+from aebench.page.cells import Table
 
 
 @dataclass(frozen=True)

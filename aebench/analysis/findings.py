@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
-from aebench.report import picture_rules, rules, words
-from aebench.report.evidence import Evidence, Judgement, Rule, Verdict, number_of_seeds
-from aebench.report.frames import Model, ordered
-from aebench.report.statistics import ALPHA, LEAST, holm
+from aebench.analysis import picture_rules, rules, words
+from aebench.analysis.evidence import Evidence, Judgement, Rule, Verdict, number_of_seeds
+from aebench.analysis.frames import Model, ordered
+from aebench.analysis.statistics import ALPHA, LEAST, holm
 from aebench.store import Results
 
 

@@ -15,22 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 import aebench
-from aebench.report import (
-    beyond,
-    compact,
-    figures,
-    findings,
-    fitness,
-    frames,
-    headline,
-    pictures,
-    probes,
-    tables,
-    timing,
-    words,
-)
-from aebench.report.parts import Chart, Section
-from aebench.report.statistics import LEAST
+from aebench.analysis import findings, fitness, frames, words
+from aebench.analysis.statistics import LEAST
+from aebench.page import beyond, compact, figures, headline, pictures, probes, tables, timing
+from aebench.page.parts import Chart, Section
 from aebench.store import Results
 
 _HERE = Path(__file__).parent

@@ -16,8 +16,8 @@ from typing import Literal
 
 import pandas as pd
 
-from aebench.report import fitness, frames
-from aebench.report.statistics import LEAST, Interval, interval, p_above, p_below
+from aebench.analysis import fitness, frames
+from aebench.analysis.statistics import LEAST, Interval, interval, p_above, p_below
 from aebench.store import Results
 
 Verdict = Literal["replicated", "consistent", "not replicated", "undecided", "not tested"]

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from aebench.report import frames, words
-from aebench.report.evidence import (
+from aebench.analysis import frames, words
+from aebench.analysis.evidence import (
     Claim,
     Evidence,
     Judgement,
@@ -27,8 +27,8 @@ from aebench.report.evidence import (
     together,
     too_few,
 )
-from aebench.report.frames import Model
-from aebench.report.statistics import LEAST, MARGIN, Interval, interval, p_above, p_below
+from aebench.analysis.frames import Model
+from aebench.analysis.statistics import LEAST, MARGIN, Interval, interval, p_above, p_below
 
 NEAR = 0.10  # how near a run must come to the study's figure to be counted beside it
 

@@ -23,7 +23,7 @@ def render(results: Path | str | Results, output: Path) -> Path:
     Raises:
         RequestError: there is no such results folder.
     """
-    from aebench.report.html import page, write
+    from aebench.page.html import page, write
     from aebench.store import read
 
     if isinstance(results, str | Path):

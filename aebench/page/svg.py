@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from aebench.report import words
+from aebench.analysis import words
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aebench import schema
-from aebench.report import words
+from aebench.analysis import words
 
 ABOUT = {column.name: column.about for column in schema.JOBS}
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from aebench.report import words
-from aebench.report.frames import by_dataset
+from aebench.analysis import words
+from aebench.analysis.frames import by_dataset
 from aebench.store import Results
 
 BUDGET = 300_000  # characters of base64: the page stays small enough to mail

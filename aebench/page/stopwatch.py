@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from aebench.report import beyond_figures, fights, fitness, words
-from aebench.report.cells import Cell, Column, Table, value
-from aebench.report.cells import percent as in_percent
-from aebench.report.parts import Chart, Section
-from aebench.report.tables import check
+from aebench.analysis import fights, fitness, words
+from aebench.page import beyond_figures
+from aebench.page.cells import Cell, Column, Table, value
+from aebench.page.cells import percent as in_percent
+from aebench.page.parts import Chart, Section
+from aebench.page.tables import check
 from aebench.store import Results
 
 _SHOWN = 6  # conditions drawn; more would make the page too heavy to mail

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aebench.analysis import words
+from aebench.analysis.names import codes, shown, told_apart
+from aebench.analysis.statistics import interval
 from aebench.errors import printable
-from aebench.report import words
-from aebench.report.names import codes, shown, told_apart
-from aebench.report.statistics import interval
 from aebench.store import Results
 
 # Times are compared only between rows that agree in all of these.

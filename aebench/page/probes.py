@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.report import frames, words
-from aebench.report.cells import Cell, Column, Table
-from aebench.report.figures import WIDTH, readable_log
-from aebench.report.parts import Chart, Section
-from aebench.report.picture_rules import DENOISING, STRANGERS
-from aebench.report.statistics import interval
-from aebench.report.svg import (
+from aebench.analysis import frames, words
+from aebench.analysis.picture_rules import DENOISING, STRANGERS
+from aebench.analysis.statistics import interval
+from aebench.page.cells import Cell, Column, Table
+from aebench.page.figures import WIDTH, readable_log
+from aebench.page.parts import Chart, Section
+from aebench.page.svg import (
     DASHES,
     INK,
     MARKERS,

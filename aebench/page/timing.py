@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from aebench.report import figures, fitness, frames, words
-from aebench.report.cells import Cell, Table, columns, percent, plain, span, value, whole
-from aebench.report.parts import Chart, Section
-from aebench.report.statistics import ratio_interval
-from aebench.report.tables import check
+from aebench.analysis import fitness, frames, words
+from aebench.analysis.statistics import ratio_interval
+from aebench.page import figures
+from aebench.page.cells import Cell, Table, columns, percent, plain, span, value, whole
+from aebench.page.parts import Chart, Section
+from aebench.page.tables import check
 from aebench.store import Results
 
 SPREAD_SHOWN = 0.05  # a greater spread of repeated times is marked

@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.report import beyond_figures, fights, frames, stopwatch, words
-from aebench.report.cells import Cell, Column, Table
-from aebench.report.evidence import number_of_seeds
-from aebench.report.fights import COSTS, Cost, Fight
-from aebench.report.parts import Chart, Section
+from aebench.analysis import fights, frames, words
+from aebench.analysis.evidence import number_of_seeds
+from aebench.analysis.fights import COSTS, Cost, Fight
+from aebench.page import beyond_figures, stopwatch
+from aebench.page.cells import Cell, Column, Table
+from aebench.page.parts import Chart, Section
 from aebench.store import Results
 
 _SHOWN = 6  # conditions drawn; more would make the page too heavy to mail
