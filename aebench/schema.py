@@ -14,6 +14,21 @@ VERSION = 3
 ABSENT = {"code": "", "pixels": ""}
 STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
 
+# What a model is given, the kinds of samples and probes: test images, the same with noise added,
+# and images of another kind than it was trained on.
+RECONSTRUCTION, DENOISING, STRANGERS = "reconstruction", "denoising", "out-of-distribution"
+
+
+def noisy_kind(amplitude: float) -> str:
+    """The kind of a sample whose inputs had noise of this amplitude: denoising 0.3."""
+    return f"{DENOISING} {amplitude}"
+
+
+def amplitude_of(kind: str) -> float | None:
+    """The amplitude in the kind of a sample, as `noisy_kind` writes it; None in other kinds."""
+    name, _, amplitude = kind.partition(" ")
+    return float(amplitude) if name == DENOISING and amplitude else None
+
 
 @dataclass(frozen=True)
 class Column:

@@ -13,7 +13,18 @@ from test_report_records import CPU, MEAN_MSE, failure, record, stored, strip, s
 
 from aebench.analysis import findings, fitness, frames, words
 from aebench.errors import RequestError
-from aebench.page import figures, headline, pictures, probes, render, tables, timing
+from aebench.page import charts as page_charts
+from aebench.page import (
+    headline,
+    learning_curves,
+    noise,
+    pictures,
+    reconstruction,
+    render,
+    timing,
+    verdicts,
+)
+from aebench.page import records as page_records
 from aebench.page.html import page
 from aebench.page.svg import spread
 from aebench.store import Record, Results, Store
@@ -133,7 +144,7 @@ def test_verdicts_are_words_and_symbols(html: str) -> None:
         r"^\.(replicated|consistent|not-replicated|undecided|not-tested) (\{.*\})$", html, re.M
     )
     assert len(looks) == len({look for _, look in looks}) == 5
-    assert len(set(tables.SYMBOLS.values())) == 5
+    assert len(set(verdicts.SYMBOLS.values())) == 5
 
 
 def test_one_seed_is_not_shown_as_replicated(tmp_path: Path) -> None:
@@ -245,11 +256,11 @@ def test_time_table_compares_only_what_is_alike(varied: Path) -> None:
     assert len(groups) == 4
     for group in groups:
         assert len(group.drop_duplicates(frames.ALIKE)) == 1
-    table = timing.times(groups[1], "t", "caption")
+    table = timing.times(groups[1], "caption")
     assert [row[0].text for row in table.rows] == ["mlp-512", "conv-128"]
     assert table.rows[0][5].text == "1 (reference)"
     assert table.rows[1][5].value == pytest.approx(27 / 21, rel=0.01)
-    assert table.rows[0][4].kind == "warn"  # 20, 21, 22 s: a spread of 9.5 %
+    assert table.rows[0][4].look == "warn"  # 20, 21, 22 s: a spread of 9.5 %
 
 
 def test_without_the_study_the_fastest_is_the_reference(tmp_path: Path) -> None:
@@ -261,12 +272,12 @@ def test_without_the_study_the_fastest_is_the_reference(tmp_path: Path) -> None:
 
 def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path: Path) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 1, 9.17), record("conv", 16)))
-    table = tables.errors(frames.summary(results.jobs), "t", "caption")
+    table = reconstruction.errors(frames.summary(results.jobs), "caption")
     heads = [column.name for column in table.columns]
     mlp, conv = (dict(zip(heads, row, strict=True)) for row in table.rows)
-    assert mlp["MSE / mean image"].kind == "warn"
+    assert mlp["MSE / mean image"].look == "warn"
     assert mlp["MSE / mean image"].value == pytest.approx(9.17 / 78 / MEAN_MSE["mnist"])
-    assert conv["compression"].kind == "warn"
+    assert conv["compression"].look == "warn"
     assert conv["PCA MSE"].text == words.NONE
 
 
@@ -275,7 +286,7 @@ def test_coverage_counts_every_ending(tmp_path: Path) -> None:
         tmp_path, record("mlp", 4), record("mlp", 4, seed=1), failure("mlp", 4, seed=2),
         failure("mlp", 8, status="timed_out"), record("conv", 8),
     )  # fmt: skip
-    table = tables.coverage(frames.ordered(results).jobs, "t", "caption")
+    table = page_records.coverage(frames.ordered(results).jobs, "caption")
     cells = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
     assert cells == {"mlp": ["✔ 2 ok, ✘ 1 failed", "✘ 1 timed_out"], "conv": ["none", "✔ 1 ok"]}
 
@@ -313,12 +324,12 @@ def doubtful(folder: Path) -> Results:
 def test_rejected_times_are_marked_and_in_no_ratio(tmp_path: Path) -> None:
     results = doubtful(tmp_path)
     (group,) = frames.alike(frames.timed(results.jobs))
-    table = timing.times(group, "t", "caption")
+    table = timing.times(group, "caption")
     at = {column.name: i for i, column in enumerate(table.columns)}
     rows = {row[0].text: row for row in table.rows}
     mlp = rows["mlp-512"]
     assert mlp[at["check"]].text == "✘ rejected: contended"
-    assert mlp[at["check"]].kind == "warn"
+    assert mlp[at["check"]].look == "warn"
     assert mlp[at["train_s"]].value == 8.0
     assert mlp[at["factor"]].text == words.NONE
     # mlp-512 is the usual reference; a time that is rejected cannot be.
@@ -390,8 +401,8 @@ def test_training_and_validation_are_drawn_from_their_own_losses(
 ) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 8, losses=(0.3, 0.2, 0.1), epochs=3)))
     drawn = []
-    monkeypatch.setattr(figures, "inline", lambda figure, *_: drawn.append(figure) or "")
-    figures.learning_curves(frames.curves(results), "curves", "label")
+    monkeypatch.setattr(page_charts, "inline", lambda figure, *_: drawn.append(figure) or "")
+    learning_curves.chart(frames.curves(results), "label")
     lines = {line.get_marker(): list(line.get_ydata()) for line in drawn[0].axes[0].lines}
     assert lines["o"] == pytest.approx([0.3, 0.2, 0.1])  # markers: after the epoch
     assert lines["None"] == pytest.approx([0.345, 0.23, 0.115])  # no marker: while training
@@ -440,17 +451,15 @@ def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:
     assert curve.to_dict("records") == [{"components": 0, "mse": MEAN_MSE["mnist"]}]
 
 
-def test_charts_follow_the_theme_and_share_no_ids(varied: Path) -> None:
+def test_charts_follow_the_theme(varied: Path) -> None:
     results = frames.ordered(Store(varied).read())
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     rows, points = (f[f["dataset"] == "mnist"] for f in (summary, seeds))
     curve = frames.baseline_curve(results, "mnist")
     charts = [
-        figures.error_by_latent(rows, points, curve, "one", "a <label>"),
-        figures.error_by_bottleneck(rows, points, curve, "two", "another"),
+        reconstruction.by_latent(rows, points, curve, "a <label>"),
+        reconstruction.by_bottleneck(rows, points, curve, "another"),
     ]
-    ids = [set(Checked(chart).ids) for chart in charts]
-    assert not ids[0] & ids[1]
     for chart in charts:
         assert chart.startswith("<svg ")
         assert "currentColor" in chart
@@ -464,7 +473,7 @@ def test_models_worse_than_every_baseline_keep_the_baselines_in_sight(tmp_path: 
     results = frames.ordered(stored(tmp_path, record("mlp", 16, 14.0, dataset="digits")))
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     curve = frames.baseline_curve(results, "digits")
-    chart = figures.error_by_latent(summary, seeds, curve, "one", "label")
+    chart = reconstruction.by_latent(summary, seeds, curve, "label")
     assert "PCA" in chart
     lowest = curve.loc[curve["components"] <= 16, "mse"].min()
     ticks = [float(t) for t in re.findall(r">\s*(0\.\d+)</text>", chart)]
@@ -499,7 +508,7 @@ def test_models_trained_with_noise_stand_beside_those_trained_without(tmp_path: 
         record("mlp", 32, 1.1, train_noise=0.3, denoised={0.3: 0.02, 0.8: 0.05}),
     ]
     results = frames.ordered(stored(tmp_path, *records))
-    section = probes.section(results)
+    section = noise.section(results)
     (chart,), (strangers,) = section.charts, section.tables
     assert "trained with noise" in chart.svg
     assert "32, noise 0.3" in chart.svg
@@ -527,7 +536,7 @@ def test_models_trained_with_noise_stand_beside_those_trained_without(tmp_path: 
 
 def test_records_of_before_the_probes_render_without_them(tmp_path: Path) -> None:
     bare = dataclasses.replace(record("mlp", 32), probes=())
-    section = probes.section(frames.ordered(stored(tmp_path, bare)))
+    section = noise.section(frames.ordered(stored(tmp_path, bare)))
     assert section.intro == ("No finished job left probes.",)
     assert not section.charts
 
@@ -587,7 +596,7 @@ def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> No
         ]
         results = stored(tmp_path / "-".join(map(str, kernels)), *records)
         (group,) = frames.alike(frames.timed(frames.ordered(results).jobs))
-        return timing.times(group, "t", "caption"), page(results)
+        return timing.times(group, "caption"), page(results)
 
     said = "has nothing faster for"
     for alike in (["torch", "torch"], [None, None]):

@@ -6,7 +6,7 @@ from test_report_records import failure, record, stored
 
 from aebench.analysis import fights, fitness, frames
 from aebench.analysis.fights import COSTS
-from aebench.page import beyond
+from aebench.page import fair, reconstruction, stopwatch, trained
 from aebench.page.html import page
 from aebench.store import Record, Results
 
@@ -87,7 +87,7 @@ def test_times_of_two_machines_do_not_meet(tmp_path) -> None:
         record("mlp", 16, seconds=1.0),
         record("conv", 4, seconds=5.0, row={"machine_id": "another"}),
     )
-    section = beyond.sections(results)[0]
+    section = fair.section(results)
     assert not any("training time" in line for line in section.lists)
     assert any("parameters" in line for line in section.lists)
 
@@ -95,7 +95,7 @@ def test_times_of_two_machines_do_not_meet(tmp_path) -> None:
 def test_verdict_follows_the_errors(tmp_path) -> None:
     better = ordered(tmp_path / "a", record("mlp", 1000, 1.0), record("conv", 1, 2.0))
     worse = ordered(tmp_path / "b", record("mlp", 1000, 2.0), record("conv", 1, 1.0))
-    said = [beyond.sections(r)[0].lists[0] for r in (better, worse)]
+    said = [fair.section(r).lists[0] for r in (better, worse)]
     assert said[0] == (
         "MNIST, equal bottleneck, mlp against conv: mlp is ahead at every budget. mlp-1000 0.0128 "
         "against conv-1 0.0256 (one seed each), a factor of 2.0, at 1,000 numbers (test MSE)."
@@ -111,7 +111,7 @@ def test_every_fight_names_both_sides_and_tells_where_it_turns(tmp_path) -> None
         record("mlp", 700, 1.0), record("conv", 1, 2.0), record("conv", 16, 0.1),
         record("conv-bottleneck", 128, 3.0),
     ]  # fmt: skip
-    section = beyond.sections(ordered(tmp_path, *records))[0]
+    section = fair.section(ordered(tmp_path, *records))
     for sentence in section.lists:
         family = sentence.split("mlp against ")[1].split(":")[0]
         told = sentence.split(". ", 1)[1].split("; ")
@@ -136,15 +136,15 @@ def test_times_that_check_rejects_are_in_no_fight_and_no_ratio(tmp_path) -> None
         for engine in ("reference", "eager")
     ]
     results = fitness.marked(ordered(tmp_path, *records))
-    fair, _, stopwatch = beyond.sections(results)
-    assert any("training arithmetic" in line for line in fair.lists)
-    assert not any("training time" in line for line in fair.lists)
-    assert any("4 times that aebench check rejects are not among them" in t for t in fair.intro)
-    text = " ".join(stopwatch.intro)
+    fought, watch = fair.section(results), stopwatch.section(results)
+    assert any("training arithmetic" in line for line in fought.lists)
+    assert not any("training time" in line for line in fought.lists)
+    assert any("4 times that aebench check rejects are not among them" in t for t in fought.intro)
+    text = " ".join(watch.intro)
     assert "aebench check rejects the times of mlp-512 and conv-128: no ratio of them" in text
     assert "prefer a machine of your own" in text
     assert "times as long" not in text
-    (chart,) = stopwatch.charts
+    (chart,) = watch.charts
     assert "✘ mlp-512" in chart.svg
     for table_row in chart.tables[0].rows:
         assert table_row[-2].text == "–"
@@ -155,8 +155,8 @@ def test_times_that_check_rejects_are_in_no_fight_and_no_ratio(tmp_path) -> None
         for kind, latent, s in (("mlp", 512, 100.0), ("conv", 128, 126.0))
         for engine in ("reference", "eager")
     ]
-    _, _, stopwatch = beyond.sections(fitness.marked(ordered(tmp_path, *more)))
-    assert "conv-128 takes 1.26 times as long" in " ".join(stopwatch.intro)
+    watch = stopwatch.section(fitness.marked(ordered(tmp_path, *more)))
+    assert "conv-128 takes 1.26 times as long" in " ".join(watch.intro)
 
 
 def test_distance_to_the_optimum_counts_only_what_compresses(tmp_path) -> None:
@@ -169,7 +169,7 @@ def test_distance_to_the_optimum_counts_only_what_compresses(tmp_path) -> None:
     rows = fights.to_optimum(results)
     assert rows["architecture"].to_list() == ["mlp"]
     assert rows["ratio"].item() == pytest.approx(2.0)
-    text = " ".join(beyond.sections(results)[1].intro)
+    text = " ".join(trained.section(results).intro)
     assert "the error is 2.0 (mlp-16 on MNIST) times PCA's; 0 of 1 such model beat it" in text
     assert "of these mlp-16 on MNIST does worse than the mean image" in text
 
@@ -184,10 +184,11 @@ def test_stopwatch_sets_the_loop_beside_the_engine(tmp_path) -> None:
         record("conv", 128, seconds=40.0),
         record("conv", 16, seconds=9.0),  # no reference run: nothing to set it beside
     )
-    [(_, engine, rows)] = fights.stopwatch(results)
-    assert engine == "eager"
+    [watch] = fights.stopwatch(results)
+    assert watch.engine == "eager"
+    rows = watch.models
     assert dict(zip(rows["architecture"], rows["gain"], strict=True)) == {"mlp": 25, "conv": 3.125}
-    text = " ".join(beyond.sections(results)[2].intro)
+    text = " ".join(stopwatch.section(results).intro)
     assert "conv-128 takes 1.25 times as long to train as mlp-512 under reference" in text
     assert "10.0 times under eager" in text
     assert "71.1 %" in text
@@ -207,5 +208,5 @@ def test_which_convolutions_compress() -> None:
             "compression": [784 / 676, 784 / 10816],
         }
     )  # fmt: skip
-    text = beyond.compression_in_words(summary)
+    text = reconstruction.compression_in_words(summary)
     assert "only conv-1 on MNIST (factor 1.2) compresses" in text

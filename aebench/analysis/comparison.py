@@ -23,7 +23,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from aebench.analysis import fitness, frames, words
-from aebench.analysis.names import codes
+from aebench.analysis.names import texts
 from aebench.analysis.statistics import ALPHA, LEAST, Estimate, paired, pooled, unpaired
 from aebench.errors import RequestError, unknown
 from aebench.job import FIELDS, Job
@@ -158,7 +158,7 @@ def _filled(results: Results) -> pd.DataFrame:
     here, since the interval has it in; nor that others ran elsewhere: like is set beside like.
     """
     doubts = fitness.rejected(fitness.check(results))
-    jobs = results.jobs.assign(code=codes(results.jobs))
+    jobs = results.jobs.assign(code=texts(results.jobs, "code"))
     jobs["unfit"] = [
         ", ".join(d for d in doubts.get(key, ()) if d not in ("spread", "mixed"))
         for key in jobs["key"]

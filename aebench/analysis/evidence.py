@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import wraps
+from typing import Concatenate, Literal, ParamSpec
 
 import pandas as pd
 
-from aebench.analysis import fitness, frames
-from aebench.analysis.statistics import LEAST, Interval, interval, p_above, p_below
+from aebench.analysis import fitness, frames, words
+from aebench.analysis.statistics import LEAST, interval, p_above, p_below
 from aebench.store import Results
 
 Verdict = Literal["replicated", "consistent", "not replicated", "undecided", "not tested"]
@@ -41,11 +42,11 @@ class Evidence:
     def of(cls, results: Results) -> Evidence:
         """Choose the rows of `results` that may speak about the study."""
         jobs = frames.counting(results.jobs)
-        rejected = fitness.rejected(fitness.check(results))
+        unfit = jobs["key"].isin(fitness.rejected(fitness.check(results)))
         return cls(
             jobs=jobs,
-            times=frames.timed(jobs[~jobs["key"].isin(rejected)]),
-            rejected=frames.timed(jobs[jobs["key"].isin(rejected)]),
+            times=frames.timed(jobs[~unfit]),
+            rejected=frames.timed(jobs[unfit]),
             epochs=results.epochs[results.epochs["key"].isin(jobs["key"])],
             probes=frames.probed(jobs, results.probes),
         )
@@ -53,25 +54,38 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a rule made of the evidence.
+    """What a rule made of the evidence; by default, that nothing was tested.
 
     `verdict` is None where it depends on `p_for` and `p_against`, the p-values of the tests that
     support and contradict the claim: those are corrected over all findings together. `n_seeds`
     are seeds, or for times pairs of runs.
     """
 
-    ours: float | None
-    low: float | None
-    high: float | None
-    n_jobs: int
-    n_seeds: int
     note: str
-    verdict: Verdict | None
+    n_jobs: int = 0
+    n_seeds: int = 0
+    ours: float | None = None
+    low: float | None = None
+    high: float | None = None
+    verdict: Verdict | None = None
     p_for: float = 1.0
     p_against: float = 1.0
 
 
 Rule = Callable[[Evidence], Judgement]
+_Options = ParamSpec("_Options")
+
+
+def rule(
+    judge: Callable[Concatenate[Evidence, _Options], Judgement],
+) -> Callable[_Options, Rule]:
+    """Turn a function of evidence and of what it is applied to into a maker of rules."""
+
+    @wraps(judge)
+    def make(*args: _Options.args, **options: _Options.kwargs) -> Rule:
+        return lambda evidence: judge(evidence, *args, **options)
+
+    return make
 
 
 @dataclass(frozen=True)
@@ -99,22 +113,24 @@ class Claim:
         return relative if self.side == "above" else 1 / relative
 
 
-def together(claims: Sequence[Claim], n_jobs: int, note: str) -> Judgement:
+def together(claims: Sequence[Claim], n_jobs: int, note: str, noun: str = "seed") -> Judgement:
     """All `claims` must hold; shown is the one that holds least clearly.
 
     So the worst p-value supports them. Any one may fail, so against them speaks the best,
-    multiplied by their number.
+    multiplied by their number. Fewer than `LEAST` seeds, or pairs of runs, are at most consistent
+    and never refute.
     """
-    seeds = min(len(claim.ratios) for claim in claims)
-    if not seeds:
+    n = min(len(claim.ratios) for claim in claims)
+    if not n:
         return nothing(f"{note}; no seed has all the figures that it takes", n_jobs)
     shown = interval(min(claims, key=lambda claim: claim.margin).ratios)
-    if seeds < LEAST:
-        return too_few(shown.centre, n_jobs, seeds, note, all(claim.margin > 1 for claim in claims))
-    return tested(
-        shown,
-        (n_jobs, seeds),
-        note,
+    if n < LEAST:
+        note = f"{note}; {words.seeds(n, noun)}, the paired test needs {LEAST}"
+        holds = all(claim.margin > 1 for claim in claims)
+        verdict: Verdict = "consistent" if holds else "undecided"
+        return Judgement(note, n_jobs, n, shown.centre, verdict=verdict)
+    return Judgement(
+        *(note, n_jobs, n, shown.centre, shown.low, shown.high),
         p_for=max(claim.p_for for claim in claims),
         p_against=min(1.0, len(claims) * min(claim.p_against for claim in claims)),
     )
@@ -122,34 +138,10 @@ def together(claims: Sequence[Claim], n_jobs: int, note: str) -> Judgement:
 
 def ratios(above: pd.Series[float], below: pd.Series[float]) -> list[float]:
     """Those of `above` over those of `below` with the same index, where both are positive."""
-    found = above.astype("float64") / below.astype("float64")
-    return [float(ratio) for ratio in found if 0 < ratio < math.inf]
-
-
-def number_of_seeds(n: int, noun: str = "seed") -> str:
-    """One seed, 2 seeds."""
-    return f"one {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def too_few(
-    ours: float, n_jobs: int, seeds: int, note: str, holds: bool, noun: str = "seed"
-) -> Judgement:
-    """Fewer than `LEAST` seeds, or pairs of runs: at most consistent, and never refuted."""
-    note = f"{note}; {number_of_seeds(seeds, noun)}, the paired test needs {LEAST}"
-    verdict: Verdict = "consistent" if holds else "undecided"
-    return Judgement(ours, None, None, n_jobs, seeds, note, verdict)
+    values = above.astype("float64") / below.astype("float64")
+    return [float(ratio) for ratio in values if 0 < ratio < math.inf]
 
 
 def nothing(note: str, n_jobs: int = 0) -> Judgement:
     """No figure; `note` says what is lacking. Not tested, or undecided where `n_jobs` are there."""
-    verdict: Verdict = "undecided" if n_jobs else "not tested"
-    return Judgement(None, None, None, n_jobs, 0, note, verdict)
-
-
-def tested(
-    shown: Interval, size: tuple[int, int], note: str, *, p_for: float, p_against: float
-) -> Judgement:
-    """A judgement that waits for the correction over all findings."""
-    return Judgement(
-        shown.centre, shown.low, shown.high, *size, note, None, p_for=p_for, p_against=p_against
-    )
+    return Judgement(note, n_jobs, verdict="undecided" if n_jobs else "not tested")

@@ -1,6 +1,6 @@
 """What is compared beyond the study: families of models at equal cost, and models to optima.
 
-Everything here goes from frames to frames; which sentence is made of it is decided in `beyond`.
+Everything here goes from frames to frames; sentences are made of it in the page.
 "At equal cost" means the best that a family reaches with at most so much: only measured models
 count, and nothing is interpolated. A model has one figure, its mean over all its seeds, the same
 as in every table; whole models are compared, not a choice anew for each seed.
@@ -8,6 +8,7 @@ as in every table; whole models are compared, not a choice anew for each seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import frames, words
-from aebench.analysis.statistics import Interval, interval, ratio_interval
+from aebench.analysis.statistics import Interval, interval, unpaired
 from aebench.store import Results
 
 POINTS = 5  # budgets at which families are set side by side
@@ -33,12 +34,12 @@ class Cost:
     title: str
     unit: str
     error: str
-    whole: bool = False
+    write: Callable[[Any], str] = words.number
 
 
 COSTS = (
-    Cost("bottleneck", "bottleneck, numbers per image", "numbers", "test MSE", whole=True),
-    Cost("parameters", "parameters", "parameters", "test MSE", whole=True),
+    Cost("bottleneck", "bottleneck, numbers per image", "numbers", "test MSE", words.count),
+    Cost("parameters", "parameters", "parameters", "test MSE", words.count),
     Cost("tflop", "training arithmetic, TFLOP", "TFLOP", "validation MSE"),
     Cost("spent_s", "training time, s", "s", "validation MSE"),
 )
@@ -76,7 +77,7 @@ def spent(results: Results, cost: Cost) -> pd.DataFrame:
 
 def models(points: pd.DataFrame) -> pd.DataFrame:
     """Each model at each epoch once: cost and error are geometric means over its seeds."""
-    by = ["architecture", *(name for name in frames.MODEL if name != "architecture"), "epoch"]
+    by = [*frames.MODEL, "epoch"]
     known = points[(points["error"] > 0) & np.isfinite(points["error"]) & (points["cost"] > 0)]
     means = known.groupby(by, sort=False)[["cost", "error"]].agg(frames.mean)
     return pd.DataFrame(means.reset_index())
@@ -135,11 +136,8 @@ def fights(points: pd.DataFrame, family: str) -> list[Fight]:
     low = max(mlp["cost"].min(), other["cost"].min())
     high = max(mlp["cost"].max(), other["cost"].max())
     budgets = sorted({float(b) for b in np.geomspace(low, high, POINTS)}) if low > 0 else []
-    return [
-        fight
-        for b in budgets
-        if (fight := _fight(points, mlp, other, b * (1 + 1e-9), family)) is not None
-    ]
+    met = [_fight(points, mlp, other, budget * (1 + 1e-9), family) for budget in budgets]
+    return [fight for fight in met if fight is not None]
 
 
 def _fight(
@@ -149,26 +147,21 @@ def _fight(
     if a is None or b is None:
         return None
     left, right = _seeds(points, a), _seeds(points, b)
-    if list(left.index) == list(right.index):
+    if left.index.equals(right.index):
         ratio = interval((left / right).to_list())
     else:
-        ratio = ratio_interval(left.to_list(), right.to_list())
+        ratio = unpaired(left.to_list(), right.to_list()).interval()
     one, two = (
-        Side(words.model(row["architecture"], row["latent"], row["depth"]), row["error"], len(seen))
-        for row, seen in ((a, left), (b, right))
+        Side(words.model_of(row), row["error"], len(errors))
+        for row, errors in ((a, left), (b, right))
     )
     return Fight(budget, family, one, two, ratio)
 
 
 def _seeds(points: pd.DataFrame, model: pd.Series) -> pd.Series[float]:
     """Errors of the model of a row of `models`, by seed."""
-    mine = points[
-        (points["architecture"] == model["architecture"])
-        & (points["depth"] == model["depth"])
-        & (points["latent"] == model["latent"])
-        & (points["epoch"] == model["epoch"])
-        & (points["error"] > 0)
-    ]
+    by = [*frames.MODEL, "epoch"]
+    mine = points[points[by].eq(model[by]).all(axis="columns") & (points["error"] > 0)]
     errors: pd.Series[float] = mine.groupby("seed")["error"].median()
     return errors
 
@@ -197,16 +190,24 @@ def to_optimum(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def stopwatch(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
-    """Engine `reference` beside each other engine under otherwise equal conditions.
+@dataclass(frozen=True)
+class Stopwatch:
+    """Engine `reference` beside another under otherwise equal `conditions`, these in words.
 
-    One entry for each: dataset and conditions in words, the other engine's name, and a frame with
-    architecture, depth, latent, reference_s, loading_s, engine_s and their ratio `gain`; medians
-    over the runs that both engines have (paired by seed and repeat) and that `aebench check`
-    passes. Where it passes none of a model, `doubt` says why, and there is no gain.
+    `models` has architecture, depth, latent, reference_s, loading_s, engine_s and their ratio
+    `gain`; medians over the `n` runs that both engines have (paired by seed and repeat) and that
+    `aebench check` passes. Where it passes none of a model, `doubt` says why, and there is no gain.
     """
+
+    conditions: str
+    engine: str
+    models: pd.DataFrame
+
+
+def stopwatch(results: Results) -> list[Stopwatch]:
+    """Every engine that ran jobs which engine `reference` ran as well."""
     same = ["dataset", "settings", *(c for c in frames.ALIKE if c != "engine")]
-    found = []
+    seen = []
     timed = frames.timed(results.jobs)
     if "doubt" not in timed:
         timed = timed.assign(doubt="")
@@ -214,38 +215,31 @@ def stopwatch(results: Results) -> list[tuple[str, str, pd.DataFrame]]:
         slow = group[group["engine"] == "reference"]
         for engine in sorted(set(group["engine"]) - {"reference"}):
             fast = group[group["engine"] == engine]
-            pair = slow.merge(fast, on=[*frames.MODEL, "seed", "repeat"], suffixes=("", "_fast"))
-            if not len(pair):
+            pairs = slow.merge(fast, on=[*frames.MODEL, "seed", "repeat"], suffixes=("", "_fast"))
+            if not len(pairs):
                 continue
-            pair = pair.assign(
-                gain=pair["train_s"].astype("float64") / pair["train_s_fast"].astype("float64"),
-                loading_s=pair["loading_s"].astype("float64"),
-                doubt=[_both(a, b) for a, b in zip(pair["doubt"], pair["doubt_fast"], strict=True)],
-            )
             rows = [
-                _stopped(dict(zip(frames.MODEL, model, strict=True)), runs)
-                for model, runs in pair.groupby(frames.MODEL, sort=False)
+                dict(zip(frames.MODEL, model, strict=True)) | _stopped(runs)
+                for model, runs in pairs.groupby(frames.MODEL, sort=False)
             ]
             first = group.iloc[0].copy()
             first["engine"] = f"reference and {engine}"
             title = words.titled(str(first["dataset"]), str(first["settings"]))
-            found.append((f"{title}: {words.conditions(first)}", engine, pd.DataFrame(rows)))
-    return found
+            conditions = f"{title}: {words.conditions(first)}"
+            seen.append(Stopwatch(conditions, engine, pd.DataFrame(rows)))
+    return seen
 
 
-def _both(*doubts: str) -> str:
-    return ", ".join(sorted({name for text in doubts if text for name in text.split(", ")}))
-
-
-def _stopped(model: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
-    """One row of the stopwatch's frame, from the runs of one model."""
-    fit = runs[runs["doubt"].eq("")]
-    chosen = fit if len(fit) else runs
-    return model | {
+def _stopped(pairs: pd.DataFrame) -> dict[str, Any]:
+    """What the stopwatch says of one model, from its runs."""
+    fit = pairs[pairs["doubt"].eq("") & pairs["doubt_fast"].eq("")]
+    chosen = fit if len(fit) else pairs
+    slow, fast = (chosen[c].astype("float64") for c in ("train_s", "train_s_fast"))
+    return {
         "n": len(chosen),
-        "reference_s": chosen["train_s"].median(),
-        "loading_s": chosen["loading_s"].median(),
-        "engine_s": chosen["train_s_fast"].median(),
-        "gain": fit["gain"].median(),
-        "doubt": "" if len(fit) else _both(*runs["doubt"]),
+        "reference_s": slow.median(),
+        "loading_s": chosen["loading_s"].astype("float64").median(),
+        "engine_s": fast.median(),
+        "gain": (slow / fast).median() if len(fit) else np.nan,
+        "doubt": "" if len(fit) else frames.reasons([*pairs["doubt"], *pairs["doubt_fast"]]),
     }

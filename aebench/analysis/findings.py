@@ -8,11 +8,11 @@ charts or HTML.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from aebench.analysis import picture_rules, rules, words
-from aebench.analysis.evidence import Evidence, Judgement, Rule, Verdict, number_of_seeds
+from aebench.analysis.evidence import Evidence, Judgement, Rule, Verdict
 from aebench.analysis.frames import Model, ordered
 from aebench.analysis.statistics import ALPHA, LEAST, holm
 from aebench.store import Results
@@ -32,8 +32,8 @@ class Finding:
     source: str
     measure: str
     rule: str
-    minimum: str
     evaluate: Rule
+    minimum: str = f"{LEAST} seeds of each model"
     counts: str = "seed"
 
 
@@ -55,7 +55,7 @@ class Outcome:
         """The verdict in words; a consistent one says from how little: consistent, one seed."""
         if self.verdict != "consistent":
             return self.verdict
-        return f"consistent, {number_of_seeds(self.n_seeds, self.finding.counts)}"
+        return f"consistent, {words.seeds(self.n_seeds, self.finding.counts)}"
 
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -63,8 +63,8 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 def tally(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:
     """How many findings came out each way; the five are never added up."""
-    found = [outcome.verdict for outcome in outcomes]
-    return {verdict: found.count(verdict) for verdict in VERDICTS}
+    verdicts = [outcome.verdict for outcome in outcomes]
+    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
 
 
 FIGURE_RULE = (
@@ -83,23 +83,17 @@ PAIRED_TEST = (
 )
 _PAIRED = " Paired test."
 _FIT = ", which aebench check does not reject"
-_SEEDS = f"{LEAST} seeds of each model"
 
 
-def _figure(
-    id: str, claim: str, printed: str, latent: int, *, conv: bool, depth: int = 1, dataset: str
-) -> Finding:
-    model = Model(dataset, "conv" if conv else "mlp", latent, depth)
+def _printed(id: str, model: Model, printed: str, claim: str) -> Finding:
+    """A study error that the study prints, for a model that it names."""
     # The study lists its deeper decoder with the block's default, sigmoid; it takes ReLU as well.
-    otherwise = Model(dataset, "conv-relu", latent, depth) if conv and depth > 1 else None
+    deep = model.architecture == "conv" and model.depth > 1
+    otherwise = replace(model, architecture="conv-relu") if deep else None
     return Finding(
-        id=id,
-        claim=claim,
-        source=printed,
-        measure="study error",
-        rule=FIGURE_RULE,
+        *(id, claim, printed, "study error", FIGURE_RULE),
+        evaluate=rules.printed_error(model, float(printed), otherwise),
         minimum=f"{LEAST} seeds; one finished job to be consistent",
-        evaluate=rules.figure(model, float(printed), otherwise),
     )
 
 
@@ -121,28 +115,18 @@ _NOISE = (
 )
 
 FINDINGS: tuple[Finding, ...] = (
-    _figure(
-        "mlp-512",
-        "The MLP with latent size 512 reconstructs MNIST with an error of 0.605.",
-        "0.605", 512, conv=False, dataset="mnist",
-    ),
-    _figure(
-        "mlp-128",
-        "The MLP with latent size 128 has an error of 2.16; its images are blurrier.",
-        "2.16", 128, conv=False, dataset="mnist",
-    ),
-    _figure(
-        "mlp-1",
-        "The MLP with latent size 1 has an error of 9.47; digits are no longer recognizable.",
-        "9.47", 1, conv=False, dataset="mnist",
-    ),
+    _printed("mlp-512", _MLP_512, "0.605",
+             "The MLP with latent size 512 reconstructs MNIST with an error of 0.605."),
+    _printed("mlp-128", _MLP_128, "2.16",
+             "The MLP with latent size 128 has an error of 2.16; its images are blurrier."),
+    _printed("mlp-1", _MLP_1, "9.47",
+             "The MLP with latent size 1 has an error of 9.47; digits are no longer recognizable."),
     Finding(
         id="mlp-smaller-worse",
         claim="The smaller the code of the MLP, the worse the reconstruction.",
         source="0.605, 2.16, 9.47 at latent 512, 128, 1",
         measure="smallest step, error ratio",
         rule="The error rises from latent 512 to 128 and from 128 to 1." + _PAIRED,
-        minimum=_SEEDS,
         evaluate=rules.rising([_MLP_512, _MLP_128, _MLP_1]),
     ),
     Finding(
@@ -157,33 +141,20 @@ FINDINGS: tuple[Finding, ...] = (
         minimum=f"{LEAST} seeds",
         evaluate=picture_rules.fails_on(_MLP_512, "china.jpg"),
     ),
-    _figure(
-        "conv-512",
-        "The convolutional model with latent size 512 has an error of only 0.024.",
-        "0.024", 512, conv=True, dataset="mnist",
-    ),
-    _figure(
-        "conv-128",
-        "The convolutional model with latent size 128 is as sharp, with an error of 0.042.",
-        "0.042", 128, conv=True, dataset="mnist",
-    ),
-    _figure(
-        "conv-16",
-        "The convolutional model with latent size 16 is still sharp, with an error of 0.17.",
-        "0.17", 16, conv=True, dataset="mnist",
-    ),
-    _figure(
-        "conv-1",
-        "With latent size 1 the convolutional model's digits are legible but grey: 3.53.",
-        "3.53", 1, conv=True, dataset="mnist",
-    ),
+    _printed("conv-512", _CONV_512, "0.024",
+             "The convolutional model with latent size 512 has an error of only 0.024."),
+    _printed("conv-128", _CONV_128, "0.042",
+             "The convolutional model with latent size 128 is as sharp, with an error of 0.042."),
+    _printed("conv-16", _CONV_16, "0.17",
+             "The convolutional model with latent size 16 is still sharp, with an error of 0.17."),
+    _printed("conv-1", _CONV_1, "3.53",
+             "With latent size 1 the convolutional model's digits are legible but grey: 3.53."),
     Finding(
         id="conv-smaller-worse",
         claim="The fewer channels the convolutional code has, the worse the reconstruction.",
         source="0.024, 0.042, 0.17, 3.53 at latent 512, 128, 16, 1",
         measure="smallest step, error ratio",
         rule="The error rises at each step from latent 512 to 128 to 16 to 1." + _PAIRED,
-        minimum=_SEEDS,
         evaluate=rules.rising([_CONV_512, _CONV_128, _CONV_16, _CONV_1]),
     ),
     Finding(
@@ -193,7 +164,6 @@ FINDINGS: tuple[Finding, ...] = (
         measure="error ratio, mlp / conv",
         # The study says "much more effective"; half the error is the least that could mean.
         rule="At latent 512 the MLP's error is more than twice the convolutional one." + _PAIRED,
-        minimum=_SEEDS,
         evaluate=rules.lower(_CONV_512, _MLP_512, factor=2.0),
     ),
     Finding(
@@ -217,26 +187,18 @@ FINDINGS: tuple[Finding, ...] = (
         measure="epochs ratio, conv-128 / mlp-512",
         rule="The epochs until 90 % of a curve's fall from first to last epoch is done differ by "
         "less than the margin 0.8 to 1.25, for training and for validation loss." + _PAIRED,
-        minimum=_SEEDS,
         evaluate=rules.same_pace(_MLP_512, _CONV_128),
     ),
-    _figure(
-        "deep-128",
-        "The convolutional model of depth 2 with latent size 128 has an error of 0.004.",
-        "0.004", 128, conv=True, depth=2, dataset="mnist",
-    ),
-    _figure(
-        "deep-64",
-        "The convolutional model of depth 2 with latent size 64 has an error of 0.037.",
-        "0.037", 64, conv=True, depth=2, dataset="mnist",
-    ),
+    _printed("deep-128", _DEEP_128, "0.004",
+             "The convolutional model of depth 2 with latent size 128 has an error of 0.004."),
+    _printed("deep-64", _DEEP_64, "0.037",
+             "The convolutional model of depth 2 with latent size 64 has an error of 0.037."),
     Finding(
         id="deep-better",
         claim="Added convolutional layers make the reconstruction better again.",
         source="0.004 against 0.042 at latent 128",
         measure="error ratio, depth 1 / depth 2",
         rule="At latent 128 the error of depth 1 is greater than that of depth 2." + _PAIRED,
-        minimum=_SEEDS,
         evaluate=rules.lower(_DEEP_128, _CONV_128),
     ),
     Finding(
@@ -290,21 +252,16 @@ FINDINGS: tuple[Finding, ...] = (
         rule="On CIFAR-10 mlp-separate-8500 has a greater study error than mlp-shared-512 and a "
         "smaller sharpness (energy of the Laplacian of the outputs over that of the originals)."
         + _PAIRED,
-        minimum=_SEEDS,
         evaluate=picture_rules.blurrier(_SEPARATE, _SHARED),
     ),
-    _figure(
-        "colour-conv",
-        "The convolutional model reconstructs colour photographs (CIFAR-10) well: 0.21.",
-        "0.21", 128, conv=True, dataset="cifar10",
-    ),
+    _printed("colour-conv", _COLOUR_128, "0.21",
+             "The convolutional model reconstructs colour photographs (CIFAR-10) well: 0.21."),
     Finding(
         id="colour-harder",
         claim="The same model is worse on colour photographs than on grey digits.",
         source="0.21 against MNIST's 0.042 at latent 128",
         measure="error ratio, CIFAR-10 / MNIST",
         rule="The error of conv-128 on CIFAR-10 is greater than on MNIST." + _PAIRED,
-        minimum=_SEEDS,
         evaluate=rules.lower(_CONV_128, _COLOUR_128),
     ),
 )  # fmt: skip
@@ -318,21 +275,15 @@ def evaluate(results: Results) -> list[Outcome]:
     p_for = holm({id: j.p_for for id, j in tested.items()})
     p_against = holm({id: j.p_against for id, j in tested.items()})
 
-    def verdict(id: str, judgement: Judgement) -> Verdict:
-        if judgement.verdict is not None:
-            return judgement.verdict
-        if p_for[id] <= ALPHA:
-            return "replicated"
-        return "not replicated" if p_against[id] <= ALPHA else "undecided"
+    def outcome(finding: Finding, j: Judgement) -> Outcome:
+        verdict, note = j.verdict, j.note
+        if verdict is None:
+            p, against = p_for[finding.id], p_against[finding.id]
+            verdict = "replicated" if p <= ALPHA else "undecided"
+            if p > ALPHA >= against:
+                verdict, p = "not replicated", against
+            text = "p < 0.001" if p < 0.001 else f"p = {words.number(p, 2)}"
+            note += f"; {text} after Holm's correction"
+        return Outcome(finding, verdict, j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note)
 
-    def note(id: str, judgement: Judgement) -> str:
-        if id not in tested:
-            return judgement.note
-        p = p_for[id] if verdict(id, judgement) != "not replicated" else p_against[id]
-        text = "p < 0.001" if p < 0.001 else f"p = {words.number(p, 2)}"
-        return f"{judgement.note}; {text} after Holm's correction"
-
-    return [
-        Outcome(f, verdict(f.id, j), j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note(f.id, j))
-        for f, j in zip(FINDINGS, judged.values(), strict=True)
-    ]
+    return [outcome(finding, judged[finding.id]) for finding in FINDINGS]

@@ -6,7 +6,7 @@ doubt is shown, and what it means for an exit code, is the command line's busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,7 +50,8 @@ Finder = Callable[[pd.DataFrame, Results], Iterator[Case]]
 class Kind:
     """A kind of doubt: what happened, why it may matter, and what helps.
 
-    `unfit`: such rows should not be compared; otherwise the doubt is for information.
+    `unfit`: such rows should not be compared; otherwise the doubt is for information. `find`
+    takes the rows that ended ok with a time, and all results.
     """
 
     name: str
@@ -59,6 +60,22 @@ class Kind:
     why: str
     remedy: str
     find: Finder
+
+
+KINDS: list[Kind] = []
+"""Every kind, in the order in which doubts are told."""
+
+
+def _kind(
+    name: str, what: str, why: str, remedy: str, *, unfit: bool = True
+) -> Callable[[Finder], Finder]:
+    """Say of which kind the doubts are that the function below finds."""
+
+    def add(find: Finder) -> Finder:
+        KINDS.append(Kind(name, unfit, what, why, remedy, find))
+        return find
+
+    return add
 
 
 @dataclass(frozen=True)
@@ -98,9 +115,10 @@ def marked(results: Results) -> Results:
     return replace(results, jobs=jobs.assign(doubt=pd.Series(doubt, jobs.index, dtype="str")))
 
 
-def remedies(names: Collection[str]) -> list[str]:
-    """For each kind of doubt of these names what it is and what helps, in the order of `KINDS`."""
-    return [f"{k.name}: {k.what} {k.remedy}" for k in KINDS if k.name in {*names}]
+def remedies(doubts: Iterable[str]) -> list[str]:
+    """For each kind in texts of the column `doubt` what it is and what helps."""
+    names = frames.reasons(doubts).split(", ")
+    return [f"{kind.name}: {kind.what} {kind.remedy}" for kind in KINDS if kind.name in names]
 
 
 def _case(row: Any, detail: str, system: pd.DataFrame | None = None) -> Case:
@@ -126,6 +144,13 @@ def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield group
 
 
+@_kind(
+    "noisy",
+    "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
+    " longer or shorter than in the median of these results.",
+    "The machine was in another state then, and a difference in time may be the machine's.",
+    "Delete these rows' results or use a new --results folder, and run again when it is quiet.",
+)
 def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     marked = frames.noisy(jobs)
     shares = frames.noise(jobs)[marked].to_list()
@@ -134,6 +159,12 @@ def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
         yield _case(row, f"the fixed work took {_percent(abs(off))} {word}")
 
 
+@_kind(
+    "contended",
+    "Something else used the machine while the job trained.",
+    "Its time then depends on what the others did, and cannot be repeated.",
+    "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
+)
 def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in jobs.to_dict("records"):
         train_s, signs = row["train_s"], []
@@ -154,6 +185,12 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
             yield _case(row, "; ".join(signs))
 
 
+@_kind(
+    "throttled",
+    "The system or the GPU slowed the job down while it trained.",
+    "The time shows the quota, the heat or the power supply, not the job.",
+    "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
+)
 def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in jobs.to_dict("records"):
         held = row["throttled_s"] > _THROTTLED * row["train_s"]
@@ -164,16 +201,27 @@ def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
             yield _case(row, "; ".join(signs))
 
 
+@_kind(
+    "clocks",
+    "Host and device disagree by more than 2 % on how long the training took.",
+    "Work may have been timed that was not the training, or not all of it waited for.",
+    "Run again; if it stays, compare with --engine eager, and report it as a defect.",
+)
 def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in _rows(jobs, "device_train_s"):
         apart = abs(row["device_train_s"] / row["train_s"] - 1)
         if apart > CLOCKS_APART:
-            both = (
-                f"{row['train_s']:.4g} s by the host, {row['device_train_s']:.4g} s by the device"
-            )
-            yield _case(row, f"{both}: {_percent(apart)} apart")
+            host, device = f"{row['train_s']:.4g} s", f"{row['device_train_s']:.4g} s"
+            detail = f"{host} by the host, {device} by the device: {_percent(apart)} apart"
+            yield _case(row, detail)
 
 
+@_kind(
+    "first-epoch",
+    "The first epoch was the slowest, by more than 10 % of the others' median.",
+    "Warm-up leaked into the time, which then tells more against short trainings.",
+    "Train longer with --epochs, or compare another --engine; report it if it stays.",
+)
 def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[Case]:
     epochs = results.epochs.sort_values("epoch").groupby("key")["train_s"]
     seconds = {str(key): values.astype("float64").to_list() for key, values in epochs}
@@ -187,6 +235,12 @@ def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[Case]:
             yield _case(row, f"{first:.3g} s, the later ones {usual:.3g} s")
 
 
+@_kind(
+    "spread",
+    "Runs of one job differ by more than 5 % of their median, from fastest to slowest.",
+    "Differences between jobs smaller than that spread cannot be told from chance.",
+    "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
+)
 def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     # Rows beside others are compared with nothing, so they do not speak against those alone.
     for group in _systems(frames.timed(jobs)):
@@ -198,6 +252,12 @@ def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
             yield _case(group.iloc[0], detail, group)
 
 
+@_kind(
+    "mixed",
+    "A system ran under other conditions than most, and not under those of most.",
+    "Tables of times keep unlike rows apart, so it stands without what it would be compared to.",
+    "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
+)
 def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     system = [*frames.MODEL, *(name for name in SYSTEM if name not in frames.ALIKE)]
     system = [name for name in dict.fromkeys(system) if name != "dataset"]
@@ -220,131 +280,64 @@ def _text(value: Any) -> str:
     return "unknown" if words.missing(value) else str(value)
 
 
+@_kind(
+    "few-repeats",
+    "Fewer than six runs.",
+    "Only from six on is the range from fastest to slowest a 97 % interval of the median.",
+    "Use --repeats 6.",
+    unfit=False,
+)
 def _few(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for group in _systems(jobs):
         if len(group) < REPEATS:
             yield _case(group.iloc[0], words.counted(len(group), "run"), group)
 
 
+@_kind(
+    "dirty-commit",
+    "aebench ran from a checkout with changes that are in no commit.",
+    "Nobody can tell later which code was timed.",
+    "Commit first, then run with a new --results folder.",
+    unfit=False,
+)
 def _dirty(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in _rows(jobs, "commit"):
         if row["commit"].endswith("+changes"):
             yield _case(row, f"commit {row['commit']}")
 
 
+@_kind(
+    "unwatched",
+    "The record holds no noise probe.",
+    "Whether the machine was quiet cannot be known.",
+    "Run again with this aebench and a new --results folder.",
+    unfit=False,
+)
 def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     for row in jobs[jobs["noise_before_s"].isna()].to_dict("records"):
         yield _case(row, f"aebench {_text(row['aebench'])}")
 
 
+@_kind(
+    "untimed",
+    "The job ended ok, without a training time of its own.",
+    "It has errors to compare, and is missing wherever times are compared.",
+    "Run it again by another --engine.",
+    unfit=False,
+)
 def _untimed(_: pd.DataFrame, results: Results) -> Iterator[Case]:
     good = results.jobs[results.jobs["status"].eq("ok")]
     for row in good[~frames.has_time(good)].to_dict("records"):
         yield _case(row, f"engine {_text(row['engine'])}")
 
 
+@_kind(
+    "unfinished",
+    "The job did not end ok.",
+    "It has no time, and is missing wherever times are compared.",
+    "Use --retry-failed to run it again.",
+    unfit=False,
+)
 def _unfinished(_: pd.DataFrame, results: Results) -> Iterator[Case]:
     for row in results.jobs[results.jobs["status"].ne("ok")].to_dict("records"):
         yield _case(row, f"{row['status']}: {row['reason']}")
-
-
-KINDS: tuple[Kind, ...] = (
-    Kind(
-        "noisy",
-        True,
-        "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
-        " longer or shorter than in the median of these results.",
-        "The machine was in another state then, and a difference in time may be the machine's.",
-        "Delete these rows' results or use a new --results folder, and run again when it is quiet.",
-        _noisy,
-    ),
-    Kind(
-        "contended",
-        True,
-        "Something else used the machine while the job trained.",
-        "Its time then depends on what the others did, and cannot be repeated.",
-        "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
-        _contended,
-    ),
-    Kind(
-        "throttled",
-        True,
-        "The system or the GPU slowed the job down while it trained.",
-        "The time shows the quota, the heat or the power supply, not the job.",
-        "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
-        _throttled,
-    ),
-    Kind(
-        "clocks",
-        True,
-        "Host and device disagree by more than 2 % on how long the training took.",
-        "Work may have been timed that was not the training, or not all of it waited for.",
-        "Run again; if it stays, compare with --engine eager, and report it as a defect.",
-        _clocks,
-    ),
-    Kind(
-        "first-epoch",
-        True,
-        "The first epoch was the slowest, by more than 10 % of the others' median.",
-        "Warm-up leaked into the time, which then tells more against short trainings.",
-        "Train longer with --epochs, or compare another --engine; report it if it stays.",
-        _first_epoch,
-    ),
-    Kind(
-        "spread",
-        True,
-        "Runs of one job differ by more than 5 % of their median, from fastest to slowest.",
-        "Differences between jobs smaller than that spread cannot be told from chance.",
-        "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
-        _spread,
-    ),
-    Kind(
-        "mixed",
-        True,
-        "A system ran under other conditions than most, and not under those of most.",
-        "Tables of times keep unlike rows apart, so it stands without what it would be compared"
-        " to.",
-        "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
-        _mixed,
-    ),
-    Kind(
-        "few-repeats",
-        False,
-        "Fewer than six runs.",
-        "Only from six on is the range from fastest to slowest a 97 % interval of the median.",
-        "Use --repeats 6.",
-        _few,
-    ),
-    Kind(
-        "dirty-commit",
-        False,
-        "aebench ran from a checkout with changes that are in no commit.",
-        "Nobody can tell later which code was timed.",
-        "Commit first, then run with a new --results folder.",
-        _dirty,
-    ),
-    Kind(
-        "unwatched",
-        False,
-        "The record holds no noise probe.",
-        "Whether the machine was quiet cannot be known.",
-        "Run again with this aebench and a new --results folder.",
-        _unwatched,
-    ),
-    Kind(
-        "untimed",
-        False,
-        "The job ended ok, without a training time of its own.",
-        "It has errors to compare, and is missing wherever times are compared.",
-        "Run it again by another --engine.",
-        _untimed,
-    ),
-    Kind(
-        "unfinished",
-        False,
-        "The job did not end ok.",
-        "It has no time, and is missing wherever times are compared.",
-        "Use --retry-failed to run it again.",
-        _unfinished,
-    ),
-)

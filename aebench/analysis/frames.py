@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import words
-from aebench.analysis.names import codes, shown, told_apart
+from aebench.analysis.names import shown, texts, told_apart
 from aebench.analysis.statistics import interval
 from aebench.errors import printable
 from aebench.store import Results
@@ -25,7 +25,6 @@ from aebench.store import Results
 ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads", "torch"]
 # A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
 NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
-_CHARTS, _FEW = 4, 2  # groups of settings that a section draws; models too few for a chart
 MODEL = ["architecture", "depth", "latent"]
 # Towards full size PCA's error vanishes, and a ratio to it says nothing: from this compression on
 # models are set beside it, which is a code of at most two thirds of the image.
@@ -34,6 +33,9 @@ _JOB_ORDER = [
     "dataset", "settings", "architecture", "depth", "latent", "engine", "precision", "device",
     "seed", "repeat", "key",
 ]  # fmt: skip
+_STUDY_ORDER = {
+    "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
+}  # fmt: skip
 PHASES = [
     "data_s", "build_s", "compile_s", "warmup_s", "train_s", "eval_s", "baseline_s", "samples_s",
     "probe_s",
@@ -50,9 +52,14 @@ class Model:
     depth: int = 1
 
     @property
+    def label(self) -> str:
+        """mlp-512, conv-128 depth 2."""
+        return words.model(self.architecture, self.latent, self.depth)
+
+    @property
     def name(self) -> str:
         """mnist mlp-512, cifar10 conv-128 depth 2."""
-        return f"{self.dataset} {words.model(self.architecture, self.latent, self.depth)}"
+        return f"{self.dataset} {self.label}"
 
     def rows(self, jobs: pd.DataFrame) -> pd.DataFrame:
         """The rows of this model."""
@@ -89,81 +96,57 @@ def ordered(results: Results) -> Results:
 
 def _study_first(column: pd.Series[Any]) -> pd.Series[Any]:
     """Sort what the study has in its own order, before anything else."""
-    order = {
-        "dataset": ["mnist", "cifar10"],
-        "architecture": ["mlp", "conv"],
-        "settings": ["study"],
-    }
-    places = {name: str(place) for place, name in enumerate(order.get(str(column.name), []))}
-    return column.replace(places) if places else column
+    first = _STUDY_ORDER.get(str(column.name), [])
+    return column.replace({name: str(rank) for rank, name in enumerate(first)}) if first else column
 
 
-def settings(jobs: pd.DataFrame) -> pd.Series[str]:
+def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
     """What an error depends on besides model, dataset and seed: ``study``, ``study with epochs=2``.
 
     Engine and device do not belong here, nor does tf32 beside fp32: torch's own defaults, which
-    the study used, mix the two. bf16 rounds to three digits and is another experiment.
+    the study used, mix the two. bf16 rounds to three digits and is another experiment. `without`
+    names a field of a job whose changes are not told.
     """
-    texts = []
-    for protocol, modified, precision in zip(
-        jobs["protocol"], jobs["modified"], jobs["precision"], strict=True
-    ):
-        changes = ["unknown changes"] if modified is None or modified != modified else [modified]
-        changes += [precision] if precision not in ("fp32", "tf32") else []
-        changed = ", ".join(str(change) for change in changes if change)
-        texts.append(f"{protocol} with {changed}" if changed else str(protocol))
-    return pd.Series(texts, index=jobs.index, dtype="str")
+
+    def text(protocol: str, modified: Any, precision: str) -> str:
+        # `Job.modified` writes each change as field=value.
+        changes = "unknown changes" if modified is None or modified != modified else modified
+        told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
+        told += [precision] if precision not in ("fp32", "tf32") else []
+        return f"{protocol} with {', '.join(told)}" if told else str(protocol)
+
+    rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)
+    return pd.Series([text(*row) for row in rows], index=jobs.index, dtype="str")
 
 
-def by_dataset(frame: pd.DataFrame, *more: str) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
+Groups = list[tuple[tuple[str, ...], pd.DataFrame]]
+
+
+def by_dataset(frame: pd.DataFrame, *more: str) -> Groups:
     """Split by dataset and further columns, in order of appearance."""
     groups = frame.groupby(["dataset", *more], sort=False)
     return [(tuple(str(part) for part in identity), group) for identity, group in groups]
 
 
-def worth_drawing(
-    groups: list[tuple[tuple[str, ...], pd.DataFrame]],
-) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
-    """Those of `groups` with the most models, at most `_CHARTS`, in their order.
-
-    A chart of one or two models says nothing that the table does not, unless there is none with
-    more; and a search has dozens of settings: the file would be too heavy to mail.
-    """
-    models = {i: len(rows.drop_duplicates(MODEL)) for i, (_, rows) in enumerate(groups)}
-    most = sorted(models, key=lambda i: (-models[i], i))[:_CHARTS]
-    few = max(models.values(), default=0) <= _FEW
-    return [groups[i] for i in models if i in most and (few or models[i] > _FEW)]
-
-
 def done(jobs: pd.DataFrame) -> pd.DataFrame:
     """Rows that have an error to show: status ok, and a positive figure."""
-    good = jobs["status"].eq("ok") & (jobs["mse"].astype("float64") > 0)
-    return jobs[good & np.isfinite(jobs["mse"].astype("float64"))]
+    errors = jobs["mse"].astype("float64")
+    return jobs[jobs["status"].eq("ok") & (errors > 0) & np.isfinite(errors)]
 
 
 def counting(jobs: pd.DataFrame) -> pd.DataFrame:
     """Rows that may speak about the study: finished, its own models, its protocol unchanged."""
     rows = done(jobs)
-    plain = (settings(rows) == "study") & (codes(rows) == "")
+    plain = (settings(rows) == "study") & (texts(rows, "code") == "")
     return rows[plain & (rows["study_error"].astype("float64") > 0)]
 
 
 def probed(jobs: pd.DataFrame, probes: pd.DataFrame, *more: str) -> pd.DataFrame:
     """Probes of `jobs` with an error to show, beside columns of their job; its mse is `mse_job`."""
-    columns = [
-        "key",
-        "dataset",
-        *MODEL,
-        "seed",
-        "bottleneck",
-        "input_size",
-        "pca_mse",
-        "mse",
-        *more,
-    ]
-    found = jobs[columns].merge(probes, on="key", suffixes=("_job", ""))
-    errors = found["mse"].astype("float64")
-    return found[np.isfinite(errors) & (errors > 0)]
+    job = ["key", "dataset", *MODEL, "seed", "bottleneck", "input_size", "pca_mse", "mse", *more]
+    rows = jobs[job].merge(probes, on="key", suffixes=("_job", ""))
+    errors = rows["mse"].astype("float64")
+    return rows[np.isfinite(errors) & (errors > 0)]
 
 
 def timed(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -240,34 +223,25 @@ def seeds(jobs: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(by, ignore_index=True)
 
 
-_SUMMARY = [
-    "dataset", "settings", *MODEL, "n_jobs", "n_seeds", "mse", "low", "high", "study_error",
-    "parameters", "bottleneck", "input_size", "compression", "pca_mse", "mean_mse",
-]  # fmt: skip
-
-
 def summary(jobs: pd.DataFrame) -> pd.DataFrame:
     """One row for each dataset, settings and model: its error over seeds, with an interval."""
+    by = ["dataset", "settings", *MODEL]
+    sizes = ["parameters", "bottleneck", "input_size", "compression"]
+    means = ["pca_mse", "mean_mse"]
     rows = []
-    for identity, group in done(jobs).groupby(["dataset", "settings", *MODEL], sort=False):
+    for identity, group in done(jobs).groupby(by, sort=False):
         errors = interval(per_seed(group, "mse").to_list())
         study = group[group["study_error"].astype("float64") > 0]
         rows.append(
-            dict(zip(["dataset", "settings", *MODEL], identity, strict=True))
+            dict(zip(by, identity, strict=True))
             | {"n_jobs": len(group), "n_seeds": errors.n}
             | {"mse": errors.centre, "low": errors.low, "high": errors.high}
-            | {
-                "study_error": interval(per_seed(study, "study_error").to_list()).centre
-                if len(study)
-                else None
-            }
-            | {
-                name: group[name].astype("float64").median()
-                for name in ("parameters", "bottleneck", "input_size", "compression")
-            }
-            | {name: mean(per_seed(group, name)) for name in ("pca_mse", "mean_mse")}
+            | {"study_error": mean(per_seed(study, "study_error"))}
+            | {name: group[name].astype("float64").median() for name in sizes}
+            | {name: mean(per_seed(group, name)) for name in means}
         )
-    return pd.DataFrame(rows, columns=_SUMMARY)
+    figures = ["n_jobs", "n_seeds", "mse", "low", "high", "study_error"]
+    return pd.DataFrame(rows, columns=[*by, *figures, *sizes, *means])
 
 
 def baseline_curve(results: Results, dataset: str) -> pd.DataFrame:
@@ -302,6 +276,11 @@ def unequal_kernels(group: pd.DataFrame) -> bool:
     return len(torch) > 1
 
 
+def reasons(doubts: Iterable[str]) -> str:
+    """The kinds of doubt in texts of the column `doubt`, each once."""
+    return ", ".join(sorted({kind for doubt in doubts if doubt for kind in doubt.split(", ")}))
+
+
 def times(group: pd.DataFrame) -> pd.DataFrame:
     """One row for each model of a group of alike rows: medians, extremes and spread.
 
@@ -311,25 +290,22 @@ def times(group: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for identity, every in group.groupby(MODEL, sort=False):
         runs = accepted(every)
-        rejected = every.drop(runs.index)
-        why = sorted({d for text in rejected.get("doubt", ()) for d in text.split(", ")})
-        doubt = "" if len(runs) else ", ".join(why)
-        left = {"left_out": len(rejected), "left_out_for": ", ".join(why)}
+        unfit = every.drop(runs.index)
+        why = reasons(unfit.get("doubt", ()))
+        said = {"doubt": "", "left_out": len(unfit), "left_out_for": why}
         if not len(runs):
-            runs, left = every, {"left_out": 0, "left_out_for": ""}
+            runs, said = every, {"doubt": why, "left_out": 0, "left_out_for": ""}
         seconds = runs["train_s"].astype("float64")
         low, middle, high = seconds.min(), seconds.median(), seconds.max()
+        rates = {n: runs[n].astype("float64").median() for n in ("images_per_s", "gflops")}
+        phases = {n: runs[n].astype("float64").median() for n in [*PHASES, "total_s"]}
         rows.append(
             dict(zip(MODEL, identity, strict=True))
-            | {"n": len(runs), "runs": seconds.to_list(), "train_s": middle, "doubt": doubt}
-            | {"low": low, "high": high}
-            | left
+            | {"n": len(runs), "runs": seconds.to_list()}
+            | {"low": low, "high": high, "spread": (high - low) / middle if len(runs) > 1 else None}
             | {"kernels": " or ".join(sorted(set(runs["kernels"].dropna()))) or None}
-            | {"spread": (high - low) / middle if len(runs) > 1 else None}
-            | {
-                name: runs[name].astype("float64").median()
-                for name in ("total_s", "images_per_s", "gflops")
-            }
-            | {f"phase_{name}": runs[name].astype("float64").median() for name in PHASES}
+            | said
+            | rates
+            | phases
         )
     return pd.DataFrame(rows)

@@ -21,12 +21,12 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
 
     A text that is cut keeps a few digits of its checksum, so that two long names stay two.
     """
-    texts = {
+    clean = {
         str(name): column.map(_text, na_action="ignore").astype(column.dtype)
         for name, column in frame.items()
         if pd.api.types.is_string_dtype(column) or column.dtype == object
     }
-    return frame.assign(**texts)
+    return frame.assign(**clean)
 
 
 def _text(value: Any) -> Any:
@@ -39,13 +39,12 @@ def _text(value: Any) -> Any:
     return f"{text[: _LONGEST - 7]}…{digits}"
 
 
-def codes(jobs: pd.DataFrame) -> pd.Series[str]:
-    """Hash of a user's own code for each row; empty for built-in models and in old records."""
-    return _texts(jobs, "code")
+def texts(jobs: pd.DataFrame, column: str) -> pd.Series[str]:
+    """A column with an empty text where there is none, as in records of before there was one.
 
-
-def _texts(jobs: pd.DataFrame, column: str) -> pd.Series[str]:
-    """A column with an empty text where there is none."""
+    ``code`` is the hash of a user's own code, ``pixels`` that of a user's data; both are empty
+    for what is built in.
+    """
     if column not in jobs:
         return pd.Series("", index=jobs.index, dtype="str")
     return jobs[column].astype("object").fillna("").astype("str")
@@ -58,12 +57,9 @@ def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
     becomes ``mine (code 1a2b3c)``. Where all rows agree, names stay as they are.
     """
     jobs = jobs.copy()
-    for name, column in (
-        ("architecture", "code"),
-        ("dataset", "pixels"),
-        ("dataset", "data_sha256"),
-    ):
-        parts = _texts(jobs, column)
+    pairs = ("architecture", "code"), ("dataset", "pixels"), ("dataset", "data_sha256")
+    for name, column in pairs:
+        parts = texts(jobs, column)
         # No code and no pixels of one's own: built in. But rows that never read their data say
         # nothing against the others.
         known = parts if column != "data_sha256" else parts[parts != ""]

@@ -42,26 +42,35 @@ class Estimate:
 
     def interval(self, level: float = 0.95) -> Interval:
         """The ratio with its t interval, or with none where n is below `LEAST`."""
+        centre = math.exp(self.log)
         if self.n < LEAST:
-            return Interval(math.exp(self.log), None, None, self.n)
-        half = _quantile((1 + level) / 2, self.degrees) * self.error if self.error else 0.0
-        low, high = math.exp(self.log - half), math.exp(self.log + half)
-        return Interval(math.exp(self.log), low, high, self.n)
+            return Interval(centre, None, None, self.n)
+        from scipy import stats
+
+        half = float(stats.t.ppf((1 + level) / 2, self.degrees)) * self.error if self.error else 0.0
+        return Interval(centre, math.exp(self.log - half), math.exp(self.log + half), self.n)
 
 
 def unpaired(above: Sequence[float], below: Sequence[float]) -> Estimate:
     """Geometric mean of `above` over that of `below`, which are independent: Welch's t."""
-    upper, lower = _logs(above), _logs(below)
-    (a, ea), (b, eb) = _mean_error(upper), _mean_error(lower)
-    parts = [(ea, len(upper) - 1), (eb, len(lower) - 1)]
-    return Estimate(a - b, *_welch_satterthwaite(parts), min(len(upper), len(lower)))
+    one, other = paired(above), paired(below)
+    parts = [(one.error, one.n - 1), (other.error, other.n - 1)]
+    return Estimate(one.log - other.log, *_welch_satterthwaite(parts), min(one.n, other.n))
 
 
 def paired(ratios: Sequence[float]) -> Estimate:
-    """Geometric mean of ratios of values that belong together two by two."""
-    logs = _logs(ratios)
-    mean, error = _mean_error(logs)
-    return Estimate(mean, error, max(len(logs) - 1, 1), len(logs))
+    """Geometric mean of ratios of values that belong together two by two; one alone has error 0.
+
+    Raises:
+        ValueError: no values, or one that is not a positive finite number.
+    """
+    n = len(ratios)
+    if not n or not all(math.isfinite(ratio) and ratio > 0 for ratio in ratios):
+        raise ValueError(f"positive finite numbers wanted, not {list(ratios)}")
+    logs = [math.log(ratio) for ratio in ratios]
+    mean = math.fsum(logs) / n
+    squares = math.fsum((log - mean) ** 2 for log in logs)
+    return Estimate(mean, math.sqrt(squares / (n - 1) / n) if n > 1 else 0.0, max(n - 1, 1), n)
 
 
 def pooled(estimates: Sequence[Estimate]) -> Estimate:
@@ -73,34 +82,19 @@ def pooled(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Geometric mean with the t interval of its logarithm.
-
-    Raises:
-        ValueError: no values, or one that is not a positive finite number.
-    """
-    logs = _logs(values)
-    mean, error = _mean_error(logs)
-    if len(logs) < LEAST:
-        return Interval(math.exp(mean), None, None, len(logs))
-    half = _quantile((1 + level) / 2, len(logs) - 1) * error
-    return Interval(math.exp(mean), math.exp(mean - half), math.exp(mean + half), len(logs))
-
-
-def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
-    """Geometric mean of `above` over that of `below`, unpaired: Welch's t, 95 %."""
-    return unpaired(above, below).interval()
+    """Geometric mean with the t interval of its logarithm; raises as `paired` does."""
+    return paired(values).interval(level)
 
 
 def p_above(ratios: Sequence[float], bound: float) -> float:
     """One-sided t-test: p-value of "the geometric mean of `ratios` is at most `bound`"."""
     from scipy import stats
 
-    logs = _logs(ratios)
-    mean, error = _mean_error(logs)
-    distance = mean - math.log(bound)
-    if error == 0:
+    found = paired(ratios)
+    distance = found.log - math.log(bound)
+    if found.error == 0:  # where scipy's own test has no answer
         return 0.5 if distance == 0 else float(distance < 0)
-    return float(stats.t.sf(distance / error, len(logs) - 1))
+    return float(stats.t.sf(distance / found.error, found.n - 1))
 
 
 def p_below(ratios: Sequence[float], bound: float) -> float:
@@ -118,33 +112,13 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def _logs(values: Sequence[float]) -> list[float]:
-    if not len(values) or not all(math.isfinite(v) and v > 0 for v in values):
-        raise ValueError(f"positive finite numbers wanted, not {list(values)}")
-    return [math.log(v) for v in values]
-
-
-def _mean_error(logs: Sequence[float]) -> tuple[float, float]:
-    """Mean and its standard error; the error of a single value is taken as 0."""
-    n = len(logs)
-    mean = math.fsum(logs) / n
-    if n < 2:
-        return mean, 0.0
-    return mean, math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (n - 1) / n)
-
-
 def _welch_satterthwaite(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Standard error and degrees of freedom of a sum of independent means, given those of each.
 
-    B. L. Welch, Biometrika 34 (1947), equation 28; F. E. Satterthwaite, Biometrics 2 (1946).
+    B. L. Welch, Biometrika 34 (1947), equation 28; F. E. Satterthwaite, Biometrics 2 (1946). Not
+    by scipy, which has it for two samples only, and not for estimates to be pooled.
     """
     variance = math.fsum(error**2 for error, _ in parts)
     scale = math.fsum(error**4 / degrees for error, degrees in parts if degrees > 0)
     # Without any spread the degrees of freedom do not matter.
     return math.sqrt(variance), variance**2 / scale if scale > 0 else math.inf
-
-
-def _quantile(p: float, degrees: float) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(p, degrees))

@@ -1,4 +1,4 @@
-"""How the report says things: numbers, counts, names of models, settings and conditions.
+"""How values are written: numbers, counts, names of models, settings and conditions.
 
 One place, so that a value looks the same in a sentence, a table and a chart.
 """
@@ -6,7 +6,6 @@ One place, so that a value looks the same in a sentence, a table and a chart.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,26 +21,6 @@ DATASETS = {
     "cifar10": "CIFAR-10",
     "digits": "digits (scikit-learn)",
 }
-CITATIONS = {
-    "mnist": "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to "
-    "Document Recognition. Proceedings of the IEEE 86(11), 1998.",
-    "fashion-mnist": "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
-    "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017.",
-    "cifar10": "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical "
-    "report, University of Toronto, 2009.",
-    "digits": "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine "
-    "Learning Repository, 1998; the part that comes with scikit-learn.",
-}
-METHODS = (
-    "M. Bachelard, M. Laleu: TP – AutoEncoder. The study whose findings are checked here.",
-    "D. J. Schuirmann: A comparison of the two one-sided tests procedure and the power approach "
-    "for assessing the equivalence of average bioavailability. Journal of Pharmacokinetics and "
-    "Biopharmaceutics 15, 1987. The margin of 80 to 125 % is that of the FDA (Statistical "
-    "Approaches to Establishing Bioequivalence, 2001) and the EMA (CPMP/EWP/QWP/1401/98 Rev. 1, "
-    "2010).",
-    "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
-    "Statistics 6, 1979.",
-)
 
 
 def missing(value: Any) -> bool:
@@ -90,6 +69,26 @@ def counted(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def percent(share: Any) -> str:
+    """Write a share of one in percent: 71.1 %."""
+    return NONE if missing(share) else f"{100 * float(share):.1f} %"
+
+
+def text(value: Any) -> str:
+    """Write a text, or a dash where there is none."""
+    return NONE if missing(value) else str(value)
+
+
+def seeds(n: int, noun: str = "seed") -> str:
+    """Write how many draws a figure rests on: one seed, 2 seeds, 3 pairs."""
+    return f"one {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def are(n: int) -> str:
+    """The verb after a number of things: 1 time is, 2 times are."""
+    return "is" if n == 1 else "are"
+
+
 def listed(words: Iterable[str]) -> str:
     """Join words as in a sentence: a, b and c."""
     items = list(words)
@@ -101,10 +100,20 @@ def model(architecture: str, latent: Any, depth: Any = 1) -> str:
     return f"{architecture}-{int(latent)}" + (f" depth {int(depth)}" if int(depth) > 1 else "")
 
 
+def model_of(row: Any) -> str:
+    """Name the model of a row that has `frames.MODEL`."""
+    return model(row["architecture"], row["latent"], row["depth"])
+
+
+def model_on(row: Any) -> str:
+    """Name the model of a row with its dataset: mlp-512 on MNIST."""
+    return f"{model_of(row)} on {dataset(row['dataset'])}"
+
+
 def job(row: Any, *, without: Iterable[str] = ()) -> str:
     """Name a row of the `jobs` table as `Job.name` does, without the fields named."""
     left_out = set(without)
-    parts = [f"{row['dataset']} {model(row['architecture'], row['latent'], row['depth'])}"]
+    parts = [f"{row['dataset']} {model_of(row)}"]
     usually = {"protocol": "study", "engine": "eager", "precision": "fp32", "device": "cpu"}
     parts += [
         str(row[name])
@@ -136,11 +145,6 @@ def dataset(name: str) -> str:
 def titled(dataset_name: str, settings: str) -> str:
     """Name a dataset and, where they are not the study's, the settings: MNIST, tuned."""
     return dataset(dataset_name) + ("" if settings == "study" else f", {settings}")
-
-
-def slug(*parts: object) -> str:
-    """Write parts as one identifier of the page: fashion-mnist, study-with-epochs-2."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(str(p) for p in parts).lower()).strip("-")
 
 
 def conditions(row: Any) -> str:

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aebench import datasets
+from aebench import datasets, schema
 from aebench.datasets import folder
 from aebench.datasets.digits import bundled
 from aebench.evaluation.errors import STUDY_BATCH, psnr_db, reconstruct
@@ -83,14 +83,14 @@ def denoising(subject: Subject) -> tuple[list[Row], list[Row]]:
         noisy = clean + amplitude * drawn
         outputs = subject.outputs(noisy)
         rows.append(
-            {"kind": "denoising", "input": "test images", "amplitude": amplitude}
+            {"kind": schema.DENOISING, "input": "test images", "amplitude": amplitude}
             | _against(subject, outputs, clean)
             | {"input_mse": _mse(noisy, clean), "clipped_mse": _mse(noisy.clamp(0, 1), clean)}
         )
         if amplitude in PICTURED:
             shown = slice(0, SHOWN_IMAGES)
             pictures.append(
-                _picture(f"denoising {amplitude}", noisy[shown], outputs[shown], clean[shown])
+                _picture(schema.noisy_kind(amplitude), noisy[shown], outputs[shown], clean[shown])
             )
     return rows, pictures
 
@@ -103,7 +103,7 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     """
     rows, shown = [], []
     for name, images in _strangers(subject, directory):
-        row: Row = {"kind": "out-of-distribution", "input": name, "images": 0}
+        row: Row = {"kind": schema.STRANGERS, "input": name, "images": 0}
         if images is not None:
             clean = images.to(subject.device)
             outputs = subject.outputs(clean)
@@ -114,7 +114,7 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     if not shown:
         return rows, []
     inputs, outputs = (torch.cat(parts) for parts in zip(*shown, strict=True))
-    return rows, [_picture("out-of-distribution", inputs, outputs, inputs)]
+    return rows, [_picture(schema.STRANGERS, inputs, outputs, inputs)]
 
 
 def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, Tensor | None]]:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from aebench import schema
 from aebench.evaluation.errors import reconstruct
 
 IMAGES = 10  # a strip that fits across a page; always the first of the test set
@@ -21,7 +22,7 @@ def strips(model: nn.Module, test: Tensor, device: torch.device) -> list[dict[st
     outputs = reconstruct(model, inputs)
     return [
         {
-            "kind": "reconstruction",
+            "kind": schema.RECONSTRUCTION,
             "images": len(inputs),
             "input_png": png(inputs),
             "output_png": png(outputs),

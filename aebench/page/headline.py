@@ -6,7 +6,6 @@ Every figure here is that of the tables below: a geometric mean over seeds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -14,14 +13,7 @@ from aebench.analysis import findings, frames, words
 from aebench.analysis.evidence import Verdict
 from aebench.analysis.findings import Outcome
 from aebench.analysis.statistics import LEAST
-from aebench.page.tables import SYMBOLS
 from aebench.store import Results
-
-
-def tally(outcomes: Sequence[Outcome]) -> list[tuple[str, str, int]]:
-    """Each of the five verdicts with its sign and how many findings came out so."""
-    counts = findings.tally(outcomes)
-    return [(verdict, SYMBOLS[verdict], count) for verdict, count in counts.items()]
 
 
 def sentences(results: Results, outcomes: Sequence[Outcome]) -> list[str]:
@@ -38,12 +30,13 @@ def _verdicts(outcomes: Sequence[Outcome]) -> str:
     def verb(verdict: Verdict, one: str, many: str) -> str:
         return f"{n[verdict]} {one if n[verdict] == 1 else many}"
 
+    few = f"consistent with fewer than {LEAST} seeds"
     parts = [
         verb("replicated", "replicates", "replicate"),
-        verb("consistent", "is", "are") + f" consistent with fewer than {LEAST} seeds",
-        verb("not replicated", "does", "do") + " not replicate",
-        verb("undecided", "is", "are") + " undecided",
-        verb("not tested", "was", "were") + " not tested",
+        verb("consistent", f"is {few}", f"are {few}"),
+        verb("not replicated", "does not replicate", "do not replicate"),
+        verb("undecided", "is undecided", "are undecided"),
+        verb("not tested", "was not tested", "were not tested"),
     ]
     return f"Of the study's {len(outcomes)} findings {words.listed(parts)}."
 
@@ -65,7 +58,7 @@ def _worse_than_the_mean(models: pd.DataFrame) -> str:
     beaten = models[models["mse"] > models["mean_mse"]]
     if not len(beaten):
         return ""
-    named = [_named(row) for row in beaten.to_dict("records")]
+    named = [words.model_on(row) for row in beaten.to_dict("records")]
     who = words.listed(named) if len(named) <= 3 else f"{len(named)} of {len(models)} models"
     verb = "does" if len(named) == 1 else "do"
     return (
@@ -81,7 +74,7 @@ def _beside_pca(models: pd.DataFrame) -> str:
     if not len(factors):
         return ""
     ends = [
-        f"{words.number(factors[i], 2)} ({_named(squeezed.loc[i])})"
+        f"{words.number(factors[i], 2)} ({words.model_on(squeezed.loc[i])})"
         for i in dict.fromkeys([factors.index[0], factors.index[-1]])
     ]
     return (
@@ -99,8 +92,3 @@ def _times(jobs: pd.DataFrame) -> str:
         f"Of {words.counted(len(timed), 'time')} taken with the machine to itself aebench check "
         f"rejects {unfit}: marked ✘, and in no ratio."
     )
-
-
-def _named(row: Any) -> str:
-    model = words.model(row["architecture"], row["latent"], row["depth"])
-    return f"{model} on {words.dataset(row['dataset'])}"

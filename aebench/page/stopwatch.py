@@ -5,14 +5,12 @@ What is compared is computed in `fights`; a time that `aebench check` rejects is
 
 from __future__ import annotations
 
-import pandas as pd
+import numpy as np
 
 from aebench.analysis import fights, fitness, words
-from aebench.page import beyond_figures
-from aebench.page.cells import Cell, Column, Table, value
-from aebench.page.cells import percent as in_percent
-from aebench.page.parts import Chart, Section
-from aebench.page.tables import check
+from aebench.analysis.fights import Stopwatch
+from aebench.page.charts import Bars, seconds_by_model
+from aebench.page.parts import Chart, Section, Table, check, table
 from aebench.store import Results
 
 _SHOWN = 6  # conditions drawn; more would make the page too heavy to mail
@@ -20,23 +18,22 @@ _SHOWN = 6  # conditions drawn; more would make the page too heavy to mail
 
 def section(results: Results) -> Section:
     """Every comparison of engine `reference` with another; `results` are ordered."""
-    title = "What did the stopwatch time?"
     intro = [
         "The study's times are those of its loop: a PIL image and a tensor made of every sample, "
         "and a wait for the device at every step. Engine reference is that loop; the other "
         "engines take the same steps with the same losses on data that lies ready."
     ]
     charts = []
-    for i, (where, engine, rows) in enumerate(fights.stopwatch(results)[:_SHOWN], start=1):
-        intro += _ratio_in_words(rows, engine, where)
+    for watch in fights.stopwatch(results)[:_SHOWN]:
+        intro += _in_words(watch)
         charts.append(
             Chart(
-                where,
-                beyond_figures.stopwatch(rows, engine, f"stopwatch-{i}", f"Seconds, {where}"),
+                watch.conditions,
+                chart(watch, f"Seconds, {watch.conditions}"),
                 "Shorter is better; hollow bars with ✘ are times that aebench check rejects. The "
                 "hatched part of the upper bar is time in which the "
                 "study's loop waits for its data loader and trains nothing.",
-                (_stopwatch_table(rows, engine, f"stopwatch-table-{i}", where),),
+                (seconds(watch),),
             )
         )
     if not charts:
@@ -44,59 +41,68 @@ def section(results: Results) -> Section:
             "This takes one model under engine reference and another engine, each alone on the "
             "machine: aebench run --engine reference,eager."
         )
-    return Section("stopwatch", title, tuple(intro), tuple(charts))
+    return Section("stopwatch", "What did the stopwatch time?", tuple(intro), tuple(charts))
 
 
-def _ratio_in_words(rows: pd.DataFrame, engine: str, where: str) -> list[str]:
-    """The study's ratio conv / MLP under both engines, for the widest models there are."""
-    unfit = rows[rows["doubt"].ne("")]
+def _in_words(watch: Stopwatch) -> list[str]:
+    """What is in doubt, and the study's ratio conv / MLP under both engines."""
+    said = []
+    unfit = watch.models[watch.models["doubt"].ne("")]
     if len(unfit):
-        kinds = [name for doubt in unfit["doubt"] for name in doubt.split(", ")]
-        models = [
-            words.model(r["architecture"], r["latent"], r["depth"]) for _, r in unfit.iterrows()
-        ]
-        rejects = f"aebench check rejects the times of {words.listed(models)}: no ratio of them."
-        fit = _ratio_in_words(rows.drop(unfit.index), engine, where)
-        return [f"{where}: {rejects}", *fitness.remedies(kinds), *fit]
-    widest = {
-        family: mine.sort_values("latent").iloc[-1]
-        for family in ("mlp", "conv")
-        if len(mine := rows[(rows["architecture"] == family) & (rows["depth"] == 1)])
-    }
-    if len(widest) < 2:
-        return []
-    mlp, conv = widest["mlp"], widest["conv"]
-    names = [words.model(r["architecture"], r["latent"]) for r in (conv, mlp)]
-    slow = conv["reference_s"] / mlp["reference_s"]
-    fast = conv["engine_s"] / mlp["engine_s"]
-    share = rows["loading_s"].sum() / rows["reference_s"].sum()
-    waits = "" if words.missing(share) else f"; the loop waits {in_percent(share)} of its time"
+        names = words.listed(words.model_of(row) for _, row in unfit.iterrows())
+        rejects = f"aebench check rejects the times of {names}: no ratio of them."
+        said += [f"{watch.conditions}: {rejects}", *fitness.remedies(unfit["doubt"])]
+    fit = watch.models.drop(unfit.index)
+    shallow = fit[fit["depth"] == 1].sort_values("latent")
+    widest = {family: shallow[shallow["architecture"] == family][-1:] for family in ("mlp", "conv")}
+    if not all(map(len, widest.values())):
+        return said
+    mlp, conv = (rows.iloc[0] for rows in widest.values())
+    slow, fast = (conv[c] / mlp[c] for c in ("reference_s", "engine_s"))
+    share = fit["loading_s"].sum() / fit["reference_s"].sum()
+    waits = "" if words.missing(share) else f"; the loop waits {words.percent(share)} of its time"
     return [
-        f"{where}: {names[0]} takes {words.number(slow)} times as long to train as {names[1]} "
-        f"under reference, and {words.number(fast)} times under {engine}{waits}."
+        *said,
+        f"{watch.conditions}: {words.model_of(conv)} takes {words.number(slow)} times as long to "
+        f"train as {words.model_of(mlp)} under reference, and {words.number(fast)} times under "
+        f"{watch.engine}{waits}.",
     ]
 
 
-def _stopwatch_table(rows: pd.DataFrame, engine: str, id: str, caption: str) -> Table:
-    columns = (
-        Column("model"),
-        Column("pairs", "runs that both engines have, by seed and repeat", True),
-        Column("reference train_s", "the study's loop, median", True),
-        Column("loading", "share of it spent waiting for the data loader", True),
-        Column(f"{engine} train_s", "median", True),
-        Column("gain", "reference over the other engine, median over pairs", True),
-        Column("check", "what aebench check says to the times; without its consent no gain"),
-    )
-    cells = [
+def seconds(watch: Stopwatch) -> Table:
+    """A row a model: its time under both engines, and what the other engine gains."""
+    heads = f"""
+        model
+        pairs ## | runs that both engines have, by seed and repeat
+        reference train_s # | the study's loop, median
+        loading #% | share of it spent waiting for the data loader
+        {watch.engine} train_s # | median
+        gain # | reference over the other engine, median over pairs
+        check | what aebench check says to the times; without its consent no gain
+    """
+    return table(watch.conditions, heads, (
         (
-            Cell(words.model(r["architecture"], r["latent"], r["depth"])),
-            Cell(words.count(r["n"])),
-            Cell(words.number(r["reference_s"]), r["reference_s"]),
-            Cell(in_percent(r["loading_s"] / r["reference_s"])),
-            Cell(words.number(r["engine_s"]), r["engine_s"]),
-            value(r["gain"]),
-            check(r["doubt"]),
+            words.model_of(row), row["n"], row["reference_s"],
+            row["loading_s"] / row["reference_s"], row["engine_s"], row["gain"],
+            check(row["doubt"]),
         )
-        for _, r in rows.iterrows()
+        for _, row in watch.models.iterrows()
+    ))  # fmt: skip
+
+
+def chart(watch: Stopwatch, label: str) -> str:
+    """Training seconds of each model: the study's loop, its waiting apart, and the engine."""
+    rows = watch.models
+    nothing = np.zeros(len(rows))
+    loading = rows["loading_s"].fillna(0).to_numpy(dtype=float)
+    rest = rows["reference_s"].to_numpy(dtype=float) - loading
+    engine_s = rows["engine_s"].to_numpy(dtype=float)
+    layers = [
+        Bars("reference: waiting for the data loader", loading, nothing, 5, "//", -0.2),
+        Bars("reference: the rest of the loop", rest, loading, 0, "", -0.2),
+        Bars(watch.engine, engine_s, nothing, 1, "\\\\", 0.2),
     ]
-    return Table(id, caption, columns, tuple(cells))
+    return seconds_by_model(
+        rows, layers, label, height=1.2 + 0.5 * len(rows), thick=0.36,
+        xlabel="train_s, seconds (median)", ncols=3,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How charts are drawn and become inline SVG: style, colours, labels, unique ids.
+"""How charts are drawn and become inline SVG: style, colours, labels.
 
 Colours are drawn as placeholders and replaced by CSS variables with a fallback, so that a chart
 follows the page into dark mode. Output depends on the data alone, byte for byte: on no backend,
@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 # Placeholders: colours that nobody draws with, told apart by their last digits.
 INK, GRID, PAPER, MUTED = "#010101", "#010102", "#010103", "#010104"
 SERIES = tuple(f"#0101{i:02x}" for i in range(16, 24))
+WIDTH = 8.6  # inches; at 72 points an inch about the width of the page's text
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
@@ -130,17 +130,15 @@ def _import_apart() -> None:
                 os.environ[name] = value
 
 
-def inline(figure: Figure, name: str, label: str) -> str:
-    """The figure as an ``<svg>`` element; `name` makes its ids unique, `label` describes it."""
+def inline(figure: Figure, label: str) -> str:
+    """The figure as an ``<svg>`` element that `label` describes; its ids are its own alone."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for element in root.iter():
         element.tag = _bare(element.tag)
-        # Texts stay as they are: a name may look like an id, a reference or a colour.
-        for attribute, value in list(element.attrib.items()):
-            del element.attrib[attribute]
-            element.set(_bare(attribute), _placed(_bare(attribute), value, name))
+        # Texts stay as they are: a name may look like a colour.
+        element.attrib = {_bare(name): _themed(value) for name, value in element.attrib.items()}
     for parent in list(root.iter()):
         # Their own style sheets would style the whole page.
         parent[:] = [child for child in parent if child.tag not in ("metadata", "style")]
@@ -152,14 +150,7 @@ def _bare(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def _placed(attribute: str, value: str, name: str) -> str:
-    """The attribute as it must be in a page, where ids are shared and colours follow the theme."""
-    if attribute == "id":
-        # Every chart numbers its parts from one, and a page has one name space for ids.
-        return f"{name}-{value}"
-    value = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", value)
-    if attribute == "href":
-        value = re.sub("^#", f"#{name}-", value)
+def _themed(value: str) -> str:
     for placeholder, css in _CSS.items():
         value = value.replace(placeholder, css)
     return value

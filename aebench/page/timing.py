@@ -5,33 +5,32 @@ A time that `aebench check` rejects is shown, marked, and supports no ratio.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from aebench.analysis import fitness, frames, words
-from aebench.analysis.statistics import ratio_interval
-from aebench.page import figures
-from aebench.page.cells import Cell, Table, columns, percent, plain, span, value, whole
-from aebench.page.parts import Chart, Section
-from aebench.page.tables import check
+from aebench.analysis.statistics import unpaired
+from aebench.page.charts import Bars, seconds_by_model
+from aebench.page.parts import Cell, Chart, Section, Table, check, columns, number, table
 from aebench.store import Results
 
 SPREAD_SHOWN = 0.05  # a greater spread of repeated times is marked
 _PHASE_CHARTS = 6
 
 
-def sections(results: Results) -> list[Section | None]:
+def sections(results: Results) -> list[Section]:
     """Times and where they go; `results` are ordered and marked."""
-    return [_times(results), _phases(results)]
-
-
-def _groups(results: Results) -> list[tuple[str, pd.DataFrame]]:
-    return [
+    groups = [
         (f"{words.titled(dataset, settings)}: {words.conditions(group.iloc[0])}", group)
         for (dataset, settings), rows in frames.by_dataset(frames.timed(results.jobs), "settings")
         for group in frames.alike(rows)
     ]
+    return [_times(results, groups), *([_phases(groups)] if groups else [])]
+
+
+Groups = list[tuple[str, pd.DataFrame]]
 
 
 def in_doubt(jobs: pd.DataFrame) -> list[str]:
@@ -42,30 +41,26 @@ def in_doubt(jobs: pd.DataFrame) -> list[str]:
         return []
     if not len(unfit):
         return [f"aebench check passes all {len(timed)} of these times."]
-    kinds = [name for doubt in unfit["doubt"] for name in doubt.split(", ")]
     return [
         f"aebench check rejects {len(unfit)} of these {words.counted(len(timed), 'time')}: they "
         "are marked ✘ and have no factor, for what they show may be the machine's doing.",
-        *fitness.remedies(kinds),
+        *fitness.remedies(unfit["doubt"]),
     ]
 
 
-def _times(results: Results) -> Section:
-    good = results.jobs[results.jobs["status"] == "ok"]
-    left_out = len(good) - len(frames.timed(results.jobs))
+def _times(results: Results, groups: Groups) -> Section:
     intro = [
         "train_s is training proper: data resident, kernels ready, device warm, from the first "
         "step to the last, synchronized. Rows share a table only if dataset, machine, device, "
         "engine, precision, threads and torch are the same; times in different tables are not "
         "comparable."
     ]
+    left_out = int(results.jobs["status"].eq("ok").sum()) - len(frames.timed(results.jobs))
     if left_out:
-        are = "is" if left_out == 1 else "are"
         intro.append(
-            f"{words.counted(left_out, 'finished job')} {are} left out because other jobs shared "
-            "the machine (concurrent), or no time was recorded."
+            f"{words.counted(left_out, 'finished job')} {words.are(left_out)} left out because "
+            "other jobs shared the machine (concurrent), or no time was recorded."
         )
-    groups = _groups(results)
     if not groups:
         intro.append("No finished job has a time to compare.")
     if any(frames.unequal_kernels(group) for _, group in groups):
@@ -75,36 +70,29 @@ def _times(results: Results) -> Section:
             "own or a layer that aebench has nothing faster for, and the factor between the two "
             "rows holds that as well as the models."
         )
-    return Section(
-        "times",
-        "Training times",
-        tuple(intro),
-        tables=tuple(times(g, f"times-{i}", title) for i, (title, g) in enumerate(groups, start=1)),
-        lists=tuple(in_doubt(results.jobs)),
-    )
+    made = tuple(times(group, title) for title, group in groups)
+    doubts = tuple(in_doubt(results.jobs))
+    return Section("times", "Training times", tuple(intro), tables=made, lists=doubts)
 
 
-def _phases(results: Results) -> Section | None:
-    groups = _groups(results)
-    charts = [
+def _phases(groups: Groups) -> Section:
+    charts = tuple(
         Chart(
             title,
-            figures.phases(frames.times(group), f"phases-{i}", f"Seconds by phase, {title}"),
+            phases_chart(frames.times(group), f"Seconds by phase, {title}"),
             "Each bar is one job from being taken to having its record; only train_s is what "
             "times above compare. A hollow bar with ✘ is a time that aebench check rejects.",
-            (phases(group, f"phase-table-{i}", f"{title}: seconds by phase"),),
+            (phases(group, f"{title}: seconds by phase"),),
         )
-        for i, (title, group) in enumerate(groups[:_PHASE_CHARTS], start=1)
-    ]
-    if not charts:
-        return None
+        for title, group in groups[:_PHASE_CHARTS]
+    )
     rest = len(groups) - len(charts)
     intro = (f"{words.counted(rest, 'further table')} of times not drawn here.",) if rest else ()
-    return Section("phases", "Where the time goes", intro, tuple(charts))
+    return Section("phases", "Where the time goes", intro, charts)
 
 
 def reference(rows: pd.DataFrame) -> int | None:
-    """Place of the row that times are set beside: mlp-512, the study's first, else the fastest.
+    """Number of the row that times are set beside: mlp-512, the study's first, else the fastest.
 
     Only a time that `aebench check` passes can be it; None where there is none.
     """
@@ -115,77 +103,91 @@ def reference(rows: pd.DataFrame) -> int | None:
     return int(rows["train_s"].where(fit).argmin()) if fit.any() else None
 
 
-def times(group: pd.DataFrame, id: str, caption: str) -> Table:
+def times(group: pd.DataFrame, caption: str) -> Table:
     """Times of one group of alike rows, with factors against a marked reference row.
 
     Where not all rows ran on the same kernels, a last column tells which.
     """
     heads = columns("""
         model
-        runs # | timed runs that the row is made of: seeds and repeats, alone on the machine
+        runs ## | timed runs that the row is made of: seeds and repeats, alone on the machine
         train_s # | median; seconds of training proper: first step to last, device synchronized
         min to max | of train_s
-        spread # | (max - min) / median; above 5 % is marked
+        spread #% | (max - min) / median; above 5 % is marked
         factor # | train_s against the reference row, geometric means
         95 % interval | of the factor, Welch's t on the logarithm; none below three runs
         total_s #
-        images_per_s #
+        images_per_s ##
         gflops #
         check | what aebench check says to these times; one that it rejects has no factor
+        kernels .kernels
     """)
-    rows = frames.times(group)
-    differ = rows["kernels"].nunique(dropna=False) > 1
-    if differ:
-        heads += columns("kernels")
-    base = reference(rows)
-    cells = []
-    for place, row in enumerate(rows.to_dict("records")):
+    models = frames.times(group)
+    differ = models["kernels"].nunique(dropna=False) > 1
+    base = reference(models)
+    rows = []
+    for i, row in enumerate(models.to_dict("records")):
         noisy = (row["spread"] or 0.0) > SPREAD_SHOWN  # None for a single run, never above
-        cells.append((
-            Cell(words.model(row["architecture"], row["latent"], row["depth"])),
-            whole(row["n"]),
-            value(row["train_s"]),
-            span(row["low"], row["high"]) if row["n"] > 1 else Cell(words.NONE),
-            value(row["spread"], percent, "warn" if noisy else ""),
-            *_factor(rows, place, base),
-            value(row["total_s"]),
-            whole(row["images_per_s"]),
-            value(row["gflops"]),
-            _checked(row["doubt"], row["left_out"], row["left_out_for"]),
-            *((plain(row["kernels"], "kernels"),) if differ else ()),
+        rows.append((
+            words.model_of(row),
+            row["n"],
+            row["train_s"],
+            (row["low"], row["high"]) if row["n"] > 1 else None,
+            number(row["spread"], "warn" if noisy else "", show=words.percent),
+            *_factor(row, models.iloc[base] if base is not None else None, is_base=i == base),
+            row["total_s"],
+            row["images_per_s"],
+            row["gflops"],
+            check(row["doubt"], row["left_out"], row["left_out_for"]),
+            row["kernels"],
         ))  # fmt: skip
-    return Table(id, caption, heads, tuple(cells))
+    shown = len(heads) if differ else -1
+    return table(caption, heads[:shown], [row[:shown] for row in rows])
 
 
-def _factor(rows: pd.DataFrame, place: int, base: int | None) -> tuple[Cell, Cell]:
+def _factor(row: dict[Any, Any], base: pd.Series | None, *, is_base: bool) -> tuple[Any, Any]:
     """A row's time over that of the row `base`, with its interval."""
-    if place == base:
-        return Cell("1 (reference)", 1.0, "reference"), Cell(words.NONE)
-    if base is None or rows.iloc[place]["doubt"]:
-        return Cell(words.NONE), Cell(words.NONE)
-    factor = ratio_interval(rows.iloc[place]["runs"], rows.iloc[base]["runs"])
-    return value(factor.centre), span(factor.low, factor.high)
+    if is_base:
+        return Cell("1 (reference)", 1.0, "reference"), None
+    if base is None or row["doubt"]:
+        return None, None
+    factor = unpaired(row["runs"], base["runs"]).interval()
+    return factor.centre, (factor.low, factor.high)
 
 
-def _checked(doubt: str, left_out: int, why: str) -> Cell:
-    if not left_out:
-        return check(doubt)
-    more = words.counted(left_out, "more run")
-    return replace(check(""), small=(f"✘ {more} rejected: {why}",))
+# Colour and hatch of each phase; training has the plainest look, for it is what times compare.
+_PHASE_LOOK = {
+    "data_s": (7, ""), "build_s": (4, "//"), "compile_s": (3, "xx"), "warmup_s": (2, ".."),
+    "train_s": (0, ""), "eval_s": (1, "\\\\"), "baseline_s": (6, "--"), "samples_s": (5, "||"),
+    "probe_s": (0, "++"),
+}  # fmt: skip
 
 
-def phases(group: pd.DataFrame, id: str, caption: str) -> Table:
+def phases_chart(rows: pd.DataFrame, label: str) -> str:
+    """Where the seconds of a job go: one stacked bar a model, hollow where a time is rejected."""
+    start = np.zeros(len(rows))
+    layers = []
+    for phase, look in _PHASE_LOOK.items():
+        seconds = rows[phase].fillna(0).to_numpy(dtype=float)
+        if (seconds > 0).any():
+            layers.append(Bars(phase, seconds, start, *look))
+            start = start + seconds
+    return seconds_by_model(
+        rows, layers, label, height=1.05 + 0.3 * len(rows), thick=0.62,
+        xlabel="seconds (median over runs)", ncols=len(layers), columnspacing=0.7,
+    )  # fmt: skip
+
+
+def phases(group: pd.DataFrame, caption: str) -> Table:
     """Where the seconds of a job go, medians over runs."""
-    rows = frames.times(group)
-    heads = columns("model\n" + "\n".join(f"{name} #" for name in [*frames.PHASES, "total_s"]))
+    names = [*frames.PHASES, "total_s"]
+    heads = columns("model\n" + "\n".join(f"{name} #" for name in names))
     heads += columns("check | what aebench check says to these times")
-    cells = [
+    return table(caption, heads, (
         (
-            Cell(words.model(row["architecture"], row["latent"], row["depth"])),
-            *(value(row[f"phase_{name}"]) for name in frames.PHASES),
-            value(row["total_s"]),
-            _checked(row["doubt"], row["left_out"], row["left_out_for"]),
+            words.model_of(row),
+            *(row[name] for name in names),
+            check(row["doubt"], row["left_out"], row["left_out_for"]),
         )
-        for _, row in rows.iterrows()
-    ]
-    return Table(id, caption, heads, tuple(cells))
+        for row in frames.times(group).to_dict("records")
+    ))  # fmt: skip
