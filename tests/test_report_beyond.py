@@ -194,6 +194,7 @@ def test_stopwatch_sets_the_loop_beside_the_engine(tmp_path) -> None:
     assert "71.1 %" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sections_without_data_say_what_they_take(tmp_path) -> None:
     html = page(stored(tmp_path, record("conv", 16)))
     assert "This takes an MLP and another family" in html
