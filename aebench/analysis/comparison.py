@@ -23,8 +23,15 @@ from typing import Any, Literal
 import pandas as pd
 
 from aebench.analysis import fitness, frames, words
-from aebench.analysis.names import texts
-from aebench.analysis.statistics import ALPHA, LEAST, Estimate, paired, pooled, unpaired
+from aebench.analysis.statistics import (
+    ALPHA,
+    LEAST,
+    Estimate,
+    Interval,
+    paired,
+    pooled,
+    unpaired,
+)
 from aebench.errors import RequestError, unknown
 from aebench.job import FIELDS, Job
 from aebench.store import Results
@@ -39,6 +46,8 @@ Verdict = Literal[
     "same", "no difference found", "slower", "faster", "worse", "better", "too few runs"
 ]
 
+# Rows of A and of B for each job, by its name.
+Pairs = Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
 _GROWN = ("slower", "worse", "too few runs")
 _MACHINE = ("machine_id", "device_name")
 _HOST = ("cpu_name", "cores", "system")  # what stays of a machine when its devices are compared
@@ -90,12 +99,12 @@ def limit(given: str) -> Limit:
     Raises:
         RequestError: it is not of the form ``METRIC > PERCENT%``, or there is no such metric.
     """
-    found = re.fullmatch(r"\s*(\w+)\s*>\s*(\d+(?:\.\d+)?)\s*%\s*", given)
-    if not found:
+    parts = re.fullmatch(r"\s*(\w+)\s*>\s*(\d+(?:\.\d+)?)\s*%\s*", given)
+    if not parts:
         raise RequestError(f"--fail-if takes a limit like 'train_s > 5%', not {given!r}")
-    if found[1] not in TIMES + ERRORS:
-        raise RequestError(f"--fail-if: {unknown('metric', found[1], TIMES + ERRORS)}")
-    return Limit(found[1], 1 + float(found[2]) / 100, " ".join(given.split()))
+    if parts[1] not in TIMES + ERRORS:
+        raise RequestError(f"--fail-if: {unknown('metric', parts[1], TIMES + ERRORS)}")
+    return Limit(parts[1], 1 + float(parts[2]) / 100, " ".join(given.split()))
 
 
 def compare(
@@ -113,12 +122,11 @@ def compare(
     for name in across:
         if name not in ACROSS:
             raise RequestError(f"--across: {unknown('condition', name, ACROSS)}")
-    identity = [n for n in FIELDS if n not in ("seed", "repeat") and n not in across]
-    identity += [n for n in ("code",) if n not in across and n not in identity]
-    every = [_filled(results) for results in (a, b)]
-    groups = [dict(list(frames.done(jobs).groupby(identity, sort=True))) for jobs in every]
-    failed = dict(list(every[1][every[1]["status"].ne("ok")].groupby(identity)))
-    common = [key for key in groups[0] if key in groups[1]]
+    identity = [name for name in FIELDS if name not in ("seed", "repeat", *across)]
+    before, after = (_filled(results) for results in (a, b))
+    ours, theirs = (dict(list(frames.done(rows).groupby(identity))) for rows in (before, after))
+    failed = dict(list(after[after["status"].ne("ok")].groupby(identity)))
+    common = [key for key in ours if key in theirs]
     if not common:
         raise RequestError(
             "the two have no finished job in common; jobs are matched on "
@@ -126,14 +134,14 @@ def compare(
         )
     pairs: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
     for key in common:
-        one, other = groups[0][key], groups[1][key]
+        one, other = ours[key], theirs[key]
         name = _name(one, across)
         # Settings of one protocol may have changed between two runs in one folder.
         pairs[name if name not in pairs else f"{name} [{one.iloc[0]['key']}]"] = (one, other)
     _refuse_unlike(pairs, across)
     notes = [
         f"only in {side}: {words.counted(len(missing), 'job')}, left out ({words.listed(missing)})"
-        for side, own, other in (("A", groups[0], groups[1]), ("B", groups[1], groups[0]))
+        for side, own, other in (("A", ours, theirs), ("B", theirs, ours))
         if (missing := [_name(own[key], across) for key in own if key not in other])
     ]
     notes += _doubts(pairs)
@@ -143,10 +151,10 @@ def compare(
     compared = {change.metric for change in changes}
     notes += [f"no {m} to compare on both sides" for m in metrics if m not in compared]
     lost = [
-        f"{_name(groups[0][key], across)} did not end ok in B"
+        f"{_name(ours[key], across)} did not end ok in B"
         f" ({failed[key].iloc[0]['status']}: {failed[key].iloc[0]['reason']})"
-        for key in groups[0]
-        if key not in groups[1] and key in failed
+        for key in ours
+        if key not in theirs and key in failed
     ]
     return Comparison(tuple(changes), tuple(notes), tuple(lost))
 
@@ -158,11 +166,11 @@ def _filled(results: Results) -> pd.DataFrame:
     here, since the interval has it in; nor that others ran elsewhere: like is set beside like.
     """
     doubts = fitness.rejected(fitness.check(results))
-    jobs = results.jobs.assign(code=texts(results.jobs, "code"))
-    jobs["unfit"] = [
+    unfit = [
         ", ".join(d for d in doubts.get(key, ()) if d not in ("spread", "mixed"))
-        for key in jobs["key"]
+        for key in results.jobs["key"]
     ]
+    jobs = results.jobs.assign(unfit=unfit)
     defaults = {f.name: f.default for f in dataclasses.fields(Job) if jobs[f.name].isna().any()}
     known = {n: value for n, value in defaults.items() if value is not dataclasses.MISSING}
     return jobs.fillna(known) if known else jobs
@@ -202,58 +210,51 @@ def _name(rows: pd.DataFrame, across: Collection[str]) -> str:
     return words.job(rows.iloc[0], without={"seed", "repeat", *across})
 
 
-def _conditions(across: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Columns in which rows must agree, each with what --across calls it."""
-    for name in ("precision_read", "threads", "torch"):
-        kind = name.removesuffix("_read")
-        # torch says the precision of CPU and GPU in the same words; across both it is a field.
-        if kind not in across:
-            yield name, kind
-    if "machine" not in across:
-        # A machine's id covers its GPU, so across devices only its other parts can agree.
-        yield from ((name, "machine") for name in (_HOST if "device" in across else _MACHINE))
-
-
-def _refuse_unlike(
-    pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], across: Collection[str]
-) -> None:
+def _refuse_unlike(pairs: Pairs, across: Collection[str]) -> None:
     """Refuse to compare what differs in more than was declared.
 
     Raises:
         RequestError: it does; the message names each difference once, with its option.
     """
-    fields = [(name, name) for name in across if name in FIELDS]
-    declared = {
-        "threads": ["threads"], "torch": ["torch"], "machine": list(_MACHINE), "code": ["code"],
-    }  # fmt: skip
-    inside = fields + [(c, name) for name in across for c in declared.get(name, [])]
-    reasons: dict[str, None] = {}
-    for name, (one, other) in pairs.items():
-        pixels = [set(rows["data_sha256"].dropna()) - {""} for rows in (one, other)]
+    # torch says the precision of CPU and GPU in the same words; across both it is a field. And a
+    # machine's id covers its GPU, so across devices only its other parts can agree.
+    machine = _HOST if "device" in across else _MACHINE
+    alike = {"precision_read": "precision", "threads": "threads", "torch": "torch"}
+    alike |= dict.fromkeys(machine, "machine")
+    declared = {name: name for name in across if name != "machine"}
+    declared |= dict.fromkeys(_MACHINE, "machine") if "machine" in across else {}
+    reasons: list[str] = []
+    for name, sides in pairs.items():
+        pixels = [set(rows["data_sha256"].dropna()) - {""} for rows in sides]
         if all(pixels) and len(pixels[0] | pixels[1]) > 1:
-            reasons[f"{name} was given other pixels (data_sha256): errors cannot be compared"] = (
-                None
+            reasons.append(
+                f"{name} was given other pixels (data_sha256): errors cannot be compared"
             )
-        for column, option in _conditions(across):
-            found = [sorted({str(value) for value in rows[column]}) for rows in (one, other)]
-            if found[0] != found[1] or len(found[0]) > 1:
-                reasons[
-                    f"{column} is {words.listed(found[0])} in A and {words.listed(found[1])} in B;"
+        for column, option in alike.items():
+            a, b = (_values(rows, column) for rows in sides)
+            if option not in across and (a != b or len(a) > 1):
+                reasons.append(
+                    f"{column} is {words.listed(a)} in A and {words.listed(b)} in B;"
                     f" if that is what you compare, say --across {option}"
-                ] = None
-        for column, option in inside:
-            for side, rows in (("A", one), ("B", other)):
-                values = sorted({str(value) for value in rows[column]})
+                )
+        for column, option in declared.items():
+            for side, rows in zip("AB", sides, strict=True):
+                values = _values(rows, column)
                 if len(values) > 1:
-                    reasons[
+                    reasons.append(
                         f"{side} itself holds {name} with {column} {words.listed(values)};"
                         f" across {option}, each side must have one"
-                    ] = None
+                    )
     if reasons:
-        raise RequestError("\n".join(["not comparable:", *(f"  {r}" for r in reasons)]))
+        each = (f"  {reason}" for reason in dict.fromkeys(reasons))
+        raise RequestError("\n".join(["not comparable:", *each]))
 
 
-def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[str]:
+def _values(rows: pd.DataFrame, column: str) -> list[str]:
+    return sorted({str(value) for value in rows[column]})
+
+
+def _doubts(pairs: Pairs) -> Iterator[str]:
     sides = [pd.concat(rows) for rows in zip(*pairs.values(), strict=True)]
     for side, rows in zip("AB", sides, strict=True):
         shared = len(rows) - len(frames.timed(rows))
@@ -261,13 +262,14 @@ def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[
             yield f"{words.counted(shared, 'run')} of {side} shared the machine: no times of it"
         unfit = frames.timed(rows).query("unfit != ''")
         if len(unfit):
-            why = sorted({kind for text in unfit["unfit"] for kind in text.split(", ")})
+            why = words.listed(frames.reasons(unfit["unfit"]).split(", "))
             yield (
-                f"aebench check rejects {words.counted(len(unfit), 'time')} of {side}"
-                f" ({words.listed(why)}): a difference may be the machine's"
+                f"aebench check rejects {words.counted(len(unfit), 'time')} of {side} ({why}): a"
+                " difference may be the machine's"
             )
-    melted = [rows[["noise_before_s", "noise_after_s"]].melt()["value"] for rows in sides]
-    probes = [v[(v > 0) & (v < math.inf)] for v in (m.astype("float64") for m in melted)]
+    probes = [
+        _positive(rows[["noise_before_s", "noise_after_s"]].melt()["value"]) for rows in sides
+    ]
     alike = sides[0].iloc[0][frames.ALIKE].equals(sides[1].iloc[0][frames.ALIKE])
     if alike and len(probes[0]) and len(probes[1]):
         shift = float(probes[1].median()) / float(probes[0].median()) - 1
@@ -279,7 +281,7 @@ def _doubts(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[
             )
 
 
-def _other_kernels(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> Iterator[str]:
+def _other_kernels(pairs: Pairs) -> Iterator[str]:
     """Where the layers were computed otherwise in B than in A, which jobs that concerns.
 
     No reason to refuse: what a change of aebench's kernels gains is seen in no other way.
@@ -296,38 +298,35 @@ def _other_kernels(pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]) -> It
         )
 
 
-def _changes(
-    metric: str, pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
-) -> Iterator[Change]:
-    found: dict[str, tuple[Estimate, float, float]] = {}
-    for name, (one, other) in pairs.items():
+def _changes(metric: str, pairs: Pairs) -> Iterator[Change]:
+    means: dict[str, tuple[float | None, float | None]] = {}
+    estimates: dict[str, Estimate] = {}
+    for name, sides in pairs.items():
         if metric in TIMES:
-            a, b = (_figures(frames.timed(rows), metric) for rows in (one, other))
-            if len(a) and len(b):
-                found[name] = (unpaired(b.to_list(), a.to_list()), _mean(a), _mean(b))
+            a, b = (_positive(frames.timed(rows)[metric]) for rows in sides)
         else:
-            a, b = (frames.per_seed(rows, metric).astype("float64") for rows in (one, other))
-            ratios = b[b > 0] / a[a > 0]
-            ratios = ratios[(ratios > 0) & (ratios < math.inf)]
-            if len(ratios):
-                seeds = ratios.index
-                found[name] = (paired(ratios.to_list()), _mean(a[seeds]), _mean(b[seeds]))
-    if not found:
-        return
-    judged = {name: estimate for name, (estimate, _, _) in found.items()}
-    if len(judged) > 1:
-        judged[OVERALL] = pooled(list(judged.values()))
-    level = 1 - ALPHA / len(judged)
-    for name, estimate in judged.items():
-        _, a_mean, b_mean = found.get(name, (estimate, None, None))
-        ratio = estimate.interval(level)
-        verdict = _verdict(metric, estimate, ratio.low, ratio.high)
+            a, b = (_positive(frames.per_seed(rows, metric)) for rows in sides)
+            seeds = a.index.intersection(b.index)
+            a, b = a[seeds], b[seeds]
+        if len(a) and len(b):
+            means[name] = frames.mean(a), frames.mean(b)
+            estimates[name] = (
+                unpaired(b.to_list(), a.to_list()) if metric in TIMES else paired((b / a).to_list())
+            )
+    if len(estimates) > 1:
+        estimates[OVERALL] = pooled(list(estimates.values()))
+        means[OVERALL] = None, None
+    for name, estimate in estimates.items():
+        ratio = estimate.interval(1 - ALPHA / len(estimates))
+        verdict = _verdict(metric, estimate, ratio)
+        a_mean, b_mean = means[name]
         yield Change(
             metric, name, a_mean, b_mean, ratio.centre, ratio.low, ratio.high, ratio.n, verdict
         )
 
 
-def _verdict(metric: str, estimate: Estimate, low: float | None, high: float | None) -> Verdict:
+def _verdict(metric: str, estimate: Estimate, ratio: Interval) -> Verdict:
+    low, high = ratio.low, ratio.high
     if low is None or high is None:
         # Without an interval only equal figures can be told apart from different ones.
         return "same" if estimate.log == 0 and estimate.error == 0 else "too few runs"
@@ -340,10 +339,6 @@ def _verdict(metric: str, estimate: Estimate, low: float | None, high: float | N
     return "no difference found"
 
 
-def _figures(rows: pd.DataFrame, metric: str) -> pd.Series[float]:
-    figures = rows[metric].astype("float64")
+def _positive(column: Any) -> pd.Series[float]:
+    figures: pd.Series[float] = column.astype("float64")
     return figures[(figures > 0) & (figures < math.inf)]
-
-
-def _mean(values: Any) -> float:
-    return math.exp(math.fsum(math.log(v) for v in values) / len(values))
