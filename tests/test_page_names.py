@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_report import Checked
+from test_page import Checked
 from test_report_records import record, stored
 
 from aebench.analysis import names
