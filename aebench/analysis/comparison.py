@@ -23,15 +23,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from aebench.analysis import fitness, frames, words
-from aebench.analysis.statistics import (
-    ALPHA,
-    LEAST,
-    Estimate,
-    Interval,
-    paired,
-    pooled,
-    unpaired,
-)
+from aebench.analysis.statistics import ALPHA, LEAST, Estimate, Interval, paired, pooled, unpaired
 from aebench.errors import RequestError, unknown
 from aebench.job import FIELDS, Job
 from aebench.store import Results

@@ -76,9 +76,7 @@ Rule = Callable[[Evidence], Judgement]
 _Options = ParamSpec("_Options")
 
 
-def rule(
-    judge: Callable[Concatenate[Evidence, _Options], Judgement],
-) -> Callable[_Options, Rule]:
+def rule(judge: Callable[Concatenate[Evidence, _Options], Judgement]) -> Callable[_Options, Rule]:
     """Turn a function of evidence and of what it is applied to into a maker of rules."""
 
     @wraps(judge)

@@ -43,7 +43,8 @@ class Case:
     keys: tuple[str, ...]
 
 
-Finder = Callable[[pd.DataFrame, Results], Iterator[Case]]
+# Finds rows, or whole systems of rows, with what is doubtful about each.
+Finder = Callable[[pd.DataFrame, Results], Iterable[tuple[Any, str]]]
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ def check(results: Results) -> list[Doubt]:
     """Every doubt about the times of `results`, in the order of `KINDS`."""
     jobs = frames.ordered(results).jobs
     good = jobs[jobs["status"].eq("ok") & frames.has_time(jobs)]
-    found = [(kind, tuple(kind.find(good, results))) for kind in KINDS]
-    return [Doubt(kind, cases) for kind, cases in found if cases]
+    cases = {
+        kind.name: tuple(_case(where, detail) for where, detail in kind.find(good, results))
+        for kind in KINDS
+    }
+    return [Doubt(kind, cases[kind.name]) for kind in KINDS if cases[kind.name]]
 
 
 def fit(doubts: list[Doubt]) -> bool:
@@ -121,20 +125,20 @@ def remedies(doubts: Iterable[str]) -> list[str]:
     return [f"{kind.name}: {kind.what} {kind.remedy}" for kind in KINDS if kind.name in names]
 
 
-def _case(row: Any, detail: str, system: pd.DataFrame | None = None) -> Case:
-    """A case of one row, or of a whole `system` of rows, which is then named without its seed."""
-    if system is None:
-        return Case(row["key"], words.job(row), detail, (row["key"],))
-    return Case(row["key"], words.job(row, without=_FREE), detail, tuple(system["key"]))
+def _case(where: Any, detail: str) -> Case:
+    """A case of one row, or of a whole system of rows, which is then named without its seed."""
+    if isinstance(where, pd.DataFrame):
+        row = where.iloc[0]
+        return Case(row["key"], words.job(row, without=_FREE), detail, tuple(where["key"]))
+    return Case(where["key"], words.job(where), detail, (where["key"],))
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
 
 
-def _rows(jobs: pd.DataFrame, *needed: str) -> Iterator[Any]:
-    """Rows, as mappings, in which every column of `needed` is known."""
-    yield from jobs.dropna(subset=list(needed)).to_dict("records")
+def _rows(jobs: pd.DataFrame) -> list[dict[Any, Any]]:
+    return jobs.to_dict("records")
 
 
 def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -151,12 +155,12 @@ def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
     "The machine was in another state then, and a difference in time may be the machine's.",
     "Delete these rows' results or use a new --results folder, and run again when it is quiet.",
 )
-def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     marked = frames.noisy(jobs)
     shares = frames.noise(jobs)[marked].to_list()
     for row, off in zip(jobs[marked].to_dict("records"), shares, strict=True):
         word = "longer" if off > 0 else "shorter"
-        yield _case(row, f"the fixed work took {_percent(abs(off))} {word}")
+        yield row, f"the fixed work took {_percent(abs(off))} {word}"
 
 
 @_kind(
@@ -165,8 +169,8 @@ def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Its time then depends on what the others did, and cannot be repeated.",
     "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
 )
-def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for row in jobs.to_dict("records"):
+def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs):
         train_s, signs = row["train_s"], []
         if row["concurrent"] is True:
             signs.append("other jobs of the run beside it")
@@ -182,7 +186,7 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
             others = words.counted(int(row["gpu_processes"]), "other process", "other processes")
             signs.append(f"{others} on the GPU")
         if signs:
-            yield _case(row, "; ".join(signs))
+            yield row, "; ".join(signs)
 
 
 @_kind(
@@ -191,14 +195,14 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "The time shows the quota, the heat or the power supply, not the job.",
     "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
 )
-def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for row in jobs.to_dict("records"):
+def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs):
         held = row["throttled_s"] > _THROTTLED * row["train_s"]
         signs = [f"held up by a CPU quota for {row['throttled_s']:.2g} s"] if held else []
         events = str(row["clock_events"] or "").split(", ")
         signs += [event.replace("_", " ") for event in events if event in _TROUBLES]
         if signs:
-            yield _case(row, "; ".join(signs))
+            yield row, "; ".join(signs)
 
 
 @_kind(
@@ -207,13 +211,13 @@ def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Work may have been timed that was not the training, or not all of it waited for.",
     "Run again; if it stays, compare with --engine eager, and report it as a defect.",
 )
-def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for row in _rows(jobs, "device_train_s"):
+def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs.dropna(subset="device_train_s")):
         apart = abs(row["device_train_s"] / row["train_s"] - 1)
         if apart > CLOCKS_APART:
             host, device = f"{row['train_s']:.4g} s", f"{row['device_train_s']:.4g} s"
             detail = f"{host} by the host, {device} by the device: {_percent(apart)} apart"
-            yield _case(row, detail)
+            yield row, detail
 
 
 @_kind(
@@ -222,17 +226,17 @@ def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Warm-up leaked into the time, which then tells more against short trainings.",
     "Train longer with --epochs, or compare another --engine; report it if it stays.",
 )
-def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[Case]:
+def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, str]]:
     epochs = results.epochs.sort_values("epoch").groupby("key")["train_s"]
     seconds = {str(key): values.astype("float64").to_list() for key, values in epochs}
-    for row in jobs.to_dict("records"):
+    for row in _rows(jobs):
         first, *others = seconds.get(row["key"], [0.0])
         if len(others) < 2:
             continue
         usual = float(pd.Series(others).median())
         # Slower than every later one as well: a single late hiccup is noise, not warm-up.
         if first > SLOW_START * usual and first > max(others):
-            yield _case(row, f"{first:.3g} s, the later ones {usual:.3g} s")
+            yield row, f"{first:.3g} s, the later ones {usual:.3g} s"
 
 
 @_kind(
@@ -241,7 +245,7 @@ def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[Case]:
     "Differences between jobs smaller than that spread cannot be told from chance.",
     "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
 )
-def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     # Rows beside others are compared with nothing, so they do not speak against those alone.
     for group in _systems(frames.timed(jobs)):
         seconds = group["train_s"].astype("float64")
@@ -249,7 +253,7 @@ def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
         if len(group) > 1 and spread > SPREAD:
             extremes = f"{seconds.min():.4g} to {seconds.max():.4g} s"
             detail = f"{extremes} in {len(group)} runs: {_percent(spread)} of the median"
-            yield _case(group.iloc[0], detail, group)
+            yield group, detail
 
 
 @_kind(
@@ -258,7 +262,7 @@ def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Tables of times keep unlike rows apart, so it stands without what it would be compared to.",
     "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
 )
-def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
+def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     system = [*frames.MODEL, *(name for name in SYSTEM if name not in frames.ALIKE)]
     system = [name for name in dict.fromkeys(system) if name != "dataset"]
     for _name, rows in frames.by_dataset(frames.timed(jobs), "settings"):
@@ -273,7 +277,7 @@ def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
                 f"{name} {_text(first[name])}, most rows {_text(usual[name])}" for name in unlike
             )
             for row in group[alone].to_dict("records"):
-                yield _case(row, detail)
+                yield row, detail
 
 
 def _text(value: Any) -> str:
@@ -287,10 +291,9 @@ def _text(value: Any) -> str:
     "Use --repeats 6.",
     unfit=False,
 )
-def _few(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for group in _systems(jobs):
-        if len(group) < REPEATS:
-            yield _case(group.iloc[0], words.counted(len(group), "run"), group)
+def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
+    few = [group for group in _systems(jobs) if len(group) < REPEATS]
+    return [(group, words.counted(len(group), "run")) for group in few]
 
 
 @_kind(
@@ -300,10 +303,9 @@ def _few(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Commit first, then run with a new --results folder.",
     unfit=False,
 )
-def _dirty(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for row in _rows(jobs, "commit"):
-        if row["commit"].endswith("+changes"):
-            yield _case(row, f"commit {row['commit']}")
+def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
+    rows = _rows(jobs[jobs["commit"].str.endswith("+changes").eq(True)])
+    return [(row, f"commit {row['commit']}") for row in rows]
 
 
 @_kind(
@@ -313,9 +315,9 @@ def _dirty(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Run again with this aebench and a new --results folder.",
     unfit=False,
 )
-def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
-    for row in jobs[jobs["noise_before_s"].isna()].to_dict("records"):
-        yield _case(row, f"aebench {_text(row['aebench'])}")
+def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
+    rows = _rows(jobs[jobs["noise_before_s"].isna()])
+    return [(row, f"aebench {_text(row['aebench'])}") for row in rows]
 
 
 @_kind(
@@ -325,10 +327,9 @@ def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterator[Case]:
     "Run it again by another --engine.",
     unfit=False,
 )
-def _untimed(_: pd.DataFrame, results: Results) -> Iterator[Case]:
+def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     good = results.jobs[results.jobs["status"].eq("ok")]
-    for row in good[~frames.has_time(good)].to_dict("records"):
-        yield _case(row, f"engine {_text(row['engine'])}")
+    return [(row, f"engine {_text(row['engine'])}") for row in _rows(good[~frames.has_time(good)])]
 
 
 @_kind(
@@ -338,6 +339,6 @@ def _untimed(_: pd.DataFrame, results: Results) -> Iterator[Case]:
     "Use --retry-failed to run it again.",
     unfit=False,
 )
-def _unfinished(_: pd.DataFrame, results: Results) -> Iterator[Case]:
-    for row in results.jobs[results.jobs["status"].ne("ok")].to_dict("records"):
-        yield _case(row, f"{row['status']}: {row['reason']}")
+def _unfinished(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
+    rows = _rows(results.jobs[results.jobs["status"].ne("ok")])
+    return [(row, f"{row['status']}: {row['reason']}") for row in rows]

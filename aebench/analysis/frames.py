@@ -33,6 +33,11 @@ _JOB_ORDER = [
     "dataset", "settings", "architecture", "depth", "latent", "engine", "precision", "device",
     "seed", "repeat", "key",
 ]  # fmt: skip
+_ORDER = {
+    "epochs": ["key", "epoch"], "samples": ["key", "kind"],
+    "baselines": ["dataset", "seed", "components"],
+    "probes": ["key", "kind", "input", "amplitude"],
+}  # fmt: skip
 _STUDY_ORDER = {
     "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
 }  # fmt: skip
@@ -63,12 +68,7 @@ class Model:
 
     def rows(self, jobs: pd.DataFrame) -> pd.DataFrame:
         """The rows of this model."""
-        return jobs[
-            (jobs["dataset"] == self.dataset)
-            & (jobs["architecture"] == self.architecture)
-            & (jobs["latent"] == self.latent)
-            & (jobs["depth"] == self.depth)
-        ]
+        return jobs[jobs[list(vars(self))].eq(pd.Series(vars(self))).all(axis="columns")]
 
 
 def ordered(results: Results) -> Results:
@@ -80,16 +80,13 @@ def ordered(results: Results) -> Results:
     """
     jobs = told_apart(shown(results.jobs))
     jobs["settings"] = settings(jobs)
+    others = {
+        name: shown(getattr(results, name)).sort_values(by, ignore_index=True)
+        for name, by in _ORDER.items()
+    }
     return Results(
         jobs=jobs.sort_values(_JOB_ORDER, key=_study_first, ignore_index=True),
-        epochs=results.epochs.sort_values(["key", "epoch"], ignore_index=True),
-        samples=shown(results.samples).sort_values(["key", "kind"], ignore_index=True),
-        baselines=shown(results.baselines).sort_values(
-            ["dataset", "seed", "components"], ignore_index=True
-        ),
-        probes=shown(results.probes).sort_values(
-            ["key", "kind", "input", "amplitude"], ignore_index=True
-        ),
+        **others,
         problems=sorted(printable(problem) for problem in results.problems),
     )
 

@@ -12,15 +12,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from aebench.analysis import frames, words
-from aebench.analysis.evidence import (
-    Claim,
-    Evidence,
-    Judgement,
-    nothing,
-    ratios,
-    rule,
-    together,
-)
+from aebench.analysis.evidence import Claim, Evidence, Judgement, nothing, ratios, rule, together
 from aebench.analysis.frames import Model
 from aebench.schema import DENOISING, STRANGERS
 

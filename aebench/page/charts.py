@@ -16,17 +16,7 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.analysis.frames import Groups
-from aebench.page.svg import (
-    INK,
-    PAPER,
-    SERIES,
-    WIDTH,
-    Label,
-    canvas,
-    inline,
-    label_ends,
-    legend,
-)
+from aebench.page.svg import INK, PAPER, SERIES, WIDTH, Label, canvas, inline, label_ends, legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,9 @@ import pandas as pd
 
 from aebench.analysis import fights, frames, words
 from aebench.analysis.fights import COSTS, Cost, Fight
+from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log, series_colours, worth_drawing
 from aebench.page.parts import Cell, Chart, Section, Table, table
-from aebench.page.svg import MARKERS, PAPER, SERIES, WIDTH, canvas, inline, legend
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], label: str) -> str:
     colours = series_colours(families)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    with canvas(WIDTH, 0.5 + 3.3 * rows) as figure:
+    with svg.canvas(svg.WIDTH, 0.5 + 3.3 * rows) as figure:
         every = list(figure.subplots(rows, columns, squeeze=False).flat)
         lines: dict[str, Artist] = {}
         for axes, (cost, points) in zip(every, panels, strict=False):
@@ -166,7 +166,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], label: str) -> str:
                 if not len(mine):
                     continue
                 i = colours[family]
-                colour, marker = SERIES[i % len(SERIES)], MARKERS[(2 * i) % len(MARKERS)]
+                colour, marker = svg.colour(i), svg.marker(2 * i)
                 models = fights.models(mine)
                 axes.scatter(
                     models["cost"], models["error"], s=9, color=colour, alpha=0.35, linewidth=0
@@ -174,7 +174,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], label: str) -> str:
                 edge = fights.front(models)
                 (lines[family],) = axes.plot(
                     edge["cost"], edge["error"], color=colour, marker=marker, markersize=6,
-                    markeredgecolor=PAPER, markeredgewidth=0.6, drawstyle="steps-post",
+                    markeredgecolor=svg.PAPER, markeredgewidth=0.6, drawstyle="steps-post",
                 )  # fmt: skip
             plain_log(axes.xaxis, LogLocator(numticks=4))
             axes.margins(0.06)
@@ -182,5 +182,5 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], label: str) -> str:
             readable_log(axes)
         for axes in every[len(panels) :]:
             axes.set_visible(False)
-        legend(figure, list(lines.values()), list(lines), ncols=6)
-        return inline(figure, label)
+        svg.legend(figure, list(lines.values()), list(lines), ncols=6)
+        return svg.inline(figure, label)

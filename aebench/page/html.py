@@ -17,7 +17,6 @@ from aebench.page import (
     compact,
     definitions,
     fair,
-    headline,
     learning_curves,
     noise,
     pictures,
@@ -62,7 +61,7 @@ def page(results: Results) -> str:
     sections += [definitions.section(sections), definitions.sources(results)]
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(
-        summary=headline.sentences(results, outcomes),
+        summary=verdicts.sentences(results, outcomes),
         tally=[(v, verdicts.SYMBOLS[v], count) for v, count in findings.tally(outcomes).items()],
         machines=records.machines(results.jobs) if len(results.jobs) else None,
         sections=sections,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from aebench.analysis import frames, words
+from aebench.page import svg
 from aebench.page.charts import drawn, small_multiples
 from aebench.page.parts import Chart, Section, Table, table
-from aebench.page.svg import DASHES, MARKERS, PAPER, SERIES, Label
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -45,25 +45,25 @@ def chart(rows: pd.DataFrame, label: str) -> str:
 
     latents = sorted(set(rows["latent"]))
 
-    def draw(axes: Axes, panel: pd.DataFrame) -> list[Label]:
+    def draw(axes: Axes, panel: pd.DataFrame) -> list[svg.Label]:
         ends = []
         for latent, curve in panel.groupby("latent"):
             i = latents.index(latent)
-            colour = SERIES[i % len(SERIES)]
-            marker = MARKERS[(i + i // len(SERIES)) % len(MARKERS)]
+            colour = svg.colour(i)
+            marker = svg.marker(i + i // len(svg.SERIES))
             curve = curve.sort_values("epoch")
             axes.plot(curve["epoch"], curve["val_mse"], color=colour, marker=marker,
-                      markersize=4.5, markeredgecolor=PAPER, markeredgewidth=0.5)  # fmt: skip
-            axes.plot(curve["epoch"], curve["train_mse"], color=colour, linestyle=DASHES[2],
+                      markersize=4.5, markeredgecolor=svg.PAPER, markeredgewidth=0.5)  # fmt: skip
+            axes.plot(curve["epoch"], curve["train_mse"], color=colour, linestyle=svg.DASHES[2],
                       linewidth=1.4)  # fmt: skip
             last = curve.iloc[-1]
-            ends.append(Label(last["epoch"], last["val_mse"], f"{latent:,}", colour))
+            ends.append(svg.Label(last["epoch"], last["val_mse"], f"{latent:,}", colour))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return ends
 
     keys: dict[str, dict[str, Any]] = {
         "validation, after the epoch": {"marker": "o", "markersize": 4.5},
-        "training, mean over its steps": {"linestyle": DASHES[2]},
+        "training, mean over its steps": {"linestyle": svg.DASHES[2]},
     }
     axes_labels = "epoch", "MSE per pixel (log scale)"
     return small_multiples(rows, draw, keys, label, head=0.7, axes_labels=axes_labels, ncols=2)

@@ -12,9 +12,9 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.analysis.noise import TRAINED, summary
+from aebench.page import svg
 from aebench.page.charts import small_multiples, worth_drawing
 from aebench.page.parts import Chart, Column, Section, Table, columns, number, table
-from aebench.page.svg import DASHES, INK, MARKERS, PAPER, SERIES, Label
 from aebench.schema import DENOISING, STRANGERS
 from aebench.store import Results
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _STUDY_AMPLITUDES = (0.3, 0.8)
 # What a model's error is set beside, and how it is drawn.
 _REFERENCES = {
-    "noisy images": ("input_mse", DASHES[1]),
-    "clipped to [0, 1]": ("clipped_mse", DASHES[2]),
-    "mean image": ("mean_mse", DASHES[3]),
+    "noisy images": ("input_mse", svg.DASHES[1]),
+    "clipped to [0, 1]": ("clipped_mse", svg.DASHES[2]),
+    "mean image": ("mean_mse", svg.DASHES[3]),
 }
 
 
@@ -73,30 +73,33 @@ def chart(rows: pd.DataFrame, label: str) -> str:
     bars = rows.drop_duplicates("amplitude").sort_values("amplitude")
     seen = bars[bars["amplitude"] > 0]  # without noise the input has no error to draw on a log axis
 
-    def draw(axes: Axes, panel: pd.DataFrame) -> list[Label]:
+    def draw(axes: Axes, panel: pd.DataFrame) -> list[svg.Label]:
         for column, dash in _REFERENCES.values():
             points = bars if column == "mean_mse" else seen
-            axes.plot(points["amplitude"], points[column], color=INK, **_reference(dash))
+            axes.plot(points["amplitude"], points[column], color=svg.INK, **_reference(dash))
         ends = []
         for (latent, trained), line in panel.groupby(["latent", "train_noise"], sort=True):
             noise = float(str(trained))
             i = latents.index(latent)
-            colour, marker = SERIES[i % len(SERIES)], MARKERS[i % len(MARKERS)]
+            colour, marker = svg.colour(i), svg.marker(i)
             line = line.sort_values("amplitude")
             axes.plot(line["amplitude"], line["mse"], color=colour, marker=marker, markersize=4.5,
                       markeredgewidth=0.8 if noise else 0.5,
-                      markeredgecolor=colour if noise else PAPER,
-                      markerfacecolor=PAPER if noise else colour,
-                      linestyle=DASHES[1] if noise else DASHES[0])  # fmt: skip
+                      markeredgecolor=colour if noise else svg.PAPER,
+                      markerfacecolor=svg.PAPER if noise else colour,
+                      linestyle=svg.DASHES[1] if noise else svg.DASHES[0])  # fmt: skip
             last = line.iloc[-1]
             end = f"{latent:,}" + (f", noise {noise:g}" if noise else "")
-            ends.append(Label(last["amplitude"], last["mse"], end, colour))
+            ends.append(svg.Label(last["amplitude"], last["mse"], end, colour))
         return ends
 
     marker = {"marker": "o", "markersize": 4.5}
     keys: dict[str, dict[str, Any]] = {"trained on clean images": marker}
     if (rows["train_noise"] > 0).any():
-        keys["trained with noise"] = marker | {"linestyle": DASHES[1], "markerfacecolor": PAPER}
+        keys["trained with noise"] = marker | {
+            "linestyle": svg.DASHES[1],
+            "markerfacecolor": svg.PAPER,
+        }
     keys |= {text: _reference(dash) for text, (_, dash) in _REFERENCES.items()}
     axes_labels = (
         "amplitude of the noise added (standard deviation)",

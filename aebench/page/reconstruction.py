@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from aebench.analysis import frames, words
+from aebench.page import svg
 from aebench.page.charts import drawn, plain_log, readable_log, series_colours
 from aebench.page.parts import Chart, Section, Table, number, table
-from aebench.page.svg import (
-    DASHES,
-    INK,
-    MARKERS,
-    MUTED,
-    PAPER,
-    SERIES,
-    WIDTH,
-    Label,
-    canvas,
-    inline,
-    label_ends,
-)
 from aebench.store import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def sections(results: Results) -> list[Section]:
@@ -150,48 +140,48 @@ def by_latent(
     summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, label: str
 ) -> str:
     """MSE against latent size, a line per architecture and depth, with exact baselines."""
-    with canvas(WIDTH, 4.6) as figure:
-        axes = figure.subplots()
-        axes.set(xscale="log", yscale="log")
-        baselines = baselines[baselines["components"] <= max(summary["latent"])]
-        _limits(axes, summary, baselines)
-        labels = _series(axes, summary, seeds, "latent") + _pca(axes, baselines)
+    baselines = baselines[baselines["components"] <= max(summary["latent"])]
+    with _chart(summary, seeds, baselines, "latent", "latent size") as (figure, axes, labels):
         _logarithmic(axes, _ticks(set(summary["latent"])))
-        labels += _mean(axes, baselines)
-        axes.set(xlabel="latent size (log scale)", ylabel="MSE per pixel, test set (log scale)")
-        label_ends(axes, labels)
-        return inline(figure, label)
+        svg.label_ends(axes, labels + _mean(axes, baselines))
+        return svg.inline(figure, label)
 
 
 def by_bottleneck(
     summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, label: str
 ) -> str:
     """MSE against the numbers per image that pass the code, with PCA as the linear optimum."""
-    with canvas(WIDTH, 4.6) as figure:
-        axes = figure.subplots()
-        axes.set(xscale="log", yscale="log")
-        _limits(axes, summary, baselines)
-        labels = _series(axes, summary, seeds, "bottleneck") + _pca(axes, baselines)
+    title = "bottleneck: numbers per image in the code"
+    with _chart(summary, seeds, baselines, "bottleneck", title) as (figure, axes, labels):
         sizes = [int(size) for size in summary["input_size"].dropna().unique()]
         ticks = {*summary["bottleneck"].dropna().astype(int), *sizes}
         _logarithmic(axes, _ticks(ticks))
         axes.set_xlim(0.7, 1.6 * max(ticks, default=1))
         labels += _mean(axes, baselines)
         for size in sizes:
-            axes.axvline(size, color=INK, linewidth=1.2, linestyle=DASHES[1])
-            axes.axvspan(size, axes.get_xlim()[1], color=MUTED, alpha=0.08, linewidth=0)
+            axes.axvline(size, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[1])
+            axes.axvspan(size, axes.get_xlim()[1], color=svg.MUTED, alpha=0.08, linewidth=0)
             axes.annotate(
                 "no compression", (size, 0.3), xycoords=("data", "axes fraction"), xytext=(5, 0),
                 textcoords="offset points", rotation=90, va="center", fontsize=9.5,
             )  # fmt: skip
         if len(sizes) == 1:
             _compression(axes, sizes[0])
-        axes.set(
-            xlabel="bottleneck: numbers per image in the code (log scale)",
-            ylabel="MSE per pixel, test set (log scale)",
-        )
-        label_ends(axes, labels)
-        return inline(figure, label)
+        svg.label_ends(axes, labels)
+        return svg.inline(figure, label)
+
+
+@contextmanager
+def _chart(
+    summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, x: str, title: str
+) -> Iterator[tuple[Figure, Axes, list[svg.Label]]]:
+    """A chart of errors with every model and PCA, and the labels of their lines."""
+    with svg.canvas(svg.WIDTH, 4.6) as figure:
+        axes = figure.subplots()
+        axes.set(xscale="log", yscale="log")
+        _limits(axes, summary, baselines)
+        axes.set(xlabel=f"{title} (log scale)", ylabel="MSE per pixel, test set (log scale)")
+        yield figure, axes, _series(axes, summary, seeds, x) + _pca(axes, baselines)
 
 
 def _compression(axes: Axes, size: int) -> None:
@@ -219,7 +209,7 @@ def _ticks(values: set[int]) -> list[int]:
     return sorted(chosen)
 
 
-def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> list[Label]:
+def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> list[svg.Label]:
     """Lines of geometric means with intervals, and every seed as a small point."""
     import seaborn
 
@@ -231,11 +221,14 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
         if not len(line):
             continue
         i = colours[architecture]
-        colour, marker = SERIES[i % len(SERIES)], MARKERS[(2 * i + depth - 1) % len(MARKERS)]
+        colour, marker = (
+            svg.colour(i),
+            svg.marker(2 * i + depth - 1),
+        )
         seaborn.lineplot(
             data=line, x=x, y="mse", ax=axes, errorbar=None, estimator=None, legend=False,
-            color=colour, marker=marker, markersize=7, markeredgecolor=PAPER,
-            linestyle=DASHES[(depth - 1) % len(DASHES)],
+            color=colour, marker=marker, markersize=7, markeredgecolor=svg.PAPER,
+            linestyle=svg.DASHES[(depth - 1) % len(svg.DASHES)],
         )  # fmt: skip
         bars = line.dropna(subset=["low", "high"])
         axes.errorbar(
@@ -246,19 +239,21 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
         points = seeds[mine & seeds["latent"].isin(line.loc[line["n_seeds"] > 1, "latent"])]
         axes.plot(points[x], points["mse"], "o", color=colour, markersize=2.5, alpha=0.6)
         last = line.iloc[-1]
-        labels.append(Label(last[x], last["mse"], words.line(architecture, depth), colour))
+        labels.append(svg.Label(last[x], last["mse"], words.line(architecture, depth), colour))
     return labels
 
 
-def _pca(axes: Axes, baselines: pd.DataFrame) -> list[Label]:
+def _pca(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:
     """The PCA curve; call it when the limits of y are final."""
     curve = baselines[baselines["components"] > 0]
     if not len(curve):
         return []
-    axes.plot(curve["components"], curve["mse"], color=INK, linewidth=1.3, linestyle=DASHES[2])
+    axes.plot(
+        curve["components"], curve["mse"], color=svg.INK, linewidth=1.3, linestyle=svg.DASHES[2]
+    )
     inside = curve[curve["mse"] > 1.3 * axes.get_ylim()[0]]  # the label must not sit on the axis
     last = inside.iloc[-1] if len(inside) else curve.iloc[0]
-    return [Label(last["components"], last["mse"], "PCA", INK)]
+    return [svg.Label(last["components"], last["mse"], "PCA", svg.INK)]
 
 
 def _limits(axes: Axes, summary: pd.DataFrame, baselines: pd.DataFrame) -> None:
@@ -273,13 +268,13 @@ def _limits(axes: Axes, summary: pd.DataFrame, baselines: pd.DataFrame) -> None:
     axes.set_ylim(0.7 * min(low, max(low / 300, 1e-6, min(known))), 1.4 * max(known))
 
 
-def _mean(axes: Axes, baselines: pd.DataFrame) -> list[Label]:
+def _mean(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:
     """A line across at the error of the mean image; call it when the limits of x are final."""
     right = axes.get_xlim()[1]
     values = baselines.loc[baselines["components"] == 0, "mse"]
     for value in values:
-        axes.axhline(value, color=INK, linewidth=1.2, linestyle=DASHES[3])
-    return [Label(right, value, "mean image", INK) for value in values]
+        axes.axhline(value, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[3])
+    return [svg.Label(right, value, "mean image", svg.INK) for value in values]
 
 
 def _logarithmic(axes: Axes, ticks: Sequence[int]) -> None:

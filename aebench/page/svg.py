@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from xml.etree import ElementTree
 
 from aebench.analysis import words
@@ -75,6 +76,16 @@ _STYLE: dict[str, Any] = {
 }
 
 
+def colour(i: int) -> str:
+    """The colour of the i-th line, from the first again where there are more."""
+    return SERIES[i % len(SERIES)]
+
+
+def marker(i: int) -> str:
+    """The marker of the i-th line, likewise."""
+    return MARKERS[i % len(MARKERS)]
+
+
 @dataclass(frozen=True)
 class Label:
     """Text to stand right of the point (x, y) of a chart, in data coordinates."""
@@ -113,21 +124,12 @@ def _import_apart() -> None:
     """
     if "matplotlib" in sys.modules:
         return
-    found = importlib.util.find_spec("matplotlib")
-    own = {"MPLBACKEND": "svg"}
-    if found and found.submodule_search_locations:
-        place = found.submodule_search_locations[0]
-        own["MATPLOTLIBRC"] = str(Path(place, "mpl-data", "matplotlibrc"))
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
+    package = importlib.util.find_spec("matplotlib")
+    assert package is not None
+    assert package.origin is not None
+    own = Path(package.origin).with_name("mpl-data") / "matplotlibrc"
+    with mock.patch.dict(os.environ, MPLBACKEND="svg", MATPLOTLIBRC=str(own)):
         import matplotlib  # noqa: F401
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def inline(figure: Figure, label: str) -> str:

@@ -9,20 +9,9 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import fights, frames, words
+from aebench.page import svg
 from aebench.page.charts import plain_log
 from aebench.page.parts import Chart, Section, Table, number, table
-from aebench.page.svg import (
-    DASHES,
-    INK,
-    MARKERS,
-    MUTED,
-    PAPER,
-    SERIES,
-    WIDTH,
-    canvas,
-    inline,
-    legend,
-)
 from aebench.store import Results
 
 _SHOWN = 6  # settings drawn; more would make the page too heavy to mail
@@ -111,7 +100,7 @@ def chart(rows: pd.DataFrame, label: str) -> str:
     settings = list(dict.fromkeys(rows["settings"]))
     ncols = 4 if max(map(len, settings)) < 25 else 2
     height = 1.1 + 0.32 * len(order) + 0.22 * math.ceil(len(settings) / ncols)
-    with canvas(WIDTH, height) as figure:
+    with svg.canvas(svg.WIDTH, height) as figure:
         axes = figure.subplots()
         axes.set(xscale="log", xlabel="times the error of PCA with the same bottleneck (log scale)")
         axes.set_ylim(len(order) - 0.4, -0.6)
@@ -120,7 +109,9 @@ def chart(rows: pd.DataFrame, label: str) -> str:
         axes.set_xlim(0.7 * left, 1.4 * right)
         for i, model in enumerate(order):
             mine = rows[rows["model"] == model]
-            axes.plot([mine["ratio"].min(), mine["ratio"].max()], [i, i], color=MUTED, linewidth=1)
+            axes.plot(
+                [mine["ratio"].min(), mine["ratio"].max()], [i, i], color=svg.MUTED, linewidth=1
+            )
         bars: list[Any] = []
         for i, setting in enumerate(settings):
             mine = rows[rows["settings"] == setting]
@@ -128,13 +119,13 @@ def chart(rows: pd.DataFrame, label: str) -> str:
             high = (mine["high"].astype("float64") - mine["ratio"]).fillna(0).clip(lower=0)
             bars.append(axes.errorbar(
                 mine["ratio"], [order.index(model) for model in mine["model"]],
-                xerr=np.vstack([low, high]), linestyle="none", marker=MARKERS[i % len(MARKERS)],
-                color=SERIES[i % len(SERIES)], markersize=7, markeredgecolor=PAPER, capsize=2,
+                xerr=np.vstack([low, high]), linestyle="none", marker=svg.marker(i),
+                color=svg.colour(i), markersize=7, markeredgecolor=svg.PAPER, capsize=2,
             ))  # fmt: skip
-        axes.axvline(1, color=INK, linewidth=1.2, linestyle=DASHES[1])
+        axes.axvline(1, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[1])
         axes.set_yticks(range(len(order)), [words.short(model) for model in order])
         steps = (1.0, 2.0, 5.0) if right < 1000 * left else (1.0,)
         plain_log(axes.xaxis, LogLocator(subs=steps, numticks=20))
         axes.grid(False, axis="y")
-        legend(figure, bars, settings, ncols=ncols)
-        return inline(figure, label)
+        svg.legend(figure, bars, settings, ncols=ncols)
+        return svg.inline(figure, label)

@@ -5,15 +5,13 @@ from pathlib import Path
 from test_report_records import record, stored
 
 from aebench.analysis import findings, fitness, frames
-from aebench.page import (
-    headline,
-)
+from aebench.page import verdicts
 from aebench.store import Record
 
 
 def sentences(folder: Path, *records: Record) -> str:
     results = fitness.marked(frames.ordered(stored(folder, *records)))
-    return " ".join(headline.sentences(results, findings.evaluate(results)))
+    return " ".join(verdicts.sentences(results, findings.evaluate(results)))
 
 
 def test_headline_tells_what_is_worse_than_the_mean_image(tmp_path: Path) -> None:
