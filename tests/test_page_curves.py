@@ -7,9 +7,7 @@ from test_report_records import record, stored
 
 from aebench.analysis import frames
 from aebench.page import charts as page_charts
-from aebench.page import (
-    learning_curves,
-)
+from aebench.page import learning_curves
 
 
 def test_training_and_validation_are_drawn_from_their_own_losses(

@@ -4,10 +4,7 @@ import pytest
 from test_report_records import record, stored
 
 from aebench.analysis import fitness, frames
-from aebench.page import (
-    fair,
-    stopwatch,
-)
+from aebench.page import fair, stopwatch
 from aebench.page.html import page
 from aebench.store import Record, Results
 

@@ -7,9 +7,7 @@ import pytest
 from test_report_records import record, stored
 
 from aebench.analysis import frames
-from aebench.page import (
-    noise,
-)
+from aebench.page import noise
 
 
 def test_models_trained_with_noise_stand_beside_those_trained_without(tmp_path: Path) -> None:

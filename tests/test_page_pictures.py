@@ -6,9 +6,7 @@ import pytest
 from test_report_records import record, stored, strip
 
 from aebench.analysis import frames
-from aebench.page import (
-    pictures,
-)
+from aebench.page import pictures
 from aebench.page.html import page
 
 

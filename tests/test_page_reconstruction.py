@@ -8,10 +8,7 @@ import pytest
 from test_report_records import MEAN_MSE, record, stored
 
 from aebench.analysis import frames, words
-from aebench.page import (
-    reconstruction,
-)
-from aebench.store import Store
+from aebench.page import reconstruction
 
 
 def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path: Path) -> None:
@@ -25,10 +22,10 @@ def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path
     assert conv["PCA MSE"].text == words.NONE
 
 
-def test_charts_follow_the_theme(varied: Path) -> None:
-    results = frames.ordered(Store(varied).read())
-    summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
-    rows, points = (f[f["dataset"] == "mnist"] for f in (summary, seeds))
+def test_charts_follow_the_theme(tmp_path: Path) -> None:
+    records = (record(f, k, seed=s) for f in ("mlp", "conv") for k in (1, 16) for s in range(3))
+    results = frames.ordered(stored(tmp_path, *records))
+    rows, points = frames.summary(results.jobs), frames.seeds(results.jobs)
     curve = frames.baseline_curve(results, "mnist")
     charts = [
         reconstruction.by_latent(rows, points, curve, "a <label>"),

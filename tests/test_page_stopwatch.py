@@ -3,9 +3,7 @@
 from test_report_records import record, stored
 
 from aebench.analysis import fights, frames
-from aebench.page import (
-    stopwatch,
-)
+from aebench.page import stopwatch
 from aebench.store import Record, Results
 
 

@@ -5,24 +5,25 @@ from pathlib import Path
 import pytest
 from test_report_records import record, stored
 
-from aebench.analysis import fitness, frames, words
-from aebench.page import (
-    timing,
-)
-from aebench.page.html import page
+from aebench.analysis import findings, fitness, frames, words
+from aebench.page import records, timing, verdicts
 from aebench.store import Results
+
+
+def marked(results: Results) -> Results:
+    return fitness.marked(frames.ordered(results))
 
 
 def doubtful(folder: Path) -> Results:
     """conv-1 is fit, conv-4 has one fit run of two, the MLP is contended."""
     busy = {"pressure_s": 50.0}
-    records = [
+    made = [
         record("conv", 1, seconds=1.0),
         record("conv", 4, seconds=2.0),
         record("conv", 4, seconds=2.01, repeat=1, row=busy),
         record("mlp", 512, seconds=8.0, row=busy),
     ]
-    return fitness.marked(frames.ordered(stored(folder, *records)))
+    return marked(stored(folder, *made))
 
 
 def test_without_the_study_the_fastest_is_the_reference(tmp_path: Path) -> None:
@@ -52,16 +53,15 @@ def test_rejected_times_are_marked_and_in_no_ratio(tmp_path: Path) -> None:
     assert half[at["check"]].small == ("✘ 1 more run rejected: contended",)
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> None:
     def timed(*kernels):
         records = [
             record("mlp", 4 + i, dataset="digits", row={"kernels": k})
             for i, k in enumerate(kernels)
         ]
-        results = stored(tmp_path / "-".join(map(str, kernels)), *records)
-        (group,) = frames.alike(frames.timed(frames.ordered(results).jobs))
-        return timing.times(group, "caption"), page(results)
+        results = marked(stored(tmp_path / "-".join(map(str, kernels)), *records))
+        (table,) = timing.section(results).tables
+        return table, " ".join(timing.section(results).intro)
 
     said = "has nothing faster for"
     for alike in (["torch", "torch"], [None, None]):
@@ -79,21 +79,23 @@ def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> No
     assert said in timed("linear=onednn", "conv=onednn conv_transpose=product+torch")[1]
 
 
-def test_the_page_carries_what_check_says_to_every_time(tmp_path: Path) -> None:
+def test_every_section_carries_what_check_says_to_times(tmp_path: Path) -> None:
     results = doubtful(tmp_path)
-    text = page(results)
-    times = text[text.index('<section id="times"') : text.index('<section id="phases"')]
-    assert "aebench check rejects 2 of these 4 times" in times
-    assert "contended: Something else used the machine" in times
-    assert "prefer a machine of your own" in times
-    assert "Of 4 times taken with the machine to itself aebench check rejects 2" in text
-    phases = text[text.index('<section id="phases"') : text.index('<section id="curves"')]
-    assert ">✘ mlp-512<" in phases
-    assert ">conv-1<" in phases
-    assert "rejected by aebench check" in phases
-    jobs = text[text.index('id="jobs-table"') :]
-    assert jobs.count("✘ rejected: contended") == 2
-    assert jobs.count("✔ passes") == 2
-    quiet = page(stored(tmp_path / "quiet", record("conv", 1), record("mlp", 512)))
-    assert "aebench check passes all 2 of these times." in quiet
-    assert "rejected: " not in quiet
+    said = " ".join(timing.section(results).lists)
+    assert "aebench check rejects 2 of these 4 times" in said
+    assert "contended: Something else used the machine" in said
+    assert "prefer a machine of your own" in said
+    head = verdicts.sentences(results, findings.evaluate(results))
+    assert "Of 4 times taken with the machine to itself aebench check rejects 2" in " ".join(head)
+    phases = timing.phases_section(results)
+    assert phases is not None
+    (chart,) = phases.charts
+    assert ">✘ mlp-512<" in chart.svg
+    assert ">conv-1<" in chart.svg
+    assert "rejected by aebench check" in chart.svg
+    checks = [cell.text for row in records.jobs(results.jobs).rows for cell in row]
+    assert checks.count("✘ rejected: contended") == 2
+    assert checks.count("✔ passes") == 2
+    quiet = marked(stored(tmp_path / "quiet", record("conv", 1), record("mlp", 512)))
+    assert timing.section(quiet).lists == ("aebench check passes all 2 of these times.",)
+    assert "rejected: " not in str((timing.section(quiet), records.jobs(quiet.jobs)))

@@ -4,9 +4,7 @@ import pytest
 from test_report_records import failure, record, stored
 
 from aebench.analysis import fights, frames
-from aebench.page import (
-    trained,
-)
+from aebench.page import trained
 from aebench.store import Record, Results
 
 

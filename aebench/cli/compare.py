@@ -34,8 +34,7 @@ def compare(
         typer.Argument(help="Results folder to compare with.", autocompletion=complete.results),
     ],
     b: Annotated[
-        Path,
-        typer.Argument(help="Results folder to compare.", autocompletion=complete.results),
+        Path, typer.Argument(help="Results folder to compare.", autocompletion=complete.results)
     ],
     across: Annotated[
         str | None,

@@ -18,8 +18,7 @@ from aebench.errors import RequestError
 def report(
     results: Results = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help=f"File. {default('reports/NAME.html')}"),
+        Path | None, typer.Option("--output", "-o", help=f"File. {default('reports/NAME.html')}")
     ] = None,
 ) -> None:
     """Render results as one self-contained HTML page: findings, tables, plots and pictures."""

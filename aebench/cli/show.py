@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 ORDER = [
-    *("dataset", "architecture", "depth", "latent", "protocol", "engine", "seed", "repeat", "key"),
+    *("dataset", "architecture", "depth", "latent", "protocol", "engine", "seed", "repeat", "key")
 ]
 
 

@@ -97,7 +97,7 @@ def small_multiples(
     with canvas(WIDTH, head + 3.1 * down) as figure:
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         every = list(grid.flat)
-        ends: list[tuple[Axes, list[Label]]] = []
+        ends: list[tuple[Axes, Sequence[Label]]] = []
         for axes, ((architecture, depth), panel) in zip(every, panels, strict=False):
             axes.set_title(words.short(words.line(str(architecture), depth)))
             axes.set_yscale("log")
@@ -111,8 +111,7 @@ def small_multiples(
         figure.supylabel(axes_labels[1], fontsize=10.5)
         lines = [Line2D([], [], color=INK, **look) for look in keys.values()]
         legend(figure, lines, list(keys), ncols=ncols)
-        for axes, labels in ends:
-            label_ends(axes, labels)
+        label_ends(ends)
         return inline(figure, label)
 
 

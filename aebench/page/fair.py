@@ -31,7 +31,7 @@ def section(results: Results) -> Section:
         "other tables. A ratio above 1 means that the MLP has the greater error; where both sides "
         "have three seeds or more it has a 95 % interval, and no one is ahead if that holds 1. "
         "Bottleneck and parameters buy the final test error; arithmetic and time are spent epoch "
-        "by epoch and buy the validation error after it.",
+        "by epoch and buy the validation error after it."
     ]
     timed = frames.timed(results.jobs)
     unfit = len(timed) - len(frames.accepted(timed))

@@ -46,18 +46,20 @@ def page(results: Results) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    sections = [
+    every = [
         verdicts.section(outcomes),
         *reconstruction.sections(results),
         fair.section(results),
         trained.section(results),
         stopwatch.section(results),
-        *timing.sections(results),
+        timing.section(results),
+        timing.phases_section(results),
         learning_curves.section(results),
         noise.section(results),
         pictures.section(results),
         *records.sections(results),
     ]
+    sections = [section for section in every if section is not None]
     sections += [definitions.section(sections), definitions.sources(results)]
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(

@@ -143,7 +143,7 @@ def by_latent(
     baselines = baselines[baselines["components"] <= max(summary["latent"])]
     with _chart(summary, seeds, baselines, "latent", "latent size") as (figure, axes, labels):
         _logarithmic(axes, _ticks(set(summary["latent"])))
-        svg.label_ends(axes, labels + _mean(axes, baselines))
+        svg.label_ends([(axes, labels + _mean(axes, baselines))])
         return svg.inline(figure, label)
 
 
@@ -167,7 +167,7 @@ def by_bottleneck(
             )  # fmt: skip
         if len(sizes) == 1:
             _compression(axes, sizes[0])
-        svg.label_ends(axes, labels)
+        svg.label_ends([(axes, labels)])
         return svg.inline(figure, label)
 
 
@@ -221,10 +221,7 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
         if not len(line):
             continue
         i = colours[architecture]
-        colour, marker = (
-            svg.colour(i),
-            svg.marker(2 * i + depth - 1),
-        )
+        colour, marker = (svg.colour(i), svg.marker(2 * i + depth - 1))
         seaborn.lineplot(
             data=line, x=x, y="mse", ax=axes, errorbar=None, estimator=None, legend=False,
             color=colour, marker=marker, markersize=7, markeredgecolor=svg.PAPER,

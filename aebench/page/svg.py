@@ -166,31 +166,28 @@ def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], **lo
         text.set_text(words.short(name))
 
 
-def label_ends(axes: Axes, labels: Sequence[Label], *, gap: float = 13.0) -> None:
+def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.0) -> None:
     """Write labels right of their points, pushed apart so that none covers another.
 
-    Call it when the limits of the axes are final. `gap` is the least distance in points.
+    Call it once for a figure, when the limits of its axes are final. `gap` is the least distance
+    in points.
     """
-    figure = axes.figure
+    figure = ends[0][0].figure
     figure.canvas.draw()  # the layout decides the size, and so the distances
     scale = 72 / figure.dpi
-    placed = sorted(
-        ((axes.transData.transform((lab.x, lab.y))[1] * scale, lab) for lab in labels),
-        key=lambda item: (item[0], item[1].text),
-    )
-    wanted = [height for height, _ in placed]
-    heights = spread(wanted, gap)
-    for (height, label), shifted in zip(placed, heights, strict=True):
-        axes.annotate(
-            words.short(label.text),
-            (label.x, label.y),
-            xytext=(9, shifted - height),
-            textcoords="offset points",
-            va="center",
-            color=label.colour,
-            annotation_clip=False,
-            fontsize=10,
-        )
+    heights = [
+        [(axes.transData.transform((label.x, label.y))[1] * scale, label) for label in labels]
+        for axes, labels in ends
+    ]
+    for (axes, _), each in zip(ends, heights, strict=True):
+        placed = sorted(each, key=lambda item: (item[0], item[1].text))
+        apart = spread([height for height, _ in placed], gap)
+        for (height, label), shifted in zip(placed, apart, strict=True):
+            axes.annotate(
+                words.short(label.text), (label.x, label.y), xytext=(9, shifted - height),
+                textcoords="offset points", va="center", color=label.colour,
+                annotation_clip=False, fontsize=10,
+            )  # fmt: skip
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:

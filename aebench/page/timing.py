@@ -20,17 +20,13 @@ SPREAD_SHOWN = 0.05  # a greater spread of repeated times is marked
 _PHASE_CHARTS = 6
 
 
-def sections(results: Results) -> list[Section]:
-    """Times and where they go; `results` are ordered and marked."""
-    groups = [
+def _groups(results: Results) -> list[tuple[str, pd.DataFrame]]:
+    """Rows whose times may be compared, with what they have in common."""
+    return [
         (f"{words.titled(dataset, settings)}: {words.conditions(group.iloc[0])}", group)
         for (dataset, settings), rows in frames.by_dataset(frames.timed(results.jobs), "settings")
         for group in frames.alike(rows)
     ]
-    return [_times(results, groups), *([_phases(groups)] if groups else [])]
-
-
-Groups = list[tuple[str, pd.DataFrame]]
 
 
 def in_doubt(jobs: pd.DataFrame) -> list[str]:
@@ -48,7 +44,9 @@ def in_doubt(jobs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _times(results: Results, groups: Groups) -> Section:
+def section(results: Results) -> Section:
+    """Times of what is alike, beside each other; `results` are ordered and marked."""
+    groups = _groups(results)
     intro = [
         "train_s is training proper: data resident, kernels ready, device warm, from the first "
         "step to the last, synchronized. Rows share a table only if dataset, machine, device, "
@@ -75,7 +73,11 @@ def _times(results: Results, groups: Groups) -> Section:
     return Section("times", "Training times", tuple(intro), tables=made, lists=doubts)
 
 
-def _phases(groups: Groups) -> Section:
+def phases_section(results: Results) -> Section | None:
+    """Where the time goes, phase by phase; None where nothing was timed."""
+    groups = _groups(results)
+    if not groups:
+        return None
     charts = tuple(
         Chart(
             title,
