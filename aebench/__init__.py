@@ -16,6 +16,7 @@ _HOMES = {
     "Grid": "aebench.grid",
     "load_grid": "aebench.grid",
     "run": "aebench.executors.local",
+    "RunOptions": "aebench.executors",
     "run_job": "aebench.worker",
     "Store": "aebench.store",
     "read": "aebench.store",

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 VERSION = 3
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT = {"code": "", "pixels": ""}
-STATUSES = ("ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped")
-
-# What a model is given, the kinds of samples and probes: test images, the same with noise added,
-# and images of another kind than it was trained on.
+# What a model is given: the kinds of samples, of which the last two are probed as well.
 RECONSTRUCTION, DENOISING, STRANGERS = "reconstruction", "denoising", "out-of-distribution"
+# The column `kind` of the table `probes`, and what each is.
+PROBE_KINDS = {
+    DENOISING: "test images with Gaussian noise of several amplitudes, unclipped: how near to the"
+    " clean ones the model brings them",
+    STRANGERS: "photographs and the images of other datasets: how much worse the model"
+    " reconstructs what it was not trained on",
+}
 
 
 def noisy_kind(amplitude: float) -> str:

@@ -52,12 +52,11 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("aebench/analysis/rules.py", "aebench/analysis/picture_rules.py"),
         ("test_findings.py",),
     ),
-    "clock": (("aebench/engines/clock.py",), ("test_clock.py",)),
-    "precision": (("aebench/engines/precision.py",), ("test_precision.py",)),
-    "choice": (("aebench/choice.py",), ("test_choice.py", "test_grid.py")),
-    "store": (("aebench/store.py", "aebench/store/*.py"), ("test_store*.py",)),
+    "device": (("aebench/engines/device.py",), ("test_device.py",)),
+    "engines": (("aebench/engines/__init__.py",), ("test_engine_registry.py", "test_grid.py")),
+    "store": (("aebench/store/*.py", "aebench/disk.py"), ("test_store*.py", "test_disk.py")),
     "worker": (
-        ("aebench/worker.py", "aebench/endings.py", "aebench/presence.py"),
+        ("aebench/worker.py", "aebench/records.py"),
         ("test_worker.py", "test_probes.py"),
     ),
     # What stands between real processes (keeper, child, processes) is judged by `kills.py`.

@@ -123,7 +123,7 @@ def test_reference_results_are_never_meant_without_their_name(invoke) -> None:
     stored(Path("results/reference-hour"), record("mlp", 4, dataset="digits"))
     for command in ("show", "findings", "check", "report"):
         assert "results: results/mine, the newest of yours" in invoke(command)[2]
-    assert "results/reference-hour: 1 jobs" in invoke("show", "results/reference-hour")[1]
+    assert "results/reference-hour: 1 job" in invoke("show", "results/reference-hour")[1]
 
 
 @pytest.mark.parametrize(

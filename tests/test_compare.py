@@ -19,7 +19,7 @@ from aebench.analysis.comparison import Comparison, compare, exceeded, limit
 from aebench.analysis.statistics import paired, pooled, unpaired
 from aebench.cli import app
 from aebench.errors import RequestError
-from aebench.executors import local
+from aebench.executors import RunOptions, local
 from aebench.records import Circumstances
 from aebench.store import Record, Results, Store
 from aebench.worker import run_job
@@ -180,7 +180,7 @@ def test_the_same_grid_run_twice_by_different_processes(
     })  # fmt: skip
     assert len(grid.jobs) == 6
     stores = Store(tmp_path / "worker"), Store(tmp_path / "here")
-    assert local.run(grid.jobs, stores[0], local.Options(threads=1))
+    assert local.run(grid.jobs, stores[0], RunOptions(threads=1))
     threads = torch.get_num_threads()
     try:
         for job in grid.jobs:

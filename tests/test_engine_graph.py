@@ -12,7 +12,8 @@ import torch
 from engine_checks import VARIANTS, check, check_job, job, setup, train
 
 from aebench.analysis import frames
-from aebench.engines import Engine, Setup, graph
+from aebench.engines import graph
+from aebench.engines.training import Engine, Setup
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import Job

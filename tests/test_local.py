@@ -13,7 +13,7 @@ import pytest
 
 import aebench
 from aebench.errors import RequestError
-from aebench.executors import Ending, leases, local
+from aebench.executors import Ending, RunOptions, leases, local
 from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
@@ -107,7 +107,7 @@ class Scene:
         self.told.append(("ended", slot, one, ending))
 
     def run(self, *jobs: Job, **options: Any) -> bool:
-        return local.run(jobs, self.store, local.Options(**options), self)
+        return local.run(jobs, self.store, RunOptions(**options), self)
 
     @property
     def endings(self) -> dict[int, Ending]:
@@ -321,7 +321,7 @@ def test_a_record_that_the_run_writes_itself_tells_of_company(
 ) -> None:
     scene.plays |= dict.fromkeys((4, 5), lambda worker, one: worker.end())
     for latent, others in ((4, 0), (5, 1)):
-        monkeypatch.setattr(local.presence, "others", lambda others=others: others)
+        monkeypatch.setattr(local.interference, "others", lambda others=others: others)
         scene.run(job(latent))
     rows = read(scene.store.path).jobs.set_index("latent")
     assert rows["concurrent"].to_dict() == {4: False, 5: True}

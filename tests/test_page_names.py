@@ -20,7 +20,7 @@ from test_report_records import record, stored
 from aebench.analysis import names
 from aebench.errors import printable
 from aebench.page.html import page, write
-from aebench.store import Results
+from aebench.store import Problem, Results
 
 # TeX, markup, what a chart is made of itself, what no XML may hold, what turns the line round.
 NASTY = [
@@ -56,7 +56,7 @@ def called(results: Results, *names: str) -> str:
         frame["dataset"] = pd.Series(names[-1:] * len(frame), index=frame.index, dtype=object)
     jobs["device_name"] = jobs["dataset"]
     jobs["reason"] = jobs["engine_note"] = ""
-    problems = [names[-1]]
+    problems = [Problem(Path(names[-1]), names[-1], names[-1])]
     return page(dataclasses.replace(results, jobs=jobs, baselines=baselines, problems=problems))
 
 

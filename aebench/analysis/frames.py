@@ -18,7 +18,6 @@ import pandas as pd
 from aebench.analysis import words
 from aebench.analysis.names import shown, texts, told_apart
 from aebench.analysis.statistics import interval
-from aebench.errors import printable
 from aebench.store import Results
 
 # Times are compared only between rows that agree in all of these.
@@ -87,7 +86,7 @@ def ordered(results: Results) -> Results:
     return Results(
         jobs=jobs.sort_values(_JOB_ORDER, key=_study_first, ignore_index=True),
         **others,
-        problems=sorted(printable(problem) for problem in results.problems),
+        problems=sorted(results.problems, key=str),
     )
 
 

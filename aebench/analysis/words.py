@@ -9,18 +9,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from aebench.datasets import catalogue
 from aebench.job import named
 
 NONE = "–"
 _ON_CHART = 40  # characters of a name on a chart
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-DATASETS = {
-    "mnist": "MNIST",
-    "fashion-mnist": "Fashion-MNIST",
-    "cifar10": "CIFAR-10",
-    "digits": "digits (scikit-learn)",
-}
 
 
 def missing(value: Any) -> bool:
@@ -139,7 +133,7 @@ def line(architecture: str, depth: Any) -> str:
 
 def dataset(name: str) -> str:
     """Name a dataset as people write it; one we do not know keeps its own name."""
-    return DATASETS.get(name, name)
+    return catalogue.info(name).short or name if name in catalogue.names() else name
 
 
 def titled(dataset_name: str, settings: str) -> str:

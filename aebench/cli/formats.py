@@ -31,7 +31,7 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A GitHub table; a bar inside a cell is escaped, None is an empty cell."""
 
     def line(cells: Sequence[object]) -> str:
-        words = ("" if c is None else printable(str(c), most=10_000) for c in cells)
+        words = ("" if c is None else printable(c, most=10_000) for c in cells)
         return "| " + " | ".join(w.replace("|", r"\|") for w in words) + " |\n"
 
     return line(heads) + line(["---"] * len(heads)) + "".join(line(row) for row in rows)

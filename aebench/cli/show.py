@@ -85,7 +85,7 @@ def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
     shared = any("*" in row[-3] for row in rows)
     note = "; *: shared the machine, not to be compared" if shared else ""
     return text.table(
-        f"{title}: {len(rows)} jobs",
+        f"{title}: {text.count(len(rows), 'job')}",
         heads,
         rows,
         sentences=["status"],

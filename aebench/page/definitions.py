@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aebench.datasets import catalogue
 from aebench.page.parts import ABOUT, Section, table
 from aebench.store import Results
 
-CITATIONS = {
-    "mnist": "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to "
-    "Document Recognition. Proceedings of the IEEE 86(11), 1998.",
-    "fashion-mnist": "H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
-    "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017.",
-    "cifar10": "A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical "
-    "report, University of Toronto, 2009.",
-    "digits": "E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine "
-    "Learning Repository, 1998; the part that comes with scikit-learn.",
-}
 METHODS = (
     "M. Bachelard, M. Laleu: TP – AutoEncoder. The study whose findings are checked here.",
     "D. J. Schuirmann: A comparison of the two one-sided tests procedure and the power approach "
@@ -56,5 +47,6 @@ def section(sections: Sequence[Section]) -> Section:
 
 def sources(results: Results) -> Section:
     """The study, the methods, and the datasets that occur."""
-    known = [CITATIONS[d] for d in sorted(set(results.jobs["dataset"])) if d in CITATIONS]
-    return Section("sources", "Sources", lists=(*METHODS, *known))
+    known = sorted({*results.jobs["dataset"]} & {*catalogue.names()})
+    cited = (catalogue.info(name).citation for name in known)
+    return Section("sources", "Sources", lists=(*METHODS, *filter(None, cited)))

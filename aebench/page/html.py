@@ -6,13 +6,12 @@ style sheet.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import aebench
 from aebench.analysis import findings, fitness, frames
+from aebench.disk import write_whole
 from aebench.page import (
     compact,
     definitions,
@@ -91,14 +90,5 @@ def write(text: str, output: Path) -> Path:
     if output.exists() and not output.is_file():
         output.write_text(text, "utf-8")
         return output
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".html", dir=output.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(name, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(name, output)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(output, text.encode())
     return output

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from aebench.analysis import frames, words
+from aebench.errors import printable
 from aebench.page.parts import Cell, Section, Table, check, columns, table
 from aebench.store import Results
 
@@ -43,8 +44,8 @@ def _problems(results: Results) -> list[Section]:
     if not results.problems:
         return []
     # The folder is the reader's business, not part of a file that is mailed around.
-    parts = (problem.partition(": ") for problem in results.problems)
-    lines = tuple(Path(path).name + separator + rest for path, separator, rest in parts)
+    named = (replace(problem, path=Path(problem.path.name)) for problem in results.problems)
+    lines = tuple(printable(str(problem)) for problem in named)
     intro = "These files were left out when the results were read."
     return [Section("problems", "Files that could not be read", (intro,), lists=lines)]
 

@@ -1,5 +1,5 @@
-// Layers as torch keeps them, and matrices in panels: as wide as a tile, one after another, so that
-// what is read over and over is read in the order in which it lies.
+// Layers as torch keeps them, and matrices packed in panels: as wide as a tile, one after another, so
+// that what a GEMM reads over and over is read in the order in which it lies.
 #pragma once
 
 #include "common.h"
@@ -32,25 +32,25 @@ struct Panels {
     }
 };
 
-// A matrix turned over its diagonal: `from(row, column)` gives vectors of its rows, `to(column, row, x)`
-// takes those of its columns, 0 beyond its height.
+// Transpose a matrix: `from(row, column)` loads vectors of its rows, `to(column, row, x)`
+// stores those of its columns, 0 beyond its height.
 template <class From, class To>
-INLINE void turn(int64_t height, int64_t width, const From& from, const To& to) {
+INLINE void transpose(int64_t height, int64_t width, const From& from, const To& to) {
     for (int64_t i = 0; i < height; i += V) {
         for (int64_t j = 0; j < width; j += V) {
             const int64_t tall = std::min(V, height - i), wide = std::min(V, width - j);
             vec square[V];
             for (int64_t r = 0; r < V; r++) square[r] = r < tall ? from(i + r, j) : vec{};
-            transpose(square);
+            ::transpose(square);
             for (int64_t r = 0; r < wide; r++) to(j + r, i, square[r]);
         }
     }
 }
 
-// `from` turned over its diagonal; what lies beyond its `width` columns is left out.
+// Transpose `from`; what lies beyond its `width` columns is left out.
 template <int C, int D>
-void turn(const Panels<C>& from, const Panels<D>& to, int64_t width) {
-    turn(from.height, width, [&](int64_t i, int64_t j) { return load(from.at(i, j)); },
+void transpose(const Panels<C>& from, const Panels<D>& to, int64_t width) {
+    transpose(from.height, width, [&](int64_t i, int64_t j) { return load(from.at(i, j)); },
          [&](int64_t j, int64_t i, vec x) { store(to.at(j, i), x); });
 }
 

@@ -1,8 +1,9 @@
-"""What the device can do, and in what state it is: measured around training, never during it.
+"""The device that computes: its precision, its time, what it can do and in what state it is.
 
-Gives the rate of a large matrix product as the peak that a job is held against, a short noise
-probe, a warm second for a GPU that was idle, and the accelerator's own clock. All of it lies
-outside the timed phases. What follows from the figures is decided by worker and report.
+Precision is set in one place, once per job, and read back for the record. Every second in a
+record passes through `PhaseClock`; what belongs to which phase is decided by the worker. The rate
+of a large matrix product is the peak that a job is held against; it, a short noise probe and a
+warm second for a GPU that was idle all lie outside the timed phases.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
 
 # A peak is measured in moments and may be missed by turbo clocks or a busy neighbour.
 MARGIN = 1.2
@@ -34,6 +37,89 @@ _ROUNDS = 5
 _ENOUGH_S = 0.03  # no further round after this, so that the probe of a busy machine is short too
 
 
+# torch's defaults are unfair across architectures (IEEE float32 for matrix products, TF32 for
+# cuDNN's convolutions), so both switches are always set together. Only these two are used: mixing
+# them with the newer `fp32_precision` settings makes torch's compiler raise.
+
+
+def set_precision(precision: str) -> None:
+    """Make `fp32`, `tf32` or `bf16` what this process computes in."""
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """The context to run a forward pass in: bfloat16 autocast for `bf16`, nothing otherwise."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def ieee_float32() -> Iterator[None]:
+    """Compute in IEEE float32 inside the block, and as before after it."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    set_precision("fp32")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def read_precision(precision: str) -> str:
+    """What torch says of itself now, for the record."""
+    matmul = torch.get_float32_matmul_precision()
+    cudnn = "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+    cast = " autocast=bfloat16" if precision == "bf16" else ""
+    return f"matmul={matmul} cudnn={cudnn}{cast}"
+
+
+class PhaseClock:
+    """Adds up seconds per phase. Phases do not nest: no second is counted twice.
+
+    `now` gives nanoseconds; `synchronize` returns when the device has nothing left to do.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], int] = time.perf_counter_ns,
+        synchronize: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._now = now
+        self._synchronize = synchronize
+        self._started = now()
+        self._open: str | None = None
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.last_s = 0.0
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time the block as part of `name`; `last_s` then holds this block's seconds.
+
+        The device is drained on both sides, so earlier work is not charged to this phase and
+        its own work is not charged to the next. A block that raises is counted as well.
+        """
+        if name not in self.seconds:
+            raise ValueError(f"no phase {name!r}; phases are {', '.join(PHASES)}")
+        if self._open is not None:
+            raise RuntimeError(f"phase {name!r} opened inside {self._open!r}")
+        self._synchronize()
+        self._open = name
+        start = self._now()
+        try:
+            yield
+            self._synchronize()
+        finally:
+            self.last_s = (self._now() - start) / 1e9
+            self.seconds[name] += self.last_s
+            self._open = None
+
+    def total_s(self) -> float:
+        """Seconds since the clock was made, phases and everything between them."""
+        return (self._now() - self._started) / 1e9
+
+
 def peak_gflops(device: torch.device, precision: str, *, again: bool = False) -> float:
     """Largest rate of a large matrix product on `device`, 1e9 FLOP/s, at the precision now set.
 
@@ -45,8 +131,8 @@ def peak_gflops(device: torch.device, precision: str, *, again: bool = False) ->
     key = (str(device), precision, torch.get_num_threads())
     if again or key not in _PEAKS:
         dtypes = [torch.float32] + [torch.bfloat16] * (precision == "bf16")
-        found = max(_rate(device, dtype) for dtype in dtypes)
-        _PEAKS[key] = max(found, _PEAKS.get(key, 0.0))
+        rate = max(_rate(device, dtype) for dtype in dtypes)
+        _PEAKS[key] = max(rate, _PEAKS.get(key, 0.0))
     return _PEAKS[key]
 
 

@@ -5,8 +5,8 @@
 // give, and the threads' parts of the gradient of that. Activations lie transposed, [features,
 // rows], a row being an image or one of its planes: so products read torch's own weights as they
 // lie, and vectors run along the batch. The weights' gradients are never stored: Adam takes them
-// out of the registers in which they were added up. What is read over and over lies in panels as
-// wide as a tile, one after another, so that it is read in the order in which it lies.
+// out of the registers in which they were added up. Products are a GEMM of the usual kind: what is
+// read over and over is packed in panels, and a micro-kernel keeps a tile of the result in registers.
 #pragma once
 
 #include "panels.h"
@@ -21,93 +21,94 @@ struct Net {
 
 namespace mlp {
 
-// acc += A B, for R rows of A and C vectors of columns of B: A(r, i) at a[r * row + i * column].
+// The micro-kernel: acc += A B, for R rows of A and C vectors of columns of B: A(r, i) at a[r * row + i * column].
 template <int R, int C>
-INLINE void product(vec (&acc)[R][C], const float* a, int64_t row, int64_t column, const float* b, int64_t k) {
+INLINE void micro_kernel(vec (&acc)[R][C], const float* a, int64_t row, int64_t column, const float* b, int64_t k) {
     for (int64_t i = 0; i < k; i++) {
-        vec wide[C];
+        vec row_of_b[C];
 #pragma GCC unroll 8
-        for (int c = 0; c < C; c++) wide[c] = load(b + (i * C + c) * V);
+        for (int c = 0; c < C; c++) row_of_b[c] = load(b + (i * C + c) * V);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
-            const float s = a[r * row + i * column];
+            const float s = a[r * row + i * column];  // broadcast
 #pragma GCC unroll 8
-            for (int c = 0; c < C; c++) acc[r][c] += s * wide[c];
+            for (int c = 0; c < C; c++) acc[r][c] += s * row_of_b[c];
         }
     }
 }
 
 // The left side of a product may be a matrix as it lies,
-struct Lines {
+struct RowMajor {
     const float* a;
-    int64_t line;
+    int64_t stride;
 
     template <int R>
-    INLINE void next(int64_t, int64_t) const {}
+    INLINE void pack(int64_t, int64_t) const {}
     template <int R, int C>
-    INLINE void take(vec (&acc)[R][C], int64_t i, const float* b, int64_t k) const {
-        product(acc, a + i * line, line, 1, b, k);
+    INLINE void multiply(vec (&acc)[R][C], int64_t i, const float* b, int64_t k) const {
+        micro_kernel(acc, a + i * stride, stride, 1, b, k);
     }
 };
 
-// a matrix turned over, a row of it copied together where it is used,
-struct Turned {
+// a transposed matrix, R rows of it packed where they are used,
+struct Transposed {
     const float* a;
-    int64_t line;
-    float* copy;  // [k, R]
+    int64_t stride;
+    float* packed;  // [k, R]
 
     template <int R>
-    INLINE void next(int64_t i, int64_t k) const {
-        for (int64_t j = 0; j < k; j++) std::memcpy(copy + j * R, a + i + j * line, R * 4);
+    INLINE void pack(int64_t i, int64_t k) const {
+        for (int64_t j = 0; j < k; j++) std::memcpy(packed + j * R, a + i + j * stride, R * 4);
     }
     template <int R, int C>
-    INLINE void take(vec (&acc)[R][C], int64_t, const float* b, int64_t k) const {
-        product(acc, copy, 1, R, b, k);
+    INLINE void multiply(vec (&acc)[R][C], int64_t, const float* b, int64_t k) const {
+        micro_kernel(acc, packed, 1, R, b, k);
     }
 };
 
-// or one in panels.
-struct Paneled {
+// or one packed in panels.
+struct Packed {
     const Panels<WIDE>& a;
 
     template <int R>
-    INLINE void next(int64_t, int64_t) const {}
+    INLINE void pack(int64_t, int64_t) const {}
     template <int R, int C>
-    INLINE void take(vec (&acc)[R][C], int64_t i, const float* b, int64_t k) const {
+    INLINE void multiply(vec (&acc)[R][C], int64_t i, const float* b, int64_t k) const {
         constexpr int64_t part = WIDE * V;
-        for (int64_t j = 0; j < k; j += part) product(acc, a.at(i, j), part, 1, b + j * C * V, part);
+        for (int64_t j = 0; j < k; j += part) micro_kernel(acc, a.at(i, j), part, 1, b + j * C * V, part);
     }
 };
 
-template <int R, int C, class Left, class Done>
-INLINE void band(const Left& left, int64_t i, const Panels<C>& right, int64_t from, int64_t k, const Done& done) {
-    left.template next<R>(i, k);
+template <int R, int C, class Left, class Epilogue>
+INLINE void row_of_tiles(const Left& left, int64_t i, const Panels<C>& right, int64_t from, int64_t k,
+                         const Epilogue& epilogue) {
+    left.template pack<R>(i, k);
     for (int64_t n = 0; n < right.columns; n += C * V) {
-        done.template prepare<R, C>(i, n);
+        epilogue.template prefetch<R, C>(i, n);
         vec acc[R][C] = {};
-        left.take(acc, i, right.at(from, n), k);
-        done(acc, i, n);
+        left.multiply(acc, i, right.at(from, n), k);
+        epilogue(acc, i, n);
     }
 }
 
-// A B, tile by tile, each given to `done(acc, row, column)`: rows begin to end of A, and `k` rows of
+// A GEMM: A B, tile by tile, each given to `epilogue(acc, row, column)`: rows begin to end of A, and `k` rows of
 // B from the one given.
-template <int R, int C, class Left, class Done>
-__attribute__((noinline)) void multiply(const Left& left, int64_t begin, int64_t end, const Panels<C>& right,
-                                        int64_t from, int64_t k, const Done& done) {
+template <int R, int C, class Left, class Epilogue>
+__attribute__((noinline)) void gemm(const Left& left, int64_t begin, int64_t end, const Panels<C>& right,
+                                    int64_t from, int64_t k, const Epilogue& epilogue) {
     int64_t i = begin;
-    for (; i + R <= end; i += R) band<R, C>(left, i, right, from, k, done);
-    for (; i + 4 <= end; i += 4) band<4, C>(left, i, right, from, k, done);
-    for (; i < end; i++) band<1, C>(left, i, right, from, k, done);
+    for (; i + R <= end; i += R) row_of_tiles<R, C>(left, i, right, from, k, epilogue);
+    for (; i + 4 <= end; i += 4) row_of_tiles<4, C>(left, i, right, from, k, epilogue);
+    for (; i < end; i++) row_of_tiles<1, C>(left, i, right, from, k, epilogue);
 }
 
-// Stores what a product gives, after the layer's bias and activation.
+// The epilogues of the GEMMs. This stores the tile after the layer's bias and activation.
 struct Hidden {
     const Layer& layer;
     const Panels<WIDE>& output;
 
     template <int R, int C>
-    INLINE void prepare(int64_t, int64_t) const {}
+    INLINE void prefetch(int64_t, int64_t) const {}
     template <int R, int C>
     INLINE void operator()(vec (&acc)[R][C], int64_t i, int64_t n) const {
         for (int r = 0; r < R; r++) {
@@ -128,7 +129,7 @@ struct Output {
     double& loss;
 
     template <int R, int C>
-    INLINE void prepare(int64_t, int64_t) const {}
+    INLINE void prefetch(int64_t, int64_t) const {}
     template <int R, int C>
     INLINE void operator()(vec (&acc)[R][C], int64_t i, int64_t n) const {
         vec squares = {};
@@ -138,7 +139,7 @@ struct Output {
             for (int c = 0; c < C; c++) {
                 const vec y = activate(acc[r][c] + bias, layer.activation);
                 vec error = y - load(target.at(i + r, n) + c * V);
-                if (n + (c + 1) * V > used) error = first(error, used - n - c * V);
+                if (n + (c + 1) * V > used) error = mask(error, used - n - c * V);
                 squares += error * error;
                 const vec g = error * scale * slope(y, layer.activation);
                 store(grad.at(i + r, n) + c * V, g);
@@ -150,11 +151,11 @@ struct Output {
     }
 };
 
-struct Plain {
+struct Store {
     const Panels<WIDE>& to;
 
     template <int R, int C>
-    INLINE void prepare(int64_t, int64_t) const {}
+    INLINE void prefetch(int64_t, int64_t) const {}
     template <int R, int C>
     INLINE void operator()(vec (&acc)[R][C], int64_t i, int64_t n) const {
         for (int r = 0; r < R; r++)
@@ -167,7 +168,7 @@ struct Update {
     const Adam& adam;
 
     template <int R, int C>
-    INLINE void prepare(int64_t i, int64_t n) const {
+    INLINE void prefetch(int64_t i, int64_t n) const {
         for (int r = 0; r < R; r++) {
             const int64_t at = (i + r) * layer.inputs + n;
             for (int64_t j = 0; j < C * V; j += 16) {
@@ -192,11 +193,11 @@ struct Update {
 
 // What the threads share of a net, layer by layer.
 struct Shared {
-    struct Trace {
+    struct Activations {
         std::vector<Panels<WIDE>> parts;  // of the gradient by the layer's inputs, one a thread
         Panels<WIDE> output, grad;        // [outputs, rows]
         Buffer bias_grad;                 // [outputs]
-        Trace(const Layer& layer, int64_t rows, bool first, bool last, int64_t threads)
+        Activations(const Layer& layer, int64_t rows, bool first, bool last, int64_t threads)
             : output(last ? 0 : layer.outputs, rows), grad(layer.outputs, rows), bias_grad(layer.outputs) {
             for (int64_t i = 0; i < threads && !first; i++) parts.emplace_back(layer.inputs, rows);
         }
@@ -204,11 +205,11 @@ struct Shared {
 
     const Net& net;
     const int64_t rows;  // in a batch
-    std::vector<Trace> traces;
+    std::vector<Activations> activations;
 
     Shared(const Net& net, const Steps& steps) : net(net), rows(steps.batch * net.planes) {
         for (int64_t l = 0; l < net.depth; l++)
-            traces.emplace_back(net.layers[l], rows, l == 0, l + 1 == net.depth, steps.threads);
+            activations.emplace_back(net.layers[l], rows, l == 0, l + 1 == net.depth, steps.threads);
     }
 };
 
@@ -217,17 +218,17 @@ class Share {
    public:
     Share(const Shared& shared, const Steps& steps, Team& team, int64_t me)
         : shared(shared), steps(steps), team(team), me(me), net(shared.net), input(steps.plane, shared.rows),
-          clean(steps.noise ? steps.plane : 0, shared.rows), images(shared.rows), copy(longest(net) * TALL) {
-        turned.emplace_back(net.sparse ? 0 : input.columns, steps.plane);
+          clean(steps.noise ? steps.plane : 0, shared.rows), images(shared.rows), packed(longest(net) * TALL) {
+        inputs.emplace_back(net.sparse ? 0 : input.columns, steps.plane);
         if (net.sparse) sparse = mlp::sparse(net.layers[0], shared.rows, begin(0), end(0));
-        for (int64_t l = 0; l + 1 < net.depth; l++) turned.emplace_back(input.columns, net.layers[l].outputs);
+        for (int64_t l = 0; l + 1 < net.depth; l++) inputs.emplace_back(input.columns, net.layers[l].outputs);
     }
 
     // One training step; gives the sum of the squared errors of this thread's outputs.
     double step(int64_t at) {
         read(at);
         const double loss = forward();
-        back();
+        backward();
         update(at);
         return loss;
     }
@@ -245,30 +246,30 @@ class Share {
         for (int64_t row = 0; row < shared.rows; row++)
             images[row] = steps.image(at, row / net.planes) + (net.first_plane + row % net.planes) * count;
         if (sparse) {
-            scatter();
+            find_nonzeros();
             return;
         }
-        const Panels<UPDATE_WIDE>& rows = turned[0];
+        const Panels<UPDATE_WIDE>& rows = inputs[0];
         const int64_t part = rows.COLUMNS;
         for (int64_t row = 0; row < shared.rows; row++)
             for (int64_t i = 0; i < count; i += part)
-                to_pixels(images[row] + i, rows.at(row, i), std::min(part, count - i));
+                load_pixels(images[row] + i, rows.at(row, i), std::min(part, count - i));
         if (steps.noise) {
-            turn(rows, clean, count);
+            transpose(rows, clean, count);
             for (int64_t row = 0; row < shared.rows; row++) {
                 const int64_t plane = net.first_plane + row % net.planes;
                 const float* noise = steps.noise_of(at, row / net.planes) + plane * count;
                 for (int64_t i = 0; i < count; i++) *rows.at(row, i) += noise[i];
             }
         }
-        turn(rows, input, count);
+        transpose(rows, input, count);
     }
 
-    // The same for a first layer that leaves out pixels: their lists, and only transposed the batch.
-    void scatter() {
+    // The same for a first layer that leaves out pixels: lists of the others, and the batch transposed.
+    void find_nonzeros() {
         const int64_t count = steps.plane;
-        const auto row = [&](int64_t i, int64_t j) { return pixels(images[i] + j, count - j); };
-        turn(shared.rows, count, row, [&](int64_t j, int64_t i, vec x) { store(input.at(j, i), x); });
+        const auto row = [&](int64_t i, int64_t j) { return load_pixels(images[i] + j, count - j); };
+        transpose(shared.rows, count, row, [&](int64_t j, int64_t i, vec x) { store(input.at(j, i), x); });
         sparse->by_image.find(row);
         sparse->by_pixel.find([&](int64_t i, int64_t j) { return load(input.at(i, j)); });
     }
@@ -278,31 +279,31 @@ class Share {
         const int64_t last = net.depth - 1;
         for (int64_t l = 0; l < last; l++) {
             const Layer& layer = net.layers[l];
-            const Panels<WIDE>& output = shared.traces[l].output;
+            const Panels<WIDE>& output = shared.activations[l].output;
             if (l == 0 && sparse) sparse->forward(output);
-            else multiply<TALL>(Lines{layer.weight, layer.inputs}, begin(l), end(l), *x, 0, layer.inputs,
+            else gemm<TALL>(RowMajor{layer.weight, layer.inputs}, begin(l), end(l), *x, 0, layer.inputs,
                                 Hidden{layer, output});
-            team.wait();
-            turn(output, turned[l + 1], output.columns);
+            team.barrier();
+            transpose(output, inputs[l + 1], output.columns);
             x = &output;
         }
         const Layer& layer = net.layers[last];
-        const Shared::Trace& trace = shared.traces[last];
+        const Shared::Activations& trace = shared.activations[last];
         double loss = 0;
         const float scale = 2.0f / float(steps.batch * steps.planes * steps.plane);
-        multiply<TALL>(Lines{layer.weight, layer.inputs}, begin(last), end(last), *x, 0, layer.inputs,
+        gemm<TALL>(RowMajor{layer.weight, layer.inputs}, begin(last), end(last), *x, 0, layer.inputs,
                        Output{layer, steps.noise ? clean : input, trace.grad, trace.bias_grad, shared.rows, scale, loss});
         return loss;
     }
 
     // From the gradient by the last layer's outputs to those by all others'.
-    void back() {
+    void backward() {
         for (int64_t l = net.depth - 1; l > 0; l--) {
             const Layer &layer = net.layers[l], &before = net.layers[l - 1];
-            const Shared::Trace &trace = shared.traces[l], &to = shared.traces[l - 1];
-            multiply<TALL>(Turned{layer.weight + begin(l) * layer.inputs, layer.inputs, copy}, 0, layer.inputs,
-                           trace.grad, begin(l), end(l) - begin(l), Plain{trace.parts[me]});
-            team.wait();
+            const Shared::Activations &trace = shared.activations[l], &to = shared.activations[l - 1];
+            gemm<TALL>(Transposed{layer.weight + begin(l) * layer.inputs, layer.inputs, packed}, 0, layer.inputs,
+                           trace.grad, begin(l), end(l) - begin(l), Store{trace.parts[me]});
+            team.barrier();
             for (int64_t i = begin(l - 1); i < end(l - 1); i++) {
                 vec total = {};
                 for (int64_t j = 0; j < input.columns; j += V) {
@@ -321,10 +322,10 @@ class Share {
         const Adam adam(steps.rates[at], steps.beta1, steps.beta2, steps.eps, steps.taken + at + 1);
         for (int64_t l = net.depth - 1; l >= 0; l--) {
             const Layer& layer = net.layers[l];
-            const Shared::Trace& trace = shared.traces[l];
+            const Shared::Activations& trace = shared.activations[l];
             const int64_t mine = begin(l);
             if (l == 0 && sparse) sparse->update(trace.grad, adam);
-            else multiply<UPDATE_TALL>(Paneled{trace.grad}, mine, end(l), turned[l], 0, input.columns, Update{layer, adam});
+            else gemm<UPDATE_TALL>(Packed{trace.grad}, mine, end(l), inputs[l], 0, input.columns, Update{layer, adam});
             if (layer.bias)
                 adam.update(layer.bias + mine, layer.bias_mean + mine, layer.bias_square + mine,
                             trace.bias_grad + mine, end(l) - mine);
@@ -347,9 +348,9 @@ class Share {
     const int64_t me;
     const Net& net;
     Panels<WIDE> input, clean;                // [plane, rows]; the same without noise
-    std::vector<Panels<UPDATE_WIDE>> turned;  // the inputs of each layer, [rows, inputs]
+    std::vector<Panels<UPDATE_WIDE>> inputs;  // of each layer, [rows, inputs]
     std::vector<const uint8_t*> images;       // of the batch, row by row
-    Buffer copy;
+    Buffer packed;  // of a `Transposed`
     std::unique_ptr<Sparse> sparse;  // the first layer, if only pixels that are not 0 are multiplied
 };
 

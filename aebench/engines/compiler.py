@@ -23,8 +23,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from aebench.disk import user_caches, write_whole
 from aebench.errors import RequestError, printable
-from aebench.folders import user_caches
 
 _NAMES = ("c++", "g++", "clang++")
 # No fast-math: what is not a number must stay so, or no training could be seen to diverge.
@@ -51,16 +51,16 @@ class CompilerError(RequestError):
 
 def find() -> list[str]:
     """The command of a C++ compiler: that in the variable CXX, else the first there is, or none."""
-    return list(_found(os.environ.get("CXX", ""), os.environ.get("PATH"))[0])
+    return list(_command_or_why(os.environ.get("CXX", ""), os.environ.get("PATH"))[0])
 
 
 @lru_cache  # asked for every job of a grid
-def _found(given: str, path: str | None) -> tuple[tuple[str, ...], str]:
+def _command_or_why(given: str, path: str | None) -> tuple[tuple[str, ...], str]:
     """A command, or why there is none. `given` is a program, or a command as a shell reads it."""
     if not given.strip():
-        found = next((f for name in _NAMES if (f := shutil.which(name, path=path))), None)
+        first = next((c for name in _NAMES if (c := shutil.which(name, path=path))), None)
         none = "there is no C++ compiler: install g++ or clang, or name one in the variable CXX"
-        return ((found,), "") if found else ((), none)
+        return ((first,), "") if first else ((), none)
     if shutil.which(given, path=path):  # a path may have spaces in it
         return (given,), ""
     try:
@@ -72,14 +72,16 @@ def _found(given: str, path: str | None) -> tuple[tuple[str, ...], str]:
     return (), f"the variable CXX names {printable(given)}, and there is no such program"
 
 
-def library(source: Path, headers: Sequence[Path]) -> ctypes.CDLL:
-    """`source` compiled for this processor, and loaded; compiled now if it has not been.
+def library(source: Path) -> ctypes.CDLL:
+    """`source`, with the headers beside it, compiled for this processor, and loaded.
+
+    Compiled now if it has not been.
 
     Raises:
         CompilerError: there is no compiler, it cannot compile this, or the system loads nothing
             that it has made.
     """
-    digest = _digest(_command(), source, headers)
+    digest = _digest(_command(), source)
     try:
         return _made(source.stem, b"", source, digest)
     except OSError as error:
@@ -90,21 +92,21 @@ def _nowhere(error: OSError) -> str:
     return f"nothing can be compiled here ({error.strerror or error})"
 
 
-def trouble(source: Path, headers: Sequence[Path]) -> str:
+def trouble(source: Path) -> str:
     """Why `library` would not work here; empty if it would. Quick: compiles at most a trifle.
 
     The compiler reads `source` without translating it, and what it makes of a few words is loaded
     and called. That too is kept, so this takes a second once, and then no time.
     """
-    return _trouble(os.environ.get("CXX", ""), os.environ.get("PATH"), source, tuple(headers))
+    return _trouble(os.environ.get("CXX", ""), os.environ.get("PATH"), source)
 
 
 @lru_cache
-def _trouble(_cxx: str, _path: str | None, source: Path, headers: tuple[Path, ...]) -> str:
+def _trouble(_cxx: str, _path: str | None, source: Path) -> str:
     try:
         command = _command()
         # Named by the source as well, so that a probe that is there says that it could be read.
-        digest = _digest(command, source, headers)
+        digest = _digest(command, source)
         if (probe := _kept("probe", digest)) is None:
             _compile([*command, *_OPTIONS, "-fsyntax-only", str(source)])
             probe = _made("probe", _PROBE.encode(), None, digest)
@@ -118,16 +120,16 @@ def _trouble(_cxx: str, _path: str | None, source: Path, headers: tuple[Path, ..
 
 
 def _command() -> list[str]:
-    command, why = _found(os.environ.get("CXX", ""), os.environ.get("PATH"))
+    command, why = _command_or_why(os.environ.get("CXX", ""), os.environ.get("PATH"))
     if why:
         raise CompilerError(why)
     return list(command)
 
 
-def _digest(command: Sequence[str], source: Path, headers: Sequence[Path]) -> str:
+def _digest(command: Sequence[str], source: Path) -> str:
     digest = hashlib.sha256(repr((list(command), _OPTIONS, _IF_THERE)).encode(errors="replace"))
     digest.update(_told(tuple(command)))
-    for path in (source, *headers):
+    for path in (source, *sorted(source.parent.glob("*.h"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -216,14 +218,8 @@ def _keep(result: Path, stem: str, digest: str) -> None:
     if folder is None:
         return
     with contextlib.suppress(OSError):  # full, or read-only: it is made again next time
-        handle, name = tempfile.mkstemp(prefix=".", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(result.read_bytes())
-            os.replace(name, folder / _name(stem, digest, result))
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
+        # No other user may write to it, whatever the umask says: it is loaded as code.
+        write_whole(folder / _name(stem, digest, result), result.read_bytes(), mode=0o600)
 
 
 def _name(stem: str, digest: str, path: Path) -> str:
@@ -240,8 +236,8 @@ def private_folder() -> Path | None:
         return None
 
 
-def _is_ours(seen: os.stat_result, kind: Callable[[int], bool]) -> bool:
+def _is_ours(seen: os.stat_result, is_type: Callable[[int], bool]) -> bool:
     """Whether it is of this user, no link, and for nobody else to write."""
-    if not kind(seen.st_mode):
+    if not is_type(seen.st_mode):
         return False
     return os.name != "posix" or (seen.st_uid == os.geteuid() and not seen.st_mode & 0o022)

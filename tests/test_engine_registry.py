@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 
-from aebench import choice
+from aebench import architectures, engines
+from aebench.engines import DEVICES, ENGINES
 from aebench.errors import RequestError
+from aebench.estimate import Estimator
 from aebench.grid import load_grid
-from aebench.job import DEVICES, ENGINES, Job
+from aebench.job import Job
 from aebench.records import Circumstances, starting_row
 
 ASKED = {"architecture": ["mlp", "conv"], "dataset": "digits", "latent": 2, "depth": [1, 2]}
@@ -21,7 +24,7 @@ def test_auto_is_an_engine_when_the_grid_is_enumerated(device: str) -> None:
     jobs = load_grid(None, ASKED | {"engine": "auto", "device": device}).jobs
     assert len(jobs) == 4
     for job in jobs:
-        assert job.engine == choice.engine(job.architecture, device, job.depth)
+        assert job.engine == engines.choose(job.architecture, device, job.depth).engine
         assert starting_row(job, Circumstances())["engine_choice"] == "auto"
 
 
@@ -83,7 +86,7 @@ def test_small_steps_are_captured_on_cuda_and_large_ones_are_not() -> None:
 
 
 def test_an_unknown_family_gets_the_engine_that_takes_everything() -> None:
-    assert {choice.engine("mine", device, 1) for device in DEVICES} == {"eager"}
+    assert {engines.choose("mine", device, 1).engine for device in DEVICES} == {"eager"}
 
 
 def test_how_it_was_chosen_is_no_part_of_the_job() -> None:
@@ -116,22 +119,45 @@ def test_nobody_sets_the_choice_as_an_option(engine: str) -> None:
 def test_native_says_which_of_our_models_it_trains(
     family: str, trained: tuple[int, ...], refused: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice.compiler, "find", lambda: "c++")
+    monkeypatch.setattr(engines, "trouble", lambda engine: "")
     for depth in trained:
-        assert choice.why_not(family, "native", depth) == ""
-        assert choice.engine(family, "cpu", depth) == "native"
+        assert engines.untrainable("native", family, depth) == ""
+        assert engines.choose(family, "cpu", depth).engine == "native"
     for depth in refused:
-        assert f"not {family} of depth {depth}" in choice.why_not(family, "native", depth)
-        assert choice.engine(family, "cpu", depth) == "eager"
+        assert f"not {family} of depth {depth}" in engines.untrainable("native", family, depth)
+        assert engines.choose(family, "cpu", depth).engine == "eager"
     # Without a depth, the smallest is meant; the other engines train everything.
-    assert choice.why_not(family, "native") == choice.why_not(family, "native", 1)
-    assert not {choice.why_not(family, engine, 9) for engine in ("reference", "eager", "graph")} - {
-        ""
-    }
+    assert engines.untrainable("native", family) == engines.untrainable("native", family, 1)
+    others = ("reference", "eager", "graph")
+    assert not any(engines.untrainable(engine, family, 9) for engine in others)
 
 
-def test_of_a_family_that_is_not_ours_native_is_asked_itself() -> None:
-    assert choice.why_not("mine", "native", 5) == ""
+@pytest.mark.parametrize("name", ["mine", "convnext", "mlp-mixer", "conv-of-mine", "native-mlp"])
+def test_a_user_s_family_is_not_taken_for_ours_by_its_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    monkeypatch.setattr(engines, "trouble", lambda engine: "")
+    size = architectures.get("mlp").size
+    architectures.architecture(name, size=size)(lambda shape, latent, depth: None)
+    for device, depth in itertools.product(engines.DEVICES, (1, 2)):
+        assert engines.choose(name, device, depth) == ("eager", "")
+    # `native` asks the built model itself.
+    assert engines.untrainable("native", name, 5) == ""
+    # A plan takes it for an MLP, whose size this one has.
+    assert Estimator().job(Job(name, "digits", 2)) == Estimator().job(Job("mlp", "digits", 2))
+
+
+def test_a_user_s_family_may_say_what_its_models_are_made_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    monkeypatch.setattr(engines, "trouble", lambda engine: "")
+    architectures.architecture("mine", layers="linear")(lambda shape, latent, depth: None)
+    assert engines.choose("mine", "cpu", 3).engine == "native"
+    assert engines.choose("mine", "cuda", 3).engine == "graph"
+    with pytest.raises(RequestError, match="did you mean 'linear'"):
+        architectures.architecture("other", layers="linar")
 
 
 @pytest.mark.parametrize(
@@ -148,5 +174,5 @@ def test_of_a_family_that_is_not_ours_native_is_asked_itself() -> None:
     ],
 )
 def test_on_cuda_small_steps_are_captured(family: str, depth: int, engine: str) -> None:
-    assert choice.engine(family, "cuda", depth) == engine
-    assert choice.engine(family, "cuda", depth, "bf16") == engine
+    assert engines.choose(family, "cuda", depth).engine == engine
+    assert engines.choose(family, "cuda", depth, "bf16").engine == engine

@@ -33,11 +33,11 @@ constexpr int REGISTERS = 16;
 
 typedef float vec __attribute__((vector_size(V * 4)));
 typedef int32_t ints __attribute__((vector_size(V * 4)));
-typedef float loose __attribute__((vector_size(V * 4), aligned(4), may_alias));
+typedef float unaligned __attribute__((vector_size(V * 4), aligned(4), may_alias));
 
-INLINE vec load(const float* from) { return *reinterpret_cast<const loose*>(from); }
-INLINE void store(float* to, vec x) { *reinterpret_cast<loose*>(to) = x; }
-INLINE vec all(float x) { return x - vec{}; }
+INLINE vec load(const float* from) { return *reinterpret_cast<const unaligned*>(from); }
+INLINE void store(float* to, vec x) { *reinterpret_cast<unaligned*>(to) = x; }
+INLINE vec broadcast(float x) { return x - vec{}; }
 
 INLINE float sum(vec x) {
     float total = 0;
@@ -45,15 +45,15 @@ INLINE float sum(vec x) {
     return total;
 }
 
-// The first `count` floats, and zeros.
-INLINE vec some(const float* from, int64_t count) {
+// The first `count` floats, and zeros: a masked load.
+INLINE vec load(const float* from, int64_t count) {
     vec x = {};
     std::memcpy(&x, from, count * 4);
     return x;
 }
 
-// `x` with zeros from place `count` on.
-INLINE vec first(vec x, int64_t count) {
+// `x` masked: zeros from lane `count` on.
+INLINE vec mask(vec x, int64_t count) {
     vec result = {};
     if (count > 0) std::memcpy(&result, &x, std::min(count, V) * 4);
     return result;
@@ -83,7 +83,7 @@ INLINE void exchange(vec (&rows)[V], std::integer_sequence<int, J...>) {
     }
 }
 
-// Turn a square of numbers over its diagonal: log2(V) rounds of exchanging ever smaller blocks.
+// Transpose a square: log2(V) rounds of exchanging ever smaller blocks.
 INLINE void transpose(vec (&rows)[V]) {
     using Lanes = std::make_integer_sequence<int, int(V)>;
     if constexpr (V > 8) exchange<8>(rows, Lanes{});
@@ -98,8 +98,8 @@ INLINE vec relu(vec x) { return x < 0 ? vec{} : x; }
 // e to the x to about one unit in the last place, for x within what a float can hold the result of.
 // Range reduction and minimax polynomial as in Cephes' expf (S. Moshier).
 INLINE vec exponential(vec x) {
-    x = x < -87.0f ? all(-87.0f) : x;
-    x = x > 88.0f ? all(88.0f) : x;
+    x = x < -87.0f ? broadcast(-87.0f) : x;
+    x = x > 88.0f ? broadcast(88.0f) : x;
     const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
     vec n = (x * 1.44269504088896341f + magic) - magic;
     vec r = x - n * 0.693359375f;
@@ -116,7 +116,7 @@ INLINE vec exponential(vec x) {
 
 // 1 / x to about one unit in the last place. On AVX-512 a hardware estimate of 14 bits and a Newton
 // step, for its divider takes as long as all the rest of a sigmoid.
-INLINE vec inverse(vec x) {
+INLINE vec reciprocal(vec x) {
 #if defined(__AVX512F__)
     const vec guess = (vec)_mm512_rcp14_ps((__m512)x);
     return guess * (2.0f - x * guess);
@@ -126,7 +126,7 @@ INLINE vec inverse(vec x) {
 }
 
 INLINE vec sigmoid(vec x) {
-    vec y = inverse(1.0f + exponential(-x));
+    vec y = reciprocal(1.0f + exponential(-x));
     return x == x ? y : x;  // the clamps above lose what is not a number
 }
 
@@ -138,21 +138,21 @@ INLINE vec activate(vec x, int64_t activation) {
 
 // The derivative of an activation, from what it gave.
 INLINE vec slope(vec y, int64_t activation) {
-    return activation == SIGMOID ? y * (1.0f - y) : activation == RELU ? (y > 0 ? all(1) : vec{}) : all(1);
+    return activation == SIGMOID ? y * (1.0f - y) : activation == RELU ? (y > 0 ? broadcast(1) : vec{}) : broadcast(1);
 }
 
-// 1 / (sqrt(x) * scale + eps), to about one unit in the last place; the root found as `inverse` is.
-INLINE vec inverse_root(vec x, float scale, float eps) {
+// 1 / (sqrt(x) * scale + eps), to about one unit in the last place; the root found as `reciprocal` is.
+INLINE vec reciprocal_root(vec x, float scale, float eps) {
     vec root;
 #if defined(__AVX512F__)
-    x = x < 1e-37f ? all(1e-37f) : x;  // its root is nothing beside eps
+    x = x < 1e-37f ? broadcast(1e-37f) : x;  // its root is nothing beside eps
     const vec guess = (vec)_mm512_rsqrt14_ps((__m512)x);
     root = x * guess;
     root += (x - root * root) * (guess * 0.5f);
 #else
     for (int i = 0; i < V; i++) root[i] = __builtin_sqrtf(x[i]);
 #endif
-    return inverse(root * scale + eps);
+    return reciprocal(root * scale + eps);
 }
 
 // Adam (Kingma and Ba, 2015) as torch computes it, for one step.
@@ -170,12 +170,12 @@ struct Adam {
         v = v * keep_square + grad * grad * to_square;
         store(mean, m);
         store(square, v);
-        store(weight, load(weight) - rate * m * inverse_root(v, correct, eps));
+        store(weight, load(weight) - rate * m * reciprocal_root(v, correct, eps));
     }
 
     // `count` numbers, fewer than a vector.
     INLINE void part(float* weight, float* mean, float* square, vec grad, int64_t count) const {
-        vec w = some(weight, count), m = some(mean, count), v = some(square, count);
+        vec w = load(weight, count), m = load(mean, count), v = load(square, count);
         (*this)(reinterpret_cast<float*>(&w), reinterpret_cast<float*>(&m), reinterpret_cast<float*>(&v), grad);
         std::memcpy(weight, &w, count * 4);
         std::memcpy(mean, &m, count * 4);
@@ -186,7 +186,7 @@ struct Adam {
     void update(float* weight, float* mean, float* square, const float* grad, int64_t count) const {
         int64_t i = 0;
         for (; i + V <= count; i += V) (*this)(weight + i, mean + i, square + i, load(grad + i));
-        if (i < count) part(weight + i, mean + i, square + i, some(grad + i, count - i), count - i);
+        if (i < count) part(weight + i, mean + i, square + i, load(grad + i, count - i), count - i);
     }
 };
 
@@ -220,7 +220,7 @@ class NoDenormals {
 #endif
 };
 
-// Threads that do the same work on their shares, and wait for each other in between.
+// Threads that do the same work on their shares, with barriers in between.
 class Team {
    public:
     explicit Team(int64_t size) : size(size), waiting_(0), round_(0) {}
@@ -252,8 +252,8 @@ class Team {
         for (auto& other : others) other.join();
     }
 
-    // Goes on when everybody is here. Waits are short, so it spins before it lets others run.
-    void wait() {
+    // A barrier. Waits are short, so it spins before it lets others run.
+    void barrier() {
         if (size == 1) return;
         const int64_t round = round_.load(std::memory_order_acquire);
         if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
@@ -294,8 +294,8 @@ struct Steps {
     double loss;    // sum over the steps of the mean squared error
 
     const uint8_t* image(int64_t step, int64_t i) const {
-        const int64_t place = step * batch + i;
-        return images + (order ? order[place] : place) * planes * plane;
+        const int64_t index = step * batch + i;
+        return images + (order ? order[index] : index) * planes * plane;
     }
     const float* noise_of(int64_t step, int64_t i) const {
         return noise ? noise + (step * batch + i) * planes * plane : nullptr;
@@ -304,7 +304,7 @@ struct Steps {
 
 // A vector of pixels in [0, 1] as ToTensor makes them: the quotient by 255, correctly rounded. A
 // product with the inverse is not; its error, found exactly by a fused product, mends it.
-INLINE vec pixels(const uint8_t* from) {
+INLINE vec load_pixels(const uint8_t* from) {
     vec x, rest;
 #if defined(__AVX512F__)  // GCC makes one number after another of this
     x = (vec)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from))));
@@ -321,18 +321,18 @@ INLINE vec pixels(const uint8_t* from) {
 }
 
 // The first `count` pixels, and zeros.
-INLINE vec pixels(const uint8_t* from, int64_t count) {
-    if (count >= V) return pixels(from);
-    uint8_t some[V] = {};
-    std::memcpy(some, from, count);
-    return pixels(some);
+INLINE vec load_pixels(const uint8_t* from, int64_t count) {
+    if (count >= V) return load_pixels(from);
+    uint8_t padded[V] = {};
+    std::memcpy(padded, from, count);
+    return load_pixels(padded);
 }
 
-INLINE void to_pixels(const uint8_t* from, float* to, int64_t count) {
+INLINE void load_pixels(const uint8_t* from, float* to, int64_t count) {
     int64_t i = 0;
-    for (; i + V <= count; i += V) store(to + i, pixels(from + i));
+    for (; i + V <= count; i += V) store(to + i, load_pixels(from + i));
     if (i < count) {
-        const vec rest = pixels(from + i, count - i);
+        const vec rest = load_pixels(from + i, count - i);
         std::memcpy(to + i, &rest, (count - i) * 4);
     }
 }

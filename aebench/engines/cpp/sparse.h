@@ -2,7 +2,7 @@
 //
 // A pixel that is 0 adds nothing to what the layer gives, nor to the gradient of its weights. So the
 // pixels that are not 0 are listed, of every image and again of every place, and only those are
-// multiplied. The weights lie turned over, so that a pixel's weights are vectors, in panels that fit
+// multiplied. The weights lie transposed, so that a pixel's weights are vectors, in panels that fit
 // into the first cache piece by piece.
 #pragma once
 
@@ -10,10 +10,10 @@
 
 namespace mlp {
 
-// What is not 0 in the rows of a matrix, row after row, and in each part by part of so many columns.
-class Entries {
+// What is not 0 in the rows of a matrix: compressed sparse rows, each in parts of so many columns.
+class Nonzeros {
    public:
-    Entries(int64_t rows, int64_t width, int64_t part)
+    Nonzeros(int64_t rows, int64_t width, int64_t part)
         : columns(rows * round_up(width, V) + V), values(rows * round_up(width, V) + V), rows(rows), width(width),
           part(part), parts(round_up(width, part) / part), begins(rows * parts + 1) {}
 
@@ -39,18 +39,18 @@ class Entries {
 
    private:
     const int64_t rows, width, part, parts;
-    std::vector<int64_t> begins;  // of each part's entries, and the end of the last
+    std::vector<int64_t> begins;  // of each part's nonzeros, and the end of the last
 
     // Append what is not 0 in a vector of columns from `column` on; gives how many there are.
     INLINE int64_t append(int64_t at, vec from, int32_t column) {
 #if defined(__AVX512F__)
         const __m512 x = (__m512)from;
-        const __mmask16 lit = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
-        const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        _mm512_storeu_ps(values + at, _mm512_maskz_compress_ps(lit, x));
+        const __mmask16 mask = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        _mm512_storeu_ps(values + at, _mm512_maskz_compress_ps(mask, x));
         _mm512_storeu_si512(columns.data() + at,
-                            _mm512_maskz_compress_epi32(lit, _mm512_add_epi32(places, _mm512_set1_epi32(column))));
-        return __builtin_popcount(lit);
+                            _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32(column))));
+        return __builtin_popcount(mask);
 #else
         int64_t count = 0;
         for (int32_t i = 0; i < V; i++) {
@@ -74,7 +74,7 @@ class Sparse {
     // Give the weights and their moments back to torch.
     virtual void save() = 0;
 
-    Entries by_image, by_pixel;
+    Nonzeros by_image, by_pixel;
 
    protected:
     Sparse(int64_t rows, int64_t pixels, int64_t tile) : by_image(rows, pixels, tile), by_pixel(pixels, rows, rows) {}
@@ -88,17 +88,17 @@ class SparseLayer : public Sparse {
         : Sparse(rows, layer.inputs, TILE), layer(layer), rows(rows), first(begin), count(end - begin),
           weight(layer.inputs, count), mean(layer.inputs, count), square(layer.inputs, count),
           output(round_up(rows, V), count), grad(round_up(rows, V), count), seen(layer.inputs) {
-        take(layer.weight, weight);
-        take(layer.weight_mean, mean);
-        take(layer.weight_square, square);
+        pack(layer.weight, weight);
+        pack(layer.weight_mean, mean);
+        pack(layer.weight_square, square);
         for (int64_t pixel = 0; pixel < layer.inputs; pixel++)
             for (int64_t i = 0; i < count; i++) seen[pixel] |= *mean.at(pixel, i) != 0 || *square.at(pixel, i) != 0;
     }
 
     void save() override {
-        give(weight, layer.weight);
-        give(mean, layer.weight_mean);
-        give(square, layer.weight_square);
+        unpack(weight, layer.weight);
+        unpack(mean, layer.weight_mean);
+        unpack(square, layer.weight_square);
     }
 
     void forward(const Panels<WIDE>& to) override {
@@ -106,7 +106,7 @@ class SparseLayer : public Sparse {
             for (int64_t tile = 0; tile * TILE < layer.inputs; tile++)
                 for (int64_t row = 0; row < rows; row++) add(row, n, tile);
         }
-        turn(rows, count, [&](int64_t row, int64_t i) { return load(output.at(row, i)); },
+        transpose(rows, count, [&](int64_t row, int64_t i) { return load(output.at(row, i)); },
              [&](int64_t i, int64_t row, vec x) {
                  const float bias = layer.bias ? layer.bias[first + i] : 0;
                  store(to.at(first + i, row), activate(x + bias, layer.activation));
@@ -114,7 +114,7 @@ class SparseLayer : public Sparse {
     }
 
     void update(const Panels<WIDE>& from, const Adam& adam) override {
-        turn(count, rows, [&](int64_t i, int64_t row) { return load(from.at(first + i, row)); },
+        transpose(count, rows, [&](int64_t i, int64_t row) { return load(from.at(first + i, row)); },
              [&](int64_t row, int64_t i, vec x) { store(grad.at(row, i), x); });
         for (int64_t n = 0; n < grad.columns; n += D * V)
             for (int64_t pixel = 0; pixel < layer.inputs; pixel++) learn(pixel, n, adam);
@@ -125,7 +125,7 @@ class SparseLayer : public Sparse {
     static constexpr int64_t TILE = 16384 / (C * V);
     static constexpr int AHEAD = 4;  // pixels whose weights are asked for before Adam comes to them
     static constexpr int D = C < 4 ? C : 4;
-    // So many sums must be under way at once for the processor to be busy.
+    // So many accumulators hide the latency of a multiply-add.
     static constexpr int S = C < 8 ? 2 : 1, T = 8 / D < 4 ? 8 / D : 4;
 
     // Add the part of a tile of pixels to a row's outputs.
@@ -154,11 +154,11 @@ class SparseLayer : public Sparse {
         for (int d = 0; d < D; d++) adam(w + d * V, m + d * V, v + d * V, acc[0][d]);
     }
 
-    // acc[0] += every entry's value times its row of a panel; the others help, to be busier.
+    // acc[0] += every nonzero times its row of a panel; the other accumulators hide latency.
     template <int R, int W>
-    static INLINE void sum(vec (&acc)[R][W], const Entries& entries, int64_t at, int64_t end, const float* panel) {
-        const int32_t* columns = entries.columns.data();
-        const float* values = entries.values;
+    static INLINE void sum(vec (&acc)[R][W], const Nonzeros& nonzeros, int64_t at, int64_t end, const float* panel) {
+        const int32_t* columns = nonzeros.columns.data();
+        const float* values = nonzeros.values;
         for (; at + R <= end; at += R) {
             for (int r = 0; r < R; r++) {
                 const float* from = panel + columns[at + r] * (W * V);
@@ -174,14 +174,14 @@ class SparseLayer : public Sparse {
     }
 
     // Between torch's [outputs, pixels] and a panel of ours.
-    void take(const float* torch, const Panels<C>& panels) const {
-        turn(count, layer.inputs,
-             [&](int64_t i, int64_t pixel) { return some(torch + at(i, pixel), std::min(V, layer.inputs - pixel)); },
+    void pack(const float* torch, const Panels<C>& panels) const {
+        transpose(count, layer.inputs,
+             [&](int64_t i, int64_t pixel) { return load(torch + at(i, pixel), std::min(V, layer.inputs - pixel)); },
              [&](int64_t pixel, int64_t i, vec x) { store(panels.at(pixel, i), x); });
     }
 
-    void give(const Panels<C>& panels, float* torch) const {
-        turn(layer.inputs, count, [&](int64_t pixel, int64_t i) { return load(panels.at(pixel, i)); },
+    void unpack(const Panels<C>& panels, float* torch) const {
+        transpose(layer.inputs, count, [&](int64_t pixel, int64_t i) { return load(panels.at(pixel, i)); },
              [&](int64_t i, int64_t pixel, vec x) {
                  std::memcpy(torch + at(i, pixel), &x, std::min(V, layer.inputs - pixel) * 4);
              });

@@ -14,18 +14,24 @@ from __future__ import annotations
 
 import copy
 import ctypes
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from aebench.architectures.autoencoder import PerChannel
-from aebench.engines import Engine, Setup
-from aebench.engines.chain import ACTIVATIONS, is_plain, leaves
-from aebench.engines.native import library
+from aebench.architectures.autoencoder import (
+    ACTIVATIONS,
+    PerChannel,
+    is_dense,
+    is_plain,
+    learns,
+    leaves,
+)
+from aebench.engines import library
+from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work
 from aebench.errors import RequestError
 
-_WARMUP_STEPS = 3
 _NOISY_STEPS = 16  # in one call, for each wants its noise in memory
 # A first layer leaves out the pixels that are 0 where no more than so many are not, and each thread
 # has enough outputs to repay looking for them. Measured on two Intel Xeon cores: of mlp-512 and
@@ -47,33 +53,23 @@ class _Net(NamedTuple):
     layers: list[_Linear]
 
 
-class Native:
-    """See the module's docstring."""
-
+class Native(Engine):
     def __init__(self, setup: Setup) -> None:
-        job = setup.job
-        if setup.device.type != "cpu" or job.precision != "fp32":
-            raise RequestError(
-                "engine 'native' exists on the CPU in fp32 only; use eager or auto elsewhere"
-            )
-        self.setup = setup
+        super().__init__(setup)
         self.images = setup.images.contiguous()
         if self.images.shape[1] == 1:
             # The same places in memory, but torch validates a convolution in a quarter of the time.
             setup.model.to(memory_format=setup.layout)
         self.rates = torch.tensor(setup.rates, dtype=torch.float64)
-        self.epoch = 0
         self.lit = 1.0  # noise leaves no pixel at 0
-        if not job.train_noise:
+        if not setup.job.train_noise:
             self.lit = int(self.images.count_nonzero()) / self.images.numel()
         self.trained = _Trained(setup.model, setup, self.lit)
-        self.kernels = self.trained.kernels
-        self.skipped_flops_per_step = self.trained.skipped_flops_per_step
+        self.optimizer, self.kernels = self.trained.optimizer, self.trained.kernels
 
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Adam's state; `native` itself updates it."""
-        return self.trained.optimizer
+    def work(self) -> Work:
+        """See `Engine`; Adam's state is updated by `native` itself."""
+        return replace(super().work(), skipped_flops_per_step=self.trained.skipped_flops_per_step)
 
     def load(self) -> None:
         """The images lie where they are read."""
@@ -89,16 +85,12 @@ class Native:
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = _Trained(copy.deepcopy(self.setup.model), self.setup, self.lit)
-        self._steps(twin, 0, min(_WARMUP_STEPS, self.setup.steps_per_epoch))
+        self._learn(twin, 0, min(WARMUP_STEPS, self.setup.steps_per_epoch))
 
-    def train_epoch(self) -> Tensor:
-        """One pass over the split."""
-        steps = self.setup.steps_per_epoch
-        total = self._steps(self.trained, self.epoch, steps)
-        self.epoch += 1
-        return torch.tensor(total / steps, dtype=torch.float64)
+    def _train(self, epoch: int, steps: int) -> float:
+        return self._learn(self.trained, epoch, steps)
 
-    def _steps(self, trained: _Trained, epoch: int, steps: int) -> float:
+    def _learn(self, trained: _Trained, epoch: int, steps: int) -> float:
         setup = self.setup
         job, shape = setup.job, self.images.shape[1:]
         order, generator = setup.order(epoch), setup.noise(epoch)
@@ -112,9 +104,9 @@ class Native:
                 batches = [torch.randn(size, *shape, generator=generator) for _ in range(count)]
                 noise = torch.cat(batches).mul_(job.train_noise)
             images = self.images[here] if order is None else self.images
-            some = None if order is None else order[here].contiguous()
+            chosen = None if order is None else order[here].contiguous()
             rates = self.rates[first + begin : first + begin + count]
-            total += trained.take(count, images, some, noise, rates)
+            total += trained.train(count, images, chosen, noise, rates)
         return total
 
 
@@ -150,11 +142,14 @@ class _Trained:
 
     def _net(self, net: _Net) -> library.Net:
         layers = (library.Layer * len(net.layers))()
-        for known, (layer, activation) in zip(layers, net.layers, strict=True):
-            known.inputs, known.outputs = layer.in_features, layer.out_features
-            known.activation = library.ACTIVATIONS.index(activation)
-            known.weight, known.weight_mean, known.weight_square = self._places(layer.weight)
-            known.bias, known.bias_mean, known.bias_square = self._places(layer.bias)
+        for i, (layer, activation) in enumerate(net.layers):
+            layers[i] = library.Layer(
+                layer.in_features,
+                layer.out_features,
+                library.ACTIVATIONS.index(activation),
+                *self._addresses(layer.weight),
+                *self._addresses(layer.bias),
+            )
         first = net.layers[0].layer
         sparse = (
             len(net.layers) > 1
@@ -175,35 +170,29 @@ class _Trained:
         if not isinstance(down, nn.Conv2d) or not isinstance(up, nn.ConvTranspose2d):
             return None
         channels = down.out_channels
-        known = (
+        if not (
             type(inner) is nn.ReLU
             and all(type(module) in ACTIVATIONS for module in outer)
             and _is_study(down, shape[0], channels)
             and _is_study(up, channels, shape[0])
-        )
-        if not known:
+        ):
             return None
         return library.Mirror(
             *shape,
             channels,
             library.ACTIVATIONS.index("relu"),
             library.ACTIVATIONS.index(ACTIVATIONS[type(outer[0])] if outer else "none"),
-            *(self._places(p) for p in (down.weight, down.bias, up.weight, up.bias)),
+            *(self._addresses(p) for p in (down.weight, down.bias, up.weight, up.bias)),
         )
 
-    def _places(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
+    def _addresses(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
         if parameter is None:
             return None, None, None
         state = self.optimizer.state[parameter]
         return parameter.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()
 
-    def take(
-        self,
-        count: int,
-        images: Tensor,
-        order: Tensor | None,
-        noise: Tensor | None,
-        rates: Tensor,
+    def train(
+        self, count: int, images: Tensor, order: Tensor | None, noise: Tensor | None, rates: Tensor
     ) -> float:
         """Take `count` steps over `images`, uint8, in `order`; the sum of their losses."""
         group = self.optimizer.param_groups[0]
@@ -232,16 +221,18 @@ class _Trained:
         return float(steps.loss)
 
 
+def _is_known(layer: nn.Module) -> bool:
+    return learns(layer) and all(p.is_contiguous() for p in layer.parameters())
+
+
 def _is_study(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int, outputs: int) -> bool:
     """Whether a convolution is one of the study's, between so many channels."""
     return (
         type(layer) in (nn.Conv2d, nn.ConvTranspose2d)
         and (layer.in_channels, layer.out_channels) == (inputs, outputs)
         and layer.kernel_size == (3, 3)
-        and layer.stride == layer.dilation == (1, 1)
-        and layer.padding == layer.output_padding == (0, 0)
-        and layer.groups == 1
-        and _learns(layer)
+        and is_dense(layer)
+        and _is_known(layer)
     )
 
 
@@ -268,27 +259,23 @@ def _nets(model: nn.Module, channels: int, size: int) -> list[_Net]:
             raise _unknown(module)
         for chain, part in zip(chains, module.channels, strict=True):
             chain += leaves(part)
-    if all(_same(chain, chains[0]) for chain in chains):
+    if all(chain == chains[0] for chain in chains):
         return [_Net(0, channels, _layers(chains[0], size))]
     return [_Net(i, 1, _layers(chain, size)) for i, chain in enumerate(chains)]
-
-
-def _same(one: list[nn.Module], other: list[nn.Module]) -> bool:
-    return [id(module) for module in one] == [id(module) for module in other]
 
 
 def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
     """The layers of an MLP from `size` numbers to as many."""
     layers: list[_Linear] = []
     for module in modules:
-        kind = type(module)
+        module_type = type(module)
         if not is_plain(module):
             raise _unknown(module)
-        if isinstance(module, nn.Linear) and kind is nn.Linear and _learns(module):
+        if isinstance(module, nn.Linear) and module_type is nn.Linear and _is_known(module):
             layers.append(_Linear(module, "none"))
-        elif kind in ACTIVATIONS and layers and layers[-1].activation == "none":
-            layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[kind])
-        elif kind not in (nn.Flatten, nn.Unflatten):
+        elif module_type in ACTIVATIONS and layers and layers[-1].activation == "none":
+            layers[-1] = layers[-1]._replace(activation=ACTIVATIONS[module_type])
+        elif module_type not in (nn.Flatten, nn.Unflatten):
             raise _unknown(module)
     given = [size, *(known.layer.out_features for known in layers)]
     taken = [*(known.layer.in_features for known in layers), size]
@@ -300,16 +287,6 @@ def _layers(modules: list[nn.Module], size: int) -> list[_Linear]:
     return layers
 
 
-def _learns(module: nn.Module) -> bool:
-    return all(
-        p.requires_grad
-        and p.dtype == torch.float32
-        and p.is_contiguous()
-        and not (p._backward_hooks or p._post_accumulate_grad_hooks)
-        for p in module.parameters()
-    )
-
-
 def _unknown(module: nn.Module) -> RequestError:
     return RequestError(
         "engine 'native' knows MLPs, and one 3 x 3 convolution with the one back, and no model with"
@@ -317,6 +294,4 @@ def _unknown(module: nn.Module) -> RequestError:
     )
 
 
-def create(setup: Setup) -> Engine:
-    """Make the engine for `setup`."""
-    return Native(setup)
+create = Native

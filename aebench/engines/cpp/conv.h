@@ -21,7 +21,7 @@ namespace conv {
 
 constexpr int64_t TAPS = 9;
 
-// Adds up each of V vectors; gives the sums in one.
+// Horizontal sums of V vectors, in one.
 template <int S>
 INLINE void halve(vec (&rows)[V]) {
     exchange<S, 2 * S>(rows, std::make_integer_sequence<int, int(V)>{});
@@ -59,21 +59,21 @@ class Weights {
    private:
     template <class Move>
     void each(Move move) const {
-        const auto all = [&](int64_t place, const Learned& from, int64_t i) {
+        const auto move_all = [&](int64_t offset, const Learned& from, int64_t i) {
             if (!from.weight) return;
-            move(weight + place, from.weight + i);
-            move(mean + place, from.mean + i);
-            move(square + place, from.square + i);
+            move(weight + offset, from.weight + i);
+            move(mean + offset, from.mean + i);
+            move(square + offset, from.square + i);
         };
         for (int64_t k = 0; k < m.channels; k++) {
             const int64_t start = k / V * block + k % V;
             for (int64_t t = 0; t < taps; t++) {
-                all(start + t * V, m.down, k * taps + t);
-                all(start + (taps + 1 + t) * V, m.up, k * taps + t);
+                move_all(start + t * V, m.down, k * taps + t);
+                move_all(start + (taps + 1 + t) * V, m.up, k * taps + t);
             }
-            all(start + taps * V, m.down_bias, k);
+            move_all(start + taps * V, m.down_bias, k);
         }
-        for (int64_t c = 0; c < m.colours; c++) all(blocks * block + c, m.up_bias, c);
+        for (int64_t c = 0; c < m.colours; c++) move_all(blocks * block + c, m.up_bias, c);
     }
 };
 
@@ -82,14 +82,14 @@ class Share {
     Share(const Weights& weights, const Steps& steps)
         : grad(weights.size), weights(weights), steps(steps), m(weights.m), pixels(m.height * m.width),
           line(m.width + 2), x(m.colours * pixels), clean(steps.noise ? m.colours * pixels : 0),
-          code(weights.blocks * (m.height + 2) * line * V), sum_(m.colours * round_up(pixels, V) * V),
-          error(m.colours * round_up(pixels, V)), back(pixels * V) {}
+          code(weights.blocks * (m.height + 2) * line * V), output(m.colours * round_up(pixels, V) * V),
+          error(m.colours * round_up(pixels, V)), code_grad(pixels * V) {}
 
     // Images begin to end of a step, whose gradients are added to `grad`; their squared errors.
-    double take(int64_t step, int64_t begin, int64_t end) {
+    double train(int64_t step, int64_t begin, int64_t end) {
         double loss = 0;
         for (int64_t i = begin; i < end; i++) {
-            to_pixels(steps.image(step, i), x, m.colours * pixels);
+            load_pixels(steps.image(step, i), x, m.colours * pixels);
             if (steps.noise) {
                 std::memcpy(clean, x, m.colours * pixels * 4);
                 const float* noise = steps.noise_of(step, i);
@@ -101,8 +101,8 @@ class Share {
             }
             for (int64_t c = 0; c < m.colours; c++) loss += compare(c);
             for (int64_t b = 0; b < weights.blocks; b++) {
-                for (int64_t c = 0; c < m.colours; c++) decode_back(b, c);
-                for (int64_t c = 0; c < m.colours; c++) encode_back(b, c);
+                for (int64_t c = 0; c < m.colours; c++) decode_backward(b, c);
+                for (int64_t c = 0; c < m.colours; c++) encode_backward(b, c);
             }
         }
         return loss;
@@ -111,18 +111,18 @@ class Share {
     const Buffer grad;  // as `Weights`
 
    private:
-    // Where a block's code lies, [height + 2, width + 2] vectors with a margin of two zeros.
+    // Address of a block's code, [height + 2, width + 2] vectors with a margin of two zeros.
     INLINE float* coded(int64_t b, int64_t row, int64_t column) const {
         return code + ((b * (m.height + 2) + row + 2) * line + column + 2) * V;
     }
 
     template <class From>
-    INLINE static void fetch(vec (&to)[TAPS], const From* from) {
+    INLINE static void load_taps(vec (&to)[TAPS], const From* from) {
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; t++) to[t] = load(from + t * V);
     }
 
-    INLINE static void add(float* to, const vec (&from)[TAPS]) {
+    INLINE static void accumulate_taps(float* to, const vec (&from)[TAPS]) {
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; t++) store(to + t * V, load(to + t * V) + from[t]);
     }
@@ -131,7 +131,7 @@ class Share {
         const float* w = weights.weight + b * weights.block;
         for (int64_t c = 0; c < m.colours; c++) {
             vec down[TAPS];
-            fetch(down, w + c * TAPS * V);
+            load_taps(down, w + c * TAPS * V);
             const vec bias = load(w + weights.taps * V);
             for (int64_t r = 0; r < m.height - 2; r++) {
                 const float* seen = x + c * pixels + r * m.width;
@@ -148,8 +148,8 @@ class Share {
 
     void decode(int64_t b, int64_t c) {
         vec up[TAPS];
-        fetch(up, weights.weight + b * weights.block + (weights.taps + 1 + c * TAPS) * V);
-        float* to = sum_ + c * round_up(pixels, V) * V;
+        load_taps(up, weights.weight + b * weights.block + (weights.taps + 1 + c * TAPS) * V);
+        float* to = output + c * round_up(pixels, V) * V;
         for (int64_t r = 0; r < m.height; r++) {
             const float* from = coded(b, r, 0);
             for (int64_t j = 0; j < m.width; j++, to += V) {
@@ -169,10 +169,10 @@ class Share {
         for (int64_t q = 0; q < pixels; q += V) {
             vec rows[V];
 #pragma GCC unroll 16
-            for (int i = 0; i < V; i++) rows[i] = load(sum_ + (c * round_up(pixels, V) + q + i) * V);
+            for (int i = 0; i < V; i++) rows[i] = load(output + (c * round_up(pixels, V) + q + i) * V);
             const vec y = activate(sums(rows) + bias, m.outer);
             const int64_t left = pixels - q;
-            vec e = left >= V ? y - load(target + q) : first(y - some(target + q, left), left);
+            vec e = left >= V ? y - load(target + q) : mask(y - load(target + q, left), left);
             squares += e * e;
             e *= scale * slope(y, m.outer);
             grads += e;
@@ -182,12 +182,12 @@ class Share {
         return sum(squares);
     }
 
-    void decode_back(int64_t b, int64_t c) {
-        const int64_t place = b * weights.block + (weights.taps + 1 + c * TAPS) * V;
+    void decode_backward(int64_t b, int64_t c) {
+        const int64_t offset = b * weights.block + (weights.taps + 1 + c * TAPS) * V;
         const bool last = c + 1 == m.colours;
         vec up[TAPS], grads[TAPS] = {}, bias = {};
-        fetch(up, weights.weight + place);
-        float* to = back;
+        load_taps(up, weights.weight + offset);
+        float* to = code_grad;
         for (int64_t r = 0; r < m.height - 2; r++) {
             const float* seen = error + c * round_up(pixels, V) + r * m.width;
             const float* from = coded(b, r, 0);
@@ -207,16 +207,16 @@ class Share {
                 store(to, z);
             }
         }
-        add(grad + place, grads);
+        accumulate_taps(grad + offset, grads);
         if (last && m.down_bias.weight) {
             float* to_bias = grad + b * weights.block + weights.taps * V;
             store(to_bias, load(to_bias) + bias);
         }
     }
 
-    void encode_back(int64_t b, int64_t c) {
+    void encode_backward(int64_t b, int64_t c) {
         vec grads[TAPS] = {};
-        const float* from = back;
+        const float* from = code_grad;
         for (int64_t r = 0; r < m.height - 2; r++) {
             const float* seen = x + c * pixels + r * m.width;
             for (int64_t j = 0; j < m.width - 2; j++, from += V) {
@@ -225,7 +225,7 @@ class Share {
                 for (int t = 0; t < TAPS; t++) grads[t] += seen[t / 3 * m.width + j + t % 3] * z;
             }
         }
-        add(grad + b * weights.block + c * TAPS * V, grads);
+        accumulate_taps(grad + b * weights.block + c * TAPS * V, grads);
     }
 
     const Weights& weights;
@@ -234,9 +234,9 @@ class Share {
     const int64_t pixels, line;
     const Buffer x, clean;  // [colours, pixels]; the same without noise
     const Buffer code;      // see `coded`
-    const Buffer sum_;      // what the output adds up, channel by channel, [colours, pixels] vectors
+    const Buffer output;    // before activation, its terms channel by channel, [colours, pixels] vectors
     const Buffer error;     // the loss's gradient by that, [colours, pixels]
-    const Buffer back;      // and by a block's code, vectors
+    const Buffer code_grad;  // and by a block's code, vectors
 };
 
 inline void train(Steps& steps, const Mirror& mirror) {
@@ -249,8 +249,8 @@ inline void train(Steps& steps, const Mirror& mirror) {
         double loss = 0;
         const int64_t begin = team.begin(me, weights.size, V), end = team.begin(me + 1, weights.size, V);
         for (int64_t at = 0; at < steps.count; at++) {
-            loss += shares[me]->take(at, team.begin(me, steps.batch, 1), team.begin(me + 1, steps.batch, 1));
-            team.wait();
+            loss += shares[me]->train(at, team.begin(me, steps.batch, 1), team.begin(me + 1, steps.batch, 1));
+            team.barrier();
             const Adam adam(steps.rates[at], steps.beta1, steps.beta2, steps.eps, steps.taken + at + 1);
             for (int64_t i = begin; i < end; i += V) {
                 vec grad = {};
@@ -260,7 +260,7 @@ inline void train(Steps& steps, const Mirror& mirror) {
                 }
                 adam(weights.weight + i, weights.mean + i, weights.square + i, grad);
             }
-            team.wait();
+            team.barrier();
         }
         losses[me] = loss;
     });
