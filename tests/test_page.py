@@ -110,6 +110,13 @@ def test_tables_and_charts_are_accessible(html: str) -> None:
     assert len(re.findall("Data of this chart", html)) == len(charts)
 
 
+def test_what_is_styled_is_there(html: str) -> None:
+    styled = set(re.findall(r"\b(t[dh])\.([\w-]+)", html[: html.index("</style>")]))
+    assert len(styled) > 6
+    for tag, look in styled - {("td", "kernels")}:  # which stand only where they differ
+        assert re.search(rf'<{tag}[^>]* class="[^"]*\b{look}\b', html), look
+
+
 def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert re.search(r'class="verdict replicated">✔ replicated', html)
     assert re.search(r'class="verdict undecided">\? undecided', html)
