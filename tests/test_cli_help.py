@@ -15,12 +15,12 @@ from command_line import environment
 from test_report_records import record, stored
 
 from aebench import architectures, datasets, grid, protocols, schema
+from aebench.analysis.findings import FINDINGS
 from aebench.cli import complete, run
 from aebench.engines import ENGINES
 from aebench.grid import PRESETS
 from aebench.job import Job
 from aebench.records import Circumstances
-from aebench.report.findings import FINDINGS
 from aebench.worker import run_job
 
 
