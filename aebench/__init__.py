@@ -16,11 +16,12 @@ _HOMES = {
     "Grid": "aebench.grid",
     "load_grid": "aebench.grid",
     "run": "aebench.executors.local",
+    "RunOptions": "aebench.executors",
     "run_job": "aebench.worker",
     "Store": "aebench.store",
     "read": "aebench.store",
     "architecture": "aebench.architectures",
-    "render": "aebench.report",
+    "render": "aebench.page",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -23,8 +23,8 @@ def unknown(kind: str, given: str, valid: Iterable[str]) -> str:
     return f"unknown {kind} {given!r}; {hint}"
 
 
-def printable(text: str, most: int = 300) -> str:
-    """`text` in one line for a person: what would steer a terminal as escapes, cut at `most`.
+def printable(given: object, most: int = 300) -> str:
+    """`given` in one line for a person: what would steer a terminal as escapes, cut at `most`.
 
     File names, reasons and names of architectures are other people's words: an ESC in them must
     not reach a terminal, nor a line end a table, nor half a character a page. Spaces of all
@@ -34,6 +34,6 @@ def printable(text: str, most: int = 300) -> str:
         c
         if c.isprintable() or unicodedata.category(c) == "Zs"
         else c.encode("unicode_escape").decode()
-        for c in text[: most + 1]
+        for c in str(given)[: most + 1]
     )
     return shown if len(shown) <= most else shown[: max(0, most - 3)] + "..."

@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
-from aebench import datasets, machine
+from aebench import architectures, datasets, machine
+from aebench.engines import ENGINES
 from aebench.errors import RequestError
 from aebench.grid import size, steps
 from aebench.job import Job
@@ -23,26 +23,19 @@ from aebench.job import Job
 if TYPE_CHECKING:
     from aebench.store import Store
 
-_Kind = tuple[str, int, str, str, str]  # architecture, depth, engine, precision, device
+_ALIKE = ("architecture", "depth", "engine", "precision", "device")  # what a rate depends on
+_Alike = tuple[object, ...]
 
-# Seconds a step costs besides its arithmetic, and GFLOP/s reached, for (family, device). CPU
-# rates are per core. They are only for a first plan on a machine with no results yet.
-_STEP_S = {"cpu": 4e-4, "cuda": 4e-4}
-_ENGINE_STEP_S = {
-    "reference": 1.2e-2,  # 128 samples through PIL, ToTensor and a DataLoader
-    "native": 1e-4,
-    "graph": 6e-5,  # estimated from the number of kernels, not measured
-}
+# GFLOP/s that torch reaches, by what a model is made of and the device; on a CPU per core. They are
+# only for a first plan on a machine with no results yet, as is what `engines.ENGINES` says.
 _GFLOPS = {
-    ("mlp", "cpu"): 60.0,
+    ("linear", "cpu"): 60.0,
     ("conv", "cpu"): 20.0,  # to and from one channel: more memory than arithmetic
     ("deep conv", "cpu"): 80.0,
-    ("mlp", "cuda"): 10_000.0,
+    ("linear", "cuda"): 10_000.0,
     ("conv", "cuda"): 10_000.0,
     ("deep conv", "cuda"): 10_000.0,
 }
-_NATIVE_GFLOPS = 100.0  # per core, by engine `native`: 70 (conv-16) to 160 (mlp-512) measured
-_COMPILE_S = 30.0  # once for each shape, by engine `compiled`
 
 # Of what does not depend on the model, from the records in results/reference-hour (two cores):
 _START_S = 6.0  # a worker: torch is imported and the rate of a matrix product measured
@@ -79,8 +72,7 @@ def _within(seconds: float, factor: float) -> Guess:
     return Guess(seconds / factor, seconds, seconds * factor)
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """A training step: its arithmetic in GFLOP, and the median of the seconds it took."""
 
     gflop: float
@@ -91,13 +83,13 @@ class _Step:
 class Estimator:
     """Predicts seconds per job; `basis` says in words what the prediction rests on.
 
-    `measured` holds a step for each amount of arithmetic that a kind of job was measured with,
+    `measured` holds a step for each amount of arithmetic that jobs alike were measured with,
     `evaluated` what an image evaluated costs of one trained on, `fixed_s` what a job of a dataset
     costs besides, and `baselines` the datasets and seeds whose baselines are known to be there.
     """
 
-    measured: Mapping[_Kind, Sequence[_Step]] = field(default_factory=dict)
-    evaluated: Mapping[_Kind, float] = field(default_factory=dict)
+    measured: Mapping[_Alike, Sequence[_Step]] = field(default_factory=dict)
+    evaluated: Mapping[_Alike, float] = field(default_factory=dict)
     fixed_s: Mapping[str, float] = field(default_factory=dict)
     baselines: frozenset[tuple[str, int]] = frozenset()
     basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
@@ -119,36 +111,26 @@ class Estimator:
         ]
         if not len(mine):
             return cls()
-        seconds: dict[_Kind, dict[float, list[float]]] = {}
-        evaluated: dict[_Kind, list[float]] = {}
-        fixed: dict[str, list[float]] = {}
-        for row in mine.to_dict("records"):
-            kind: _Kind = (
-                str(row["architecture"]), int(row["depth"]), str(row["engine"]),
-                str(row["precision"]), str(row["device"]),
-            )  # fmt: skip
-            step_s = float(row["train_s"]) / int(row["steps"])
-            # A step as it was, what an engine left out included: it will be left out again.
-            by_work = seconds.setdefault(kind, {})
-            by_work.setdefault(float(row["flops_per_step"]) / 1e9, []).append(step_s)
-            images = _evaluated_images(str(row["dataset"]), int(row["epochs"]))
-            outside = _seconds(row, "eval_s", "probe_s")
-            if images and outside:
-                share = outside / (images * step_s / int(row["batch_size"]))
-                evaluated.setdefault(kind, []).append(share)
-            rest = _seconds(row, "total_s") - _seconds(
-                row, "train_s", "eval_s", "probe_s", "baseline_s", "compile_s"
-            )
-            if rest > 0 and outside:
-                fixed.setdefault(str(row["dataset"]), []).append(rest)
+        # A step as it was, what an engine left out included: it will be left out again.
+        mine = mine.assign(
+            gflop=mine["flops_per_step"] / 1e9,
+            step_s=mine["train_s"] / mine["steps"],
+            images=list(map(_evaluated_images, mine["dataset"], mine["epochs"])),
+            outside_s=mine[["eval_s", "probe_s"]].sum(axis=1),
+        )
+        mine["share"] = mine["outside_s"] * mine["batch_size"] / mine["images"] / mine["step_s"]
+        timed = ["train_s", "outside_s", "baseline_s", "compile_s"]
+        mine["rest_s"] = mine["total_s"] - mine[timed].sum(axis=1)
+        outside = mine[mine["outside_s"] > 0]
         return cls(
             {
-                kind: [_Step(work, median(found)) for work, found in sorted(works.items())]
-                for kind, works in seconds.items()
+                alike: [*map(_Step, steps.index, steps)]
+                for alike, jobs in mine.groupby(list(_ALIKE))
+                for steps in [jobs.groupby("gflop")["step_s"].median()]
             },
-            {kind: median(shares) for kind, shares in evaluated.items()},
-            {dataset: median(found) for dataset, found in fixed.items()},
-            frozenset((str(r["dataset"]), int(r["seed"])) for r in mine.to_dict("records")),
+            dict(outside[outside["images"] > 0].groupby(list(_ALIKE))["share"].median()),
+            dict(outside[outside["rest_s"] > 0].groupby("dataset")["rest_s"].median()),
+            frozenset(zip(mine["dataset"], mine["seed"], strict=True)),
             f"estimated from {len(mine)} jobs measured in {store.path.name}",
         )
 
@@ -164,7 +146,7 @@ class Estimator:
         if amount is None:
             return None
         step = self._step(job, amount.flops * job.batch_size / 1e9)
-        share = self.evaluated.get(_kind(job), _EVALUATED)
+        share = self.evaluated.get(_alike(job), _EVALUATED)
         images = _evaluated_images(job.dataset, job.epochs)
         fixed = self.fixed_s.get(job.dataset)
         return (
@@ -177,7 +159,7 @@ class Estimator:
         """Seconds of one training step of so much arithmetic."""
         gflop = max(gflop, 1e-12)
         rough = _rough_step_s(job, gflop)
-        known = self.measured.get(_kind(job))
+        known = self.measured.get(_alike(job))
         if not known:
             return _within(rough, _ROUGH)
         nearest = min(known, key=lambda step: abs(math.log(gflop / step.gflop)))
@@ -204,8 +186,10 @@ class Estimator:
         if longest.likely_s > trained.likely_s:
             trained = longest
         # Every worker compiles for itself.
-        shapes = {replace(job, seed=0, repeat=0) for job, _ in known if job.engine == "compiled"}
-        once = _within(_START_S, 2.0) + _within(_COMPILE_S * len(shapes), 2.0)
+        compiled = (job for job, _ in known if ENGINES[job.engine].compile_s)
+        shapes = {replace(job, seed=0, repeat=0) for job in compiled}
+        compile_s = sum(ENGINES[job.engine].compile_s for job in shapes)
+        once = _within(_START_S, 2.0) + _within(compile_s, 2.0)
         for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):
             if (dataset, seed) not in self.baselines:
                 # In the data cache already, if any run here has had them.
@@ -213,18 +197,18 @@ class Estimator:
         return trained + once
 
 
-def _kind(job: Job) -> _Kind:
-    return (job.architecture, job.depth, job.engine, job.precision, job.device)
+def _alike(job: Job) -> _Alike:
+    return tuple(getattr(job, name) for name in _ALIKE)
 
 
 def _rough_step_s(job: Job, gflop: float) -> float:
     """Seconds of a step by the rates built in."""
-    family = "conv" if "conv" in job.architecture else "mlp"
-    if family == "conv" and job.depth > 1:
-        family = "deep conv"
+    engine, layers = ENGINES[job.engine], "linear"
+    if "conv" in architectures.layers(job.architecture):
+        layers = "conv" if job.depth == 1 else "deep conv"
     cores = machine.cores() if job.device == "cpu" else 1
-    rate = _NATIVE_GFLOPS if job.engine == "native" else _GFLOPS[family, job.device]
-    return _ENGINE_STEP_S.get(job.engine, _STEP_S[job.device]) + gflop / (rate * cores)
+    rate = engine.gflops or _GFLOPS[layers, job.device]
+    return engine.step_s + gflop / (rate * cores)
 
 
 def _evaluated_images(dataset: str, epochs: int) -> int:
@@ -242,8 +226,3 @@ def _pca_s(dataset: str) -> float:
     numbers = info.channels * info.height * info.width
     gflop = 2 * (info.train_images - info.validation_images) * numbers**2 / 1e9
     return gflop / (_PCA_GFLOPS * machine.cores())
-
-
-def _seconds(row: Mapping[Any, Any], *names: str) -> float:
-    """The sum of a record's columns, what is missing counting nothing."""
-    return sum(float(row[n]) for n in names if row[n] is not None and row[n] == row[n])

@@ -16,6 +16,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import itertools
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
@@ -49,13 +50,13 @@ def of(build: Callable[..., Any], homes: Iterable[str] = ()) -> str:
     `homes` are names of further modules that take part, such as the plugin that registered it.
     Files count by their content and by their places relative to each other.
     """
-    found: list[bytes] = []
+    parts: list[bytes] = []
     for name in dict.fromkeys((_module_of(build), *homes)):
         files = _files_of(sys.modules.get(name))
-        found += [_hashed(part) for item in files for part in (item[0].encode(), item[1])]
-    if not found or isinstance(build, functools.partial):
-        found += [_hashed(part) for part in _parts(build, {})]
-    return hashlib.sha256(b"".join(found)).hexdigest()[:DIGITS]
+        parts += [_hashed(part) for item in files for part in (item[0].encode(), item[1])]
+    if not parts or isinstance(build, functools.partial):
+        parts += [_hashed(part) for part in _parts(build, {})]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:DIGITS]
 
 
 def _hashed(part: bytes) -> bytes:
@@ -86,20 +87,20 @@ def _files_of(module: ModuleType | None) -> list[tuple[str, bytes]]:
     else:
         dotted, is_package = path.stem, False
         root, inside = path.parent, None
-    found: dict[Path, tuple[str, bytes]] = {}
+    files: dict[Path, tuple[str, bytes]] = {}
     todo = [(path, dotted, is_package)]
     while todo:
         file, name, is_package = todo.pop()
         content = _read(file)
-        if file in found or content is None:
+        if file in files or content is None:
             continue
-        place = "" if file == path else file.relative_to(root).as_posix()
-        found[file] = (place, content.replace(b"\r\n", b"\n"))
+        relative = "" if file == path else file.relative_to(root).as_posix()
+        files[file] = (relative, content.replace(b"\r\n", b"\n"))
         package = name if is_package else name.rpartition(".")[0]
         for imported in _imports(content, package):
             if _is_beside(imported.partition(".")[0], root, inside):
                 todo += _located(imported, root)
-    return sorted(found.values())
+    return sorted(files.values())
 
 
 def _file(module: ModuleType | None) -> Path | None:
@@ -157,21 +158,21 @@ def _origins(top: str) -> tuple[Path, ...]:
         return ()
     if spec is None:
         return ()
-    places = [spec.origin] if spec.has_location else (spec.submodule_search_locations or ())
-    return tuple(Path(place).resolve() for place in places if place)
+    origins = [spec.origin] if spec.has_location else (spec.submodule_search_locations or ())
+    return tuple(Path(origin).resolve() for origin in origins if origin)
 
 
 def _located(name: str, root: Path) -> list[tuple[Path, str, bool]]:
     """Files below `root` that an import of `name` runs: those of its packages, and its own."""
-    found, folder, parts = [], root, name.split(".")
+    files, folder, parts = [], root, name.split(".")
     for count, part in enumerate(parts, start=1):
         dotted = ".".join(parts[:count])
         if (package := folder / part / "__init__.py").is_file():
-            found.append((package, dotted, True))
+            files.append((package, dotted, True))
         elif (file := folder / f"{part}.py").is_file():
-            found.append((file, dotted, False))
+            files.append((file, dotted, False))
         folder = folder / part
-    return found
+    return files
 
 
 # Functions and classes that have none
@@ -186,36 +187,35 @@ def _parts(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
         yield b"again"
         return
     seen[id(value)] = value  # held, lest another object get its number
-    if isinstance(value, tuple | list):
-        yield type(value).__name__.encode()
-        for item in value:
-            yield from _parts(item, seen)
-    elif isinstance(value, set | frozenset):
-        yield from sorted(_hashed(b"".join(_parts(item, dict(seen)))) for item in value)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _parts(key, seen)
-            yield from _parts(item, seen)
-    elif isinstance(value, functools.partial):
-        for item in (value.func, value.args, value.keywords):
-            yield from _parts(item, seen)
-    elif isinstance(value, FunctionType):
+    within: Iterable[Any] = ()
+    if isinstance(value, FunctionType):
         yield from _parts_of_function(value, seen)
     elif isinstance(value, type):
         yield from _parts_of_class(value, seen)
     elif isinstance(value, ModuleType):
         yield from _parts_of_module(value)
+    elif isinstance(value, set | frozenset):
+        yield from sorted(_hashed(b"".join(_parts(item, dict(seen)))) for item in value)
     elif isinstance(value, CodeType):
         yield from _parts_of_code(value, seen)
+    elif isinstance(value, tuple | list):
+        yield type(value).__name__.encode()
+        within = value
+    elif isinstance(value, dict):
+        within = itertools.chain.from_iterable(value.items())
+    elif isinstance(value, functools.partial):
+        within = (value.func, value.args, value.keywords)
     elif isinstance(value, staticmethod | classmethod):
-        yield from _parts(value.__func__, seen)
+        within = (value.__func__,)
     elif isinstance(value, property):
-        yield from _parts((value.fget, value.fset), seen)
+        within = ((value.fget, value.fset),)
     else:  # an object: where its class is written, and what is plain of what it holds
         yield from _parts(type(value), seen)
         for name, held in sorted(getattr(value, "__dict__", {}).items(), key=lambda i: str(i[0])):
             if isinstance(held, _PLAIN):
                 yield f"{name} {held!r}".encode(errors="surrogatepass")
+    for item in within:
+        yield from _parts(item, seen)
 
 
 def _parts_of_function(function: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
@@ -262,8 +262,8 @@ def _parts_of_module(module: ModuleType | None) -> Iterator[bytes]:
     if module is None or path is None or any(path.is_relative_to(i) for i in _INSTALLED):
         yield getattr(module, "__name__", "").encode()
     elif module.__name__.partition(".")[0] != "aebench":
-        for place, content in _files_of(module):
-            yield from (place.encode(), content)
+        for relative, content in _files_of(module):
+            yield from (relative.encode(), content)
 
 
 def _parts_of_code(code: CodeType, seen: dict[int, Any]) -> Iterator[bytes]:

@@ -14,13 +14,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from aebench import architectures, datasets, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.errors import RequestError, unknown
-
-ENGINES = ("reference", "eager", "compiled", "graph", "native")
-PRECISIONS = ("fp32", "tf32", "bf16")
-DEVICES = ("cpu", "cuda")
-CHOICES = ("given", "auto")
 
 
 @dataclass(frozen=True)
@@ -65,56 +60,14 @@ class Job:
         Raises:
             RequestError: a count out of its range, or a name that is not known here.
         """
-        for name, least in LEAST.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise RequestError(
-                    f"{name} must be a whole number of at least {least}, not {shown(value)}"
-                )
-            if value > MOST[name]:
-                raise RequestError(f"{name} must be at most {MOST[name]}, not {shown(value)}")
-        for name, wanted in (
-            ("learning_rate", "positive number"),
-            ("train_noise", "number from 0"),
-        ):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value <= _LARGEST or (value == 0 and name != "train_noise"):
-                raise RequestError(f"{name} must be a {wanted}, not {shown(value)}")
-            # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
-            object.__setattr__(self, name, float(value))
-        for name in ("architecture", "dataset"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise RequestError(f"{name} must be a name, not {shown(getattr(self, name))}")
+        for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name)))
         if not self.code:
             object.__setattr__(self, "code", architectures.code(self.architecture))
         if not self.pixels:
             object.__setattr__(self, "pixels", datasets.pixels(self.dataset))
-        for name, valid in (
-            ("protocol", protocols.NAMES),
-            ("schedule", protocols.SCHEDULES),
-            ("order", protocols.ORDERS),
-            ("engine", ENGINES),
-            ("precision", PRECISIONS),
-            ("device", DEVICES),
-            ("engine_choice", CHOICES),
-        ):
-            if getattr(self, name) not in valid:
-                raise RequestError(unknown(name, getattr(self, name), valid))
-        if self.precision == "tf32" and self.device != "cuda":
-            raise RequestError(
-                "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
-            )
-        if self.engine == "native" and (self.device != "cpu" or self.precision != "fp32"):
-            raise RequestError(
-                "engine 'native' exists on the CPU in fp32 only; use eager here, or auto, which"
-                " chooses by device"
-            )
-        if self.engine == "graph" and self.device != "cuda":
-            raise RequestError(
-                "engine 'graph' exists on CUDA devices only; use eager here, or auto, which"
-                " chooses by device"
-            )
+        if why := engines.unsupported(self.engine, self.device, self.precision):
+            raise RequestError(why)
 
     @classmethod
     def create(cls, protocol: str = "study", **fields: Any) -> Job:
@@ -164,6 +117,36 @@ class Job:
         return " ".join(parts)
 
 
+def checked(name: str, value: Any) -> Any:
+    """`value` as a job keeps it in its field `name`.
+
+    Raises:
+        RequestError: it is out of its range, or a name that is not known here.
+    """
+    if name in LEAST:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < LEAST[name]:
+            raise RequestError(
+                f"{name} must be a whole number of at least {LEAST[name]}, not {shown(value)}"
+            )
+        if value > MOST[name]:
+            raise RequestError(f"{name} must be at most {MOST[name]}, not {shown(value)}")
+    elif name in ("learning_rate", "train_noise"):
+        zero = name == "train_noise"
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value <= sys.float_info.max or (value == 0 and not zero):
+            wanted = "number from 0" if zero else "positive number"
+            raise RequestError(f"{name} must be a {wanted}, not {shown(value)}")
+        # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
+        return float(value)
+    elif name in ("architecture", "dataset"):
+        if not isinstance(value, str) or not value:
+            raise RequestError(f"{name} must be a name, not {shown(value)}")
+    elif name in NAMES and value not in NAMES[name]:
+        raise RequestError(unknown(name, value, NAMES[name]))
+    return value
+
+
 def named(code: str) -> str:
     """A job's `code` for people: ``code 3fa2c1``, or the version that its author declared."""
     return code if code.startswith("version ") else f"code {code[:6]}"
@@ -182,7 +165,16 @@ def shown(value: object) -> str:
 # would take hours to count.
 LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
 MOST = dict.fromkeys(LEAST, 2**63 - 1) | {"depth": 1_000, "epochs": 1_000_000}
-_LARGEST = sys.float_info.max
+NAMES = {
+    "protocol": protocols.NAMES,
+    "schedule": protocols.SCHEDULES,
+    "order": protocols.ORDERS,
+    "engine": tuple(engines.ENGINES),
+    "precision": engines.PRECISIONS,
+    "device": engines.DEVICES,
+    "engine_choice": ("given", "auto"),
+}
+"""What the fields that hold a name of aebench's own may hold."""
 _CONTENT = tuple(f for f in dataclasses.fields(Job) if f.compare)
 FIELDS = tuple(f.name for f in _CONTENT)
 """Everything that a job's key covers."""

@@ -75,7 +75,7 @@ def cgroup_folders(own: Path, root: Path) -> list[Path]:
             mounts = [root / controllers, root / "cpu"]
         else:
             continue
-        folders += [place for m in mounts for place in (m / path.strip().lstrip("/"), m)]
+        folders += [f for m in mounts for f in (m / path.strip().lstrip("/"), m)]
     return list(dict.fromkeys(folders))
 
 
@@ -108,11 +108,11 @@ def commit() -> str:
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""
-    found = _output("git", "-C", str(root), "rev-parse", "--short=12", "HEAD")
+    head = _output("git", "-C", str(root), "rev-parse", "--short=12", "HEAD")
     changed = _output(
         "git", "-C", str(root), "status", "--porcelain", "--untracked-files=no", "--", "aebench"
     )
-    return f"{found}+changes" if found and changed else found
+    return f"{head}+changes" if head and changed else head
 
 
 def load_1m() -> float | None:

@@ -48,7 +48,7 @@ def load_plugins(files: Iterable[str] = (), modules: Iterable[str] = ()) -> None
 
 
 def _load_file(path: Path) -> None:
-    shown = printable(str(path))
+    shown = printable(path)
     try:
         if not path.is_file():
             raise RequestError(f"no plugin file at {shown}")
@@ -59,8 +59,8 @@ def _load_file(path: Path) -> None:
         raise RequestError(f"cannot read the plugin {shown}: {error}") from error
     # Two files may have the same name in different folders, and both count.
     file = path.resolve()
-    place = hashlib.sha256(str(file).encode(errors="surrogateescape")).hexdigest()[:8]
-    name = f"{_PREFIX}{path.stem}_{place}"
+    digest = hashlib.sha256(str(file).encode(errors="surrogateescape")).hexdigest()[:8]
+    name = f"{_PREFIX}{path.stem}_{digest}"
     if name in sys.modules and fingerprint.remembered(file) == source:
         return
     spec = importlib.util.spec_from_file_location(name, path)
@@ -105,7 +105,7 @@ def _imported(plugin: str, module: str, file: str) -> Iterator[None]:
         raise
     except SystemExit as error:
         held.text.clear()
-        said = f" ({printable(str(error.code))})" if error.code not in (None, "") else ""
+        said = f" ({printable(error.code)})" if error.code not in (None, "") else ""
         raise RequestError(
             f"{plugin} ends the program{said} when imported: put what is to run only as a program"
             ' under `if __name__ == "__main__":`'

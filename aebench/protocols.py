@@ -1,7 +1,7 @@
 """Protocols: everything about training that is not the model, under a name.
 
 `study` is the study's own, the same for every architecture. `tuned` was chosen for each family
-by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its figures
+by a search on validation error (`aebench/grids/search.toml`, then `aebench tune`); its settings
 lie in `tuned.toml` beside this file, with the search that they come from. A file that `aebench
 tune` has written for its user is no protocol of its own: its settings are those of jobs that
 depart from `study`, and are shown as such. No torch here.
@@ -31,7 +31,7 @@ TUNED = Path(__file__).with_name("tuned.toml")
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TrainingSettings:
     """Adam on the mean squared error over all elements of a batch; partial batches are dropped.
 
     `schedule` is how the learning rate goes on from `learning_rate`: ``constant``, or ``cosine``
@@ -46,10 +46,10 @@ class Protocol:
     order: str = "fixed"
 
 
-_STUDY = Protocol(epochs=15, batch_size=128, learning_rate=1e-4)
+_STUDY = TrainingSettings(epochs=15, batch_size=128, learning_rate=1e-4)
 
 
-def settings(name: str, architecture: str) -> Protocol:
+def settings(name: str, architecture: str) -> TrainingSettings:
     """The settings of protocol `name` for a family of architectures.
 
     Raises:
@@ -67,7 +67,7 @@ def settings(name: str, architecture: str) -> Protocol:
             " --epochs, --learning-rate, --schedule and --order with --protocol study instead, or"
             " run the search with it: aebench run --grid search --architecture NAME, aebench tune"
         )
-    return Protocol(**{f.name: table[f.name] for f in dataclasses.fields(Protocol)})
+    return TrainingSettings(**{f.name: table[f.name] for f in dataclasses.fields(TrainingSettings)})
 
 
 def is_file(name: str) -> bool:
@@ -75,19 +75,19 @@ def is_file(name: str) -> bool:
     return name.lower().endswith(".toml")
 
 
-def from_file(path: Path, architecture: str) -> Protocol:
+def from_file(path: Path, architecture: str) -> TrainingSettings:
     """The settings for a family of architectures in a file that `aebench tune` has written.
 
     Raises:
         RequestError: the file cannot be read, or holds no sound settings for the family.
     """
     table = read(path).get(architecture)
-    names = [f.name for f in dataclasses.fields(Protocol)]
+    names = [f.name for f in dataclasses.fields(TrainingSettings)]
     if not isinstance(table, Mapping):
         raise RequestError(f"{path} holds no settings for architecture {architecture!r}")
     if missing := [name for name in names if name not in table]:
         raise RequestError(f"{path}, [{architecture}]: {', '.join(missing)} not given")
-    return Protocol(**{name: table[name] for name in names})
+    return TrainingSettings(**{name: table[name] for name in names})
 
 
 def read(path: Path) -> dict[str, Any]:

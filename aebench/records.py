@@ -1,19 +1,33 @@
-"""The part of a record that is known before a job starts, shared by worker and executor.
+"""How a record begins and how it ends, for worker and executor.
 
-The executor needs it for jobs that leave no record themselves: killed, timed out, skipped. No
-torch here, so that the process that only watches workers stays light.
+It begins with what is known before a job starts, which is all that jobs leave that are killed,
+timed out or skipped. It ends with a status and a reason: one printable line of bounded length,
+whatever a model's own code chose to raise. No torch here, so that the process that only watches
+workers stays light.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aebench import machine, protocols
+from aebench.errors import RequestError, printable
 from aebench.job import Job
 from aebench.store import Record, Row
+
+_MOST_REASON = 500  # characters: a sentence and a line of code, not whatever a model chose to say
+
+
+class Diverged(Exception):
+    """The training loss is no longer a finite number."""
+
+
+class Implausible(Exception):
+    """The job ended, but cannot have done what it was asked to."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,7 @@ class Circumstances:
 
     `device` is torch's name for where to compute (``cpu``, ``cuda:1``); `threads` None leaves
     torch's own choice; `data` is the folder of the data cache, None for the default one.
-    `position` is the job's place in the order of its run, from 1.
+    `position` is the job's number in the order of its run, from 1.
     """
 
     device: str = "cpu"
@@ -59,3 +73,40 @@ def ended_without_record(
     """The record of a job whose worker could not write one; `started_at` None is now."""
     row = starting_row(job, where, started_at) | machine.describe()
     return Record(job=row | {"status": status, "reason": reason, "total_s": total_s})
+
+
+def ending(error: BaseException) -> Row:
+    """Status and reason, as columns, of a job that `error` has ended."""
+    text, torch = _text(error), sys.modules.get("torch")
+    memory = isinstance(error, (MemoryError, *([torch.OutOfMemoryError] if torch else [])))
+    if isinstance(error, Diverged):
+        status, reason = "diverged", text
+    elif isinstance(error, Implausible | RequestError):
+        status, reason = "failed", text
+    elif memory or "can't allocate memory" in text:
+        status, reason = "out_of_memory", text.partition("\n")[0] or type(error).__name__
+    else:
+        status, reason = "failed", _describe(error, text)
+    return {"status": status, "reason": printable(reason, _MOST_REASON)}
+
+
+def _text(error: BaseException) -> str:
+    """What an error says, whatever its own code does when it is asked."""
+    try:
+        return str(error).strip()
+    except BaseException:
+        return f"{type(error).__name__} that cannot be put into words"
+
+
+def _describe(error: BaseException, text: str) -> str:
+    """Type, message and file, line and function, on one line: enough to find a defect."""
+    where = ""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        where = f" ({Path(code.co_filename).name}:{trace.tb_lineno} in {code.co_name})"
+        trace = trace.tb_next
+    first = text.partition("\n")[0]
+    room = _MOST_REASON - len(where) - len(type(error).__name__) - 2
+    said = f": {printable(first, room)}" if first else ""
+    return f"{type(error).__name__}{said}{where}"

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 import statistics
 import tomllib
@@ -22,14 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
+from aebench.disk import write_whole
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.protocols import ORDERS, SCHEDULES, TUNED, Protocol
+from aebench.protocols import ORDERS, SCHEDULES, TUNED, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SETTINGS = tuple(f.name for f in dataclasses.fields(Protocol))
+SETTINGS = tuple(f.name for f in dataclasses.fields(TrainingSettings))
 _MODEL = (
     *("architecture", "dataset", "latent", "depth", "seed", "train_noise"),
     *("engine", "precision", "device"),
@@ -50,7 +52,7 @@ class Candidate:
     A failed job's error is infinite; a model that the candidate was not run with is absent.
     """
 
-    settings: Protocol
+    settings: TrainingSettings
     ratio: float
     val_mse: Mapping[str, float]
 
@@ -108,35 +110,31 @@ def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]
 
 
 def _candidates(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Candidate], list[Candidate]]:
-    found: dict[Protocol, dict[str, list[float]]] = {}
+    runs: dict[TrainingSettings, dict[str, list[float]]] = {}
     for row in rows:
-        settings = Protocol(**{name: _plain(row[name]) for name in SETTINGS})
+        settings = TrainingSettings(**{name: _plain(row[name]) for name in SETTINGS})
         val_mse = float(row["val_mse"]) if row["status"] == "ok" else math.inf
         val_mse = val_mse if math.isfinite(val_mse) else math.inf
-        found.setdefault(settings, {}).setdefault(_model_name(row), []).append(val_mse)
+        runs.setdefault(settings, {}).setdefault(_model_name(row), []).append(val_mse)
     # Repeats and re-runs of one job have one result, up to what a device makes of rounding.
     errors = {
-        settings: {model: statistics.median(values) for model, values in models.items()}
-        for settings, models in found.items()
+        settings: {model: statistics.median(models[model]) for model in sorted(models)}
+        for settings, models in runs.items()
     }
     best: dict[str, float] = {}
     for models in errors.values():
-        for model, val_mse in models.items():
-            best[model] = min(val_mse, best.get(model, math.inf))
-    candidates = [
-        Candidate(
-            settings,
-            statistics.median(
-                val_mse / best[model] if math.isfinite(val_mse) else math.inf
-                for model, val_mse in models.items()
-            ),
-            dict(sorted(models.items())),
-        )
-        for settings, models in errors.items()
-    ]
+        best |= {model: min(e, best.get(model, math.inf)) for model, e in models.items()}
+    candidates = []
+    for settings, models in errors.items():
+        ratio = statistics.median(_ratio(e, best[model]) for model, e in models.items())
+        candidates.append(Candidate(settings, ratio, models))
     candidates.sort(key=_rank)
     complete = [c for c in candidates if c.val_mse.keys() == best.keys()]
     return complete, [c for c in candidates if c.val_mse.keys() != best.keys()]
+
+
+def _ratio(val_mse: float, best: float) -> float:
+    return val_mse / best if math.isfinite(val_mse) else math.inf
 
 
 def _rank(candidate: Candidate) -> tuple[float, ...]:
@@ -208,27 +206,8 @@ def write(choices: Iterable[Choice], path: Path) -> None:
                 "val_mse": second.val_mse,
             },
         }
-    text = _HEAD + "".join(_toml(table, (name,)) for name, table in sorted(tables.items()))
+    text = f"{_HEAD}\n{tomli_w.dumps(dict(sorted(tables.items())))}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise RequestError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _toml(table: Mapping[str, Any], place: tuple[str, ...]) -> str:
-    """One TOML table and those inside it; values are text and numbers."""
-    inner = {k: v for k, v in table.items() if isinstance(v, Mapping)}
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in table.items() if k not in inner]
-    text = "\n".join([f"\n[{'.'.join(map(_key, place))}]", *lines, ""])
-    return text + "".join(_toml(t, (*place, name)) for name, t in inner.items())
-
-
-def _key(name: str) -> str:
-    bare = name.replace("-", "").replace("_", "")
-    return name if bare.isascii() and bare.isalnum() else json.dumps(name)
-
-
-def _value(value: str | float) -> str:
-    # JSON's text is TOML's, but for DEL; repr gives a number back exactly, and `inf` is TOML.
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

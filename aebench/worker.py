@@ -1,9 +1,8 @@
 """One job, from its description to its stored record.
 
-`run_job` walks a job through its phases (data, build, compile, warm-up, train with validation
-after each epoch, test, samples, baselines, probes) with the clock, watches what disturbs the
-training, and turns however it ends into a record. Where this runs, and what becomes of a worker
-that dies, is the executor's business.
+`_phases` walks a job through its phases with the clock, and what it learns goes into `Known`;
+`run_job` turns however it ends into a record of what is known by then. Where this runs, and what
+becomes of a worker that dies, is the executor's business.
 """
 
 from __future__ import annotations
@@ -11,30 +10,33 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from math import prod
-from typing import Any
+from dataclasses import asdict, dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from aebench import architectures, datasets, engines, interference, machine, presence
+from aebench import architectures, datasets, interference, machine
+from aebench.architectures import Size
 from aebench.architectures.autoencoder import build
 from aebench.datasets import pool
-from aebench.endings import Diverged, Implausible, ending
-from aebench.engines import calibration
-from aebench.engines.clock import PhaseClock
-from aebench.engines.precision import read_precision, set_precision
+from aebench.datasets.pool import Splits
+from aebench.engines import device as devices
+from aebench.engines import training
+from aebench.engines.device import DeviceClock, PhaseClock, read_precision, set_precision
+from aebench.engines.training import Setup, Work
 from aebench.errors import RequestError
-from aebench.evaluation import appearance, baselines, errors, probes, rates, samples
-from aebench.evaluation.curves import Split
+from aebench.evaluation import baselines, probes, reconstruction, speed
+from aebench.evaluation.reconstruction import STUDY_BATCH, Errors
+from aebench.evaluation.speed import Speed
 from aebench.job import Job
-from aebench.records import Circumstances, starting_row
+from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
 from aebench.store import Record, Row
 
 OnEpoch = Callable[[int, float, float], None]
 """Called after each epoch with its number, mean training loss and validation MSE."""
 
-
-_warmer = calibration.Warmer()  # knows when this process last kept a GPU busy
+_warmer = devices.Warmer()  # knows when this process last kept a GPU busy
 
 
 def prepare(job: Job, where: Circumstances) -> None:
@@ -49,13 +51,11 @@ def prepare(job: Job, where: Circumstances) -> None:
     if where.threads:
         torch.set_num_threads(where.threads)
     set_precision(job.precision)
-    calibration.peak_gflops(device, job.precision)  # once in this process
+    devices.peak_gflops(device, job.precision)  # once in this process
 
 
 def run_job(
-    job: Job,
-    where: Circumstances | None = None,
-    on_epoch: OnEpoch | None = None,
+    job: Job, where: Circumstances | None = None, on_epoch: OnEpoch | None = None
 ) -> Record:
     """Run one job in this process and return its record, whatever happens to it.
 
@@ -63,18 +63,19 @@ def run_job(
     becomes a record with status `failed`, `out_of_memory` or `diverged` and its reason.
     """
     where = where or Circumstances(device=job.device)
-    with presence.computing():
+    with interference.computing():
         try:
             prepare(job, where)
         except Exception as error:
             return unprepared(job, where, error)
-        under_way = _UnderWay(job, where)
+        known = Known(job, where)
         try:
-            with torch.random.fork_rng(devices=under_way.gpus):
-                under_way.run(on_epoch)
+            with torch.random.fork_rng(devices=[known.device] if known.on_gpu else []):
+                _phases(job, where, known, on_epoch)
+                end: Row = {"status": "ok", "reason": ""}
         except (Exception, SystemExit) as error:
-            under_way.row |= ending(error)
-        return under_way.record()
+            end = ending(error)
+        return known.record(end)
 
 
 def unprepared(job: Job, where: Circumstances, error: BaseException) -> Record:
@@ -83,260 +84,226 @@ def unprepared(job: Job, where: Circumstances, error: BaseException) -> Record:
     return Record(job=row | ending(error) | {"total_s": 0.0})
 
 
-class _UnderWay:
-    """A job under way: the row grows as things become known, so a failure keeps the rest."""
+def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | None) -> None:
+    """Take the job through every phase.
 
-    def __init__(self, job: Job, where: Circumstances) -> None:
-        self.job, self.where, self.device = job, where, torch.device(where.device)
-        on_gpu = self.device.type == "cuda"
-        self.gpus = [self.device] if on_gpu else []
-        self.clock = PhaseClock(
-            synchronize=(lambda: torch.cuda.synchronize(self.device)) if on_gpu else (lambda: None)
+    Raises:
+        Diverged, Implausible, RequestError, torch.OutOfMemoryError, whatever a model raises.
+    """
+    device, clock = known.device, known.clock
+    known.look_around()
+    with clock.phase("data"):
+        known.splits = splits = pool.load(job.dataset, job.seed, where.data)
+        datasets.check_pixels(job, splits.pool.sha256)
+        validation, test = splits.validation.to(device), splits.pool.test.to(device)
+    with clock.phase("build"):
+        setup, known.size = _build(job, splits, device)
+        engine, model = training.create(setup), setup.model
+    with clock.phase("data"):
+        engine.load()
+    with clock.phase("compile"):
+        engine.compile()
+    with clock.phase("warmup"):
+        engine.warm_up()
+        reconstruction.measure(model, validation[:STUDY_BATCH], device)
+    known.work = engine.work()
+    with known.aside():
+        _warmer.warm(device)
+        known.noise_before_s = devices.noise_probe(device)
+    # A model that draws random numbers as it trains, such as one with dropout, draws the same ones
+    # whatever ran in this process before.
+    torch.manual_seed(job.seed)
+    device_clock = DeviceClock(device)
+    with known.watch.training():
+        for epoch in range(1, job.epochs + 1):
+            with known.watch.epoch(), clock.phase("train"), device_clock.span():
+                mean_loss = engine.train_epoch()
+            train_s, train_mse = clock.last_s, float(mean_loss)
+            if not math.isfinite(train_mse):
+                raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
+            with clock.phase("eval"):
+                val_mse = reconstruction.measure(model, validation, device).mse
+            times = (train_s, device_clock.last_s, clock.last_s)
+            known.epochs.append(Epoch(epoch, train_mse, val_mse, *times))
+            known.note_company()
+            if on_epoch:
+                on_epoch(epoch, train_mse, val_mse)
+    with known.aside():
+        known.noise_after_s = devices.noise_probe(device)
+    _warmer.was_busy(device)
+    known.work = engine.work()
+    known.speed, implausible = speed.measure(
+        setup, known.work, clock.seconds["train"], known.size.flops * job.batch_size
+    )
+    if implausible:
+        raise Implausible(implausible)
+    with clock.phase("eval"):
+        errors = reconstruction.measure(model, test, device)
+        if not math.isfinite(errors.mse):  # the last step may do this, unseen by any loss
+            raise Diverged(f"the test error after the last epoch is {errors.mse}")
+        known.errors = errors
+    with clock.phase("samples"):
+        known.samples = reconstruction.strips(model, test, device)
+    with clock.phase("baseline"):
+        folder = datasets.cache_directory(where.data)
+        # The seed and how many images are held out say which of the pixels are fitted to.
+        fitted = baselines.Split(splits.pool.sha256, job.seed, len(splits.train))
+        known.curve = baselines.curve(splits.train, splits.pool.test, fitted, folder, device)
+    with clock.phase("probe"):
+        known.appearance = reconstruction.appearance(model, test, device)
+        subject = probes.Subject(model, job.dataset, test, splits.mean, device)
+        for rows, pictures in (probes.denoising(subject), probes.strangers(subject, where.data)):
+            known.probes += rows
+            known.samples += pictures
+
+
+def _build(job: Job, splits: Splits, device: torch.device) -> tuple[Setup, Size]:
+    """Build and measure the model, and set it before its training split."""
+    architectures.check_code(job)
+    images = splits.train
+    model, size = build(job, (images.shape[1], images.shape[2], images.shape[3]))
+    setup = Setup(job, model.to(device), images, device)
+    if setup.steps_per_epoch == 0:
+        raise RequestError(
+            f"batch_size {job.batch_size} is more than the {len(images)} training"
+            f" images of {job.dataset}; no full batch is left"
         )
+    return setup, size
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A row of the `epochs` table, without its key."""
+
+    epoch: int
+    train_mse: float
+    val_mse: float
+    train_s: float
+    device_train_s: float | None
+    val_s: float
+
+
+@dataclass
+class Known:
+    """What is known of a job under way. Parts come as the phases do, so a failure keeps the rest.
+
+    Errors beside it are those of the exact baselines (`curve`, see `baselines`).
+    """
+
+    job: Job
+    where: Circumstances
+    surroundings: Row = field(default_factory=dict)  # machine, threads, precision
+    splits: Splits | None = None
+    size: Size | None = None
+    work: Work | None = None
+    noise_before_s: float | None = None
+    noise_after_s: float | None = None
+    epochs: list[Epoch] = field(default_factory=list)
+    speed: Speed | None = None
+    errors: Errors | None = None
+    curve: NDArray[np.float64] | None = None
+    appearance: dict[str, float | None] = field(default_factory=dict)
+    probes: list[Row] = field(default_factory=list)
+    samples: list[Row] = field(default_factory=list)
+    peak_device_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self.device = torch.device(self.where.device)
+        self.on_gpu = self.device.type == "cuda"
+        wait = (lambda: torch.cuda.synchronize(self.device)) if self.on_gpu else (lambda: None)
+        self.clock = PhaseClock(synchronize=wait)
         self.watch = interference.Watch()
-        self.row: Row = starting_row(job, where)
-        self.epochs: list[Row] = []
-        self.samples: list[Row] = []
-        self.baselines: list[Row] = []
-        self.probes: list[Row] = []
-        self._peak_device_bytes: int | None = None
+        self.start = starting_row(self.job, self.where)
+        self.concurrent = self.where.concurrent
 
-    def run(self, on_epoch: OnEpoch | None) -> None:
-        """Take the job through every phase.
-
-        Raises:
-            Diverged, Implausible, RequestError, torch.OutOfMemoryError, whatever a model raises.
-        """
-        job, device, clock = self.job, self.device, self.clock
-        self._look_around()
-        with clock.phase("data"):
-            self._load()
-        with clock.phase("build"):
-            engine = self._build()
-        with clock.phase("data"):
-            engine.load()
-        with clock.phase("compile"):
-            engine.compile()
-        with clock.phase("warmup"):
-            engine.warm_up()
-            self._validate(errors.STUDY_BATCH)
-        self.row |= {
-            "engine_note": getattr(engine, "note", ""),
-            "skipped_flops_per_step": getattr(engine, "skipped_flops_per_step", 0),
-            "kernels": getattr(engine, "kernels", "torch"),
-        }
-        with self._aside():
-            _warmer.warm(device)
-            noise_before_s = calibration.noise_probe(device)
-        # A model that draws random numbers as it trains, such as one with dropout, draws the
-        # same ones whatever ran in this process before.
-        torch.manual_seed(job.seed)
-        device_clock = calibration.DeviceClock(device)
-        with self.watch.training():
-            for epoch in range(1, job.epochs + 1):
-                with self.watch.epoch(), clock.phase("train"), device_clock.span():
-                    mean_loss = engine.train_epoch()
-                self._after_epoch(epoch, float(mean_loss), device_clock.last_s, on_epoch)
-        with self._aside():
-            noise_after_s = calibration.noise_probe(device)
-        _warmer.was_busy(device)
-        self.row |= {
-            "noise_before_s": noise_before_s,
-            "noise_after_s": noise_after_s,
-            "loading_s": getattr(engine, "loading_s", None),
-        }
-        self._rate(engines.steps_taken(engine))
-        with clock.phase("eval"):
-            self._test()
-        with clock.phase("samples"):
-            self.samples = samples.strips(self.model, self.test, device)
-        with clock.phase("baseline"):
-            self._compare_with_baselines()
-        with clock.phase("probe"):
-            self._probe()
-        self.row |= {"status": "ok", "reason": ""}
-
-    def _look_around(self) -> None:
+    def look_around(self) -> None:
         """Note who else computes here, what this machine is, and get ready to watch it."""
-        self._note_company()
-        self.row |= machine.describe(self.device)
-        self.row |= {
+        self.note_company()
+        self.surroundings = machine.describe(self.device) | {
             "threads": torch.get_num_threads(),
             "precision_read": read_precision(self.job.precision),
         }
-        if self.gpus:
+        if self.on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
             # torch leaves out how NVIDIA begins its names.
             uuid = f"GPU-{torch.cuda.get_device_properties(self.device).uuid}"
             self.watch = interference.Watch(gpu=interference.nvidia(uuid))
 
-    def _note_company(self) -> None:
+    def note_company(self) -> None:
         """Mark the job as one whose time cannot be compared if others of ours compute now."""
-        self.row["concurrent"] = self.row["concurrent"] or presence.others() > 0
-
-    def _load(self) -> None:
-        """Have the data in memory, and validation and test images on the device."""
-        self.splits = pool.load(self.job.dataset, self.job.seed, self.where.data)
-        datasets.check_pixels(self.job, self.splits.pool.sha256)
-        self.images = self.splits.train
-        self.validation = self.splits.validation.to(self.device)
-        self.test = self.splits.pool.test.to(self.device)
-        self.row |= {
-            "data_source": self.splits.pool.source,
-            "data_sha256": self.splits.pool.sha256,
-            "train_images": len(self.images),
-        }
-
-    def _build(self) -> engines.Engine:
-        """Build and measure the model, and the engine that is to train it."""
-        job, images = self.job, self.images
-        architectures.check_code(job)
-        shape = (images.shape[1], images.shape[2], images.shape[3])
-        model, size = build(job, shape)
-        self.model = model.to(self.device)
-        setup = engines.Setup(job, self.model, images, self.device)
-        if setup.steps_per_epoch == 0:
-            raise RequestError(
-                f"batch_size {job.batch_size} is more than the {setup.count} training"
-                f" images of {job.dataset}; no full batch is left"
-            )
-        self.planned_steps = setup.steps_per_epoch * job.epochs
-        self.row |= {
-            "input_size": prod(shape),
-            "parameters": size.parameters,
-            "bottleneck": size.bottleneck,
-            "compression": prod(shape) / size.bottleneck,
-            "flops_per_step": size.flops * job.batch_size,
-        }
-        return engines.create(setup)
-
-    def _validate(self, images: int | None = None) -> errors.Errors:
-        """Errors over the first `images` of the validation split; over all without a number."""
-        return errors.measure(self.model, self.validation[:images], self.device)
-
-    def _after_epoch(
-        self, epoch: int, train_mse: float, device_train_s: float | None, tell: OnEpoch | None
-    ) -> None:
-        """Note an epoch and its validation.
-
-        Raises:
-            Diverged: its mean training loss is no finite number.
-        """
-        train_s = self.clock.last_s
-        if not math.isfinite(train_mse):
-            raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
-        with self.clock.phase("eval"):
-            val = self._validate()
-        self.epochs.append(
-            {
-                "epoch": epoch,
-                "train_mse": train_mse,
-                "val_mse": val.mse,
-                "train_s": train_s,
-                "device_train_s": device_train_s,
-                "val_s": self.clock.last_s,
-            }
-        )
-        self.row |= {"train_mse": train_mse, "val_mse": val.mse}
-        self._note_company()
-        if tell:
-            tell(epoch, train_mse, val.mse)
-
-    def _rate(self, taken: int | None) -> None:
-        """Say how fast it was; `taken` are training steps, None where nobody counted them.
-
-        Raises:
-            Implausible: faster than the arithmetic allows, or fewer steps than planned.
-        """
-        row, implausible = rates.measure(
-            self.job,
-            self.model,
-            self.device,
-            train_s=self.clock.seconds["train"],
-            flops_per_step=self.row["flops_per_step"] - self.row["skipped_flops_per_step"],
-            taken=self.planned_steps if taken is None else taken,
-            planned=self.planned_steps,
-        )
-        self.row |= row
-        if implausible:
-            raise Implausible(implausible)
-
-    def _test(self) -> None:
-        """Measure the errors of the trained model.
-
-        Raises:
-            Diverged: they are no finite numbers; the last step may do this, unseen by any loss.
-        """
-        found = errors.measure(self.model, self.test, self.device)
-        if not math.isfinite(found.mse):
-            raise Diverged(f"the test error after the last epoch is {found.mse}")
-        self.row |= {
-            "study_error": None if math.isnan(found.study_error) else found.study_error,
-            "mse": found.mse,
-            "psnr_db": found.psnr_db,
-        }
-
-    def _compare_with_baselines(self) -> None:
-        """Set the model beside the mean image and PCA of the very images it was trained on."""
-        directory = self.where.data or datasets.cache_directory()
-        # The seed and how many images are held out say which of the pixels are fitted to.
-        fitted = Split(self.splits.pool.sha256, self.job.seed, len(self.images))
-        curve = baselines.curve(self.images, self.splits.pool.test, fitted, directory, self.device)
-        self.row |= {
-            "mean_mse": float(curve[0]),
-            "pca_mse": float(curve[min(self.row["bottleneck"], len(curve) - 1)]),
-        }
-        self.baselines = [
-            {"dataset": self.job.dataset, "seed": self.job.seed, "components": k, "mse": float(e)}
-            for k, e in enumerate(curve)
-        ]
-
-    def _probe(self) -> None:
-        """See what the model makes of noise and of images from elsewhere."""
-        self.row |= appearance.measure(self.model, self.test, self.device)
-        subject = probes.Subject(
-            self.model, self.job.dataset, self.test, self.splits.mean, self.device
-        )
-        for rows, pictures in (
-            probes.denoising(subject),
-            probes.strangers(subject, self.where.data),
-        ):
-            self.probes += rows
-            self.samples += pictures
+        self.concurrent = self.concurrent or interference.others() > 0
 
     @contextlib.contextmanager
-    def _aside(self) -> Iterator[None]:
+    def aside(self) -> Iterator[None]:
         """Measure something of the device, whose memory is not the job's."""
         self._see_peak()
         yield
-        if self.gpus:
+        if self.on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def _see_peak(self) -> None:
         """Note the most memory held on the device since the last look."""
-        if self.gpus:
+        if self.on_gpu:
             now = torch.cuda.max_memory_allocated(self.device)
-            self._peak_device_bytes = max(now, self._peak_device_bytes or 0)
+            self.peak_device_bytes = max(now, self.peak_device_bytes or 0)
 
-    def record(self) -> Record:
-        """The record as it stands, times included."""
+    def record(self, end: Row) -> Record:
+        """The record of what is known, of a job that ended so, in the columns of the tables."""
         self._see_peak()
-        seconds: dict[str, Any] = {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
-        cold = ("build_s", "compile_s", "warmup_s", "train_s")
-        device_s = [row["device_train_s"] for row in self.epochs]
-        self.row |= seconds | self.watch.columns()
-        self.row |= {
-            "cold_s": sum(seconds[phase] for phase in cold),
-            "device_train_s": sum(device_s) if device_s and None not in device_s else None,
+        seconds = {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
+        device_s = [e.device_train_s for e in self.epochs if e.device_train_s is not None]
+        row = self.start | self.surroundings | end | seconds | self.watch.columns()
+        row |= self.appearance | {
+            "concurrent": self.concurrent,
+            "noise_before_s": self.noise_before_s,
+            "noise_after_s": self.noise_after_s,
+            "cold_s": sum(seconds[f"{p}_s"] for p in ("build", "compile", "warmup", "train")),
+            "device_train_s": sum(device_s) if len(device_s) == len(self.epochs) > 0 else None,
             "total_s": self.clock.total_s(),
             "peak_host_bytes": machine.peak_host_bytes(),
-            "peak_device_bytes": self._peak_device_bytes,
+            "peak_device_bytes": self.peak_device_bytes,
         }
+        splits, size = self.splits, self.size
+        if splits:
+            row |= {
+                "data_source": splits.pool.source,
+                "data_sha256": splits.pool.sha256,
+                "train_images": len(splits.train),
+            }
+        if splits and size:
+            input_size = splits.train[0].numel()
+            row |= {
+                "input_size": input_size,
+                "parameters": size.parameters,
+                "bottleneck": size.bottleneck,
+                "compression": input_size / size.bottleneck,
+                "flops_per_step": size.flops * self.job.batch_size,
+            }
+        if work := self.work:
+            row |= {
+                "engine_note": work.note,
+                "kernels": work.kernels,
+                "skipped_flops_per_step": work.skipped_flops_per_step,
+                "loading_s": work.loading_s if self.speed else None,
+            }
+        if self.epochs:
+            row |= {"train_mse": self.epochs[-1].train_mse, "val_mse": self.epochs[-1].val_mse}
+        row |= asdict(self.speed) if self.speed else {}
+        if errors := self.errors:
+            sums = None if math.isnan(errors.study_error) else errors.study_error
+            row |= {"study_error": sums, "mse": errors.mse, "psnr_db": errors.psnr_db}
+        best: list[Row] = []
+        if self.curve is not None and size:
+            row["mean_mse"] = float(self.curve[0])
+            row["pca_mse"] = float(self.curve[min(size.bottleneck, len(self.curve) - 1)])
+            of = {"dataset": self.job.dataset, "seed": self.job.seed}
+            best = [of | {"components": k, "mse": float(e)} for k, e in enumerate(self.curve)]
         key = {"key": self.job.key}
         return Record(
-            job=self.row,
-            epochs=[key | row for row in self.epochs],
-            samples=[key | row for row in self.samples],
-            baselines=self.baselines,
-            probes=[key | row for row in self.probes],
+            job=row,
+            epochs=[key | asdict(epoch) for epoch in self.epochs],
+            samples=[key | sample for sample in self.samples],
+            baselines=best,
+            probes=[key | probe for probe in self.probes],
         )

@@ -18,10 +18,12 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from aebench import datasets, engines
+from aebench import datasets
 from aebench.architectures.autoencoder import build
-from aebench.engines import Engine, Setup, calibration, graph
-from aebench.engines.precision import read_precision, set_precision
+from aebench.engines import device as calibration
+from aebench.engines import graph, training
+from aebench.engines.device import read_precision, set_precision
+from aebench.engines.training import Engine, Setup
 from aebench.errors import RequestError
 from aebench.executors.warming import warm_process
 from aebench.job import Job
@@ -111,7 +113,7 @@ def speeds(
                     try:
                         ours = setup(model, images, device, engine, precision)
                         ours = dataclasses.replace(ours, channels_last=last)
-                        made = engines.create(ours)
+                        made = training.create(ours)
                         compile_s = ready(made)
                         _, first = epoch_s(made, device)  # of all from the same weights
                         seconds, _ = epoch_s(made, device)
@@ -134,7 +136,7 @@ def spread(images: Tensor, device: torch.device, engine: str = "graph") -> Itera
     for warm in (False, True):
         seconds = []
         for _ in range(REPEATS):
-            made = engines.create(setup(("mlp", 512, 1), images, device, engine))
+            made = training.create(setup(("mlp", 512, 1), images, device, engine))
             ready(made)
             time.sleep(calibration.PAUSE_S)
             if warm:

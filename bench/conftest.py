@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from aebench.datasets import Dataset, DataUnavailable, load
+from aebench.engines import DEVICES, ENGINES
 from aebench.executors.warming import warm_process
-from aebench.job import DEVICES, ENGINES
 from bench import machine
 from bench.ratios import Interval, median_interval, sandwiched, table
 

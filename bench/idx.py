@@ -6,6 +6,7 @@ autoencoder looks at them.
 
 from __future__ import annotations
 
+import gzip
 import struct
 from pathlib import Path
 
@@ -22,11 +23,13 @@ def write(dataset: Dataset, folder: Path) -> Path:
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for prefix, pixels in (("train", dataset.train), ("t10k", dataset.test)):
-        _write(raw / f"{prefix}-images-idx3-ubyte", np.asarray(pixels[:, 0]))
-        _write(raw / f"{prefix}-labels-idx1-ubyte", np.zeros(len(pixels), np.uint8))
+        write_file(raw / f"{prefix}-images-idx3-ubyte", pixels[:, 0])
+        write_file(raw / f"{prefix}-labels-idx1-ubyte", np.zeros(len(pixels), np.uint8))
     return folder
 
 
-def _write(path: Path, values: NDArray[np.uint8]) -> None:
+def write_file(path: Path, values: NDArray[np.uint8]) -> None:
+    """Write bytes of any shape as an idx file, gzipped if it ends in .gz."""
     head = struct.pack(f">HBB{values.ndim}I", 0, _UNSIGNED_BYTE, values.ndim, *values.shape)
-    path.write_bytes(head + values.tobytes())
+    content = head + np.ascontiguousarray(values).tobytes()
+    path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)

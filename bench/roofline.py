@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
-from aebench import compiler
 from aebench.architectures.autoencoder import build
 from aebench.datasets import load
-from aebench.engines import calibration, eager
+from aebench.engines import chain, compiler
+from aebench.engines import device as calibration
 from aebench.engines.cpu_kernels import FORMS
 from aebench.executors.warming import warm_process
 from bench import machine
@@ -56,17 +56,17 @@ def timed(seconds: dict[str, float]) -> Iterator[None]:
 
         return run
 
-    forms, update = dict(FORMS), eager._update
+    forms, update = dict(FORMS), chain.update
     for kind, form in forms.items():
         FORMS[kind] = form._replace(
             forward=clocked("forward", form.forward), backward=clocked("backward", form.backward)
         )
-    eager._update = clocked("Adam", update)
+    chain.update = clocked("Adam", update)
     try:
         yield
     finally:
         FORMS.update(forms)
-        eager._update = update
+        chain.update = update
 
 
 def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) -> list[str]:
@@ -99,7 +99,7 @@ def profile(case: str, images: torch.Tensor, peak_gflops: float, rounds: int) ->
     shape = (images.shape[1], images.shape[2], images.shape[3])
     flops = build(job, shape).size.flops * BATCH
     floor_us = flops / peak_gflops / 1e3
-    skipped = getattr(native.engine, "skipped_flops_per_step", 0) if native else 0
+    skipped = native.engine.work().skipped_flops_per_step if native else 0
     done = 1 - skipped / flops
     rest_us = us["eager"] - us["forward"] - us["backward"] - us["Adam"]
     shown = [us["eager"], us["forward"], us["backward"], us["Adam"], rest_us, floor_us]

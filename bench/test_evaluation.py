@@ -17,7 +17,7 @@ from torchvision.transforms import ToTensor
 from aebench import datasets
 from aebench.architectures.autoencoder import build
 from aebench.datasets import Dataset
-from aebench.evaluation import errors
+from aebench.evaluation import reconstruction
 from aebench.job import Job
 from bench import idx
 from bench.conftest import SideBySide
@@ -53,10 +53,10 @@ def test_evaluation(
         found["loop"] = total
 
     def ours() -> None:
-        found["ours"] = errors.measure(model, test, device).study_error
+        found["ours"] = reconstruction.measure(model, test, device).study_error
 
     side_by_side(
-        ("evaluation", case, "errors.measure", "DataLoader loop"),
+        ("evaluation", case, "reconstruction.measure", "DataLoader loop"),
         ours,
         loop,
         unit="images",

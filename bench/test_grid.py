@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from aebench import choice, machine
+from aebench import engines, machine
 from aebench.datasets import Dataset
-from aebench.executors import Ending, Listener, local
+from aebench.executors import Ending, Listener, RunOptions, local
 from aebench.job import Job
 from aebench.store import Store
 from bench.conftest import MOST_LOSS_APART, Row, SideBySide
@@ -55,7 +55,7 @@ def run(
     )  # fmt: skip
     jobs = [dataclasses.replace(first, seed=seed) for seed in range(SEEDS)]
     store, window = Store(folder), Window()
-    local.run(jobs, store, local.Options(workers=workers), window)
+    local.run(jobs, store, RunOptions(workers=workers), window)
     assert [e.reason for e in window.endings if e.status != "ok"] == []
     assert window.first_s is not None
     return window.last_s - window.first_s, list(store.read().jobs.sort_values("seed")["mse"])
@@ -66,7 +66,7 @@ def test_grid(
     device: torch.device, mnist: Dataset, tmp_path: Path, side_by_side: SideBySide
 ) -> None:
     """The study's loop before and after every run of ours."""
-    ours = choice.engine("mlp", device.type, 1)
+    ours = engines.choose("mlp", device.type, 1).engine
     counts = [1, machine.cores()] if device.type == "cpu" and machine.cores() > 1 else [1]
     seconds: dict[str, list[float]] = {}
     errors: dict[str, list[float]] = {}

@@ -13,7 +13,7 @@ from statistics import median
 
 import torch
 
-from aebench.executors import Ending, Listener, local
+from aebench.executors import Ending, Listener, RunOptions, local
 from aebench.job import Job
 from aebench.store import Store
 from bench.conftest import Row, SideBySide
@@ -51,7 +51,7 @@ def test_overhead(device: torch.device, tmp_path: Path, side_by_side: SideBySide
     first = Job.create(architecture="mlp", dataset="digits", latent=4, epochs=1, device=device.type)
     jobs = [dataclasses.replace(first, repeat=i) for i in range(1 + WARM_UP + rounds)]
     store, gate = Store(tmp_path), Gate()
-    pool = threading.Thread(target=local.run, args=(jobs, store, local.Options(), gate))
+    pool = threading.Thread(target=local.run, args=(jobs, store, RunOptions(), gate))
     pool.start()
     try:
         if not gate.finished.acquire(timeout=PATIENCE_S):  # the first starts without being asked

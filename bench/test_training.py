@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aebench import choice, engines
+from aebench import engines
 from aebench.architectures.autoencoder import build
 from aebench.datasets import Dataset, split
+from aebench.engines import training
 from aebench.errors import RequestError
 from aebench.job import Job
 from bench.conftest import MOST_LOSS_APART, SideBySide
@@ -26,7 +27,7 @@ class Trainer:
 
     def __init__(self, engine: str, case: str, images: torch.Tensor, device: torch.device) -> None:
         architecture, latent = CASES[case]
-        if reason := choice.why_not(architecture, engine):
+        if reason := engines.untrainable(engine, architecture):
             raise RequestError(reason)
         shape = (images.shape[1], images.shape[2], images.shape[3])
         job = Job.create(
@@ -39,7 +40,7 @@ class Trainer:
             epochs=1000,  # more than any suite runs: there are no learning rates beyond it
         )
         model = build(job, shape).model.to(device)
-        self.engine = engines.create(engines.Setup(job, model, images, device))
+        self.engine = training.create(training.Setup(job, model, images, device))
         self.engine.load()
         self.engine.compile()
         self.engine.warm_up()

@@ -57,9 +57,7 @@ def _no_compiler() -> bool:
     return False
 
 
-@pytest.fixture(autouse=True)
-def own_catalogue() -> Iterator[None]:
-    """Let no test meet the datasets that another has registered in this process."""
+def _kept_catalogue() -> Iterator[None]:
     from aebench.datasets import catalogue
 
     tables = (catalogue._INFOS, catalogue._LOADERS)
@@ -68,6 +66,28 @@ def own_catalogue() -> Iterator[None]:
     for table, content in zip(tables, before, strict=True):
         table.clear()
         table.update(content)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_catalogue_of_a_module() -> Iterator[None]:
+    """Let no module of tests meet the datasets that the fixtures of another have registered."""
+    yield from _kept_catalogue()
+
+
+@pytest.fixture(autouse=True)
+def own_catalogue() -> Iterator[None]:
+    """Let no test meet the datasets that another has registered in this process."""
+    yield from _kept_catalogue()
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave charts empty: drawing is nine tenths of the time that a page takes."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
+    monkeypatch.setattr(FigureCanvasSVG, "draw", lambda self: None)
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from aebench import datasets, engines
+from aebench import datasets
 from aebench.architectures.autoencoder import build
-from aebench.engines import Engine, Setup
-from aebench.evaluation import errors
+from aebench.engines import training
+from aebench.engines.training import Engine, Setup
+from aebench.evaluation import reconstruction
 from aebench.job import Job
 
 # One job for each way in which training steps can differ, and a mix of them.
@@ -55,12 +56,12 @@ def train(engine: Engine, epochs: int) -> list[float]:
 def solo(one: Job) -> tuple[Setup, list[float]]:
     """Train a job by itself; what it was trained on, and its mean losses."""
     ours = setup(one)
-    return ours, train(engines.create(ours), one.epochs)
+    return ours, train(training.create(ours), one.epochs)
 
 
 def mse(ours: Setup) -> float:
     test = torch.from_numpy(datasets.load("digits").test.copy())
-    return errors.measure(ours.model, test, ours.device).mse
+    return reconstruction.measure(ours.model, test, ours.device).mse
 
 
 def check(one: Job, ours: Setup, losses: list[float]) -> None:

@@ -92,7 +92,7 @@ class Round:
     def finished(self) -> dict[str, str]:
         """When each finished job started, by key."""
         survey = self.store.survey()
-        self.failures += survey.problems
+        self.failures += map(str, survey.problems)
         if not survey.jobs["key"].is_unique:
             self.failures.append("a key has two rows")
         good = survey.jobs[survey.jobs["status"] == "ok"]
@@ -249,7 +249,7 @@ def resumed(around: Round, runs: int, expected: Figures) -> None:
     gone(around)
     around.lost(before)
     found = around.store.read()
-    around.failures += found.problems
+    around.failures += map(str, found.problems)
     rows = found.jobs.set_index("key")
     if sorted(rows.index) != sorted(expected):
         around.failures.append(f"{len(rows)} rows for {len(expected)} jobs")

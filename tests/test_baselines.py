@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from aebench import datasets
 from aebench.architectures.autoencoder import build
-from aebench.evaluation import baselines, curves, errors, samples
-from aebench.evaluation.curves import Split
+from aebench.evaluation import baselines, reconstruction
+from aebench.evaluation.baselines import Split
 from aebench.job import Job
 
 CPU = torch.device("cpu")
@@ -69,13 +69,13 @@ def test_cache_is_written_for_everybody_and_used(
 ) -> None:
     curve = baselines.curve(*digits, SPLIT, tmp_path / "data")
     (path,) = (tmp_path / "data").rglob("*.*")
-    assert path == curves.place(tmp_path / "data", SPLIT)
+    assert path == baselines.path_of(tmp_path / "data", SPLIT)
     assert path.stat().st_mode & 0o044 == 0o044
     with monkeypatch.context() as patch:
         patch.setattr(baselines, "_compute", lambda *_: pytest.fail("the cache was not used"))
         again = baselines.curve(*digits, SPLIT, tmp_path / "data")
     np.testing.assert_array_equal(again, curve)  # to the last bit
-    assert curves.verify(tmp_path / "data") == {path.name: ""}
+    assert baselines.verify(tmp_path / "data") == {path.name: ""}
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_a_curve_of_another_split_is_not_taken(
 ) -> None:
     curve = baselines.curve(*digits, SPLIT, tmp_path)
     foreign = [7.0] * len(curve)
-    curves.write(tmp_path, other, foreign)
+    baselines.write(tmp_path, other, foreign)
     np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
     # Not even where it has the file's name.
-    curves.place(tmp_path, other).replace(curves.place(tmp_path, SPLIT))
-    assert list(curves.verify(tmp_path).values()) == [f"it is that of {name(tmp_path, other)}"]
+    baselines.path_of(tmp_path, other).replace(baselines.path_of(tmp_path, SPLIT))
+    assert list(baselines.verify(tmp_path).values()) == [f"it is that of {name(tmp_path, other)}"]
     np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
-    assert list(curves.verify(tmp_path).values()) == [""]
+    assert list(baselines.verify(tmp_path).values()) == [""]
 
 
 def name(directory: Path, split: Split) -> str:
-    return curves.place(directory, split).name
+    return baselines.path_of(directory, split).name
 
 
 def _changed(path: Path) -> None:
@@ -126,16 +126,16 @@ def test_a_cache_that_is_no_curve_is_told_and_computed_anew(
     digits: tuple[Tensor, Tensor], tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
     curve = baselines.curve(*digits, SPLIT, tmp_path)
-    spoil(curves.place(tmp_path, SPLIT))
-    assert all(curves.verify(tmp_path).values())
+    spoil(baselines.path_of(tmp_path, SPLIT))
+    assert all(baselines.verify(tmp_path).values())
     np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
-    assert not any(curves.verify(tmp_path).values())  # and mended
+    assert not any(baselines.verify(tmp_path).values())  # and mended
 
 
 def test_what_is_no_error_is_no_curve(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     curve = baselines.curve(*digits)
     for wrong in ([math.nan] * 65, [-1.0] * 65, [0.0] * 64):
-        curves.write(tmp_path, SPLIT, wrong)
+        baselines.write(tmp_path, SPLIT, wrong)
         np.testing.assert_array_equal(baselines.curve(*digits, SPLIT, tmp_path), curve)
 
 
@@ -156,7 +156,7 @@ def test_a_cache_that_cannot_be_written_loses_no_job(
 def test_errors_are_those_of_the_studys_loop(digits: tuple[Tensor, Tensor]) -> None:
     test = digits[1]
     model = build(Job("conv", "digits", 3), (1, 8, 8)).model
-    found = errors.measure(model, test, CPU)
+    found = reconstruction.measure(model, test, CPU)
 
     images = test.float() / 255
     criterion, study_error = nn.MSELoss(), 0.0
@@ -173,22 +173,22 @@ def test_errors_are_those_of_the_studys_loop(digits: tuple[Tensor, Tensor]) -> N
 
 def test_errors_are_measured_as_in_use_not_as_in_training(digits: tuple[Tensor, Tensor]) -> None:
     model = nn.Dropout(0.9).train()
-    assert errors.measure(model, digits[1], CPU) == errors.Errors(0.0, 0.0)
+    assert reconstruction.measure(model, digits[1], CPU) == reconstruction.Errors(0.0, 0.0)
 
 
 @pytest.mark.parametrize(
     ("mse", "psnr_db"), [(1.0, 0.0), (0.01, 20.0), (0.0, math.inf), (math.nan, math.nan)]
 )
 def test_psnr(mse: float, psnr_db: float) -> None:
-    assert errors.Errors(mse, 0.0).psnr_db == pytest.approx(psnr_db, nan_ok=True)
+    assert reconstruction.Errors(mse, 0.0).psnr_db == pytest.approx(psnr_db, nan_ok=True)
 
 
 def test_errors_of_few_images_and_of_none(digits: tuple[Tensor, Tensor]) -> None:
     model = build(Job("mlp", "digits", 3), (1, 8, 8)).model
-    few = errors.measure(model, digits[1][:5], CPU)
+    few = reconstruction.measure(model, digits[1][:5], CPU)
     assert few.mse > 0
     assert math.isnan(few.study_error)
-    none = errors.measure(model, digits[1][:0], CPU)
+    none = reconstruction.measure(model, digits[1][:0], CPU)
     assert math.isnan(none.mse)
     assert math.isnan(none.study_error)
 
@@ -202,7 +202,7 @@ def test_strips_show_the_images_side_by_side(channels: int) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x / 2
 
-    (row,) = samples.strips(Half(), test, CPU)
+    (row,) = reconstruction.strips(Half(), test, CPU)
     assert (row["kind"], row["images"]) == ("reconstruction", 10)
     shown = np.asarray(Image.open(io.BytesIO(row["input_png"])))
     assert shown.shape[:2] == (5, 40)
@@ -214,5 +214,5 @@ def test_strips_show_the_images_side_by_side(channels: int) -> None:
 
 
 def test_pictures_are_clipped_to_the_range_of_pixels() -> None:
-    picture = samples.png(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3))
+    picture = reconstruction.png(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3))
     assert np.asarray(Image.open(io.BytesIO(picture))).tolist() == [[0, 128, 255]]

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aebench import compiler
 from aebench.datasets import DataUnavailable
+from aebench.engines import compiler
 from bench import checklist, idx, ratios, results, roofline
 from bench.peers import __main__ as peers
 from bench.peers import task
@@ -42,7 +42,7 @@ def collected():
 
 
 def test_every_suite_is_collected_with_every_engine(collected):
-    from aebench.job import ENGINES
+    from aebench.engines import ENGINES
 
     collected = collected["cpu"]
     assert collected.returncode == 0, collected.stdout + collected.stderr
@@ -390,10 +390,11 @@ def test_checklist_without_cuda():
 def test_checklist_names_what_is_not_the_same(monkeypatch):
     import torch
 
-    from aebench import datasets, engines
+    from aebench import datasets
+    from aebench.engines import training
 
     images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
-    create = engines.create
+    create = training.create
 
     def wrong(setup):
         with torch.no_grad():
@@ -401,7 +402,7 @@ def test_checklist_names_what_is_not_the_same(monkeypatch):
                 parameter.mul_(1 + (setup.job.engine == "eager"))
         return create(setup)
 
-    monkeypatch.setattr(engines, "create", wrong)
+    monkeypatch.setattr(training, "create", wrong)
     model, cpu = (("mlp", 4, 1),), torch.device("cpu")
     rows = checklist.speeds(model, ("reference", "eager"), ("fp32",), (False,), images, cpu)
     honest, dishonest = rows

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from aebench import datasets
-from aebench.datasets import catalogue, formats
-from aebench.datasets.digits import pixels
-from aebench.evaluation import curves
+from aebench.datasets import catalogue
+from aebench.datasets.catalogue import digits as pixels
+from aebench.evaluation import baselines
+from bench import idx
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def idx_files(folder: Path, alter: int = 0) -> Path:
     for part, images in zip(("train", "t10k"), pixels(), strict=True):
         images = images.copy()
         images[-1, -1, -1, -1] += alter
-        formats.write_idx(folder / f"{part}-images-idx3-ubyte", images)
+        idx.write_file(folder / f"{part}-images-idx3-ubyte", images[:, 0])
     return folder
 
 
@@ -73,9 +74,9 @@ def test_added_files_are_verified_kept_and_found_damaged_later(tmp_path: Path, i
 
 
 def test_verify_looks_at_the_curves_of_pca_as_well(invoke) -> None:
-    split = curves.Split("ab" * 32, seed=0, train_images=1257)
-    curves.write(Path("cache"), split, [0.5, 0.25, 0.125])
-    path = curves.place(Path("cache"), split)
+    split = baselines.Split("ab" * 32, seed=0, train_images=1257)
+    baselines.write(Path("cache"), split, [0.5, 0.25, 0.125])
+    path = baselines.path_of(Path("cache"), split)
     code, out, err = invoke("data", "verify", "--data", "cache")
     assert (code, err) == (0, "")
     assert f"{path.name}: ready" in out

@@ -14,12 +14,13 @@ import pytest
 from command_line import environment
 from test_report_records import record, stored
 
-from aebench import architectures, datasets, protocols
-from aebench.cli import complete, listing
+from aebench import architectures, datasets, grid, protocols, schema
+from aebench.analysis.findings import FINDINGS
+from aebench.cli import complete, run
+from aebench.engines import ENGINES
 from aebench.grid import PRESETS
-from aebench.job import ENGINES, Job
+from aebench.job import Job
 from aebench.records import Circumstances
-from aebench.report.findings import FINDINGS
 from aebench.worker import run_job
 
 
@@ -63,11 +64,17 @@ def test_help_says_every_default(command: str, invoke, monkeypatch: pytest.Monke
         assert re.search(rf" {option}\b[^\[]{{0,250}}{said}", text), option
 
 
-def test_no_command_shows_a_type_for_what_takes_no_value(invoke, monkeypatch) -> None:
+def test_no_command_shows_a_type_as_python_has_it(invoke, monkeypatch) -> None:
     for command in ("", *DEFAULTS, "data", "data fetch", "data add"):
         shown = helped(invoke, monkeypatch, *command.split(), "-h")
-        assert "bool" not in shown, command
+        for kind in ("bool", "Path]", "int range"):
+            assert kind not in shown, command
         assert "--help" in shown
+
+
+def test_an_option_of_run_is_an_axis_or_one_that_grid_files_refuse() -> None:
+    options = {option.name for option in run._OPTIONS}
+    assert options - set(run._AXIS_NAMES) == set(grid._RUN_OPTIONS)
 
 
 def test_run_shows_examples_that_can_be_planned(invoke, monkeypatch) -> None:
@@ -114,6 +121,13 @@ def test_quiet_says_errors_and_the_result(runs: list[str], invoke) -> None:
     assert "results/custom, the newest" in invoke("show")[2]
 
 
+def test_more_and_less_at_once_are_refused(runs: list[str], invoke) -> None:
+    for words in (["-q", "-v", *runs], ["-v", *runs, "-q"], [*runs, "-q", "--verbose"]):
+        code, out, err = invoke(*words)
+        assert (code, out) == (2, ""), words
+        assert "-q and -v were both given" in err
+
+
 def test_verbose_says_what_is_decided(runs: list[str], invoke) -> None:
     runs = [*runs, "--engine", "eager"]
     assert "engine" not in invoke(*runs)[2]
@@ -139,7 +153,7 @@ def test_lists_hold_what_there_is_and_say_what_it_is(invoke) -> None:
         "architectures": list(architectures.names()),
         "engines": list(ENGINES),
         "datasets": list(datasets.names()),
-        "probes": list(listing.PROBES),
+        "probes": list(schema.PROBE_KINDS),
         "grids": list(PRESETS),
         "protocols": list(protocols.NAMES),
         "findings": [finding.id for finding in FINDINGS],
@@ -166,7 +180,7 @@ def test_a_plugin_is_listed(invoke, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_probe_that_a_job_records_is_listed(tmp_path: Path) -> None:
     made = run_job(Job("mlp", "digits", 1, epochs=1), Circumstances(threads=1, data=tmp_path))
-    assert {row["kind"] for row in made.probes} == set(listing.PROBES)
+    assert {row["kind"] for row in made.probes} == set(schema.PROBE_KINDS)
 
 
 # Completion

@@ -60,7 +60,7 @@ def build(shape, latent, depth):
     ("words", "said"),
     [
         (["--latent", "4,"], "latent"),
-        (["--latent", "1.5"], "whole numbers"),
+        (["--latent", "1.5"], "whole number of at least 1"),
         (["--latent", "9..4"], "empty"),
         (["--latent"], "requires an argument"),
         (["--seeds", "0"], "--seeds"),
@@ -203,11 +203,11 @@ def test_a_plan_leaves_out_what_has_ended_and_what_cannot_exist(invoke) -> None:
 
     def most_s(out: str) -> float:
         """The upper end of the range of all jobs that are to do."""
-        return float(re.search(r"jobs, about (?:[\d.]+ s to )?([\d.]+) s", out)[1])
+        return float(re.search(r"jobs?, about (?:[\d.]+ s to )?([\d.]+) s", out)[1])
 
     _, later, _ = invoke(*words)
-    assert "to do: 1 jobs" in later
-    assert "1 jobs did not end ok; --retry-failed runs them again" in later
+    assert "to do: 1 job, about" in later
+    assert "1 job did not end ok; --retry-failed runs them again" in later
     assert most_s(later) < most_s(out)
     assert "to do: 2 jobs" in invoke(*words, "--retry-failed")[1]
 
@@ -236,6 +236,9 @@ def test_a_record_that_cannot_be_read_is_missed(invoke, monkeypatch: pytest.Monk
     named = re.search(r"cannot be read\): (.*?) and 3 more", said)
     assert len(re.findall(r"digits mlp-[2-9]", named[1])) == 5
     assert "unreadable" in said
+    # The second time it is there from the beginning, and told then, not once more at the end.
+    again = invoke("run", *MLP, "--latent", "1..9", "--results", "runs")[2]
+    assert again.count("unreadable") == 1
 
     def forgetful_of_all(*_: object) -> bool:
         shutil.rmtree("runs")
@@ -297,7 +300,7 @@ def test_plan_counts_what_is_there_and_parts_make_the_whole(invoke) -> None:
     def planned(*more: str) -> tuple[int, list[str]]:
         code, out, err = invoke(*words, *more)
         assert (code, err) == (0, "")
-        jobs = int(re.search(r"to do: (\d+) jobs", out)[1])
+        jobs = int(re.search(r"to do: (\d+) jobs?", out)[1])
         return jobs, re.findall(r"digits mlp-\d+", out)
 
     to_do, systems = planned()
@@ -413,7 +416,7 @@ def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
     with Terminal(*words, cwd=tmp_path) as run:
         run.wait_for("digits waiting-")
         run.press_ctrl_c()
-        run.wait_for("1 running jobs are finished first; Ctrl-C again kills")
+        run.wait_for("1 running job is finished first; Ctrl-C again kills it")
         (tmp_path / "go").touch()
         assert run.ended() == 130, run.shown
     assert "all jobs" in run.shown
@@ -421,7 +424,7 @@ def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
     assert coloured(run.shown)
     assert "Traceback" not in run.shown
     last = run.shown.strip().splitlines()[-1]
-    assert last == f"stopped with 1 jobs to go; to continue: aebench {' '.join(words)}"
+    assert last == f"stopped with 1 job to go; to continue: aebench {' '.join(words)}"
     (first,) = store.read().jobs.itertuples()
     assert first.status == "ok"
 
@@ -429,7 +432,7 @@ def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
     with Terminal(*words, cwd=tmp_path, NO_COLOR="1") as run:
         assert run.ended() == 0, run.shown
     assert "1 of 2 jobs are in results/custom already" in run.shown
-    assert "1/1 jobs" in run.shown
+    assert "1/1 job" in run.shown
     assert "━" in run.shown
     assert not coloured(run.shown)
     jobs = store.read().jobs.set_index("key")

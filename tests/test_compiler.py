@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from aebench import compiler, datasets
-from aebench.compiler import CompilerError
+from aebench import datasets
+from aebench.engines import compiler
+from aebench.engines.compiler import CompilerError
 
 pytestmark = pytest.mark.compiler
 
@@ -69,11 +70,11 @@ def test_a_library_is_compiled_once_and_anew_for_other_sources(
     log, header = counting(tmp_path, monkeypatch), tmp_path / "one.h"
     source.write_text('#include "one.h"\nextern "C" int f() { return ONE; }\n')
     header.write_text("#define ONE 1\n")
-    assert compiler.library(source, [header]).f() == 1
-    assert compiler.library(source, [header]).f() == 1
+    assert compiler.library(source).f() == 1
+    assert compiler.library(source).f() == 1
     assert len(log.read_text().split()) == 1
     header.write_text("#define ONE 2\n")
-    assert compiler.library(source, [header]).f() == 2
+    assert compiler.library(source).f() == 2
     assert len(log.read_text().split()) == 2
     assert len(kept()) == 2
     assert folder().stat().st_mode & 0o777 == 0o700
@@ -92,7 +93,7 @@ def test_a_library_is_named_by_the_instructions_of_the_processor(
     for processor, count in (("-mno-avx2", 1), ("-mavx2", 2), ("-mno-avx2", 2)):
         monkeypatch.setenv("PROCESSOR", processor)
         forget()
-        assert compiler.library(source, []).f() == 1
+        assert compiler.library(source).f() == 1
         assert len(kept()) == count
 
 
@@ -102,12 +103,12 @@ def test_a_library_that_is_not_as_it_was_made_is_never_loaded(
 ) -> None:
     evil = tmp_path / "evil.cpp"
     evil.write_text('extern "C" int f() { return 66; }\n')
-    compiler.library(evil, [])
+    compiler.library(evil)
     (other,) = kept()
     other = other.rename(tmp_path / "evil.so")
     log = counting(tmp_path, monkeypatch)
     forget()
-    compiler.library(source, [])
+    compiler.library(source)
     (path,) = kept()
     content = path.read_bytes()
     path.unlink()  # what is loaded stays as it is
@@ -117,7 +118,7 @@ def test_a_library_that_is_not_as_it_was_made_is_never_loaded(
         cut = {"replaced": other.read_bytes(), "torn": content[: len(content) // 2], "empty": b""}
         path.write_bytes(cut.get(spoilt, content))
         path.chmod(0o666 if spoilt == "for all to write" else 0o600)
-    assert compiler.library(source, []).f() == 1
+    assert compiler.library(source).f() == 1
     assert len(log.read_text().split()) == 2
     assert [p.read_bytes() for p in kept()] == [content]
     assert not kept()[0].is_symlink()
@@ -150,26 +151,26 @@ def test_without_a_folder_of_ones_own_it_is_made_for_this_process_alone(
             return load(name)
 
         monkeypatch.setattr(ctypes, "CDLL", refusing)
-    assert compiler.library(source, []).f() == 1
-    assert compiler.trouble(source, []) == ""
+    assert compiler.library(source).f() == 1
+    assert compiler.trouble(source) == ""
     assert list((tmp_path / "temporary").iterdir()) == []
     if how in ("all may write", "a link"):
         assert kept() == []
 
 
 def test_of_another_user_nothing_is_loaded(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler.library(source, [])
+    compiler.library(source)
     before = kept()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert compiler.private_folder() is None
-    assert compiler.library(source, []).f() == 1
+    assert compiler.library(source).f() == 1
     assert kept() == before
 
 
 def test_no_code_comes_from_the_data(source: Path, tmp_path: Path) -> None:
     data = datasets.cache_directory()
     assert not folder().is_relative_to(data)
-    compiler.library(source, [])
+    compiler.library(source)
     (path,) = kept()
     (data / "native").mkdir(parents=True)
     for place in (data / "native", data):
@@ -177,7 +178,7 @@ def test_no_code_comes_from_the_data(source: Path, tmp_path: Path) -> None:
         shutil.copy(path, path_there)
         path_there.write_bytes(b"")
     path.unlink()
-    assert compiler.library(source, []).f() == 1
+    assert compiler.library(source).f() == 1
     assert [p.parent for p in kept()] == [folder()]
 
 
@@ -189,8 +190,8 @@ def test_cxx_is_a_program_or_a_command(
     for given in (str(spaced), f"'{spaced}' -DX=3", f"env X=1 {real}", f"  {real}  -O1 "):
         monkeypatch.setenv("CXX", given)
         forget()
-        assert compiler.trouble(source, []) == ""
-        assert compiler.library(source, []).f() == 1
+        assert compiler.trouble(source) == ""
+        assert compiler.library(source).f() == 1
     for given, says in (
         ("'half a quote", "is no command"),
         ("not-there -O2", "names not-there -O2, and there is no such program"),
@@ -200,25 +201,25 @@ def test_cxx_is_a_program_or_a_command(
     ):
         monkeypatch.setenv("CXX", given)
         forget()
-        assert says in compiler.trouble(source, [])
+        assert says in compiler.trouble(source)
         with pytest.raises(CompilerError):
-            compiler.library(source, [])
+            compiler.library(source)
 
 
 def test_what_cannot_be_read_or_computes_nonsense_is_known_before(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source.write_text("int f() { return nothing; }\n")
-    assert "nothing" in compiler.trouble(source, [])
+    assert "nothing" in compiler.trouble(source)
     with pytest.raises(CompilerError, match=r"cannot compile: .*nothing"):
-        compiler.library(source, [])
+        compiler.library(source)
     assert not folder().exists() or kept() == []
     source.write_text("int f() { return 1; }\n")
     real = " ".join(compiler.find())
     text = f"exec {real} \"$@\" '-Daebench_probe(x)=aebench_probe(int){{return 7;}} int other(x)'"
     monkeypatch.setenv("CXX", str(script(tmp_path / "odd", text)))
     forget()
-    assert compiler.trouble(source, []) == "what odd compiles computes nonsense"
+    assert compiler.trouble(source) == "what odd compiles computes nonsense"
 
 
 def test_a_compiler_that_never_answers_is_given_up(
@@ -226,7 +227,7 @@ def test_a_compiler_that_never_answers_is_given_up(
 ) -> None:
     monkeypatch.setenv("CXX", str(script(tmp_path / "slow", "exec sleep 600")))
     monkeypatch.setattr(compiler, "_PATIENCE_S", 0.2)
-    assert "slow gave no answer" in compiler.trouble(source, [])
+    assert "slow gave no answer" in compiler.trouble(source)
 
 
 def test_a_compiler_is_not_left_to_wait_for_words_on_stdin(
@@ -238,7 +239,7 @@ def test_a_compiler_is_not_left_to_wait_for_words_on_stdin(
     before = os.dup(0)
     os.dup2(reading, 0)  # a terminal at which nobody types
     try:
-        assert "reads cannot compile" in compiler.trouble(source, [])
+        assert "reads cannot compile" in compiler.trouble(source)
     finally:
         os.dup2(before, 0)
         for end in (before, reading, writing):
@@ -251,5 +252,5 @@ def test_what_was_found_is_remembered(
     log = counting(tmp_path, monkeypatch)
     for _ in range(3):  # as three processes
         forget()
-        assert compiler.trouble(source, []) == ""
+        assert compiler.trouble(source) == ""
     assert len(log.read_text().split()) == 1

@@ -5,7 +5,7 @@ import torch
 
 from aebench import architectures, load_grid
 from aebench.architectures.autoencoder import build, measure
-from aebench.architectures.conv_bottleneck import channels, sides
+from aebench.architectures.conv import strided_shapes
 from aebench.errors import RequestError
 from aebench.job import Job
 from aebench.records import Circumstances
@@ -53,8 +53,9 @@ def test_depth_adds_one_strided_layer() -> None:
     for depth in (1, 2, 4):
         assert layers(depth, torch.nn.Conv2d) == layers(depth, torch.nn.ConvTranspose2d) == depth
         assert layers(depth, torch.nn.Linear) == 2
-    assert channels(3, 5) == [3, 32, 64, 128, 256, 256]
-    assert sides(28, 4) == [28, 14, 7, 3, 1]
+    shapes = strided_shapes((3, 32, 28), 4)
+    assert shapes == [(3, 32, 28), (32, 16, 14), (64, 8, 7), (128, 4, 3), (256, 2, 1)]
+    assert strided_shapes((1, 32, 32), 5)[-1] == (256, 1, 1)  # and no more channels
 
 
 @pytest.mark.parametrize(

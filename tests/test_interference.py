@@ -1,33 +1,24 @@
 """Counters read from made-up kernel files and a made-up GPU, and the marks around training."""
 
-import math
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 
-from aebench import engines, worker
-from aebench.engines import calibration
-from aebench.engines.eager import Eager
-from aebench.interference import Counters, Host, Nvml, Watch
-from aebench.job import Job
-from aebench.records import Circumstances
-from aebench.worker import run_job
+from aebench.interference import Counters, Nvml, Watch, host_counters
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda:0")  # only a name here; no test below needs one
 
 
-def host(root: Path, **files: str) -> Host:
-    """A host whose files are these: name with __ for /, content."""
+def host(root: Path, **files: str) -> Counters:
+    """Counters of a host whose files are these: name with __ for /, content."""
     for name, content in files.items():
         path = root / name.replace("__", "/").replace("DOT", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    return Host(root / "proc", root / "cgroup")
+    return host_counters(root / "proc", root / "cgroup")
 
 
 PRESSURE = "some avg10=1.00 avg60=0.00 avg300=0.00 total={}\nfull avg10=0.00 total=77\n"
@@ -38,7 +29,7 @@ def test_host_reads_steal_of_its_own_cpus(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("os.sysconf", lambda name: {"SC_CLK_TCK": 100}[name], raising=False)
     lines = ["cpu 1 1 1 1 1 1 1 999 0 0"]
     lines += [f"cpu{n} 1 2 3 4 5 6 7 {steal} 0 0" for n, steal in enumerate((50, 1000, 70, 9))]
-    read = host(tmp_path, proc__stat="\n".join([*lines, "intr 5"])).read()
+    read = host(tmp_path, proc__stat="\n".join([*lines, "intr 5"]))
     assert read.steal_s == pytest.approx(1.2)
     assert read.pressure_s is None
     assert read.throttled_s is None
@@ -51,7 +42,7 @@ def test_host_prefers_its_own_cgroup(tmp_path: Path) -> None:
         proc__pressure__cpu=PRESSURE.format(9_000_000),
         cgroup__mine__cpuDOTpressure=PRESSURE.format(1_500_000),
         cgroup__mine__cpuDOTstat="usage_usec 5\nnr_throttled 2\nthrottled_usec 250000\n",
-    ).read()
+    )
     assert read.pressure_s == 1.5
     assert read.throttled_s == 0.25
 
@@ -62,18 +53,18 @@ def test_host_in_a_container_of_cgroup_v1(tmp_path: Path) -> None:
         proc__self__cgroup="5:cpuset:/x\n4:cpu,cpuacct:/docker/unseen\n",
         proc__pressure__cpu=PRESSURE.format(2_000_000),
         cgroup__cpu__cpuDOTstat="nr_periods 3\nnr_throttled 2\nthrottled_time 3000000000\n",
-    ).read()
+    )
     assert read.pressure_s == 2.0
     assert read.throttled_s == 3.0
 
 
 def test_a_root_cgroup_has_no_quota(tmp_path: Path) -> None:
     files = {"proc__self__cgroup": "0::/\n", "cgroup__cpuDOTstat": "usage_usec 5\n"}
-    assert host(tmp_path, **files).read().throttled_s is None
+    assert host(tmp_path, **files).throttled_s is None
 
 
 def test_a_system_that_tells_nothing_gives_no_zeros(tmp_path: Path) -> None:
-    read = Host(tmp_path / "no", tmp_path / "none").read()
+    read = host_counters(tmp_path / "no", tmp_path / "none")
     assert (read.steal_s, read.pressure_s, read.throttled_s) == (None, None, None)
 
 
@@ -111,7 +102,7 @@ class FakeGpu:
 
 def watched(gpu: FakeGpu, seconds: float) -> dict:
     times = iter([100.0, 100.0 + seconds])
-    watch = Watch(Ticking(), gpu, now=lambda: next(times))  # type: ignore[arg-type]
+    watch = Watch(Ticking().read, gpu, now=lambda: next(times))  # type: ignore[arg-type]
     with watch.training():
         for _ in range(2):
             with watch.epoch():
@@ -139,7 +130,7 @@ def test_no_energy_of_a_short_window_and_none_of_a_silent_gpu() -> None:
 
 
 def test_watch_says_nothing_of_what_it_did_not_see() -> None:
-    assert set(Watch(Ticking()).columns().values()) == {None}  # type: ignore[arg-type]
+    assert set(Watch(Ticking().read).columns().values()) == {None}
 
 
 class NVMLError(Exception):
@@ -183,136 +174,3 @@ def test_nvml_that_refuses_is_unknown() -> None:
     assert refusing.energy_j() is None
     assert refusing.clock_events() is None
     assert refusing.other_processes() is None  # not even we are listed
-
-
-def test_a_gpu_is_warmed_first_and_after_pauses_only() -> None:
-    time, work = [0.0], []
-
-    def busy(_device) -> None:
-        work.append(time[0])
-        time[0] += 0.4
-
-    warmer = calibration.Warmer(now=lambda: time[0], busy=busy)
-    warmer.warm(CUDA)
-    assert len(work) == 3  # 1.2 s: the first multiple of 0.4 s from one second on
-    time[0] += calibration.PAUSE_S
-    warmer.warm(CUDA)
-    assert len(work) == 3
-    warmer.was_busy(CUDA)
-    time[0] += calibration.PAUSE_S + 0.1
-    warmer.warm(CUDA)
-    assert len(work) == 6
-    warmer.warm(CPU)
-    assert len(work) == 6
-
-
-def test_device_clock_marks_the_work_and_reads_milliseconds() -> None:
-    marks = []
-
-    class Event:
-        def record(self) -> None:
-            marks.append(self)
-
-        def elapsed_time(self, end: "Event") -> float:
-            assert marks == [self, end]
-            return 1250.0
-
-    clock = calibration.DeviceClock(CUDA, event=Event)
-    with clock.span():
-        assert len(marks) == 1
-    assert clock.last_s == 1.25
-    assert calibration.DeviceClock(CPU).last_s is None
-
-
-def test_peak_is_kept_and_only_raised(monkeypatch) -> None:
-    rates = iter([10.0, 20.0, 15.0])
-    monkeypatch.setattr(calibration, "_PEAKS", {})
-    monkeypatch.setattr(calibration, "_rate", lambda device, dtype: next(rates))
-    peak = calibration.peak_gflops
-    assert [peak(CPU, "fp32"), peak(CPU, "fp32")] == [10.0, 10.0]
-    assert [peak(CPU, "fp32", again=True), peak(CPU, "fp32", again=True)] == [20.0, 20.0]
-
-
-def test_the_probe_of_a_busy_machine_is_short_and_its_median_honest(monkeypatch) -> None:
-    def probe(*rounds: float) -> tuple[float, int]:
-        left = list(rounds)
-        monkeypatch.setattr(calibration, "_seconds", lambda device, work: left.pop(0))
-        return calibration.noise_probe(CPU), len(rounds) - len(left)
-
-    # The first round is not counted, and five are enough.
-    assert probe(9.0, 0.005, 0.004, 0.003, 0.001, 0.002, 7.0) == (0.003, 6)
-    assert probe(9.0, 0.02, 0.04, 7.0) == (0.03, 3)
-
-
-def test_products_multiply() -> None:
-    a = torch.arange(16.0).reshape(4, 4)
-    for product in calibration._products(CPU):
-        found = product(a, torch.empty_like(a))
-        assert any(torch.equal(found, expected) for expected in (a @ a, a @ a.T))  # type: ignore[arg-type]
-
-
-def test_saving_of_fast_convolution() -> None:
-    assert calibration.conv_saving(nn.Sequential(nn.Linear(3, 3))) == 1
-    assert calibration.conv_saving(nn.Conv2d(1, 1, 3)) == 4
-    assert calibration.conv_saving(nn.Conv2d(1, 1, 1)) == 1
-
-
-SMALL = Job("mlp", "digits", latent=2, epochs=2, batch_size=256)
-
-
-def test_a_job_tells_how_it_was_measured() -> None:
-    row = run_job(SMALL, Circumstances(position=7)).job
-    assert row["status"] == "ok", row["reason"]
-    assert row["steps"] == 2 * (row["train_images"] // 256)
-    phases = ("build_s", "compile_s", "warmup_s", "train_s")
-    assert row["cold_s"] == pytest.approx(sum(row[name] for name in phases))
-    assert row["position"] == 7
-    assert row["device_train_s"] is None
-    flops = row["steps"] * row["flops_per_step"]
-    assert row["flop_floor_s"] == pytest.approx(flops / row["peak_gflops"] / 1e9)
-    assert row["roofline_fraction"] == pytest.approx(row["flop_floor_s"] / row["train_s"])
-    for name in ("noise_before_s", "noise_after_s", "peak_gflops"):
-        assert 0 < row[name] < math.inf
-
-
-def test_a_job_by_itself_runs_where_it_says(monkeypatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    row = run_job(replace(SMALL, device="cuda")).job
-    assert (row["status"], row.get("mse")) == ("failed", None)
-    assert "no CUDA device" in row["reason"]
-
-
-def test_faster_than_the_arithmetic_is_a_failure(monkeypatch) -> None:
-    asked = []
-
-    def slow_machine(device, precision, *, again=False) -> float:
-        asked.append(again)
-        return 1e-6
-
-    monkeypatch.setattr(worker.calibration, "peak_gflops", slow_machine)
-    row = run_job(SMALL).job
-    assert row["status"] == "failed"
-    assert "its arithmetic alone takes" in row["reason"]
-    assert row["roofline_fraction"] > calibration.MARGIN
-    assert asked[-1] is True  # condemned only after a second look
-
-
-def test_fewer_steps_than_planned_is_a_failure(monkeypatch) -> None:
-    whole = Eager._steps
-    monkeypatch.setattr(Eager, "_steps", lambda self, m, o, e, n: whole(self, m, o, e, n - (n > 3)))
-    row = run_job(SMALL).job
-    planned = 2 * (row["train_images"] // 256)
-    assert row["status"] == "failed"
-    assert row["reason"].startswith(f"{planned - 2} training steps taken, {planned} planned")
-
-
-def test_steps_are_adams_own_count() -> None:
-    layer = nn.Linear(1, 1)
-    adam = torch.optim.Adam(layer.parameters(), fused=True)
-    engine = SimpleNamespace(optimizer=adam)
-    assert engines.steps_taken(engine) == 0  # type: ignore[arg-type]
-    for _ in range(3):
-        layer(torch.ones(1)).sum().backward()
-        adam.step()
-    assert engines.steps_taken(engine) == 3  # type: ignore[arg-type]
-    assert engines.steps_taken(SimpleNamespace()) is None  # type: ignore[arg-type]

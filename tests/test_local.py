@@ -13,7 +13,7 @@ import pytest
 
 import aebench
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener, leases, local
+from aebench.executors import Ending, Listener, RunOptions, leases, local
 from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
@@ -71,7 +71,7 @@ class FakeWorker:
         self.dead = True
 
 
-class Scene(Listener):
+class Scene:
     """A store, a clock that moves a second at every look, and all workers that were started."""
 
     def __init__(self, store: Store) -> None:
@@ -100,11 +100,14 @@ class Scene(Listener):
     def started(self, slot: int, one: Job) -> None:
         self.told.append(("started", slot, one, None))
 
+    def epoch(self, slot: int, one: Job, epoch: int, train_mse: float) -> None: ...
+    def tick(self) -> None: ...
+    def stopping(self, running: int) -> None: ...
     def ended(self, slot: int, one: Job, ending: Ending) -> None:
         self.told.append(("ended", slot, one, ending))
 
     def run(self, *jobs: Job, **options: Any) -> bool:
-        return local.run(jobs, self.store, local.Options(**options), self)
+        return local.run(jobs, self.store, RunOptions(**options), self)
 
     @property
     def endings(self) -> dict[int, Ending]:
@@ -318,7 +321,7 @@ def test_a_record_that_the_run_writes_itself_tells_of_company(
 ) -> None:
     scene.plays |= dict.fromkeys((4, 5), lambda worker, one: worker.end())
     for latent, others in ((4, 0), (5, 1)):
-        monkeypatch.setattr(local.presence, "others", lambda others=others: others)
+        monkeypatch.setattr(local.interference, "others", lambda others=others: others)
         scene.run(job(latent))
     rows = read(scene.store.path).jobs.set_index("latent")
     assert rows["concurrent"].to_dict() == {4: False, 5: True}

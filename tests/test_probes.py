@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aebench import datasets, schema
 from aebench.datasets import sources
-from aebench.evaluation import appearance, errors, probes
+from aebench.evaluation import probes, reconstruction
 from aebench.job import Job
 from aebench.records import Circumstances
 from aebench.worker import run_job
@@ -206,6 +206,14 @@ def test_a_job_leaves_probes_pictures_and_its_own_phase(tmp_path: Path) -> None:
     assert 0 < record.job["sharpness"] < 1
 
 
+def test_the_kind_of_a_picture_tells_its_amplitude() -> None:
+    for amplitude in probes.PICTURED:
+        assert schema.amplitude_of(schema.noisy_kind(amplitude)) == amplitude
+    assert schema.noisy_kind(0.3) == "denoising 0.3"
+    for kind in (schema.RECONSTRUCTION, schema.STRANGERS, schema.DENOISING):
+        assert schema.amplitude_of(kind) is None
+
+
 # Appearance
 
 
@@ -218,7 +226,7 @@ def photographs() -> Tensor:
 
 
 def look(model: nn.Module, images: Tensor) -> dict[str, float | None]:
-    return appearance.measure(model, images, CPU)
+    return reconstruction.appearance(model, images, CPU)
 
 
 def test_a_copy_has_no_error_and_full_sharpness(photographs: Tensor) -> None:
@@ -230,7 +238,7 @@ def test_a_copy_has_no_error_and_full_sharpness(photographs: Tensor) -> None:
 def test_grey_pictures_lose_the_colours_only(photographs: Tensor) -> None:
     class Grey(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            return appearance.ycbcr(images)[:, :1].expand_as(images)
+            return reconstruction.ycbcr(images)[:, :1].expand_as(images)
 
     found = look(Grey(), photographs)
     assert found["luma_mse"] == pytest.approx(0, abs=1e-12)
@@ -276,6 +284,6 @@ def test_what_a_grey_or_tiny_image_cannot_have_is_null(digits: tuple[Tensor, Ten
 
 
 def test_psnr_has_one_definition() -> None:
-    assert errors.psnr_db(0.01) == pytest.approx(20)
-    assert errors.Errors(0.01, 0).psnr_db == errors.psnr_db(0.01)
-    assert errors.psnr_db(0) == math.inf
+    assert reconstruction.psnr_db(0.01) == pytest.approx(20)
+    assert reconstruction.Errors(0.01, 0).psnr_db == reconstruction.psnr_db(0.01)
+    assert reconstruction.psnr_db(0) == math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -318,8 +319,8 @@ def test_a_file_that_cannot_be_read_is_named_and_kept(
         found = results.read()
         assert keys(found) == [f"{1:016x}"]
         assert len(found.problems) == 1
-        assert says in found.problems[0]
-        assert str(bad) in found.problems[0]
+        assert says in str(found.problems[0])
+        assert str(bad) in str(found.problems[0])
         results.compact()
     assert bad.exists()
 
@@ -336,14 +337,14 @@ def test_a_table_that_cannot_be_read_is_set_aside_and_nothing_is_lost(
     content = path.read_bytes()
     results.write(record(2))
     (said,) = results.read().problems
-    assert str(path) in said
+    assert said.path == path
     assert results.survey().problems == [said]
     assert results.statuses() == {key(1): "ok", key(2): "ok"}
 
     (told,) = results.compact()
     aside = path.with_name(f"{path.name}.aside-1")
-    assert str(path) in told
-    assert aside.name in told
+    assert told.path == path
+    assert aside.name in str(told)
     assert aside.read_bytes() == content
     for _ in range(2):
         found = results.read()
@@ -368,7 +369,7 @@ def test_a_table_of_a_newer_aebench_stays_where_it_is(results: Store, table: str
     assert path.read_bytes() == content
     assert not singles(results)
     assert results.statuses() == {key(1): "ok", key(2): "ok"}
-    assert any(str(path) in problem for problem in results.read().problems)
+    assert any(str(path) in str(problem) for problem in results.read().problems)
 
 
 def test_what_an_old_folder_holds_beside_a_torn_table_of_jobs_is_set_aside_with_it(
@@ -606,7 +607,8 @@ def test_schema_is_whole() -> None:
         assert all(c.about and c.about == c.about.strip() for c in columns)
         assert {c.kind for c in columns} <= {"string", "int64", "float64", "bool", "binary"}
     about = {column.name: column.about for column in schema.JOBS}
-    assert all(status in about["status"] for status in schema.STATUSES)
+    endings = {"ok", "failed", "out_of_memory", "timed_out", "diverged", "killed", "skipped"}
+    assert endings <= set(re.findall(r"\w+", about["status"]))
 
 
 def test_a_real_starting_row_fits_the_schema(results: Store) -> None:

@@ -16,7 +16,7 @@ from aebench import load_grid, protocols, schema, tune
 from aebench.cli import app
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.protocols import Protocol
+from aebench.protocols import TrainingSettings
 from aebench.records import Circumstances
 from aebench.store import Record, Store
 from aebench.worker import run_job
@@ -58,7 +58,7 @@ def test_lowest_median_ratio_wins_not_the_lowest_mean() -> None:
         *(row(k, e, learning_rate=3e-3) for k, e in ((1, 0.11), (2, 0.011), (3, 0.0010))),
     )
     best, second = found.candidates
-    assert best.settings == Protocol(15, 128, 1e-3)
+    assert best.settings == TrainingSettings(15, 128, 1e-3)
     assert best.ratio == 1.0
     assert second.ratio == pytest.approx(1.1)
     assert second.val_mse == {"digits mlp-1": 0.11, "digits mlp-2": 0.011, "digits mlp-3": 0.001}

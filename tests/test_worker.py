@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import subprocess
 import sys
 import tempfile
@@ -17,14 +18,15 @@ import torch
 from torch import nn
 
 import aebench
-from aebench import endings, presence, worker
+from aebench import interference, records, worker
 from aebench.architectures.autoencoder import Autoencoder
-from aebench.engines import Setup, create
-from aebench.engines.clock import PhaseClock
-from aebench.engines.precision import read_precision, set_precision
+from aebench.engines import device as devices
+from aebench.engines.device import PhaseClock, read_precision, set_precision
+from aebench.engines.training import Setup, Work, create
 from aebench.errors import RequestError
-from aebench.evaluation import errors
+from aebench.evaluation import reconstruction
 from aebench.job import Job
+from aebench.records import Circumstances
 
 CPU = torch.device("cpu")
 
@@ -34,12 +36,23 @@ def job(architecture: str = "mlp", **fields: object) -> Job:
     return Job.create(architecture=architecture, **usual | fields)
 
 
-class Timed:
-    """An engine whose every part takes a second of its own by a clock of its own."""
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """What is computed here is small, and threads would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Fake:
+    """An engine that trains nothing, each of whose parts takes seconds of a clock of its own."""
+
+    losses: tuple[float, ...] = (0.5, 0.25)
+    done = Work(steps=18, kernels="fake", loading_s=1.5)  # 1,257 images in batches of 128, twice
 
     def __init__(self) -> None:
-        self.now, self.calls = 0, 0
-        self.model = nn.Identity()
+        self.now, self.epoch = 0, 0
 
     def _take(self, seconds: int) -> None:
         self.now += seconds * 10**9
@@ -55,22 +68,79 @@ class Timed:
 
     def train_epoch(self) -> torch.Tensor:
         self._take(4)
-        return torch.tensor(0.5, dtype=torch.float64)
+        self.epoch += 1
+        return torch.tensor(self.losses[self.epoch - 1], dtype=torch.float64)
 
-    loading_s = 1.5
+    def work(self) -> Work:
+        return self.done
 
 
-def test_each_part_of_an_engine_is_timed_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Timed()
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Every job of the test is given to this engine, timed by its clock and held to no peak."""
+    engine = Fake()
     monkeypatch.setattr(worker, "PhaseClock", partial(PhaseClock, now=lambda: engine.now))
-    monkeypatch.setattr(worker.engines, "create", lambda setup: engine)
-    row = worker.run_job(job()).job
+    monkeypatch.setattr(worker.training, "create", lambda setup: engine)
+    monkeypatch.setattr(devices, "peak_gflops", lambda *asked, **how: 1e3)
+    monkeypatch.setattr(devices, "noise_probe", lambda device: 0.25)
+    return engine
+
+
+def test_each_part_of_an_engine_is_timed_as_what_it_is(fake: Fake) -> None:
+    told = []
+    record = worker.run_job(job(), on_epoch=lambda *epoch: told.append(epoch))
+    row = record.job
     assert row["status"] == "ok", row["reason"]
     seconds = [row[f"{name}_s"] for name in ("data", "compile", "warmup", "train")]
     assert seconds == [1000, 200, 30, 8]
     assert row["cold_s"] == 238
-    assert row["loading_s"] == 1.5
+    assert (row["loading_s"], row["kernels"], row["steps"]) == (1.5, "fake", 18)
+    assert row["images_per_s"] == 18 * 128 / 8
+    assert (row["noise_before_s"], row["noise_after_s"]) == (0.25, 0.25)
     assert row["total_s"] == 1238
+    assert [epoch["train_s"] for epoch in record.epochs] == [4, 4]
+    assert [(n, loss) for n, loss, _ in told] == [(1, 0.5), (2, 0.25)]
+    assert row["train_mse"] == 0.25
+    assert row["val_mse"] == record.epochs[1]["val_mse"] == told[1][2]
+
+
+def test_a_failure_keeps_what_was_known_by_then(fake: Fake) -> None:
+    fake.losses = (0.5, math.nan)
+    record = worker.run_job(job())
+    row = record.job
+    assert (row["status"], row["reason"]) == (
+        "diverged", "the mean training loss of epoch 2 is nan",
+    )  # fmt: skip
+    assert [epoch["train_mse"] for epoch in record.epochs] == [0.5]
+    assert row["train_mse"] == 0.5
+    assert row["train_s"] == 8  # the broken epoch counts
+    assert row["parameters"] > 0
+    assert row["data_sha256"]
+    assert row["kernels"] == "fake"
+    for unknown in ("steps", "mse", "pca_mse", "noise_after_s", "loading_s", "sharpness"):
+        assert row.get(unknown) is None, unknown
+    assert not record.samples
+    assert not record.baselines
+
+
+def test_fewer_steps_than_planned_is_a_failure(fake: Fake) -> None:
+    fake.done = Work(steps=16)
+    row = worker.run_job(job()).job
+    assert (row["status"], row["steps"]) == ("failed", 16)
+    assert row["reason"] == "16 training steps taken, 18 planned: a defect of engine eager"
+
+
+def test_arithmetic_left_out_is_not_counted(fake: Fake) -> None:
+    whole = worker.run_job(job()).job
+    fake.epoch, fake.done = 0, Work(steps=18, skipped_flops_per_step=whole["flops_per_step"] // 2)
+    half = worker.run_job(job()).job
+    assert half["gflops"] == pytest.approx(whole["gflops"] / 2, rel=1e-5)
+    assert half["skipped_flops_per_step"] == whole["flops_per_step"] // 2
+
+
+def test_a_note_reaches_the_record(fake: Fake) -> None:
+    fake.done = Work(steps=18, note="ran as eager")
+    assert worker.run_job(job()).job["engine_note"] == "ran as eager"
 
 
 def test_the_study_s_loop_says_how_long_it_waited_for_its_loader() -> None:
@@ -119,7 +189,7 @@ def test_evaluation_leaves_the_switches_of_the_job_as_they_were() -> None:
 
     set_precision("tf32")
     try:
-        errors.reconstruct(Looks(), torch.zeros(1, 1, 8, 8))
+        reconstruction.reconstruct(Looks(), torch.zeros(1, 1, 8, 8))
         assert inside == ["matmul=highest cudnn=ieee"]
         assert read_precision("tf32") == "matmul=high cudnn=tf32"
     finally:
@@ -143,10 +213,10 @@ class Wipes(nn.Module):
 
 def test_a_model_that_writes_into_its_input_is_measured_against_the_images() -> None:
     images = torch.full((150, 1, 8, 8), 255, dtype=torch.uint8)
-    assert errors.measure(Wipes(), images, CPU).mse == pytest.approx(0.75**2)
+    assert reconstruction.measure(Wipes(), images, CPU).mse == pytest.approx(0.75**2)
     assert (images == 255).all()
     given = torch.ones(2, 1, 8, 8)
-    errors.reconstruct(Wipes(), given)
+    reconstruction.reconstruct(Wipes(), given)
     assert (given == 1).all()
 
 
@@ -158,6 +228,48 @@ def test_a_model_that_writes_into_its_input_is_trained_towards_the_images(engine
         made.load()
         made.warm_up()
         assert float(made.train_epoch()) == pytest.approx(0.75**2)
+
+
+# What its record says of its time
+
+SMALL = Job("mlp", "digits", latent=2, epochs=2, batch_size=256)
+
+
+def test_a_job_tells_how_it_was_measured() -> None:
+    row = worker.run_job(SMALL, Circumstances(position=7)).job
+    assert row["status"] == "ok", row["reason"]
+    assert row["steps"] == 2 * (row["train_images"] // 256)
+    phases = ("build_s", "compile_s", "warmup_s", "train_s")
+    assert row["cold_s"] == pytest.approx(sum(row[name] for name in phases))
+    assert row["position"] == 7
+    assert row["device_train_s"] is None
+    flops = row["steps"] * row["flops_per_step"]
+    assert row["flop_floor_s"] == pytest.approx(flops / row["peak_gflops"] / 1e9)
+    assert row["roofline_fraction"] == pytest.approx(row["flop_floor_s"] / row["train_s"])
+    for name in ("noise_before_s", "noise_after_s", "peak_gflops"):
+        assert 0 < row[name] < math.inf
+
+
+def test_a_job_by_itself_runs_where_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    row = worker.run_job(dataclasses.replace(SMALL, device="cuda")).job
+    assert (row["status"], row.get("mse")) == ("failed", None)
+    assert "no CUDA device" in row["reason"]
+
+
+def test_faster_than_the_arithmetic_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def slow_machine(device, precision, *, again=False) -> float:
+        asked.append(again)
+        return 1e-6
+
+    monkeypatch.setattr(devices, "peak_gflops", slow_machine)
+    row = worker.run_job(SMALL).job
+    assert row["status"] == "failed"
+    assert "its arithmetic alone takes" in row["reason"]
+    assert row["roofline_fraction"] > devices.MARGIN
+    assert asked[-1] is True  # condemned only after a second look
 
 
 # How a job ended
@@ -184,7 +296,7 @@ class Mute(Exception):
         (SystemExit(3), "failed", "SystemExit: 3"),
         (KeyboardInterrupt(), "failed", "KeyboardInterrupt"),
         (RequestError("say\x07 it"), "failed", "say\\x07 it"),
-        (endings.Diverged("nan"), "diverged", "nan"),
+        (records.Diverged("nan"), "diverged", "nan"),
         (MemoryError(), "out_of_memory", "MemoryError"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory",
          "DefaultCPUAllocator: can't allocate memory: you tried"),
@@ -193,14 +305,14 @@ class Mute(Exception):
 def test_every_error_has_a_status_and_a_readable_reason(
     error: BaseException, status: str, reason: str
 ) -> None:
-    assert endings.ending(error) == {"status": status, "reason": reason}
+    assert records.ending(error) == {"status": status, "reason": reason}
 
 
 def test_a_reason_is_bounded_and_keeps_the_place() -> None:
     try:
         raise ValueError("A" * 5_000_000)
     except ValueError as error:
-        reason = endings.ending(error)["reason"]
+        reason = records.ending(error)["reason"]
     assert len(reason) <= 500
     assert reason.startswith("ValueError: AAAA")
     assert reason.endswith(" in test_a_reason_is_bounded_and_keeps_the_place)")
@@ -215,8 +327,8 @@ def test_a_job_beside_another_of_ours_says_so(
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # apart from whatever else runs here now
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = (
-        "import sys; from aebench import presence\n"
-        "with presence.computing(): print('ready', flush=True); sys.stdin.read()"
+        "import sys; from aebench import interference\n"
+        "with interference.computing(): print('ready', flush=True); sys.stdin.read()"
     )
     assert not worker.run_job(job(epochs=1)).job["concurrent"]
     other = subprocess.Popen(
@@ -225,31 +337,31 @@ def test_a_job_beside_another_of_ours_says_so(
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "ready\n"
-        assert presence.others() == 1
+        assert interference.others() == 1
         assert worker.run_job(job(epochs=1)).job["concurrent"]
     finally:
         other.kill()
         other.communicate()
-    assert presence.others() == 0
+    assert interference.others() == 0
     assert not list((tmp_path / "aebench-computing").iterdir())
 
 
 def test_what_a_killed_process_left_misleads_nobody(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(presence, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(interference, "_folder", lambda: tmp_path)
     us = psutil.Process()
     parent = us.parent()
     assert parent is not None
     (tmp_path / f"{parent.pid}-{parent.create_time() - 60:.2f}").touch()  # its number, used again
     (tmp_path / f"{2**22 + 7}-1.00").touch()
     (tmp_path / "something else").touch()
-    assert presence.others() == 0
+    assert interference.others() == 0
     assert [path.name for path in tmp_path.iterdir()] == ["something else"]
-    with presence.computing():
-        assert presence.others() == 0  # this process is no other
+    with interference.computing():
+        assert interference.others() == 0  # this process is no other
     (tmp_path / f"{parent.pid}-{parent.create_time():.2f}").touch()
-    assert presence.others() == 1
+    assert interference.others() == 1
 
 
 @contextlib.contextmanager

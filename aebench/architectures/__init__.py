@@ -46,31 +46,36 @@ class Architecture:
 
     `size` computes without torch what `build` would amount to, and raises `RequestError` where
     no such model exists; a family without it is measured when built and planned without sizes.
-    `version` is what its author calls this state of its code, and `plugin` the module whose import
-    registered it; both are empty where nothing is known of them.
+    `layers` says what its models are made of, where that is known of all of them: ``linear``,
+    ``conv`` (3 x 3, stride 1, no padding) or ``strided conv``. `version` is what its author calls
+    this state of its code, and `plugin` the module whose import registered it. All three are empty
+    where nothing is known of them.
     """
 
     name: str
     about: str
     build: Builder
     size: Sizer | None = None
+    layers: str = ""
     version: str = ""
     plugin: str = ""
 
 
+LAYERS = ("", "linear", "conv", "strided conv")
 _registry: dict[str, Architecture] = {}
 _LONGEST_VERSION = 40
 _registering: list[str] = []  # modules of the plugins that are being imported
 
 
 def architecture(
-    name: str, *, size: Sizer | None = None, version: str = ""
+    name: str, *, size: Sizer | None = None, layers: str = "", version: str = ""
 ) -> Callable[[Builder], Builder]:
     """Register the decorated ``build(shape, latent, depth) -> nn.Module`` as a family.
 
     The first line of its docstring describes the family in listings. A job's key covers the code
     of the family (see `code`), so that edited code is run again; with a `version`, that word
-    stands for the code, and it is its author who changes it.
+    stands for the code, and it is its author who changes it. `layers` is one of `LAYERS`, for plans
+    and the choice of an engine.
 
     Raises:
         RequestError: the name is taken by another function, or is no name; no such version.
@@ -87,6 +92,9 @@ def architecture(
             f'an architecture needs a name, as in @architecture("mine"); {given!r} is none'
         )
 
+    if layers not in LAYERS:
+        raise RequestError(unknown("kind of layers", layers, LAYERS))
+
     def register(build: Builder) -> Builder:
         taken = _registry.get(name)
         if taken is not None and _home(taken.build) != _home(build):
@@ -94,7 +102,9 @@ def architecture(
                 f"an architecture named {name!r} exists already; choose another name"
             )
         about = (build.__doc__ or "").strip().partition("\n")[0]
-        _registry[name] = Architecture(name, about, build, size, version, *_registering[-1:])
+        _registry[name] = Architecture(
+            name, about, build, size, layers, version, *_registering[-1:]
+        )
         _codes.pop(name, None)
         return build
 
@@ -115,6 +125,11 @@ def registering(plugin: str) -> Iterator[None]:
             code(name)
 
 
+def layers(name: str) -> str:
+    """What the models of a family are made of; empty where it does not say or is not registered."""
+    return _registry[name].layers if name in _registry else ""
+
+
 def is_ours(name: str) -> bool:
     """Whether a family is one of aebench's own, and not a user's."""
     family = _registry.get(name)
@@ -132,10 +147,10 @@ def code(name: str) -> str:
         return ""
     if name in _codes:
         return _codes[name]
-    found = _code(family)
+    now = _code(family)
     if family.plugin:  # which stays as it was imported; a notebook's may change at any time
-        _codes[name] = found
-    return found
+        _codes[name] = now
+    return now
 
 
 def check_code(job: Job) -> None:
@@ -184,7 +199,7 @@ def names() -> tuple[str, ...]:
     return tuple(_registry)
 
 
-# Last, since they register themselves in what is above.
-from aebench.architectures import colour_mlp, conv, conv_bottleneck, mlp  # noqa: E402, F401
+# Last, since they register themselves in what is above, and in this order.
+from aebench.architectures import mlp, conv  # noqa: E402, F401, I001
 
 _OURS = {name: _home(family.build) for name, family in _registry.items()}

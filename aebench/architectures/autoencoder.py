@@ -16,6 +16,8 @@ from aebench import architectures
 from aebench.architectures import Shape, Size
 from aebench.job import Job
 
+ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
+
 
 class Autoencoder(nn.Module):
     """An encoder followed by a decoder."""
@@ -49,6 +51,51 @@ class PerChannel(nn.Module):
             for module, part in zip(self.channels, images.split(1, dim=1), strict=True)
         ]
         return torch.cat([p if p.dim() > 2 else p.unsqueeze(1) for p in parts], dim=1)
+
+
+def leaves(module: nn.Module) -> Iterator[nn.Module]:
+    """The parts of a model in the order of its forward pass.
+
+    `Autoencoder` and `nn.Sequential` are taken apart; any other module is left whole.
+    """
+    if is_plain(module) and type(module) is nn.Sequential:
+        for child in module:
+            yield from leaves(child)
+    elif is_plain(module) and type(module).forward is Autoencoder.forward:
+        yield from leaves(module.get_submodule("encoder"))
+        yield from leaves(module.get_submodule("decoder"))
+    else:
+        yield module
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Whether calling `module` does what its class's `forward` does, and nothing else."""
+    return "forward" not in vars(module) and not (
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def learns(layer: nn.Module) -> bool:
+    """Whether all that `layer` has of its own is float32 on the CPU, learns, and has no hooks."""
+    return all(
+        p.requires_grad
+        and p.dtype == torch.float32
+        and p.device.type == "cpu"
+        and not (p._backward_hooks or p._post_accumulate_grad_hooks)
+        for p in layer.parameters(recurse=False)
+    )
+
+
+def is_dense(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """Whether a convolution has stride 1, no padding, no dilation and one group."""
+    return (
+        layer.stride == layer.dilation == (1, 1)
+        and layer.padding == layer.output_padding == (0, 0)
+        and layer.groups == 1
+    )
 
 
 class Built(NamedTuple):

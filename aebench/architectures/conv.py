@@ -1,8 +1,16 @@
-"""Convolutional autoencoders of the study: 3 x 3 kernels, stride 1, no padding."""
+"""Convolutional autoencoders: the study's, and ours with a real bottleneck.
+
+The study's `conv` (3 x 3 kernels, stride 1, no padding) keeps nearly every pixel in each of its
+channels, so its code is larger than the image. Through `conv-bottleneck`, strided convolutions and
+then a linear layer, exactly `latent` numbers pass, as in `mlp`: the two can be compared at an equal
+bottleneck.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 from aebench.architectures import Shape, Size, architecture
@@ -14,10 +22,35 @@ if TYPE_CHECKING:
 KERNEL = 3
 HIDDEN_CHANNELS = 128  # of every added layer, as in the study's deeper model
 
+# With a kernel that the stride divides, every pixel of a transposed convolution gets the same
+# number of terms, and no checkerboard appears (Odena, Dumoulin, Olah: Deconvolution and
+# Checkerboard Artifacts, Distill 2016).
+STRIDED_KERNEL, STRIDE, PADDING = 4, 2, 1
+FIRST_CHANNELS, MOST_CHANNELS = 32, 256
+
 
 def channels(inputs: int, latent: int, depth: int) -> list[int]:
-    """Channels from the image to the code, `depth + 1` of them."""
+    """Channels of `conv` from the image to the code, `depth + 1` of them."""
     return [inputs, *[HIDDEN_CHANNELS] * (depth - 1), latent]
+
+
+def _convolutions(
+    ladder: Sequence[int], kernel: int, heights: Sequence[int], widths: Sequence[int]
+) -> tuple[int, list[int]]:
+    """Parameters of encoder and decoder, and multiply-adds of each layer of the encoder.
+
+    A transposed convolution does the work of the convolution that it mirrors.
+    """
+    parameters, macs = 0, []
+    for (a, b), height, width in zip(pairwise(ladder), heights[1:], widths[1:], strict=True):
+        weights = a * b * kernel**2
+        macs.append(weights * height * width)
+        parameters += 2 * weights + a + b
+    return parameters, macs
+
+
+def _flops(macs: Sequence[int]) -> int:
+    return 2 * (6 * sum(macs) - macs[0])
 
 
 def size(shape: Shape, latent: int, depth: int) -> Size:
@@ -33,21 +66,13 @@ def size(shape: Shape, latent: int, depth: int) -> Size:
             f"conv of depth {depth} takes {shrink} pixels off each side, and the images are"
             f" {height} x {width}; the greatest depth here is {(min(height, width) - 1) // 2}"
         )
-    macs, parameters = [], 0
-    for i, (a, b) in enumerate(pairwise(channels(colours, latent, depth)), start=1):
-        cut = (KERNEL - 1) * i
-        weights = a * b * KERNEL**2
-        # A transposed convolution does the work of the convolution that it mirrors.
-        macs.append(weights * (height - cut) * (width - cut))
-        parameters += 2 * weights + a + b
-    return Size(
-        parameters=parameters,
-        bottleneck=latent * (height - shrink) * (width - shrink),
-        flops=2 * (6 * sum(macs) - macs[0]),
-    )
+    heights, widths = ([side - (KERNEL - 1) * i for i in range(depth + 1)] for side in shape[1:])
+    ladder = channels(colours, latent, depth)
+    parameters, macs = _convolutions(ladder, KERNEL, heights, widths)
+    return Size(parameters, latent * heights[-1] * widths[-1], _flops(macs))
 
 
-@architecture("conv", size=size)
+@architecture("conv", size=size, layers="conv")
 def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     """Convolutions with ReLU down, transposed convolutions with sigmoid up; latent = channels.
 
@@ -60,7 +85,7 @@ def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     return _autoencoder(shape, latent, depth, inside=nn.Sigmoid)
 
 
-@architecture("conv-relu", size=size)
+@architecture("conv-relu", size=size, layers="conv")
 def build_relu(shape: Shape, latent: int, depth: int) -> nn.Module:
     """`conv` with ReLU inside the decoder and sigmoid at its end only; the same at depth 1.
 
@@ -86,3 +111,75 @@ def _autoencoder(shape: Shape, latent: int, depth: int, inside: type[nn.Module])
         up += [nn.ConvTranspose2d(inputs, outputs, KERNEL), inside()]
     up[-1] = nn.Sigmoid()
     return Autoencoder(encoder=nn.Sequential(*down), decoder=nn.Sequential(*up))
+
+
+def strided_shapes(shape: Shape, depth: int) -> list[Shape]:
+    """Shapes from the image through `depth` strided layers of `conv-bottleneck`.
+
+    Channels are c, 32, 64, 128, 256, 256, ..., sides 28, 14, 7, 3, 1.
+
+    Raises:
+        RequestError: each layer halves the image, and nothing would be left of it.
+    """
+    if (shortest := min(shape[1:])) < STRIDE**depth:
+        greatest = shortest.bit_length() - 1
+        instead = (
+            f"the greatest depth here is {greatest}" if greatest else "use mlp for such images"
+        )
+        raise RequestError(
+            f"conv-bottleneck of depth {depth} halves the image {depth} times, and of"
+            f" {shape[1]} x {shape[2]} pixels nothing would be left; {instead}"
+        )
+    return [shape] + [
+        (
+            min(FIRST_CHANNELS * 2 ** (i - 1), MOST_CHANNELS),
+            shape[1] // STRIDE**i,
+            shape[2] // STRIDE**i,
+        )
+        for i in range(1, depth + 1)
+    ]
+
+
+def bottleneck_size(shape: Shape, latent: int, depth: int) -> Size:
+    """Parameters, bottleneck and training FLOPs of `build_bottleneck(shape, latent, depth)`.
+
+    Raises:
+        RequestError: see `strided_shapes`.
+    """
+    ladder, heights, widths = zip(*strided_shapes(shape, depth), strict=True)
+    parameters, macs = _convolutions(ladder, STRIDED_KERNEL, heights, widths)
+    flat = ladder[-1] * heights[-1] * widths[-1]
+    parameters += 2 * latent * flat + latent + flat
+    return Size(parameters, latent, _flops([*macs, flat * latent]))
+
+
+@architecture("conv-bottleneck", size=bottleneck_size, layers="strided conv")
+def build_bottleneck(shape: Shape, latent: int, depth: int) -> nn.Module:
+    """Strided convolutions to a linear code of exactly latent numbers, and back; depth = strides.
+
+    Takes and gives float32 [N, C, H, W] in [0, 1]; the code is [N, latent], any real numbers.
+    Each of the `depth` convolutions (4 x 4, stride 2) halves height and width, rounding down;
+    the linear layer to the code follows at every depth and is not counted. ReLU between layers,
+    none at the code, sigmoid at the output. A row or column lost to the rounding comes back as
+    output padding of the mirrored layer.
+    """
+    from torch import nn
+
+    from aebench.architectures.autoencoder import Autoencoder
+
+    shapes = strided_shapes(shape, depth)
+    flat = prod(shapes[-1])
+    down: list[nn.Module] = []
+    for (inputs, *_), (outputs, *_) in pairwise(shapes):
+        down += [nn.Conv2d(inputs, outputs, STRIDED_KERNEL, STRIDE, PADDING), nn.ReLU()]
+    up: list[nn.Module] = [nn.Linear(latent, flat), nn.ReLU(), nn.Unflatten(1, shapes[-1])]
+    for (inputs, *_), (outputs, height, width) in pairwise(shapes[::-1]):
+        lost = (height % STRIDE, width % STRIDE)
+        up += [
+            nn.ConvTranspose2d(inputs, outputs, STRIDED_KERNEL, STRIDE, PADDING, lost),
+            nn.ReLU(),
+        ]
+    return Autoencoder(
+        encoder=nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, latent)),
+        decoder=nn.Sequential(*up[:-1], nn.Sigmoid()),
+    )

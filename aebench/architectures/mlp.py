@@ -1,12 +1,14 @@
-"""Multilayer perceptrons on the flattened image."""
+"""Multilayer perceptrons: on the whole image, and the study's two that see one colour at a time."""
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
 from aebench.architectures import Shape, Size, architecture
+from aebench.errors import RequestError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +36,7 @@ def size(shape: Shape, latent: int, depth: int) -> Size:
     )
 
 
-@architecture("mlp", size=size)
+@architecture("mlp", size=size, layers="linear")
 def build(shape: Shape, latent: int, depth: int) -> nn.Module:
     """Fully connected: sigmoid at code and output, ReLU between added layers.
 
@@ -56,3 +58,45 @@ def build(shape: Shape, latent: int, depth: int) -> nn.Module:
         encoder=nn.Sequential(nn.Flatten(), *stack(ladder)),
         decoder=nn.Sequential(*stack(ladder[::-1]), nn.Unflatten(1, shape)),
     )
+
+
+def _plane(name: str, shape: Shape) -> Shape:
+    """The shape of one colour channel.
+
+    Raises:
+        RequestError: the images are grey.
+    """
+    if shape[0] == 1:
+        raise RequestError(f"{name} works on colour channels, and these images are grey; use mlp")
+    return (1, shape[1], shape[2])
+
+
+def _colour_size(name: str, shape: Shape, latent: int, depth: int) -> Size:
+    """As many codes and as much work as colours; so many parameters as well, if not shared."""
+    one, colours = size(_plane(name, shape), latent, depth), shape[0]
+    parameters = one.parameters * (1 if name == "mlp-shared" else colours)
+    return Size(parameters, one.bottleneck * colours, one.flops * colours)
+
+
+def _per_channel(planes: list[nn.Module]) -> nn.Module:
+    """An autoencoder that applies the MLP `planes[i]` to channel i."""
+    from aebench.architectures.autoencoder import Autoencoder, PerChannel
+
+    encoder, decoder = (
+        PerChannel([plane.get_submodule(part) for plane in planes])
+        for part in ("encoder", "decoder")
+    )
+    return Autoencoder(encoder, decoder)
+
+
+@architecture("mlp-shared", size=partial(_colour_size, "mlp-shared"), layers="linear")
+def shared(shape: Shape, latent: int, depth: int) -> nn.Module:
+    """One MLP applied to each colour channel in turn, with shared weights (latent per channel)."""
+    return _per_channel([build(_plane("mlp-shared", shape), latent, depth)] * shape[0])
+
+
+@architecture("mlp-separate", size=partial(_colour_size, "mlp-separate"), layers="linear")
+def separate(shape: Shape, latent: int, depth: int) -> nn.Module:
+    """An MLP of its own for each colour channel (latent per channel)."""
+    plane = _plane("mlp-separate", shape)
+    return _per_channel([build(plane, latent, depth) for _ in range(shape[0])])

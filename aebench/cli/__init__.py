@@ -22,8 +22,7 @@ from aebench.cli import (
     text,
     tune,
 )
-from aebench.cli.commands import Command, Commands
-from aebench.cli.guard import guarded
+from aebench.cli.guard import Command, Commands, guarded
 
 _EPILOG = """
 Examples:

@@ -9,9 +9,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from aebench import architectures, datasets, job, protocols
+from aebench import architectures, datasets, engines, protocols
 from aebench.cli import folders as results_folders
 from aebench.grid import PRESETS
+
+Complete = Callable[[str], list[str]]
 
 # Not read from `report.findings`, which loads pandas; a test holds the two equal.
 FINDINGS = (
@@ -23,58 +25,42 @@ FINDINGS = (
 )  # fmt: skip
 
 
-def _several(values: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Complete the last item of a list like ``mlp,conv``."""
+def _one(values: Callable[[], Iterable[str]], suffix: str = "") -> Complete:
+    """Complete one value, or a file of `suffix`."""
+
+    def complete(incomplete: str) -> list[str]:
+        known = [value for value in values() if value.startswith(incomplete)]
+        return [*known, *(_paths(incomplete, suffix) if suffix else ())]
+
+    return complete
+
+
+def _several(values: Callable[[], Iterable[str]], suffix: str | None = "") -> Complete:
+    """Complete the last item of a list like ``mlp,conv``, or a file of `suffix`; None: a folder."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
         taken = before.split(",") if before else []
-        return [before + comma + v for v in values() if v.startswith(last) and v not in taken]
+        known = (v for v in values() if v.startswith(last) and v not in taken)
+        paths = () if suffix == "" else _paths(incomplete, suffix)
+        return [*(before + comma + value for value in known), *paths]
 
     return complete
 
 
 architecture = _several(architectures.names)
-engine = _several(lambda: (*job.ENGINES, "auto"))
-precision = _several(lambda: job.PRECISIONS)
+dataset = _several(datasets.names, None)
+named_dataset = _one(datasets.names)
+protocol = _several(lambda: protocols.NAMES, ".toml")
+grid = _one(lambda: PRESETS, ".toml")
+plugin = _one(tuple, ".py")
+device = _one(lambda: ("auto", *engines.DEVICES))
+engine = _several(lambda: (*engines.ENGINES, "auto"))
+precision = _several(lambda: engines.PRECISIONS)
 schedule = _several(lambda: protocols.SCHEDULES)
 order = _several(lambda: protocols.ORDERS)
 finding = _several(lambda: FINDINGS)
 across = _several(lambda: ("engine", "device", "precision", "threads", "torch", "machine"))
-
-
-def _named_dataset(incomplete: str) -> list[str]:
-    return _several(datasets.names)(incomplete)
-
-
-def dataset(incomplete: str) -> list[str]:
-    """Datasets by name, and folders of images."""
-    return [*_named_dataset(incomplete), *folders(incomplete)]
-
-
-def named_dataset(incomplete: str) -> list[str]:
-    """Datasets by name."""
-    return [name for name in datasets.names() if name.startswith(incomplete)]
-
-
-def protocol(incomplete: str) -> list[str]:
-    """Protocols by name, and files of settings."""
-    return [*_several(lambda: protocols.NAMES)(incomplete), *_paths(incomplete, ".toml")]
-
-
-def grid(incomplete: str) -> list[str]:
-    """The grids that come with aebench, and grid files."""
-    return [*(n for n in PRESETS if n.startswith(incomplete)), *_paths(incomplete, ".toml")]
-
-
-def device(incomplete: str) -> list[str]:
-    """Kinds of devices."""
-    return [name for name in ("auto", *job.DEVICES) if name.startswith(incomplete)]
-
-
-def plugin(incomplete: str) -> list[str]:
-    """Python files."""
-    return list(_paths(incomplete, ".py"))
 
 
 def results(incomplete: str) -> list[str]:
@@ -92,10 +78,10 @@ def _paths(incomplete: str, suffix: str | None) -> Iterator[str]:
     """Folders, and files of a suffix, that begin with what is typed; hidden ones if that does."""
     typed, last = os.path.split(incomplete)
     try:
-        found = sorted(os.scandir(Path(typed or ".").expanduser()), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(Path(typed or ".").expanduser()), key=lambda entry: entry.name)
     except OSError:
         return
-    for entry in found:
+    for entry in entries:
         if not entry.name.startswith(last) or (entry.name.startswith(".") and not last):
             continue
         if entry.is_dir():

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aebench import datasets
 from aebench.cli import complete, text
-from aebench.cli.commands import Command, Commands
+from aebench.cli.guard import Command, Commands
 from aebench.cli.options import Data, default
 
 app = typer.Typer(cls=Commands, help="List, fetch, verify and add datasets.", no_args_is_help=True)
@@ -45,7 +41,7 @@ def list_(data: Data = None) -> None:
         )
     heads = ["dataset", "state", "image", "train", "validation", "test", "source"]
     console = text.stdout()
-    title, least = str(data or datasets.cache_directory()), ["validation", "image", "test", "train"]
+    title, least = str(datasets.cache_directory(data)), ["validation", "image", "test", "train"]
     console.print(text.table(title, heads, rows, left=2, sentences=["source"], least=least))
 
 
@@ -60,8 +56,10 @@ def fetch(
     """Fetch datasets into the cache; each pixel is verified before anything is kept."""
     for name in names:
         datasets.info(name)  # a wrong name is said before the first download
+    from aebench.cli import progress
+
     for name in names:
-        fetch_visibly(name, data, text.stderr())
+        progress.fetch_visibly(name, data, text.stderr())
         state = datasets.status(name, data)
         text.stdout().print(f"{name}: {state.state}, source: {state.source or 'its loader'}")
 
@@ -71,16 +69,16 @@ def verify(names: _Names = None, data: Data = None) -> None:
     """Compute the checksums of cached datasets and PCA curves anew; exit code 1 if one is bad."""
     bad = False
     for name in names or datasets.names():
-        state = datasets.verify(name, data)
+        state = datasets.status(name, data, full=True)
         if state.state == "absent" and not names:
             continue
         bad |= state.state in ("damaged", "absent")
         why = f" ({state.reason})" if state.reason else ""
         text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
     if not names:
-        from aebench.evaluation import curves
+        from aebench.evaluation import baselines
 
-        for curve, wrong in curves.verify(data or datasets.cache_directory()).items():
+        for curve, wrong in baselines.verify(datasets.cache_directory(data)).items():
             bad |= bool(wrong)
             said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
             text.stdout().print(f"{curve}: {said}")
@@ -100,40 +98,5 @@ def add(
     data: Data = None,
 ) -> None:
     """Take a dataset from files you have; they are verified like a download."""
-    found = datasets.add(name, path, data)
-    text.stdout().print(f"{name}: added from {path}, sha256 {found.sha256}")
-
-
-def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:
-    """Make sure that `name` is in the cache, with a progress bar for what is downloaded.
-
-    Raises:
-        DataUnavailable: no source has it.
-    """
-    if not text.is_live(sys.stderr):
-        datasets.load(name, directory, _Lines(console))
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task(name, total=None, visible=False)
-
-        def show(message: str, done: int, total: int | None) -> None:
-            bar.update(task, description=message, completed=done, total=total, visible=True)
-
-        datasets.load(name, directory, show)
-
-
-class _Lines:
-    """Progress for logs: a line when the message changes, and one every ten seconds."""
-
-    def __init__(self, console: Console) -> None:
-        self.console, self.message, self.at = console, "", 0.0
-
-    def __call__(self, message: str, done: int, total: int | None) -> None:
-        """Print a line if there is something to say."""
-        if message == self.message and time.monotonic() - self.at < 10:
-            return
-        self.message, self.at = message, time.monotonic()
-        share = f" {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total and done else ""
-        self.console.print(f"{message}{share}")
-        sys.stderr.flush()
+    dataset = datasets.add(name, path, data)
+    text.stdout().print(f"{name}: added from {path}, sha256 {dataset.sha256}")

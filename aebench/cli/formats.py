@@ -20,14 +20,26 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
+class Answer(StrEnum):
+    """How what is no table is printed."""
+
+    text = "text"
+    json = "json"
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A GitHub table; a bar inside a cell is escaped, None is an empty cell."""
 
     def line(cells: Sequence[object]) -> str:
-        words = ("" if c is None else printable(str(c), most=10_000) for c in cells)
+        words = ("" if c is None else printable(c, most=10_000) for c in cells)
         return "| " + " | ".join(w.replace("|", r"\|") for w in words) + " |\n"
 
     return line(heads) + line(["---"] * len(heads)) + "".join(line(row) for row in rows)
+
+
+def write_json(content: object) -> None:
+    """Print `content` as JSON; a number that is none is a defect of ours."""
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write(form: Format, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -35,7 +47,6 @@ def write(form: Format, heads: Sequence[str], rows: Iterable[Sequence[object]]) 
     if form is Format.csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows([heads, *rows])
     elif form is Format.json:
-        plain = [dict(zip(heads, row, strict=True)) for row in rows]
-        sys.stdout.write(json.dumps(plain, indent=2, allow_nan=False) + "\n")
+        write_json([dict(zip(heads, row, strict=True)) for row in rows])
     else:
         sys.stdout.write(markdown(heads, rows))

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aebench.cli import text
-
-
-class Format(StrEnum):
-    """How the outcome is printed."""
-
-    table = "table"
-    json = "json"
+from aebench.cli import formats, text
+from aebench.cli.formats import Format
+from aebench.cli.options import FormatOption
 
 
 def _folder(given: str) -> Path:
@@ -37,7 +31,7 @@ def merge(
             "--into", metavar="C", parser=_folder, help="Results folder that gets them all."
         ),
     ],
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    form: FormatOption = Format.table,
 ) -> None:
     """Merge results folders into one, losing nothing.
 
@@ -58,13 +52,16 @@ def merge(
                 for each in done.brought
             ],
             "settled": done.settled,
-            "problems": done.problems,
+            "problems": [str(problem) for problem in done.problems],
         }
         sys.stdout.write(json.dumps(plain, indent=2) + "\n")
     else:
         rows = [[str(e.folder), str(e.records), str(e.counted)] for e in done.brought]
         heads = ["folder", "records", "counted"]
-        text.stdout().print(text.table(f"{into}: {counted} records", heads, rows))
+        if form is Format.table:
+            text.stdout().print(text.table(f"{into}: {counted} records", heads, rows))
+        else:
+            formats.write(form, heads, rows)
     for reason, number in done.settled.items():
         said = f"{number} record{'s' * (number > 1)} gave way to another of the same job: {reason}"
         text.stderr().print(said)

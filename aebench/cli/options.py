@@ -26,11 +26,12 @@ Results = Annotated[
         autocompletion=complete.results,
     ),
 ]
+DATA_FOLDER = "$AEBENCH_DATA, else the user's cache"
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        help=r"Folder of the data cache. \[default: $AEBENCH_DATA, else the user's cache]",
+        help=f"Folder of the data cache. {default(DATA_FOLDER)}",
         autocompletion=complete.folders,
     ),
 ]

@@ -32,33 +32,30 @@ def print_plan(
         return dataclasses.replace(job, seed=0, repeat=0)
 
     def order(job: Job) -> tuple[object, ...]:
-        return (job.dataset, job.architecture, job.depth, job.latent, job.engine, job.precision)
+        fields = (job.dataset, job.architecture, job.depth, job.latent, job.engine, job.precision)
+        return (*fields, system(job).key)
 
     rows = []
-    jobs = sorted(grid.jobs, key=lambda job: (*order(system(job)), system(job).key))
-    for one, members in groupby(jobs, key=system):
-        group = list(members)
-        measured = None if one in grid.impossible else size(one)
-        done = sum(there.get(job.key) == "ok" for job in group)
+    for one, members in groupby(sorted(grid.jobs, key=order), key=system):
+        jobs = list(members)
+        done = sum(there.get(job.key) == "ok" for job in jobs)
         name = one.name + (f" ({one.modified})" if one.modified else "")
-        if group[0] in grid.impossible:
-            rows.append([name, str(len(group)), str(done), *"----", "impossible"])
-            continue
-        rows.append(
-            [
-                name,
-                str(len(group)),
-                str(done),
-                f"{measured.parameters:,}" if measured else "?",
-                f"{measured.bottleneck:,}" if measured else "?",
-                text.number(measured.flops * one.batch_size / 1e9, 3) if measured else "?",
+        if jobs[0] in grid.impossible:
+            cells = [*"----", "impossible"]
+        else:
+            model, guess = size(one), estimator.job(one)
+            cells = [
+                f"{model.parameters:,}" if model else "?",
+                f"{model.bottleneck:,}" if model else "?",
+                text.number(model.flops * one.batch_size / 1e9, 3) if model else "?",
                 f"{steps(one):,}",
-                _each(estimator, one),
+                text.between(guess.low_s, guess.high_s) if guess else "-",
             ]
-        )
+        rows.append([name, str(len(jobs)), str(done), *cells])
     heads = ["system", "jobs", "done", "parameters", "bottleneck", "GFLOP/step", "steps", "each"]
     out = text.stdout()
-    out.print(text.table(f"{grid.name}: {len(grid.jobs)} jobs", heads, rows, least=_LEAST))
+    title = f"{grid.name}: {text.count(len(grid.jobs), 'job')}"
+    out.print(text.table(title, heads, rows, least=_LEAST))
     for reason in dict.fromkeys(grid.impossible.values()):
         out.print(f"impossible: {printable(reason)}")
     run = [job for job in todo if job not in grid.impossible]
@@ -66,17 +63,18 @@ def print_plan(
     total = estimator.total(known, workers)
     about = text.between(total.low_s, total.high_s) if known else "no time"
     beside = f", {workers} at a time" if workers > 1 else ""
+    jobs_to_do = text.count(len(run), "job")
     unsized = len(run) - len(known)
     out.print(
-        f"to do: {len(run)} jobs, about {about}{beside} ({printable(estimator.basis)})"
-        + (f"; without {unsized} jobs whose size is unknown before they are built" * bool(unsized))
+        f"to do: {jobs_to_do}, about {about}{beside} ({printable(estimator.basis)})"
+        + (
+            f"; without {text.count(unsized, 'job')} whose size is unknown before they are built"
+            * bool(unsized)
+        )
     )
     left = set(todo)
     ended = [j for j in grid.jobs if there.get(j.key, "ok") not in ("ok", "skipped")]
     if failed := [job for job in ended if job not in left]:
-        out.print(f"{len(failed)} jobs did not end ok; --retry-failed runs them again")
-
-
-def _each(estimator: Estimator, job: Job) -> str:
-    guess = estimator.job(job)
-    return "-" if guess is None else text.between(guess.low_s, guess.high_s)
+        out.print(
+            f"{text.count(len(failed), 'job')} did not end ok; --retry-failed runs them again"
+        )

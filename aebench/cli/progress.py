@@ -1,4 +1,4 @@
-"""What a user sees while jobs run: bars on a terminal, plain lines elsewhere."""
+"""What a user sees while data is fetched and jobs run: bars on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     Progress,
     TaskID,
     TextColumn,
@@ -17,8 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from aebench import datasets
 from aebench.cli import text
-from aebench.cli.text import duration, number
+from aebench.cli.text import count, duration, number
 from aebench.errors import printable
 from aebench.estimate import Estimator
 from aebench.executors import Ending, Listener
@@ -48,11 +51,17 @@ def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterat
 def _outcome(job: Job, ending: Ending) -> str:
     name = printable(job.name)
     if ending.elsewhere:
-        return f"{printable(job.name)}: by another run on the same folder: {ending.status}"
+        return f"{name}: by another run on the same folder: {ending.status}"
     if ending.status != "ok":
         return f"{name}: {ending.status}: {printable(ending.reason)}"
     error, train = number(ending.study_error, 4), duration(ending.train_s)
     return f"{name}: study error {error}, MSE {number(ending.mse, 3)}, training {train}"
+
+
+def _stopping(running: int) -> str:
+    are, them = ("is", "it") if running == 1 else ("are", "them")
+    jobs = count(running, "running job")
+    return f"stopping: {jobs} {are} finished first; Ctrl-C again kills {them}"
 
 
 class _Lines(Listener):
@@ -86,7 +95,7 @@ class _Lines(Listener):
             self._say(f"[{self.done}/{self.total}] running: {what}")
 
     def stopping(self, running: int) -> None:
-        self._say(f"stopping: {running} running jobs are finished first; Ctrl-C again kills them")
+        self._say(_stopping(running))
 
 
 class _Bars(Listener):
@@ -108,7 +117,9 @@ class _Bars(Listener):
         done = sum(self.cost[job] * share for job, share in self.share.items())
         if self.done >= self.total:
             done = sum(self.cost.values())
-        self.bars.update(self.overall, completed=done, note=f"{self.done}/{self.total} jobs")
+        self.bars.update(
+            self.overall, completed=done, note=f"{self.done}/{count(self.total, 'job')}"
+        )
 
     def started(self, slot: int, job: Job) -> None:
         name = printable(job.name)
@@ -131,6 +142,39 @@ class _Bars(Listener):
         self.bars.console.print(_outcome(job, ending), style=style)
 
     def stopping(self, running: int) -> None:
-        self.bars.console.print(
-            f"stopping: {running} running jobs are finished first; Ctrl-C again kills them"
-        )
+        self.bars.console.print(_stopping(running))
+
+
+def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:
+    """Make sure that `name` is in the cache, with a progress bar for what is downloaded.
+
+    Raises:
+        DataUnavailable: no source has it.
+    """
+    if not text.is_live(sys.stderr):
+        datasets.load(name, directory, _FetchLines(console))
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task(name, total=None, visible=False)
+
+        def show(message: str, done: int, total: int | None) -> None:
+            bar.update(task, description=message, completed=done, total=total, visible=True)
+
+        datasets.load(name, directory, show)
+
+
+class _FetchLines:
+    """Progress for logs: a line when the message changes, and one every ten seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.message, self.at = console, "", 0.0
+
+    def __call__(self, message: str, done: int, total: int | None) -> None:
+        """Print a line if there is something to say."""
+        if message == self.message and time.monotonic() - self.at < 10:
+            return
+        self.message, self.at = message, time.monotonic()
+        share = f" {done / 1e6:.1f} of {total / 1e6:.1f} MB" if total and done else ""
+        self.console.print(f"{message}{share}")
+        sys.stderr.flush()

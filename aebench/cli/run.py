@@ -1,27 +1,44 @@
-"""``aebench run``: from options to jobs, from jobs to a filled store."""
+"""``aebench run``: from options to jobs, from jobs to a filled store, and what came of them.
+
+Exit code 0 means that every job asked for has a readable record, or cannot exist: at the end the
+keys that were asked for are held against the records that can be read.
+"""
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aebench.cli import axes, complete, folders, running, text
-from aebench.cli.options import default
+from aebench.cli import axes, complete, folders, text
+from aebench.cli.options import DATA_FOLDER, default
 from aebench.cli.plan import print_plan
-from aebench.errors import RequestError
+from aebench.engines import ENGINES, PRECISIONS
+from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
+from aebench.executors import RunOptions
 from aebench.grid import PRESETS, Grid, load_grid
-from aebench.job import ENGINES, PRECISIONS
+from aebench.job import OPTIONS as JOB_OPTIONS
+from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
 from aebench.protocols import ORDERS, SCHEDULES
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from aebench.store import Store
+    from aebench.store.files import Problem
+
+_NAMED = 5  # jobs that are named one by one
 _GRID, _AXES, _HOW, _WHERE = "Which jobs", "Axes (lists: 1,16,128; ranges: 0..4)", "How", "Where"
 _PROTOCOLS = default("the protocol's")
 
@@ -40,288 +57,243 @@ aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
 """
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """What was asked for. Folders and files are absolute: code of the user's may change folder.
-
-    `axes` holds the axes that were given; `shown` is the results folder as people read it.
-    """
-
-    grid: str | None
-    axes: Mapping[str, Any]
-    shard: str | None
-    plugins: tuple[str, ...]
-    device: str
-    retry_failed: bool
-    workers: int
-    timeout_s: float | None
-    results: Path | None
-    shown: Path | None
-    data: Path | None
-    report: bool
-    command: str
+def _option(
+    panel: str, name: str, about: str, values: Any = str, usual: Any = None, **how: Any
+) -> inspect.Parameter:
+    """One option: its panel of the help, its name, its help, the type and default of its value."""
+    words = f"--{name.replace('_', '-')}"
+    option = typer.Option(words, help=about, rich_help_panel=panel, **how)
+    kind = values if usual is not None else values | None
+    where = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, where, default=usual, annotation=Annotated[kind, option])
 
 
-def run(
-    grid: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{', '.join(PRESETS)}, or a TOML file. {default('quick')}",
-            rich_help_panel=_GRID,
-            autocompletion=complete.grid,
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Only part I of N.", rich_help_panel=_GRID)
-    ] = None,
-    plan: Annotated[
-        bool,
-        typer.Option(
-            "--plan", help="Show the jobs and their cost; run nothing.", rich_help_panel=_GRID
-        ),
-    ] = False,
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed", help="Run again what did not end ok.", rich_help_panel=_GRID
-        ),
-    ] = False,
-    plugin: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Python file with architectures of your own.",
-            rich_help_panel=_GRID,
-            autocompletion=complete.plugin,
-        ),
-    ] = None,
-    architecture: Annotated[
-        str | None,
-        typer.Option(
-            help="Families of autoencoders: mlp, conv, ...; see `aebench list architectures`.",
-            rich_help_panel=_AXES,
-            autocompletion=complete.architecture,
-        ),
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help=f"mnist, digits, ..., or a folder of images. {default('mnist')}",
-            rich_help_panel=_AXES,
-            autocompletion=complete.dataset,
-        ),
-    ] = None,
-    latent: Annotated[
-        str | None,
-        typer.Option(help="Code width (mlp) or channels (conv).", rich_help_panel=_AXES),
-    ] = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(help=f"Encoder layers. {default('1')}", rich_help_panel=_AXES),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"How many: 0 to N-1. {default('1')}", rich_help_panel=_AXES),
-    ] = None,
-    repeats: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help=f"How often, for times; 6 or more to publish. {default('1')}",
-            rich_help_panel=_AXES,
-        ),
-    ] = None,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Training settings: {', '.join(PROTOCOLS)}, or a TOML file by `aebench tune`."
-            f" {default('study')}",
-            rich_help_panel=_AXES,
-            autocompletion=complete.protocol,
-        ),
-    ] = None,
-    epochs: Annotated[
-        str | None,
-        typer.Option(help=f"Passes over the training images. {_PROTOCOLS}", rich_help_panel=_AXES),
-    ] = None,
-    batch_size: Annotated[
-        str | None,
-        typer.Option(help=f"Images per training step. {_PROTOCOLS}", rich_help_panel=_AXES),
-    ] = None,
-    learning_rate: Annotated[
-        str | None, typer.Option(help=f"Adam's step size. {_PROTOCOLS}", rich_help_panel=_AXES)
-    ] = None,
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Learning rate: {', '.join(SCHEDULES)}. {_PROTOCOLS}",
-            rich_help_panel=_AXES,
-            autocompletion=complete.schedule,
-        ),
-    ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Training images: {', '.join(ORDERS)}. {_PROTOCOLS}",
-            rich_help_panel=_AXES,
-            autocompletion=complete.order,
-        ),
-    ] = None,
-    train_noise: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Amplitude of Gaussian noise on training inputs. {default('0')}",
-            rich_help_panel=_AXES,
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{', '.join(ENGINES)}, or auto: by device and family. {default('eager')}",
-            rich_help_panel=_AXES,
-            autocompletion=complete.engine,
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{', '.join(PRECISIONS)}. {default('fp32')}",
-            rich_help_panel=_AXES,
-            autocompletion=complete.precision,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help=f"auto, cpu, cuda, cuda:1, ... {default('auto')}",
-            rich_help_panel=_HOW,
-            autocompletion=complete.device,
-        ),
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Jobs at a time. With more than 1 the times cannot be compared.",
-            rich_help_panel=_HOW,
-        ),
-    ] = 1,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            metavar="SECONDS",
-            help=f"Stop a job after this long. {default('never')}",
-            rich_help_panel=_HOW,
-        ),
-    ] = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            help=f"Folder. {default('results/GRID')}",
-            rich_help_panel=_WHERE,
-            autocompletion=complete.results,
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help=r"Folder of the data cache. \[default: $AEBENCH_DATA, else the user's cache]",
-            rich_help_panel=_WHERE,
-            autocompletion=complete.folders,
-        ),
-    ] = None,
-    report: Annotated[
-        bool, typer.Option("--report", help="Render the report at the end.", rich_help_panel=_WHERE)
-    ] = False,
-) -> None:
+_FROM_1 = {"values": int, "min": 1, "metavar": "N"}
+_OPTIONS = (
+    _option(_GRID, "grid", f"{', '.join(PRESETS)}, or a TOML file. {default('quick')}",
+        autocompletion=complete.grid),
+    _option(_GRID, "shard", "Only part I of N.", metavar="I/N"),
+    _option(_GRID, "plan", "Show the jobs and their cost; run nothing.", bool, False),
+    _option(_GRID, "retry_failed", "Run again what did not end ok.", bool, False),
+    _option(_GRID, "plugin", "Python file with architectures of your own.", list[Path],
+        metavar="FILE.py", autocompletion=complete.plugin),
+    _option(_AXES, "architecture",
+        "Families of autoencoders: mlp, conv, ...; see `aebench list architectures`.",
+        autocompletion=complete.architecture),
+    _option(_AXES, "dataset", f"mnist, digits, ..., or a folder of images. {default('mnist')}",
+        autocompletion=complete.dataset),
+    _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
+    _option(_AXES, "depth", f"Encoder layers. {default('1')}"),
+    _option(_AXES, "seeds", f"How many: 0 to N-1. {default('1')}", **_FROM_1),
+    _option(_AXES, "repeats", f"How often, for times; 6 or more to publish. {default('1')}",
+        **_FROM_1),
+    _option(_AXES, "protocol", f"Training settings: {', '.join(PROTOCOLS)}, or a TOML file by"
+        f" `aebench tune`. {default('study')}", autocompletion=complete.protocol),
+    _option(_AXES, "epochs", f"Passes over the training images. {_PROTOCOLS}"),
+    _option(_AXES, "batch_size", f"Images per training step. {_PROTOCOLS}"),
+    _option(_AXES, "learning_rate", f"Adam's step size. {_PROTOCOLS}"),
+    _option(_AXES, "schedule", f"Learning rate: {', '.join(SCHEDULES)}. {_PROTOCOLS}",
+        autocompletion=complete.schedule),
+    _option(_AXES, "order", f"Training images: {', '.join(ORDERS)}. {_PROTOCOLS}",
+        autocompletion=complete.order),
+    _option(_AXES, "train_noise",
+        f"Amplitude of Gaussian noise on training inputs. {default('0')}"),
+    _option(_AXES, "engine",
+        f"{', '.join(ENGINES)}, or auto: by device and family. {default('eager')}",
+        autocompletion=complete.engine),
+    _option(_AXES, "precision", f"{', '.join(PRECISIONS)}. {default('fp32')}",
+        autocompletion=complete.precision),
+    _option(_HOW, "device", f"auto, cpu, cuda, cuda:1, ... {default('auto')}",
+        autocompletion=complete.device),
+    _option(_HOW, "workers", "Jobs at a time. With more than 1 the times cannot be compared.",
+        usual=1, **_FROM_1),
+    _option(_HOW, "timeout", f"Stop a job after this long. {default('never')}", float, min=0.001,
+        metavar="SECONDS"),
+    _option(_WHERE, "results", f"Folder. {default('results/GRID')}", Path,
+        autocompletion=complete.results),
+    _option(_WHERE, "data", f"Folder of the data cache. {default(DATA_FOLDER)}", Path,
+        autocompletion=complete.folders),
+    _option(_WHERE, "report", "Render the report at the end.", bool, False),
+)  # fmt: skip
+_AXIS_NAMES = [o.name for o in _OPTIONS if o.name in (*JOB_OPTIONS, "seeds", "repeats")]
+
+
+def run(**given: Any) -> None:
     """Train a grid of autoencoders; what is there already is not run again."""
-    if timeout is not None and not math.isfinite(timeout):
-        raise RequestError(f"--timeout takes a number of seconds, not {timeout:g}")
+    if given["timeout"] is not None and not math.isfinite(given["timeout"]):
+        raise RequestError(f"--timeout takes a number of seconds, not {given['timeout']:g}")
+    # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
-    plugins = tuple(str(here / path) for path in plugin or ())
-    data = None if data is None else here / data
+    plugins = tuple(str(here / path) for path in given["plugin"] or ())
+    data = None if given["data"] is None else here / given["data"]
     load_plugins(plugins)
-    os.chdir(here)  # a plugin may have gone elsewhere, and what was asked for lies here
-    given = axes.axes(
-        {
-            "architecture": architecture,
-            "dataset": dataset,
-            "latent": latent,
-            "depth": depth,
-            "seeds": seeds,
-            "repeats": repeats,
-            "protocol": protocol,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "order": order,
-            "train_noise": train_noise,
-            "engine": engine,
-            "precision": precision,
-            "device": device,
-        }
-    )
-    options = RunOptions(
-        grid=grid or (None if set(given) & {"architecture", "latent"} else "quick"),
-        axes=given,
-        shard=shard,
-        plugins=plugins,
-        device=device or "auto",
-        retry_failed=retry_failed,
-        workers=workers,
-        timeout_s=timeout,
-        results=None if results is None else here / results,
-        shown=results,
-        data=data,
-        report=report,
-        command=axes.command(dataset, given.get("dataset", []), data),
-    )
-    chosen = _grid(options)
     os.chdir(here)
-    if not chosen.jobs:  # by hash, a small grid leaves some parts empty: nothing is wrong
-        text.stderr().print(f"part {shard} of {chosen.name} has no jobs; nothing to do")
+    asked = axes.axes({name: given[name] for name in _AXIS_NAMES})
+    device = given["device"] or "auto"
+    options = RunOptions(
+        cuda=device if device.startswith("cuda") else "cuda",
+        workers=given["workers"],
+        timeout_s=given["timeout"],
+        data=data,
+        command=axes.command(given["dataset"], asked.get("dataset", []), data),
+        plugins=plugins,
+    )
+    grid = _grid(given["grid"], asked, given["shard"], data)
+    os.chdir(here)
+    if not grid.jobs:  # by hash, a small grid leaves some parts empty: nothing is wrong
+        part = f"part {given['shard']} of {grid.name}"
+        text.stderr().print(f"{part} has no jobs; nothing to do")
         return
-    _start(chosen, options, here, plan)
-
-
-def _start(grid: Grid, options: RunOptions, here: Path, plan: bool) -> None:
-    """Plan or run `grid`; the first to need the results folder."""
     from aebench.store import Store
 
-    shown = options.shown or text.RESULTS / grid.name
-    store = Store(options.results or here / shown)
+    shown = given["results"] or text.RESULTS / grid.name
+    store = Store(here / shown)
     folders.check_utf8(store.path)
     known = store.survey()
     text.warn(known.problems)  # before hours are spent on what they may hold
     there = known.statuses
     estimator = Estimator.from_store(store)
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
-    todo = [
-        job
-        for job in grid.jobs
-        if job.key not in there or (options.retry_failed and there[job.key] != "ok")
-    ]
-    if plan:
+    again = given["retry_failed"]
+    todo = [j for j in grid.jobs if j.key not in there or (again and there[j.key] != "ok")]
+    if given["plan"]:
         print_plan(grid, there, todo, estimator, options.workers)
         return
-    finished = running.execute(grid, todo, store, shown, estimator, options)
+    finished = _execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)
-    running.conclude(grid, store, shown, finished, options.report)
+    _conclude(grid, store, shown, finished, given["report"], known.problems)
 
 
-def _grid(options: RunOptions) -> Grid:
+run.__signature__ = inspect.Signature(_OPTIONS)  # type: ignore[attr-defined]
+
+
+def _grid(
+    source: str | None, asked: Mapping[str, Any], shard: str | None, data: Path | None
+) -> Grid:
     """The jobs asked for, and what to know of them said."""
     defaults: dict[str, Any] = {"device": axes.device("auto")}
-    if options.grid is None:
+    if not source and set(asked) & {"architecture", "latent"}:
         defaults["dataset"] = "mnist"
-    chosen = load_grid(options.grid, options.axes, defaults, options.data)
+    else:
+        source = source or "quick"
+    chosen = load_grid(source, asked, defaults, data)
     text.warn(chosen.notes)
-    if options.shard:
-        chosen = chosen.shard(*axes.part(options.shard))
+    if shard:
+        chosen = chosen.shard(*axes.part(shard))
     for job in {(j.architecture, j.depth, j.engine, j.device): j for j in chosen.jobs}.values():
         why = "chosen by auto" if job.engine_choice == "auto" else "as asked for, or the default"
         text.detail(
             f"{job.architecture} of depth {job.depth}: engine {job.engine} on {job.device} ({why})"
         )
     return chosen
+
+
+def _execute(
+    grid: Grid,
+    todo: Sequence[Job],
+    store: Store,
+    shown: Path,
+    estimator: Estimator,
+    options: RunOptions,
+) -> bool:
+    """Run what is to do, with progress; False if the user stopped it."""
+    from aebench.cli.progress import fetch_visibly, watch
+    from aebench.datasets import cache_directory
+    from aebench.executors import local
+    from aebench.records import Circumstances, ended_without_record
+
+    if todo:
+        store.prepare()
+    console = text.stderr()
+    there = len(grid.jobs) - len(todo)
+    if there:
+        console.print(f"{there} of {len(grid.jobs)} jobs are in {shown} already.")
+    possible = [job for job in todo if job not in grid.impossible]
+    for job in (job for job in todo if job in grid.impossible):
+        reason = grid.impossible[job]
+        console.print(f"skipped {printable(job.name)}: {reason}", soft_wrap=True)
+        where = Circumstances(command=options.command)
+        store.write(ended_without_record(job, where, "skipped", reason, total_s=0.0))
+    if not possible:
+        text.warn(store.compact())
+        return True
+    if options.workers > 1 and len(possible) > 1:
+        console.print(
+            f"{options.workers} jobs share this machine: errors are exact, but their times cannot"
+            " be compared and stay out of the time tables. Use --workers 1 for times."
+        )
+    text.detail(f"data cache: {cache_directory(options.data)}")
+    for name in sorted({job.dataset for job in possible}):
+        fetch_visibly(name, options.data, console)
+    text.warn(store.compact())
+    with watch(possible, estimator, console) as listener:
+        return local.run(possible, store, options, listener)
+
+
+def _conclude(
+    grid: Grid,
+    store: Store,
+    shown: Path,
+    finished: bool,
+    report: bool,
+    told: Sequence[Problem],
+) -> None:
+    """Print what came out, where it lies and how to go on; exit with the code that fits."""
+    from aebench.cli.show import jobs_table
+
+    console = text.stderr()
+    jobs, problems = _readable(grid, store)
+    text.warn(problem for problem in problems if problem not in told)
+    if len(jobs):
+        text.stdout().print(jobs_table(jobs, str(shown)))
+    console.print(f"results: {shown}", soft_wrap=True)
+    if report and finished and (jobs["status"] == "ok").any():
+        from aebench.cli.report import render_visibly
+
+        render_visibly(store.path, None, console)
+    there = set(jobs["key"])
+    missing = [job for job in grid.jobs if job.key not in there]
+    if not finished:
+        again = shlex.join(["aebench", *sys.argv[1:]])
+        stopped = f"stopped with {text.count(len(missing), 'job')} to go; to continue: {again}"
+        text.error(stopped, style="")  # in one line: a command broken in two is another
+        raise typer.Exit(130)
+    if missing:
+        named = ", ".join(printable(job.name) for job in missing[:_NAMED])
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        why = " (the warnings above say which files cannot be read)" if problems else ""
+        text.error(
+            f"{len(missing)} of {len(grid.jobs)} jobs have no readable record in {shown}{why}:"
+            f" {named}{more}; the same command again runs what is missing"
+        )
+    counts = Counter(jobs["status"])
+    skipped = counts.pop("skipped", 0)
+    bad = counts.total() - counts.pop("ok", 0)
+    if skipped:
+        reasons = dict.fromkeys(jobs.loc[jobs["status"] == "skipped", "reason"].astype(str))
+        said = f"{skipped} of {len(grid.jobs)} jobs cannot exist: {printable('; '.join(reasons))}"
+        if skipped == len(grid.jobs):
+            raise RequestError(f"{said}; nothing to run")
+        console.print(f"{said}; they count as done", soft_wrap=True)
+    if bad:
+        words = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+        text.error(
+            f"{bad} of {len(grid.jobs)} jobs did not end ok ({words});"
+            " the same command with --retry-failed runs them again"
+        )
+    if missing or bad:
+        raise typer.Exit(1)
+
+
+def _readable(grid: Grid, store: Store) -> tuple[pd.DataFrame, list[Problem] | list[RequestError]]:
+    """The rows of the grid's jobs that can be read now, and what could not be."""
+    import pandas as pd
+
+    from aebench import schema
+
+    try:
+        results = store.read()
+    except RequestError as error:  # the folder has gone since
+        return pd.DataFrame(columns=[c.name for c in schema.JOBS]), [error]
+    keys = {job.key for job in grid.jobs}
+    return results.jobs[results.jobs["key"].isin(keys)], results.problems

@@ -30,8 +30,15 @@ _said = {"level": _USUAL}
 
 
 def say(quiet: bool = False, verbose: bool = False) -> None:
-    """Set how much is said on stderr: only what went wrong, the usual, or decisions as well."""
-    _said["level"] = _QUIET if quiet else _VERBOSE if verbose else _USUAL
+    """Set how much is said on stderr: only what went wrong, the usual, or decisions as well.
+
+    Raises:
+        RequestError: both were asked for, together or one after the other.
+    """
+    level = _QUIET if quiet else _VERBOSE if verbose else _USUAL
+    if (quiet and verbose) or _said["level"] * level < 0:
+        raise RequestError("-q and -v were both given; one says less, the other more: choose one")
+    _said["level"] = level
 
 
 def verbose() -> bool:
@@ -116,7 +123,7 @@ def error(message: str, style: str = "red") -> None:
     _messages().print(message, style=style, soft_wrap=True)
 
 
-def warn(problems: Iterable[str]) -> None:
+def warn(problems: Iterable[object]) -> None:
     """Say on stderr what a user must know of the results, such as files that were left out."""
     for problem in problems:
         _messages().print(f"warning: {problem}", style="yellow", soft_wrap=True)
@@ -134,10 +141,10 @@ def items(option: str, given: str) -> list[str]:
     Raises:
         RequestError: one is; the message names `option`, such as ``--latent``.
     """
-    found = [word.strip() for word in given.split(",")]
-    if not all(found):
+    words = [word.strip() for word in given.split(",")]
+    if not all(words):
         raise RequestError(f"{option} {given!r}: an item of the list is empty")
-    return found
+    return words
 
 
 def table(
@@ -152,6 +159,11 @@ def table(
     """A table that fits its terminal; see `tables.Table`."""
     plain = tuple(tuple(row) for row in rows)
     return Table(title, tuple(heads), plain, left, tuple(sentences), tuple(least), caption)
+
+
+def count(number: int, what: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

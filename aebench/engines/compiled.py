@@ -9,52 +9,22 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import mse_loss
+from torch import Tensor
 
-from aebench.engines import Engine, Setup, resident
-from aebench.engines.precision import autocast
+from aebench.engines import resident
+from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Loss, unit
 from aebench.errors import RequestError
 
-_WARMUP_STEPS = 3
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass
-class _Program:
-    """A resident model, its optimizer and the compiled loss, all bound to each other."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    loss: Loss
+# A resident model with its Adam and its compiled loss, all bound to each other: a few MB at times.
+_programs: resident.Shelf[Learner] = resident.Shelf(most=64)
 
 
-_programs: resident.Shelf[_Program] = resident.Shelf(most=64)  # a model each, at times a few MB
-
-
-class Compiled:
-    """See the module's docstring."""
-
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self.images = setup.images
-        self.rates = setup.rates
-        self.epoch = 0
-        self.program: _Program | None = None
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer | None:
-        """Adam of the resident model; None before `compile`."""
-        return self.program.optimizer if self.program else None
-
-    def load(self) -> None:
-        """Bring the whole split to the device, once."""
-        self.images = self.setup.images.to(self.setup.device)
+class Compiled(Engine):
+    program: Learner | None = None
 
     def compile(self) -> None:
         """Compile forward and backward pass, unless a job of this shape has done so.
@@ -62,39 +32,34 @@ class Compiled:
         Raises:
             RequestError: there is no C++ compiler.
         """
-        self.program = _programs.get(resident.kind(self.setup), self._compile)
-        self._start()
+        self.program = _programs.get(resident.shape_of(self.setup), self._compile)
+        self.optimizer = self.program.optimizer
+        resident.start(self.setup.model, self.program.model, self.program.optimizer)
 
     def warm_up(self) -> None:
         """Take a few steps, then put weights and optimizer back."""
-        self._steps(0, min(_WARMUP_STEPS, self.setup.steps_per_epoch))
-        self._start()
+        assert self.program is not None, "compile() comes first"
+        self._steps(self.program, 0, min(WARMUP_STEPS, self.setup.steps_per_epoch))
+        resident.start(self.setup.model, self.program.model, self.program.optimizer)
 
-    def train_epoch(self) -> Tensor:
-        """One pass over the split."""
-        steps = self.setup.steps_per_epoch
-        total = self._steps(self.epoch, steps)
-        assert self.program is not None
+    def _train(self, epoch: int, steps: int) -> Tensor:
+        assert self.program is not None, "compile() comes first"
+        total = self._steps(self.program, epoch, steps)
         resident.copy_weights(self.program.model, self.setup.model)
-        self.epoch += 1
-        return total / steps
+        return total
 
-    def _compile(self) -> _Program:
+    def _compile(self) -> Learner:
         setup = self.setup
         model = resident.twin(setup).train()
-        layout = setup.layout
-        optimizer = torch.optim.Adam(
-            (p for p in model.parameters() if p.requires_grad),
-            lr=setup.job.learning_rate,
-            fused=True,
-        )
-        program = _Program(model, optimizer, _compiled(_loss_of(model, setup)))
-        batch = self.images[: setup.job.batch_size]
-        images = batch.to(torch.float32).div_(255).contiguous(memory_format=layout)
+        learning = (p for p in model.parameters() if p.requires_grad)
+        adam = torch.optim.Adam(learning, lr=setup.job.learning_rate, fused=True)
+        program = Learner(model, adam, _compiled(setup.loss_of(model)))
+        targets = unit(self.images[: setup.job.batch_size])
+        targets = targets.contiguous(memory_format=setup.layout)
         # With noise, input and target are two tensors, and that is compiled differently.
-        inputs = images.clone() if setup.job.train_noise else images
+        inputs = targets.clone() if setup.job.train_noise else targets
         try:
-            program.loss(inputs, images).backward()
+            program.loss(inputs, targets).backward()
         except Exception as error:
             if _no_compiler(error):
                 raise RequestError(
@@ -105,59 +70,20 @@ class Compiled:
             raise
         return program
 
-    def _start(self) -> None:
-        assert self.program is not None, "compile() comes first"
-        resident.copy_weights(self.setup.model, self.program.model)
-        resident.reset(self.program.optimizer)
 
-    def _steps(self, epoch: int, steps: int) -> Tensor:
-        assert self.program is not None, "compile() comes first"
-        setup, device = self.setup, self.setup.device
-        loss_of, optimizer = self.program.loss, self.program.optimizer
-        layout = setup.layout
-        size, first = setup.job.batch_size, epoch * setup.steps_per_epoch
-        order, generator = setup.order(epoch), setup.noise(epoch)
-        order = order if order is None else order.to(device)
-        total = torch.zeros((), dtype=torch.float64, device=device)
-        for step in range(steps):
-            here = slice(step * size, (step + 1) * size)
-            batch = self.images[here] if order is None else self.images[order[here]]
-            images = batch.to(torch.float32).div_(255).contiguous(memory_format=layout)
-            optimizer.param_groups[0]["lr"] = self.rates[first + step]
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(setup.inputs(images, generator), images)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-        return total
+_numbers = count(1)
 
 
-def _loss_of(model: nn.Module, setup: Setup) -> types.FunctionType:
-    precision, device = setup.job.precision, setup.device
-
-    def loss(inputs: Tensor, images: Tensor) -> Tensor:
-        with autocast(precision, device):
-            output = model(inputs)
-        return mse_loss(output.float(), images)
-
-    assert isinstance(loss, types.FunctionType)
-    return loss
-
-
-_count = 0
-
-
-def _compiled(function: types.FunctionType) -> Loss:
-    """Compile `function` under a code object of its own.
+def _compiled(loss: Loss) -> Loss:
+    """Compile `loss` under a code object of its own.
 
     torch keeps what it compiled with the code object, tries the variants in turn at every call,
     and beyond a few of them gives up and runs the code as it stands. All our loss functions
     would share one code object.
     """
-    global _count  # noqa: PLW0603 (a name for each code object in this process)
-    _count += 1
-    code = function.__code__.replace(co_name=f"loss_{_count}")
-    own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
+    assert isinstance(loss, types.FunctionType)
+    code = loss.__code__.replace(co_name=f"loss_{next(_numbers)}")
+    own = types.FunctionType(code, loss.__globals__, code.co_name, None, loss.__closure__)
     # Random numbers inside a model, such as those of dropout, are to be eager's.
     options: dict[str, str | int | bool | Callable[..., Any]] = {"fallback_random": True}
     compiled: Loss = torch.compile(own, fullgraph=True, dynamic=False, options=options)
@@ -175,6 +101,4 @@ def _no_compiler(error: BaseException | None) -> bool:
     return False
 
 
-def create(setup: Setup) -> Engine:
-    """Make the engine for `setup`."""
-    return Compiled(setup)
+create = Compiled

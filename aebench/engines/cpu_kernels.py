@@ -3,7 +3,7 @@
 torch sends float32 matrix products on a CPU to MKL, which on some processors reaches half of
 what oneDNN does; and oneDNN computes a transposed convolution to one channel as if it were to
 sixteen. Here are forms that do better, chosen by layers' types and shapes alone, so that a job
-gives the same bits twice. In which order they are called is decided by `chain`.
+gives the same bits twice. `chain`, which alone calls them, says why they are kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from aebench.architectures.autoencoder import is_dense, learns
 
 _FEW_CHANNELS = 4  # of a transposed convolution's output: beyond, its patches fill the memory
 
@@ -26,14 +28,14 @@ def available() -> bool:
 
 
 class Form(NamedTuple):
-    """How a layer is computed; `kind` and `word` say it for the record.
+    """How a layer is computed; `layer` and `word` say it for the record.
 
     `forward` takes layer, x and activation, and gives x as `backward` wants it and the output.
     `backward` takes layer, x, gradient of the output before the activation, and whether that of x
     is asked for, and gives those of x, weight and bias.
     """
 
-    kind: str
+    layer: str
     word: str
     forward: Callable[[Any, Tensor, str], tuple[Tensor, Tensor]]
     backward: Callable[[Any, Tensor, Tensor, bool], tuple[Tensor | None, Tensor, Tensor | None]]
@@ -41,23 +43,16 @@ class Form(NamedTuple):
 
 def form(layer: Any) -> Form | None:
     """How `layer` is computed; None: none of `FORMS` does."""
-    for parameter in layer.parameters(recurse=False):
-        if (
-            parameter.dtype != torch.float32
-            or parameter.device.type != "cpu"
-            or not parameter.requires_grad
-            or parameter._backward_hooks
-            or parameter._post_accumulate_grad_hooks
-        ):
-            return None
-    kind = type(layer)
-    if kind is nn.Linear:  # MKL's product with a vector is two to eight times faster
+    layer_type = type(layer)
+    if not learns(layer):
+        return None
+    if layer_type is nn.Linear:  # MKL's product with a vector is two to eight times faster
         return FORMS["linear"] if min(layer.in_features, layer.out_features) > 1 else None
-    if kind is nn.Conv2d:
+    if layer_type is nn.Conv2d:
         known = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
         return FORMS["conv"] if known else None
-    if kind is nn.ConvTranspose2d:
-        few = layer.out_channels <= _FEW_CHANNELS and _is_plain(layer)
+    if layer_type is nn.ConvTranspose2d:
+        few = layer.out_channels <= _FEW_CHANNELS and is_dense(layer)
         return FORMS["conv_transpose to few" if few else "conv_transpose"]
     return None
 
@@ -68,19 +63,11 @@ def pair(one: Any, other: Any) -> tuple[Form, Form] | None:
         type(one) is nn.Conv2d
         and type(other) is nn.ConvTranspose2d
         and one.in_channels == other.out_channels == 1
-        and _is_plain(one)
-        and _is_plain(other)
+        and is_dense(one)
+        and is_dense(other)
     ):
         return FORMS["conv of planes"], FORMS["conv_transpose of planes"]
     return None
-
-
-def _is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    return (
-        layer.stride == layer.dilation == (1, 1)
-        and layer.padding == layer.output_padding == (0, 0)
-        and layer.groups == 1
-    )
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None = None, activation: str = "none") -> Tensor:
@@ -251,7 +238,7 @@ def _conv_transpose_of_planes_backward(
     return of_x, of_weight, None if layer.bias is None else grad.sum((0, 2, 3))
 
 
-KINDS = {nn.Linear: "linear", nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose"}
+LAYERS = {nn.Linear: "linear", nn.Conv2d: "conv", nn.ConvTranspose2d: "conv_transpose"}
 FORMS = {
     "linear": Form("linear", "onednn", _linear, _linear_backward),
     "conv": Form("conv", "onednn", _conv, _conv_backward),

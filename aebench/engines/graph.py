@@ -11,17 +11,16 @@ job is run by `eager`, and its record says so in `engine_note`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
-from aebench.engines import Engine, Setup, eager, resident
-from aebench.engines.precision import autocast
+from aebench.engines import eager, resident
+from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work, unit
 
 STEPS_PER_GRAPH = 39  # divides the epochs of MNIST (429) and CIFAR-10 (351) without remainder
-_WARMUP_STEPS = 3  # before capture, on a stream of its own: libraries set themselves up then
 
 
 class _Program:
@@ -33,10 +32,10 @@ class _Program:
 
     def __init__(self, setup: Setup, steps_per_graph: int) -> None:
         job, device, steps = setup.job, setup.device, setup.steps_per_epoch
-        self.precision, self.device = job.precision, device
         self.layout = setup.layout
         self.inputs = partial(setup.inputs, generator=None)
         self.model = resident.twin(setup).train()
+        self.loss_of = setup.loss_of(self.model)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.rate = torch.zeros((), device=device)
         self.optimizer = torch.optim.Adam(
@@ -59,22 +58,15 @@ class _Program:
         whole, rest = divmod(steps, self.most)
         return [self.most] * whole + [rest] * (rest > 0)
 
-    def start(self, setup: Setup) -> None:
-        """Take a job's weights, and forget whatever was trained before."""
-        resident.copy_weights(setup.model, self.model)
-        resident.reset(self.optimizer)
-
     def steps(self, count: int) -> None:
         """Take `count` steps; nothing here waits for the device or depends on the host."""
         for i in range(count):
             places = self.order.index_select(0, self.step).view(-1)
             batch = self.images.index_select(0, places)
-            images = batch.to(torch.float32).div_(255).contiguous(memory_format=self.layout)
+            images = unit(batch).contiguous(memory_format=self.layout)
             self.rate.copy_(self.rates.index_select(0, self.step).view(()))
             inputs = self.inputs(images) if self.noise is None else images + self.noise[i]
-            with autocast(self.precision, self.device):
-                output = self.model(inputs)
-            loss = mse_loss(output.float(), images)
+            loss = self.loss_of(inputs, images)
             # Not `backward`: it would accumulate on the stream on which it was first called.
             gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
@@ -86,15 +78,16 @@ class _Program:
     def capture(self) -> None:
         """Capture a graph for every count of steps that an epoch needs. Needs CUDA.
 
-        Leaves weights and optimizer changed: `start` comes after it.
+        Leaves weights and optimizer changed: `resident.start` comes after it.
         """
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
-            for _ in range(_WARMUP_STEPS):
+        device = self.step.device
+        side = torch.cuda.Stream(device)
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):  # libraries set themselves up before capture
+            for _ in range(WARMUP_STEPS):
                 self.step.zero_()
                 self.steps(1)
-        torch.cuda.current_stream(self.device).wait_stream(side)
+        torch.cuda.current_stream(device).wait_stream(side)
         self.optimizer.zero_grad(set_to_none=True)
         pool = torch.cuda.graph_pool_handle()  # the graphs never run at the same time
         for count in dict.fromkeys(self.counts):
@@ -103,13 +96,13 @@ class _Program:
                 self.steps(count)
             self.graphs[count] = graph
 
-    def epoch(self, setup: Setup, epoch: int, rates: list[float], replays: int | None) -> None:
+    def epoch(self, setup: Setup, epoch: int, replays: int | None) -> None:
         """Take the steps of one epoch, or of its first `replays` replays; losses go to `total`."""
         steps, size = self.order.shape
         order = setup.order(epoch)
         order = torch.arange(len(self.images)) if order is None else order
         self.order.copy_(order[: steps * size].view(steps, size))
-        self.rates.copy_(torch.tensor(rates[epoch * steps : (epoch + 1) * steps]))
+        self.rates.copy_(torch.tensor(setup.rates[epoch * steps : (epoch + 1) * steps]))
         self.step.zero_()
         self.total.zero_()
         generator, amplitude = setup.noise(epoch), setup.job.train_noise
@@ -127,31 +120,30 @@ class _Program:
 _programs: resident.Shelf[_Program] = resident.Shelf(most=8)  # a captured conv holds gigabytes
 
 
-class Graph:
-    """See the module's docstring. Without `capture` the steps run one by one, on any device."""
+class Graph(Engine):
+    """Without `capture` the steps run one by one, on any device."""
+
+    program: _Program | None = None
+    fallback: Engine | None = None
+    note = ""
 
     def __init__(
         self, setup: Setup, *, capture: bool = True, steps_per_graph: int = STEPS_PER_GRAPH
     ) -> None:
-        self.setup, self.capture, self.steps_per_graph = setup, capture, steps_per_graph
-        self.rates = setup.rates
-        self.epoch = 0
-        self.note = ""
-        self.key = (*resident.kind(setup), len(setup.images), capture, steps_per_graph)
-        self.program: _Program | None = None
-        self.fallback: Engine | None = None
+        super().__init__(setup)
+        self.capture, self.steps_per_graph = capture, steps_per_graph
+        self.key = (*resident.shape_of(setup), len(setup.images), capture, steps_per_graph)
 
-    @property
-    def optimizer(self) -> torch.optim.Optimizer | None:
-        """Adam of whatever runs the steps; None before `load`."""
-        if self.program:
-            return self.program.optimizer
-        return getattr(self.fallback, "optimizer", None)
+    def work(self) -> Work:
+        """See `Engine`."""
+        done = self.fallback.work() if self.fallback else super().work()
+        return replace(done, note=self.note)
 
     def load(self) -> None:
         """Bring the whole split to the device, to where the graph reads it."""
         self.program = _programs.get(self.key, lambda: _Program(self.setup, self.steps_per_graph))
         self.program.images.copy_(self.setup.images)
+        self.optimizer = self.program.optimizer
 
     def compile(self) -> None:
         """Capture the steps, unless a job of this shape has done so; see `engine_note`."""
@@ -166,9 +158,9 @@ class Graph:
                 _programs.drop(self.key)
                 self.fallback = eager.create(self.setup)
                 self.fallback.load()
-                self.fallback.compile()
+                self.optimizer = self.fallback.optimizer
                 return
-        self.program.start(self.setup)
+        resident.start(self.setup.model, self.program.model, self.program.optimizer)
 
     def warm_up(self) -> None:
         """Replay once, then put weights and optimizer back."""
@@ -176,20 +168,16 @@ class Graph:
             self.fallback.warm_up()
             return
         assert self.program is not None, "load() comes first"
-        self.program.epoch(self.setup, 0, self.rates, replays=1)
-        self.program.start(self.setup)
+        self.program.epoch(self.setup, 0, replays=1)
+        resident.start(self.setup.model, self.program.model, self.program.optimizer)
 
-    def train_epoch(self) -> Tensor:
-        """One pass over the split."""
+    def _train(self, epoch: int, steps: int) -> Tensor | float:
         if self.fallback:
-            return self.fallback.train_epoch()
+            return self.fallback._train(epoch, steps)
         assert self.program is not None, "load() comes first"
-        self.program.epoch(self.setup, self.epoch, self.rates, replays=None)
+        self.program.epoch(self.setup, epoch, replays=None)
         resident.copy_weights(self.program.model, self.setup.model)
-        self.epoch += 1
-        return self.program.total / self.setup.steps_per_epoch
+        return self.program.total
 
 
-def create(setup: Setup) -> Engine:
-    """Make the engine for `setup`, which is on a CUDA device."""
-    return Graph(setup)
+create = Graph

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import torch
@@ -18,10 +19,8 @@ from torch.utils.data import DataLoader
 from torchvision import datasets as torchvision_datasets
 from torchvision import transforms
 
-from aebench.engines import Engine, Setup
-from aebench.engines.precision import autocast
-
-_WARMUP_STEPS = 3
+from aebench.engines.device import autocast
+from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work
 
 
 def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
@@ -31,8 +30,8 @@ def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
     their constructors, which would insist on downloading.
     """
     grey = images.shape[1] == 1
-    kind = torchvision_datasets.MNIST if grey else torchvision_datasets.CIFAR10
-    dataset = kind.__new__(kind)
+    study = torchvision_datasets.MNIST if grey else torchvision_datasets.CIFAR10
+    dataset = study.__new__(study)
     torchvision_datasets.VisionDataset.__init__(dataset, "", transform=transforms.ToTensor())
     if grey:
         dataset.data = images[:, 0].contiguous()
@@ -42,14 +41,10 @@ def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
     return dataset
 
 
-class Reference:
-    """See the module's docstring."""
-
+class Reference(Engine):
     def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self.optimizer = self._adam(setup.model)
-        self.rates = setup.rates
-        self.epoch = 0
+        super().__init__(setup)
+        self.adam = self.optimizer = self._adam(setup.model)
         self.loading_s = 0.0
         self.loader: DataLoader[tuple[Tensor, int]] | None = None
 
@@ -68,33 +63,31 @@ class Reference:
             drop_last=True,
         )
 
-    def compile(self) -> None:
-        """Nothing to compile."""
-
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)
-        self._steps(twin, self._adam(twin), 0, _WARMUP_STEPS)
+        self._learn(twin, self._adam(twin), 0, WARMUP_STEPS)
         self.loading_s = 0.0
 
-    def train_epoch(self) -> Tensor:
-        """One pass of the study's loop."""
-        losses = self._steps(self.setup.model, self.optimizer, self.epoch, None)
-        self.epoch += 1
-        return torch.tensor(sum(losses) / len(losses), dtype=torch.float64)
+    def work(self) -> Work:
+        """See `Engine`."""
+        return replace(super().work(), loading_s=self.loading_s)
 
-    def _steps(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, limit: int | None
-    ) -> list[float]:
+    def _train(self, epoch: int, steps: int) -> float:
+        return self._learn(self.setup.model, self.adam, epoch, steps)
+
+    def _learn(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, steps: int
+    ) -> float:
         assert self.loader is not None, "load() comes first"
         setup, device = self.setup, self.setup.device
         order, generator = setup.order(epoch), setup.noise(epoch)
         loader = self.loader if order is None else self._loader(order)
-        rates = self.rates[epoch * setup.steps_per_epoch :]
+        rates = setup.rates[epoch * setup.steps_per_epoch :]
         criterion = nn.MSELoss()
         model.train()
-        losses = []
-        for image, rate in zip(self._timed(islice(loader, limit)), rates, strict=False):
+        losses: list[float] = []
+        for image, rate in zip(self._timed(islice(loader, steps)), rates, strict=False):
             image = image.to(device)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
@@ -104,7 +97,7 @@ class Reference:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        return losses
+        return sum(losses, 0.0)
 
     def _timed(self, batches: Iterator[tuple[Tensor, int]]) -> Iterator[Tensor]:
         """Pass the images on, and add up in `loading_s` how long the loop waits for them."""
@@ -117,6 +110,4 @@ class Reference:
             yield batch[0]
 
 
-def create(setup: Setup) -> Engine:
-    """Make the engine for `setup`."""
-    return Reference(setup)
+create = Reference

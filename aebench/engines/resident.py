@@ -17,12 +17,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from aebench.engines import Setup
+from aebench.engines.training import Setup
 
 T = TypeVar("T")
 
 
-def kind(setup: Setup) -> tuple[Hashable, ...]:
+def shape_of(setup: Setup) -> tuple[Hashable, ...]:
     """What jobs must agree in to share compiled code; seed, rate and epochs do not belong here."""
     job = setup.job
     return (
@@ -69,8 +69,9 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
             b.copy_(a)
 
 
-def reset(optimizer: torch.optim.Optimizer) -> None:
-    """Put Adam's moments and step counts back to zero, in place, where a graph finds them."""
+def start(source: nn.Module, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Give a resident model a job's weights, and its Adam zeros, where a graph finds them."""
+    copy_weights(source, model)
     for state in optimizer.state.values():
         for tensor in state.values():
             tensor.zero_()

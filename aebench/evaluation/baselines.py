@@ -2,23 +2,43 @@
 
 PCA of the training split minimizes the squared error of any linear code with k numbers
 (Eckart and Young, 1936); k = 0 is the mean image. Both are computed, not trained, so a model
-above this line is worse than linear algebra. The whole curve is cached beside the data.
+above this line is worse than linear algebra. The whole curve is kept beside the data: a file says
+in itself what it belongs to and carries a checksum, so that a curve is taken only for what it was
+computed from and as it was written; any other is computed anew. torch is imported to compute only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from aebench.evaluation import curves
-from aebench.evaluation.curves import Split
+from aebench.disk import write_whole
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _CHUNK = 8192  # images at a time, so that CIFAR-10 in float64 does not fill the memory
+_FORMAT = 1
+_FOLDER = "baselines"
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a curve belongs to: all pixels by their checksum, and which of them were fitted to."""
+
+    data_sha256: str
+    seed: int
+    train_images: int
 
 
 def curve(
@@ -37,17 +57,19 @@ def curve(
     float64 rounding.
     """
     if split is not None and directory is not None:
-        stored = curves.read(directory, split, train[0].numel())
+        stored = read(directory, split, train[0].numel())
         if stored is not None:
             return np.asarray(stored, dtype=np.float64)
-    errors = _compute(train.flatten(1), test.flatten(1), device or torch.device("cpu"))
+    errors = _compute(train.flatten(1), test.flatten(1), device)
     if split is not None and directory is not None:
         with contextlib.suppress(OSError):
-            curves.write(directory, split, errors.tolist())
+            write(directory, split, errors.tolist())
     return errors
 
 
-def _compute(train: Tensor, test: Tensor, device: torch.device) -> NDArray[np.float64]:
+def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArray[np.float64]:
+    import torch
+
     numbers = train.shape[1]
     total = torch.zeros(numbers, dtype=torch.float64, device=device)
     products = torch.zeros(numbers, numbers, dtype=torch.float64, device=device)
@@ -69,3 +91,71 @@ def _compute(train: Tensor, test: Tensor, device: torch.device) -> NDArray[np.fl
     left = residual - torch.cat([torch.zeros_like(residual)[None], removed.cumsum(0)])
     errors = left.clamp_(min=0) / (len(test) * numbers)
     return np.asarray(errors.cpu().numpy(), dtype=np.float64)
+
+
+class Damaged(Exception):
+    """The file does not hold what was written; the text says why."""
+
+
+def path_of(directory: Path, split: Split) -> Path:
+    """Where the data cache `directory` keeps the curve of `split`."""
+    name = f"pca-{split.data_sha256[:16]}-{split.train_images}-{split.seed}.json"
+    return directory / _FOLDER / name
+
+
+def read(directory: Path, split: Split, numbers: int) -> list[float] | None:
+    """The curve of `split`, `numbers` + 1 errors, or None if there is none that can be trusted."""
+    try:
+        stored, curve = _read(path_of(directory, split))
+    except (OSError, Damaged):
+        return None
+    return curve if stored == split and len(curve) == numbers + 1 else None
+
+
+def write(directory: Path, split: Split, curve: Sequence[float]) -> None:
+    """Keep the curve of `split` for everybody who reads this cache.
+
+    Raises:
+        OSError: the system refuses; what was there before stays.
+    """
+    content = {"format": _FORMAT, **asdict(split), "curve": [float(e) for e in curve]}
+    text = json.dumps(content | {"sha256": _checksum(content)})
+    write_whole(path_of(directory, split), text.encode())
+
+
+def verify(directory: Path) -> dict[str, str]:
+    """Look at every curve in the data cache `directory`: its file's name, and what is wrong.
+
+    An empty text says that it is whole. What is wrong is never used: it is computed anew.
+    """
+    wrong = {}
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):  # no such folder, nor can there be
+        paths = sorted((directory / _FOLDER).glob("pca-*.json"))
+    for path in paths:
+        try:
+            split, _ = _read(path)
+            right = path_of(directory, split).name
+            wrong[path.name] = "" if path.name == right else f"it is that of {right}"
+        except (OSError, Damaged) as error:
+            wrong[path.name] = str(error) if isinstance(error, Damaged) else "cannot be read"
+    return wrong
+
+
+def _read(path: Path) -> tuple[Split, list[float]]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        checksum = content.pop("sha256")
+        split = Split(content["data_sha256"], content["seed"], content["train_images"])
+        curve = [float(error) for error in content["curve"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Damaged(f"no curve: {type(error).__name__}") from error
+    if content.get("format") != _FORMAT or checksum != _checksum(content):
+        raise Damaged("its checksum differs")
+    if not all(math.isfinite(error) and error >= 0 for error in curve):
+        raise Damaged("an error in it is no number")
+    return split, curve
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

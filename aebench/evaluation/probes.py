@@ -19,12 +19,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aebench import datasets
+from aebench import datasets, schema
 from aebench.datasets import folder
-from aebench.datasets.digits import bundled
-from aebench.evaluation.errors import STUDY_BATCH, psnr_db, reconstruct
-from aebench.evaluation.samples import IMAGES as SHOWN_IMAGES
-from aebench.evaluation.samples import png
+from aebench.datasets.catalogue import bundled
+from aebench.engines.training import unit
+from aebench.evaluation.reconstruction import (
+    SHOWN_IMAGES,
+    STUDY_BATCH,
+    picture,
+    psnr_db,
+    reconstruct,
+)
 
 IMAGES = 1_000  # the first so many of a test set, or all of a smaller one
 AMPLITUDES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0)  # 0.3 and 0.8 are the study's; 0 is no noise
@@ -76,22 +81,21 @@ def denoising(subject: Subject) -> tuple[list[Row], list[Row]]:
     the same clipped to the range of pixels (`clipped_mse`: what anything with a bounded output
     gains for free), and of the baselines that `_against` adds.
     """
-    clean = subject.test[:IMAGES].to(subject.device, torch.float32).div_(255)
+    clean = unit(subject.test[:IMAGES].to(subject.device))
     drawn = noise(subject.dataset, clean.shape).to(subject.device)
     rows, pictures = [], []
     for amplitude in AMPLITUDES:
         noisy = clean + amplitude * drawn
         outputs = subject.outputs(noisy)
         rows.append(
-            {"kind": "denoising", "input": "test images", "amplitude": amplitude}
+            {"kind": schema.DENOISING, "input": "test images", "amplitude": amplitude}
             | _against(subject, outputs, clean)
             | {"input_mse": _mse(noisy, clean), "clipped_mse": _mse(noisy.clamp(0, 1), clean)}
         )
         if amplitude in PICTURED:
-            shown = slice(0, SHOWN_IMAGES)
-            pictures.append(
-                _picture(f"denoising {amplitude}", noisy[shown], outputs[shown], clean[shown])
-            )
+            few = slice(0, SHOWN_IMAGES)
+            mse = _mse(outputs[few], clean[few])
+            pictures.append(picture(schema.noisy_kind(amplitude), noisy[few], outputs[few], mse))
     return rows, pictures
 
 
@@ -103,7 +107,7 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     """
     rows, shown = [], []
     for name, images in _strangers(subject, directory):
-        row: Row = {"kind": "out-of-distribution", "input": name, "images": 0}
+        row: Row = {"kind": schema.STRANGERS, "input": name, "images": 0}
         if images is not None:
             clean = images.to(subject.device)
             outputs = subject.outputs(clean)
@@ -114,7 +118,7 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     if not shown:
         return rows, []
     inputs, outputs = (torch.cat(parts) for parts in zip(*shown, strict=True))
-    return rows, [_picture("out-of-distribution", inputs, outputs, inputs)]
+    return rows, [picture(schema.STRANGERS, inputs, outputs, _mse(outputs, inputs))]
 
 
 def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, Tensor | None]]:
@@ -176,7 +180,7 @@ def resized(images: Tensor, height: int, width: int) -> Tensor:
             for p in planes
         ]
         images = torch.from_numpy(np.stack(small)).reshape(*images.shape[:2], height, width)
-    return images.to(torch.float32).div(255)
+    return unit(images)
 
 
 def _against(subject: Subject, outputs: Tensor, clean: Tensor) -> Row:
@@ -192,16 +196,6 @@ def _against(subject: Subject, outputs: Tensor, clean: Tensor) -> Row:
         "psnr_db": psnr_db(mse),
         "mean_mse": _mse(clean, subject.mean.to(clean.device)),
         "flat_mse": _mse(clean, clean.double().mean((2, 3), keepdim=True)),
-    }
-
-
-def _picture(kind: str, inputs: Tensor, outputs: Tensor, clean: Tensor) -> Row:
-    return {
-        "kind": kind,
-        "images": len(inputs),
-        "input_png": png(inputs),
-        "output_png": png(outputs),
-        "mse": _mse(outputs, clean),
     }
 
 

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aebench.job import Job
 
 in_worker = False
 """Whether this process is itself a worker, which starts no run of its own."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run jobs: `workers` at a time, each for at most `timeout_s` seconds.
+
+    `cuda` is torch's name of the device for jobs on CUDA. `threads` per worker defaults to an
+    equal share of the cores. `data` is the folder of the data cache; `command` is kept in the
+    records; `plugins` are absolute paths of Python files that workers import. A job's time begins
+    when its worker has all that it needs to know of the device.
+    """
+
+    cuda: str = "cuda"
+    workers: int = 1
+    timeout_s: float | None = None
+    threads: int | None = None
+    data: Path | None = None
+    command: str = ""
+    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

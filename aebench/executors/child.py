@@ -51,9 +51,9 @@ def main(told: dict[str, Any]) -> NoReturn:
 
 def _asked(tell: _Channel) -> Iterator[dict[str, Any]]:
     """What the run asks for, once this process has imported all that it needs."""
-    from aebench import presence
+    from aebench import interference
 
-    with presence.computing():
+    with interference.computing():
         for name in _IMPORTS:
             importlib.import_module(name)
     tell("ready")
@@ -96,7 +96,7 @@ def _watch(parent: int) -> NoReturn:
 
 def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> None:
     """Run the jobs that are asked for, and leave a record of each in `results`."""
-    from aebench import presence, worker
+    from aebench import interference, worker
     from aebench.errors import RequestError
     from aebench.executors import Ending
     from aebench.executors.warming import warm_process
@@ -109,7 +109,7 @@ def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> Non
         job = Job(**told["job"])
         where = Circumstances(**told["where"] | {"data": told["data"] and Path(told["data"])})
         try:
-            with presence.computing():
+            with interference.computing():
                 if not warm:
                     warm_process()
                     warm = True

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import architectures, datasets, executors, machine, presence
+from aebench import architectures, datasets, executors, interference, machine
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener
+from aebench.executors import Ending, Listener, RunOptions
 from aebench.executors.leases import Leases
 from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
@@ -34,23 +34,6 @@ _STARTS = 3  # attempts to start a worker, in turn, before a slot is given up
 _PREPARE_S = 600.0  # for importing torch, reading plugins and measuring the device
 _UNWRITTEN = "its process could not write its record, which its own code may have forbidden"
 _HEALTHY = ("ok", "diverged", "skipped")  # endings after which a worker may take another job
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run: `workers` processes, `timeout_s` per job, CUDA jobs on torch's device `cuda`.
-
-    `threads` per worker defaults to an equal share of the cores. A job's time begins when its
-    worker has all that it needs to know of the device.
-    """
-
-    cuda: str = "cuda"
-    workers: int = 1
-    timeout_s: float | None = None
-    threads: int | None = None
-    data: Path | None = None
-    command: str = ""
-    plugins: tuple[str, ...] = ()
 
 
 @dataclass
@@ -81,7 +64,10 @@ class _Stop:
 
 
 def run(
-    jobs: Sequence[Job], store: Store, options: Options, listener: Listener | None = None
+    jobs: Sequence[Job],
+    store: Store,
+    options: RunOptions = RunOptions(),  # noqa: B008  # frozen
+    listener: Listener | None = None,
 ) -> bool:
     """Run `jobs`, leaving a record of each in `store`; False if the user stopped it early.
 
@@ -112,7 +98,7 @@ def run(
 
 class _Pool:
     def __init__(
-        self, jobs: Sequence[Job], store: Store, options: Options, listener: Listener
+        self, jobs: Sequence[Job], store: Store, options: RunOptions, listener: Listener
     ) -> None:
         self.store, self.options, self.listener = store, options, listener
         self.todo = deque(jobs)
@@ -300,7 +286,7 @@ class _Pool:
             return
         took = time.monotonic() - slot.since
         where = self._where(job)
-        if not where.concurrent and presence.others():
+        if not where.concurrent and interference.others():
             where = dataclasses.replace(where, concurrent=True)
         record = ended_without_record(job, where, status, reason, took, slot.started_at)
         self.store.write(record)

@@ -6,7 +6,7 @@ parts that have become many into a *pack*, a file of many records named by its c
 ``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``, ``probes.parquet`` and
 ``baselines.parquet`` beside, a copy. No two different files of ``parts/`` ever share a name, so
 folders may be copied together in any order; which record of a key counts is said by
-`rule`. The tables are read too, for what no part or pack holds: results are
+`layout.winners`. The tables are read too, for what no part or pack holds: results are
 published as tables alone, and older versions kept nothing else.
 
 A file is removed only when another one, already on disk, holds its records or better ones. Hence
@@ -31,9 +31,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
-from aebench.errors import RequestError
-from aebench.store import copies, files, rule
-from aebench.store.contents import Contents, gather, listed
+from aebench.errors import RequestError, printable
+from aebench.store import files, layout
+from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
+from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
 
 if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
@@ -65,14 +66,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Results:
-    """The five tables as data frames, and one sentence for each file that could not be read."""
+    """The five tables as data frames, and what was wrong with each file that could not be read."""
 
     jobs: pd.DataFrame
     epochs: pd.DataFrame
     samples: pd.DataFrame
     baselines: pd.DataFrame
     probes: pd.DataFrame
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Survey:
     """The jobs of a folder without their curves and pictures, and what could not be read."""
 
     jobs: pd.DataFrame
-    problems: list[str]
+    problems: list[Problem]
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -118,8 +119,8 @@ class Store:
                 pass
         except OSError as error:
             raise RequestError(
-                f"cannot write results to {files.shown(self.path)}"
-                f" ({files.shown(error.strerror or error)}); choose another folder with --results"
+                f"cannot write results to {printable(self.path, 1000)}"
+                f" ({printable(error.strerror or error)}); choose another folder with --results"
             ) from error
         self._remove_leftovers()
 
@@ -128,7 +129,7 @@ class Store:
 
         Where the job has a readable record that is `ok`, one that is not is dropped, and the
         file that holds the good one is returned. Otherwise both records are kept until the next
-        fold, and `rule` says which of them counts.
+        fold, and `layout.winners` says which of them counts.
 
         Raises:
             ValueError: the record has a column the schema does not know, or lacks its key.
@@ -155,7 +156,7 @@ class Store:
         Some columns of `jobs`: status, reason, started_at, study_error, mse, train_s.
         """
         rows = [row for _, row in self._found(key)]
-        # As `rule.winners` has it; where even the start is the same, they are one record.
+        # As `layout.winners` has it; where even the start is the same, they are one record.
         return max(
             rows, key=lambda row: (row["status"] == "ok", row["started_at"] or ""), default=None
         )
@@ -168,12 +169,12 @@ class Store:
         """
         if not self.exists:
             raise RequestError(
-                f"no results at {files.shown(self.path)}:"
-                f" run `aebench run --results {files.shown(self.path)}` first"
+                f"no results at {printable(self.path, 1000)}:"
+                f" run `aebench run --results {printable(self.path, 1000)}` first"
             )
         contents = gather(self.path)
         frames = {name: table.to_pandas() for name, table in contents.tables.items()}
-        return Results(**frames, problems=[str(problem) for problem in contents.problems])
+        return Results(**frames, problems=contents.problems)
 
     def survey(self) -> Survey:
         """Read `jobs` alone, in a fraction of the time; an empty frame where there is nothing.
@@ -183,13 +184,13 @@ class Store:
         """
         contents = gather(self.path, nested=False)
         jobs = contents.rows.jobs.filter(pa.array(contents.wins)).to_pandas()
-        return Survey(jobs, [str(problem) for problem in contents.problems])
+        return Survey(jobs, contents.problems)
 
     def statuses(self) -> dict[str, str]:
         """Map the key of every job with a readable record to its status."""
         return self.survey().statuses
 
-    def compact(self, *, force: bool = True) -> list[str]:
+    def compact(self, *, force: bool = True) -> list[Problem]:
         """Fold parts into packs and, with `force`, make the five tables; tell what was set aside.
 
         Without `force`, only when parts are many. A table that could not be read is given
@@ -205,14 +206,14 @@ class Store:
                     names = self._worth_folding()
                     self._fold(gather(self.path, wanted=names.__contains__, tables=False), names)
             return []
-        if not singles and copies.up_to_date(self.path, bool(packs)):
+        if not singles and up_to_date(self.path, bool(packs)):
             return []
         with files.writing(self.path), self._locked():
             contents = gather(self.path)
             self._fold(contents, self._worth_folding())
-            told = copies.make(self.path, contents)
+            told = make_tables(self.path, contents)
             self._remove_leftovers()
-        return [str(problem) for problem in told]
+        return told
 
     def add(self, records: Rows) -> None:
         """Store many records at once, in one file.
@@ -226,8 +227,8 @@ class Store:
     def _found(self, key: str) -> Iterator[tuple[Path, Row]]:
         """The files that hold a record of `key`, with the columns that say how good it is."""
         begins = (f"{key}-", f"{key}.", files.PACK)
-        found = gather(self.path, nested=False, wanted=lambda name: name.startswith(begins))
-        for source in found.sources:
+        contents = gather(self.path, nested=False, wanted=lambda name: name.startswith(begins))
+        for source in contents.sources:
             jobs = source.rows.jobs.select(_ENDING)
             for row in jobs.filter(pc.equal(jobs.column("key"), key)).to_pylist():
                 yield source.path, row
@@ -251,8 +252,8 @@ class Store:
         sizes = {name: files.size(self.parts / name) for name in packs}
         small = sorted((s, n) for n, s in sizes.items() if s and s[1] < _LARGE_BYTES)
         names, count = set(singles), len(singles)
-        for place, ((records, _), name) in enumerate(small):
-            if records > 2 * count and len(small) - place <= _MANY_PACKS:
+        for i, ((records, _), name) in enumerate(small):
+            if records > 2 * count and len(small) - i <= _MANY_PACKS:
                 break
             names.add(name)
             count += records
@@ -272,7 +273,7 @@ class Store:
             return  # a pack that would be written again as it is
         if kept.any():
             brought = joined([source.rows for source in ours])
-            curves = rule.curves(brought.tables["baselines"], brought.owner["baselines"])
+            curves = layout.curves(brought.tables["baselines"], brought.owner["baselines"])
             records = nested(contents.rows.only(kept, curves))
             written = files.write_records(self.parts, files.PACK, records)
         for source in folded:

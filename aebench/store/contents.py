@@ -1,7 +1,13 @@
-"""Everything that a results folder holds, while other processes write and fold in it."""
+"""Everything that a results folder holds, while other processes write and fold in it.
+
+The five tables beside the parts and packs are a copy of what counts, for other tools. They are
+made anew when other records count than those that they were made of; one that cannot be read is
+given another name first, and never deleted.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -12,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aebench.store import rule
 from aebench.store.files import (
     PARTS,
     UNFINISHED,
@@ -22,8 +27,9 @@ from aebench.store.files import (
     check_table,
     read_records,
     read_table,
+    write_table,
 )
-from aebench.store.layout import NESTED, Mask, Rows, jobs_only, joined
+from aebench.store.layout import NESTED, TABLES, Mask, Rows, curves, jobs_only, joined, winners
 
 # What tells two rows of one job apart, in each table that has several.
 _IDENTITY = {
@@ -49,7 +55,7 @@ class Contents:
     @property
     def curves(self) -> pa.Table:
         """The curves of baselines, one for each data set and seed."""
-        return rule.curves(self.rows.tables["baselines"], self.rows.owner["baselines"])
+        return curves(self.rows.tables["baselines"], self.rows.owner["baselines"])
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -84,7 +90,7 @@ def gather(
         sources += _jobs_table(folder, table_problems)
     jobs = joined([source.rows for source in sources]).jobs
     standing = (np.arange(jobs.num_rows) < single).astype(np.int64)
-    wins = rule.winners(jobs, standing)
+    wins = winners(jobs, standing)
     for name in NESTED if tables else ():
         needed = name == "baselines" or (nested and bool(wins[single:].any()))
         sources = _beside(folder, name, sources, needed, table_problems)
@@ -138,7 +144,7 @@ def _jobs_table(folder: Path, problems: list[Problem]) -> list[Source]:
         return []
     named = pc.fill_null(pc.greater(pc.utf8_length(jobs.column("key")), 0), False)
     once = jobs.filter(named)
-    once = once.filter(pa.array(rule.winners(once, np.zeros(once.num_rows, np.int64))))
+    once = once.filter(pa.array(winners(once, np.zeros(once.num_rows, np.int64))))
     for count, what in (
         (jobs.num_rows - pc.sum(named).as_py() if jobs.num_rows else 0, "have no key"),
         ((pc.sum(named).as_py() or 0) - once.num_rows, "are there a second time"),
@@ -169,11 +175,75 @@ def _beside(
     if name == "baselines":
         owner = np.zeros(table.num_rows, np.int64)
     else:
-        places = pc.index_in(table.column("key"), jobs.rows.jobs.column("key"))
-        table = table.filter(pc.is_valid(places))
-        owner = places.drop_null().to_numpy().astype(np.int64)
+        positions = pc.index_in(table.column("key"), jobs.rows.jobs.column("key"))
+        table = table.filter(pc.is_valid(positions))
+        owner = positions.drop_null().to_numpy().astype(np.int64)
         if not jobs.whole:  # what repeats jobs repeats their rows
             again = table.select(_IDENTITY[name]).to_pandas().duplicated().to_numpy()
             table, owner = table.filter(pa.array(~again)), owner[~again]
     rows = Rows(dict(jobs.rows.tables) | {name: table}, dict(jobs.rows.owner) | {name: owner})
     return [*sources[:-1], Source(jobs.path, jobs.version, rows, jobs.whole)]
+
+
+# The five tables, a copy
+
+_STAMP = b"aebench_records"  # of which records a table was made
+
+
+def up_to_date(folder: Path, packed: bool) -> bool:
+    """Whether the tables need not be made anew: they hold what counts, or are all there is."""
+    contents = gather(folder, nested=False)
+    if any(not problem.newer for problem in contents.table_problems):
+        return False
+    with contextlib.suppress(FileNotFoundError, Unusable):
+        said = [check_table(_path(folder, name), name).get(_STAMP) for name in TABLES]
+        return not packed or set(said) == {contents.stamp}
+    return not packed
+
+
+def make_tables(folder: Path, contents: Contents) -> list[Problem]:
+    """Make the tables of `contents`, and tell of those set aside or not to be replaced.
+
+    Where a newer aebench has written one, all stay as they are.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    if any(problem.newer for problem in contents.table_problems):
+        return []
+    told = _set_aside(folder, contents)
+    tables = contents.tables
+    for name in reversed(TABLES):  # `jobs` last: its jobs then have their other rows beside it
+        path = _path(folder, name)
+        try:
+            write_table(path, tables[name], {_STAMP: contents.stamp})
+        except PermissionError as error:  # the records are stored; this is their copy
+            what = f"cannot be made anew ({error.strerror})"
+            return [*told, Problem(path, what, "other tools read older records there")]
+    return told
+
+
+def _set_aside(folder: Path, contents: Contents) -> list[Problem]:
+    """Give another name to each table that cannot be read, or whose jobs cannot."""
+    moved = {problem.path: problem.what for problem in contents.table_problems}
+    jobs = _path(folder, "jobs")
+    if jobs in moved or not jobs.exists():
+        keys = contents.rows.jobs.column("key")
+        for name in ("epochs", "samples", "probes"):
+            with contextlib.suppress(FileNotFoundError, Unusable):
+                table, _ = read_table(_path(folder, name), name)
+                if not pc.all(pc.is_in(table.column("key"), keys)).as_py():
+                    what = "holds rows of jobs that jobs.parquet would name"
+                    moved.setdefault(_path(folder, name), what)
+    told = []
+    for path, what in moved.items():
+        number = 1
+        while os.path.lexists(aside := path.with_name(f"{path.name}.aside-{number}")):
+            number += 1
+        path.rename(aside)
+        told.append(Problem(path, what, f"set aside as {aside.name}"))
+    return told
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.parquet"

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import stat
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aebench import schema
-from aebench.errors import RequestError
+from aebench.disk import write_whole
+from aebench.errors import RequestError, printable
 from aebench.store.layout import NESTED, TABLES, Misfit, Rows, conformed, jobs_only, unnested
 
 VERSION_KEY = b"aebench_schema"
@@ -48,7 +48,7 @@ class Problem:
     newer: bool = False
 
     def __str__(self) -> str:
-        return f"{shown(self.path)}: {self.what}; {self.advice}"
+        return f"{printable(self.path, 1000)}: {self.what}; {self.advice}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +69,6 @@ class Unusable(Exception):
         self.problem = problem
 
 
-def shown(given: object) -> str:
-    """A name or message with what a terminal would obey, or cannot encode, as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(given))
-
-
 def read_records(path: Path, problems: list[Problem], *, nested: bool = True) -> Source | None:
     """Records of a part or a pack; None, and a problem, where there are none to be had.
 
@@ -85,13 +80,13 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
     """
     packed = path.name.startswith(PACK)
     lists = [f"{name}_rows" for name in NESTED] if nested or not packed else []
-    found: list[Problem] = []
+    faults: list[Problem] = []
     try:
         with _opened(path) as (file, version):
             try:
                 table = _columns(path, file, [*TABLES["jobs"].names, *lists])
             except Unusable as error:
-                found.append(error.problem)
+                faults.append(error.problem)
                 table, lists = _columns(path, file, TABLES["jobs"].names), []
         jobs = _fitting(path, table, "jobs")
         _check_keys(path, jobs)
@@ -103,14 +98,14 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
                 try:
                     tables[name], owner[name] = _owned(path, jobs, column, name)
                 except Unusable as error:
-                    found.append(error.problem)
+                    faults.append(error.problem)
     except Unusable as error:
         problems.append(error.problem)
         return None
-    problems += found
-    if found and not packed:
+    problems += faults
+    if faults and not packed:
         return None
-    return Source(path, version, Rows(tables, owner), whole=not found)
+    return Source(path, version, Rows(tables, owner), whole=not faults)
 
 
 def read_table(path: Path, name: str) -> tuple[pa.Table, Version]:
@@ -155,25 +150,25 @@ def version_of(path: Path) -> Version | None:
 
 def write_table(target: Path, table: pa.Table, said: dict[bytes, bytes] | None = None) -> None:
     """Put `table` at `target` at once and whole; its metadata is `said` and our version."""
-    _put(target, encoded(table, said))
+    write_whole(target, encoded(table, said))
 
 
 def write_records(folder: Path, stem: str, records: pa.Table) -> Path:
     """Put `records` into a file in `folder` whose name, begun by `stem`, is made of its content."""
     content = encoded(records)
     target = folder / f"{stem}{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    _put(target, content)
+    write_whole(target, content)
     return target
 
 
-def encoded(table: pa.Table, said: dict[bytes, bytes] | None = None) -> pa.Buffer:
+def encoded(table: pa.Table, said: dict[bytes, bytes] | None = None) -> memoryview:
     """`table` as the bytes of a Parquet file; checksums let a reader notice what has rotted."""
     made = {VERSION_KEY: str(schema.VERSION).encode()} | (said or {})
     sink = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata(made), sink, compression="zstd", write_page_checksum=True
     )
-    return sink.getvalue()
+    return memoryview(sink.getvalue())
 
 
 @contextlib.contextmanager
@@ -187,30 +182,15 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RequestError(
-            f"cannot write a record to {shown(folder)} ({shown(error.strerror or error)}); what"
-            " finished before is kept. Make room there, or choose another folder with --results,"
+            f"cannot write a record to {printable(folder, 1000)}"
+            f" ({printable(error.strerror or error)}); what finished before is"
+            " kept. Make room there, or choose another folder with --results,"
             " and run the same command again"
         ) from error
 
 
-def _put(target: Path, content: pa.Buffer) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not by tempfile, whose files only their owner may read: the umask is the user's word on it.
-    unfinished = target.with_name(f"{UNFINISHED}{uuid.uuid4().hex}.parquet")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise
-
-
-def _version(found: os.stat_result) -> Version:
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+def _version(status: os.stat_result) -> Version:
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @contextlib.contextmanager
@@ -226,8 +206,8 @@ def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, Version]]:
         raise Unusable(problem) from None
     except OSError as error:
         raise Unusable(_unreadable(path, error)) from error
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise Unusable(Problem(path, "unreadable (no regular file)", _advice(path)))
     with os.fdopen(handle, "rb") as raw:
@@ -245,7 +225,7 @@ def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, Version]]:
                     f" {schema.VERSION})"
                 )
                 raise Unusable(Problem(path, what, "left out, upgrade to read it", newer=True))
-            yield file, _version(found)
+            yield file, _version(status)
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -264,7 +244,7 @@ def _fitting(path: Path, table: pa.Table, name: str) -> pa.Table:
     try:
         return conformed(table, TABLES[name])
     except Misfit as error:
-        raise Unusable(Problem(path, f"unreadable ({shown(error)})", _advice(path))) from error
+        raise Unusable(Problem(path, f"unreadable ({printable(error)})", _advice(path))) from error
 
 
 def _check_keys(path: Path, jobs: pa.Table) -> None:
@@ -276,7 +256,7 @@ def _check_keys(path: Path, jobs: pa.Table) -> None:
         if not keys[0]:
             raise Unusable(Problem(path, "holds a record without a key", _DELETE))
         if not re.fullmatch(re.escape(keys[0]) + "(-[0-9a-f]{16})?", path.stem):
-            what = f"is named otherwise than its record, whose key is {shown(keys[0])}"
+            what = f"is named otherwise than its record, whose key is {printable(keys[0])}"
             raise Unusable(Problem(path, what, "left out; a copy may be deleted"))
     elif not re.fullmatch(PACK + "[0-9a-f]{16}", path.stem):
         advice = "left out; a copy may be deleted, and a pack has to be named as it was"
@@ -292,7 +272,7 @@ def _owned(
     try:
         rows, owner = unnested(lists, name)
     except Misfit as error:
-        raise Unusable(Problem(path, f"unreadable ({shown(error)})", _advice(path))) from error
+        raise Unusable(Problem(path, f"unreadable ({printable(error)})", _advice(path))) from error
     if name != "baselines":
         same = pc.equal(rows.column("key"), jobs.column("key").take(pa.array(owner)))
         if rows.num_rows and not pc.all(pc.fill_null(same, False)).as_py():
@@ -303,7 +283,7 @@ def _owned(
 def _unreadable(path: Path, error: Exception) -> Problem:
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     first = said.splitlines()[0] if said else type(error).__name__
-    return Problem(path, f"unreadable ({shown(first)[:200]})", _advice(path))
+    return Problem(path, f"unreadable ({printable(first, most=200)})", _advice(path))
 
 
 def _advice(path: Path) -> str:

@@ -1,13 +1,16 @@
-"""The five tables and the record as Arrow sees them, and the way from one to the other.
+"""The five tables and the record as Arrow sees them, and which of several records of a job counts.
 
 A record is one row: the job's columns, and each other table's rows as a list of structs. Between
-disk and answer it is held flat, as `Rows`: tables, and for each row the job it belongs to.
+disk and answer it is held flat, as `Rows`: tables, and for each row the job it belongs to. What
+counts is decided by what the records say, never by names or the order of files, so that folders
+merged in any order, or twice, give the same results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +19,10 @@ import pyarrow.compute as pc
 
 from aebench import schema
 
-Places = npt.NDArray[np.int64]
+if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
+    import pandas as pd
+
+Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -56,7 +62,7 @@ class Rows:
     """Records, flat: `tables` by name, and `owner` by name: each row's place in `jobs`."""
 
     tables: Mapping[str, pa.Table]
-    owner: Mapping[str, Places]
+    owner: Mapping[str, Positions]
 
     @property
     def jobs(self) -> pa.Table:
@@ -65,14 +71,14 @@ class Rows:
 
     def only(self, kept: Mask, curves: pa.Table) -> Rows:
         """The records at which `kept` is true, and `curves`, which belong to no one record."""
-        place = np.cumsum(kept) - 1
+        position = np.cumsum(kept) - 1
         tables = {"jobs": self.jobs.filter(pa.array(kept)), "baselines": curves}
         owner = {"baselines": np.zeros(curves.num_rows, np.int64)}
         for name in NESTED:
             if name != "baselines":
                 rows = kept[self.owner[name]]
                 tables[name] = self.tables[name].filter(pa.array(rows))
-                owner[name] = place[self.owner[name][rows]]
+                owner[name] = position[self.owner[name][rows]]
         return Rows(tables, owner)
 
 
@@ -109,14 +115,14 @@ def conformed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     """
     columns = []
     for field in wanted:
-        found = table.schema.get_all_field_indices(field.name)
-        if len(found) > 1:
-            raise Misfit(f"column {field.name} is there {len(found)} times")
-        if not found:
+        indices = table.schema.get_all_field_indices(field.name)
+        if len(indices) > 1:
+            raise Misfit(f"column {field.name} is there {len(indices)} times")
+        if not indices:
             absent = pa.scalar(schema.ABSENT.get(field.name), field.type)
             columns.append(pa.repeat(absent, table.num_rows))
             continue
-        column = table.column(found[0])
+        column = table.column(indices[0])
         if column.type == field.type:
             columns.append(column)
             continue
@@ -129,10 +135,10 @@ def conformed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=wanted)
 
 
-def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether `found` is another width or encoding of `wanted`, as other tools may write it."""
-    if pa.types.is_dictionary(found):
-        found = found.value_type
+def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether `given` is another width or encoding of `wanted`, as other tools may write it."""
+    if pa.types.is_dictionary(given):
+        given = given.value_type
     same = (
         (pa.types.is_integer, pa.types.is_integer),
         (pa.types.is_floating, pa.types.is_floating),
@@ -140,12 +146,12 @@ def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
         (pa.types.is_binary, pa.types.is_large_binary),
     )
     return bool(
-        pa.types.is_null(found)
-        or any(one(wanted) and (one(found) or other(found)) for one, other in same)
+        pa.types.is_null(given)
+        or any(one(wanted) and (one(given) or other(given)) for one, other in same)
     )
 
 
-def unnested(column: pa.ChunkedArray, name: str) -> tuple[pa.Table, Places]:
+def unnested(column: pa.ChunkedArray, name: str) -> tuple[pa.Table, Positions]:
     """Rows of table `name` out of the lists in `column`, and the place of each row's list.
 
     Raises:
@@ -187,3 +193,77 @@ def nested(records: Rows) -> pa.Table:
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+# Which record of a job counts, and which curve of baselines
+
+_CURVE = ["dataset", "seed"]
+
+
+def winners(jobs: pa.Table, standing: Positions) -> Mask:
+    """Mark one row of `jobs` for each key.
+
+    `ok` goes before any other ending; then the later start; then the higher `standing`; then
+    what differs between the rows, in a fixed order. Rows alike in all of it are one record.
+    """
+    if not jobs.num_rows:
+        return np.zeros(0, np.bool_)
+    key = _codes(jobs.column("key"))
+    ok = pc.fill_null(pc.equal(jobs.column("status"), "ok"), False).to_numpy()
+    started = _codes(jobs.column("started_at"))
+    ranks = [standing, started, ok.astype(np.int64), key]
+    order = np.lexsort(ranks)
+    last = np.append(np.diff(key[order]) != 0, True)
+    sorted_ranks = np.stack([rank[order] for rank in ranks])
+    like_next = np.append((np.diff(sorted_ranks, axis=1) == 0).all(axis=0), False)
+    # Only a draw between the best two of a key has to be settled by all that they say.
+    drawn = np.isin(key, key[order][:-1][like_next[:-1] & last[1:]])
+    if drawn.any():
+        draw = np.zeros(len(key), np.int64)
+        draw[drawn] = _codes(content(jobs.filter(pa.array(drawn))))
+        order = np.lexsort([draw, *ranks])
+        last = np.append(np.diff(key[order]) != 0, True)
+    marked = np.zeros(len(key), np.bool_)
+    marked[order[last]] = True
+    return marked
+
+
+def curves(baselines: pa.Table, owner: Positions) -> pa.Table:
+    """One whole curve for each data set and seed: the longest; of these the first by its figures.
+
+    `owner` tells apart the curves that several records have brought. A curve is never put
+    together from two, which machines may have computed with other roundings.
+    """
+    if not baselines.num_rows:
+        return baselines
+    import pandas as pd
+
+    frame = pd.DataFrame({name: _codes(baselines.column(name)) for name in _CURVE})
+    frame["owner"] = owner
+    for name in ("components", "mse"):
+        frame[name] = baselines.column(name).cast("float64").to_numpy()
+    frame = frame.sort_values([*_CURVE, "owner", "components", "mse"])
+    frame = frame[~frame.duplicated([*_CURVE, "owner", "components"])]
+    best: dict[object, tuple[int, bytes, pd.Index[int]]] = {}
+    for (dataset, seed, _), curve in frame.groupby([*_CURVE, "owner"], sort=False):
+        # Some order that is the same everywhere: that is all it takes.
+        figures = curve[["components", "mse"]].to_numpy().astype(">f8").tobytes()
+        candidate = (-len(curve), figures, curve.index)
+        if (dataset, seed) not in best or candidate[:2] < best[dataset, seed][:2]:
+            best[dataset, seed] = candidate
+    rows = np.concatenate([index.to_numpy() for _, _, index in best.values()])
+    return baselines.take(pa.array(rows))
+
+
+def _codes(column: pa.ChunkedArray) -> Positions:
+    """Whole numbers in the order of the values; missing ones come first."""
+    import pandas as pd
+
+    codes, _ = pd.factorize(column.to_pandas(), sort=True)
+    return np.asarray(codes, np.int64)
+
+
+def content(jobs: pa.Table) -> pa.ChunkedArray:
+    """Everything that each row says, as one text; alike only for rows alike in every column."""
+    texts = [pc.fill_null(column.cast(pa.string()), "\0") for column in jobs.columns]
+    return pc.binary_join_element_wise(*texts, "\x1f")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from aebench.errors import RequestError
-from aebench.store import Store, rule
+from aebench.errors import RequestError, printable
+from aebench.store import Store, layout
 from aebench.store.contents import gather
-from aebench.store.files import shown
+from aebench.store.files import Problem
 from aebench.store.layout import Mask, joined
 
 SAME = "the same record"
@@ -36,7 +36,7 @@ class Merging:
 
     brought: Sequence[Brought]
     settled: dict[str, int]
-    problems: list[str]
+    problems: list[Problem]
 
 
 def merge(sources: Sequence[Path], into: Path) -> Merging:
@@ -50,33 +50,33 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
     """
     for source in sources:
         if not Store(source).exists:
-            raise RequestError(f"no results at {shown(source)}; nothing was merged")
+            raise RequestError(f"no results at {printable(source)}; nothing was merged")
         if into.resolve().is_relative_to(source.resolve()):
             raise RequestError(
-                f"--into {shown(into)} is or lies in {shown(source)}, which a merge leaves as it"
-                " is; name another folder"
+                f"--into {printable(into)} is or lies in {printable(source)}, which a merge leaves"
+                " as it is; name another folder"
             )
     target = Store(into)
     folders = [*sources, into] if target.exists else [*sources]
     read = [gather(folder) for folder in folders]
     sizes = [int(each.wins.sum()) for each in read]
     if not any(sizes[: len(sources)]):
-        names = ", ".join(map(shown, sources))
+        names = ", ".join(printable(source) for source in sources)
         raise RequestError(f"no record can be read in {names}; nothing was merged")
     records = joined([each.rows.only(each.wins, each.curves) for each in read])
     # Of records that are alike to the last figure the last counts: those that are there already.
-    wins = rule.winners(records.jobs, np.zeros(records.jobs.num_rows, np.int64))
+    wins = layout.winners(records.jobs, np.zeros(records.jobs.num_rows, np.int64))
     origin = np.repeat(np.arange(len(read)), sizes)
     target.prepare()
     new = wins & (origin < len(sources))
     if new.any():
-        curves = rule.curves(records.tables["baselines"], records.owner["baselines"])
+        curves = layout.curves(records.tables["baselines"], records.owner["baselines"])
         target.add(records.only(new, curves))
-    problems = [str(problem) for each in read for problem in each.problems]
+    problems = [problem for each in read for problem in each.problems]
     told = target.compact()
     brought = [
-        Brought(folder, size, int(wins[origin == place].sum()))
-        for place, (folder, size) in enumerate(zip(folders, sizes, strict=True))
+        Brought(folder, size, int(wins[origin == i].sum()))
+        for i, (folder, size) in enumerate(zip(folders, sizes, strict=True))
     ]
     return Merging(brought, _settled(records.jobs, wins), [*problems, *told])
 
@@ -85,7 +85,7 @@ def _settled(jobs: pa.Table, wins: Mask) -> dict[str, int]:
     """How many records gave way to another of their key, by what decided it."""
     frame = jobs.select(["key", "started_at"]).to_pandas()
     frame["ok"] = jobs.column("status").to_pandas() == "ok"
-    frame["content"] = rule.content(jobs).to_pandas()
+    frame["content"] = layout.content(jobs).to_pandas()
     pairs = frame[~wins].merge(frame[wins], on="key", suffixes=("", "_counted"))
     reasons = np.select(
         [

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from aebench import choice
-from aebench.job import ENGINES
+from aebench.engines import ENGINES, choose
 from bench.peers.ours import ENGINE
 from bench.peers.task import MODELS, Task, arguments, read_answer
 from bench.ratios import table
@@ -160,7 +159,7 @@ def main() -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         print("bench.peers: skipped, torch finds no CUDA device here", file=sys.stderr)
         return 0
-    usual = ["reference", choice.engine("mlp", options.device, 1)]
+    usual = ["reference", choose("mlp", options.device, 1).engine]
     engines = list(dict.fromkeys(["eager", *(options.engine or usual)]))
     peers = known_peers(engines)
     models = options.model or list(MODELS)
