@@ -218,10 +218,17 @@ def test_block_that_the_baseline_lost_gives_no_ratio():
 
 
 def test_missing_library_is_named_and_says_how_to_get_it():
-    assert peers.Peer("bench.peers.plain").missing() == ""
-    told = peers.Peer("bench.peers.with_keras", needs="no_such_library").missing()
+    assert peers.Peer("bench.peers.plain").why_not("mlp-512", "cpu") == ""
+    lacking = peers.Peer("bench.peers.with_keras", needs="no_such_library")
+    told = lacking.why_not("mlp-512", "cpu")
     assert "no_such_library is not installed" in told
     assert "pip install" in told
+
+
+def test_a_model_that_takes_hours_on_a_cpu_is_left_out_there_only():
+    peer = peers.Peer("bench.peers.plain", hopeless={"conv-16": "takes hours"})
+    told = {(m, d): peer.why_not(m, d) for m in ("conv-16", "mlp-512") for d in ("cpu", "cuda")}
+    assert {pair for pair, why in told.items() if why} == {("conv-16", "cpu")}
 
 
 def test_task_survives_the_command_line(monkeypatch):
@@ -257,11 +264,36 @@ def test_plain_peer_starts_from_our_weights(name):
     from aebench.job import Job
     from bench.peers import plain
 
-    architecture, latent = task.MODELS[name]
-    ours = build(Job(architecture, "mnist", latent, seed=3), (1, 28, 28)).model
+    architecture, latent, depth = task.MODELS[name]
+    ours = build(Job(architecture, "mnist", latent, depth, seed=3), (1, 28, 28)).model
     theirs = plain.build(name, seed=3)
     pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", ["mlp-512", "conv-16", "conv-bottleneck-32"])
+def test_jax_peer_takes_the_same_steps(name):
+    jax = pytest.importorskip("jax", reason="the extra `peers` is not installed")
+    import optax
+    import torch
+
+    from bench.peers import plain, with_jax
+
+    pixels = np.random.default_rng(0).integers(0, 256, (3 * 128 + 5, 28, 28), dtype=np.uint8)
+    batches = with_jax.batches(pixels)
+    assert batches.shape == (3, 128, 28, 28, 1)
+    model = plain.build(name, seed=1)
+    forward, weights = with_jax.translated(model)
+    adam = optax.adam(task.LEARNING_RATE)
+    _, losses = jax.jit(with_jax.epoch_of(forward, adam))((weights, adam.init(weights)), batches)
+    theirs = torch.optim.Adam(model.parameters(), lr=task.LEARNING_RATE)
+    for ours, batch in zip(losses, batches, strict=True):
+        images = torch.from_numpy(batch[..., 0])[:, None] / 255
+        loss = torch.nn.functional.mse_loss(model(images), images)
+        theirs.zero_grad()
+        loss.backward()
+        theirs.step()
+        assert float(ours) == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_torchvision_reads_the_pixels_that_were_written(tmp_path):

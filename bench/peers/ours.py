@@ -19,11 +19,12 @@ ENGINE = "BENCH_PEERS_ENGINE"  # the environment variable that names the engine
 
 def main() -> None:
     task = read_arguments()
-    architecture, latent = MODELS[task.model]
+    architecture, latent, depth = MODELS[task.model]
     job = Job.create(
         architecture=architecture,
         dataset="mnist",
         latent=latent,
+        depth=depth,
         seed=task.seed,
         epochs=task.epochs,
         batch_size=BATCH_SIZE,

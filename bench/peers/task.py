@@ -12,8 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-MODELS = {"mlp-512": ("mlp", 512), "conv-16": ("conv", 16)}
+MODELS = {
+    "mlp-512": ("mlp", 512, 1),
+    "conv-16": ("conv", 16, 1),
+    "conv-64-deep": ("conv", 64, 2),
+    "conv-bottleneck-32": ("conv-bottleneck", 32, 1),
+}
+"""Architecture, latent size and depth."""
 BATCH_SIZE = 128
+AUTOCAST = "BENCH_PEERS_AUTOCAST"  # the environment variable; 1 for bfloat16 in plain PyTorch
 LEARNING_RATE = 1e-4
 
 

@@ -17,13 +17,13 @@ import keras
 import numpy as np
 import torch
 from keras import layers
-from torchvision import datasets
 
-from bench.peers.task import BATCH_SIZE, LEARNING_RATE, MODELS, Task, answer, read_arguments
+from bench.peers.plain import images
+from bench.peers.task import BATCH_SIZE, LEARNING_RATE, MODELS, answer, read_arguments
 
 
 def build(name: str) -> keras.Model:
-    family, latent = MODELS[name]
+    family, latent, depth = MODELS[name]
     if family == "mlp":
         inner = [
             layers.Flatten(),
@@ -31,24 +31,28 @@ def build(name: str) -> keras.Model:
             layers.Dense(28 * 28, activation="sigmoid"),
             layers.Reshape((28, 28, 1)),
         ]
+    elif family == "conv-bottleneck":
+        inner = [
+            layers.Conv2D(32, 4, 2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(latent),
+            layers.Dense(14 * 14 * 32, activation="relu"),
+            layers.Reshape((14, 14, 32)),
+            layers.Conv2DTranspose(1, 4, 2, padding="same", activation="sigmoid"),
+        ]
     else:
         inner = [
+            *[layers.Conv2D(128, 3, activation="relu") for _ in range(depth - 1)],
             layers.Conv2D(latent, 3, activation="relu"),
+            *[layers.Conv2DTranspose(128, 3, activation="sigmoid") for _ in range(depth - 1)],
             layers.Conv2DTranspose(1, 3, activation="sigmoid"),
         ]
     return keras.Sequential([keras.Input((28, 28, 1)), *inner])
 
 
-def images(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Training split and test set, float32 [N, 28, 28, 1] in [0, 1], full batches only."""
-
-    def full_batches(dataset: datasets.MNIST, order: np.ndarray) -> np.ndarray:
-        order = order[: len(order) // BATCH_SIZE * BATCH_SIZE]
-        return dataset.data.numpy()[order][..., None].astype("float32") / 255
-
-    train = datasets.MNIST(task.folder, train=True)
-    test = datasets.MNIST(task.folder, train=False)
-    return full_batches(train, np.load(task.split)), full_batches(test, np.arange(len(test)))
+def full_batches(pixels: np.ndarray) -> np.ndarray:
+    """float32 [N, 28, 28, 1] in [0, 1] of uint8 [N, 28, 28], the last, partial batch left out."""
+    return pixels[: len(pixels) // BATCH_SIZE * BATCH_SIZE, ..., None].astype("float32") / 255
 
 
 class Clock(keras.callbacks.Callback):
@@ -64,7 +68,7 @@ class Clock(keras.callbacks.Callback):
 def main() -> None:
     task = read_arguments()
     keras.utils.set_random_seed(task.seed)
-    train, test = images(task)
+    train, test = (full_batches(pixels) for pixels in images(task))
     clock = Clock()
     model = build(task.model)
     model.compile(keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8), loss="mse")
