@@ -169,7 +169,7 @@ NAMES = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
     "order": protocols.ORDERS,
-    "engine": tuple(engines.ENGINES),
+    "engine": engines.ENGINES,
     "precision": engines.PRECISIONS,
     "device": engines.DEVICES,
     "engine_choice": ("given", "auto"),

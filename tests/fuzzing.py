@@ -211,7 +211,7 @@ def world(base: Path, patch: Any) -> Iterator[World]:
         raise SystemExit(0)  # as far as a test goes: the request was a right one
 
     made = World(base)
-    patch.setattr(architectures, "_registry", dict(architectures._registry))
+    patch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     patch.setattr(catalogue, "_INFOS", dict(catalogue._INFOS))
     patch.setattr(catalogue, "_LOADERS", dict(catalogue._LOADERS))
     patch.setattr(local, "run", trains)

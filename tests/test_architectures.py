@@ -31,7 +31,7 @@ CASES = [
 
 @pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
 
 
 def job(family: str, latent: int = 4, depth: int = 1, seed: int = 0) -> Job:

@@ -136,7 +136,7 @@ def test_native_says_which_of_our_models_it_trains(
 def test_a_user_s_family_is_not_taken_for_ours_by_its_name(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     monkeypatch.setattr(engines, "trouble", lambda engine: "")
     size = architectures.get("mlp").size
     architectures.architecture(name, size=size)(lambda shape, latent, depth: None)
@@ -151,7 +151,7 @@ def test_a_user_s_family_is_not_taken_for_ours_by_its_name(
 def test_a_user_s_family_may_say_what_its_models_are_made_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     monkeypatch.setattr(engines, "trouble", lambda engine: "")
     architectures.architecture("mine", layers="linear")(lambda shape, latent, depth: None)
     assert engines.choose("mine", "cpu", 3).engine == "native"

@@ -45,7 +45,7 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def own_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(architectures, "_registry", dict(architectures._registry))
+    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = set(sys.modules)
@@ -67,7 +67,7 @@ def code_of(tmp_path: Path) -> Callable[..., str]:
             (folder / name).write_text(text, "utf-8")
         for name in [n for n in sys.modules if n.partition(".")[0] in ("sizes", "layers")]:
             del sys.modules[name]
-        architectures._registry.pop("tiny", None)
+        architectures.registry._registry.pop("tiny", None)
         sys.path[:] = [p for p in sys.path if not p.startswith(str(tmp_path))]
         importlib.invalidate_caches()
         load_plugins([str(folder / "tiny.py")])

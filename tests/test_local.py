@@ -71,7 +71,7 @@ class FakeWorker:
         self.dead = True
 
 
-class Scene:
+class Scene(Listener):
     """A store, a clock that moves a second at every look, and all workers that were started."""
 
     def __init__(self, store: Store) -> None:
@@ -100,9 +100,6 @@ class Scene:
     def started(self, slot: int, one: Job) -> None:
         self.told.append(("started", slot, one, None))
 
-    def epoch(self, slot: int, one: Job, epoch: int, train_mse: float) -> None: ...
-    def tick(self) -> None: ...
-    def stopping(self, running: int) -> None: ...
     def ended(self, slot: int, one: Job, ending: Ending) -> None:
         self.told.append(("ended", slot, one, ending))
 
@@ -129,7 +126,7 @@ def foreign() -> Iterator[str]:
         """Never built here."""
 
     yield "foreign-to-us"
-    aebench.architectures._registry.pop("foreign-to-us")
+    aebench.architectures.registry._registry.pop("foreign-to-us")
 
 
 def test_a_worker_takes_one_job_after_another(scene: Scene) -> None:
@@ -180,7 +177,7 @@ def test_what_was_typed_in_cannot_be_imported_by_a_worker(
         with pytest.raises(RequestError, match="write it into a file"):
             scene.run(job(4, "typed"))
     finally:
-        aebench.architectures._registry.pop("typed")
+        aebench.architectures.registry._registry.pop("typed")
 
 
 def test_a_dead_worker_leaves_a_record_that_says_when_its_job_began(scene: Scene) -> None:

@@ -380,7 +380,7 @@ def registered(name: str, build: object = None) -> Iterator[None]:
     try:
         yield
     finally:
-        aebench.architectures._registry.pop(name)
+        aebench.architectures.registry._registry.pop(name)
 
 
 def coded(one: Job) -> Job:

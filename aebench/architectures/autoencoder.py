@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from aebench import architectures
-from aebench.architectures import Shape, Size
+from aebench.architectures import registry
+from aebench.architectures.registry import Shape, Size
 
 if TYPE_CHECKING:
     from aebench.job import Job
@@ -118,7 +118,7 @@ def build(job: Job, shape: Shape) -> Built:
         RequestError: the family has no such model for images of this shape.
         ValueError: a family's model does not keep the contract; the message says where.
     """
-    family = architectures.get(job.architecture)
+    family = registry.get(job.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
         model = family.build(shape, job.latent, job.depth)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
-from aebench.architectures import Shape, Size, architecture
+from aebench.architectures.registry import Shape, Size, architecture
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:

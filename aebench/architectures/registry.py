@@ -1,0 +1,205 @@
+"""Names, builders, and what is known of a model before it is built.
+
+Importing this costs no torch, so that grids can be planned at once. One module per family
+holds the models; a user's own family joins through the `architecture` decorator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aebench import fingerprint
+from aebench.errors import RequestError, printable, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from aebench.job import Job
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of an image."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a model amounts to, per image where not said otherwise.
+
+    `flops` counts one training step's share of one image, 2 per multiply-add: the forward
+    pass, the gradient of every weight, and the gradient of every input but the first layer's.
+    """
+
+    parameters: int
+    bottleneck: int
+    flops: int
+
+
+Builder = Callable[[Shape, int, int], "nn.Module"]
+Sizer = Callable[[Shape, int, int], Size]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family: `build(shape, latent, depth)` gives a module with an `encoder` and a `decoder`.
+
+    `size` computes without torch what `build` would amount to, and raises `RequestError` where
+    no such model exists; a family without it is measured when built and planned without sizes.
+    `layers` says what its models are made of, where that is known of all of them: ``linear``,
+    ``conv`` (3 x 3, stride 1, no padding) or ``strided conv``. `version` is what its author calls
+    this state of its code, and `plugin` the module whose import registered it. All three are empty
+    where nothing is known of them.
+    """
+
+    name: str
+    about: str
+    build: Builder
+    size: Sizer | None = None
+    layers: str = ""
+    version: str = ""
+    plugin: str = ""
+
+
+LAYERS = ("", "linear", "conv", "strided conv")
+_registry: dict[str, Architecture] = {}
+_ours: set[tuple[object, object]] = set()  # where aebench's own builders are written
+_LONGEST_VERSION = 40
+_registering: list[str] = []  # modules of the plugins that are being imported
+
+
+def architecture(
+    name: str, *, size: Sizer | None = None, layers: str = "", version: str = ""
+) -> Callable[[Builder], Builder]:
+    """Register the decorated ``build(shape, latent, depth) -> nn.Module`` as a family.
+
+    The first line of its docstring describes the family in listings. A job's key covers the code
+    of the family (see `code`), so that edited code is run again; with a `version`, that word
+    stands for the code, and it is its author who changes it. `layers` is one of `LAYERS`, for plans
+    and the choice of an engine.
+
+    Raises:
+        RequestError: the name is taken by another function, or is no name; no such version.
+    """
+    given: object = name  # the function itself, where the decorator is written without a name
+    told: object = version
+    if not isinstance(told, str) or told != printable(told.strip(), _LONGEST_VERSION):
+        raise RequestError(
+            f"the version of an architecture is a word of at most {_LONGEST_VERSION} letters, as in"
+            f' @architecture("mine", version="2"); {told!r} is none'
+        )
+    if not isinstance(given, str) or not given or "," in given or given != given.strip():
+        raise RequestError(
+            f'an architecture needs a name, as in @architecture("mine"); {given!r} is none'
+        )
+
+    if layers not in LAYERS:
+        raise RequestError(unknown("kind of layers", layers, LAYERS))
+
+    def register(build: Builder) -> Builder:
+        taken = _registry.get(name)
+        if taken is not None and _home(taken.build) != _home(build):
+            raise RequestError(
+                f"an architecture named {name!r} exists already; choose another name"
+            )
+        about = (build.__doc__ or "").strip().partition("\n")[0]
+        _registry[name] = Architecture(
+            name, about, build, size, layers, version, *_registering[-1:]
+        )
+        _codes.pop(name, None)
+        return build
+
+    return register
+
+
+@contextlib.contextmanager
+def registering(plugin: str) -> Iterator[None]:
+    """Note that what is registered inside comes from the module `plugin`, and hash it as it is."""
+    there = dict(_registry)
+    _registering.append(plugin)
+    try:
+        yield
+    finally:
+        _registering.pop()
+    for name, family in _registry.items():
+        if family is not there.get(name):
+            code(name)
+
+
+def layers(name: str) -> str:
+    """What the models of a family are made of; empty where it does not say or is not registered."""
+    return _registry[name].layers if name in _registry else ""
+
+
+def note_ours() -> None:
+    """Take every family that is registered so far for one of aebench's own."""
+    _ours.update(_home(family.build) for family in _registry.values())
+
+
+def is_ours(name: str) -> bool:
+    """Whether a family is one of aebench's own, and not a user's."""
+    family = _registry.get(name)
+    return family is not None and _home(family.build) in _ours
+
+
+def code(name: str) -> str:
+    """What stands for the code of a family in the keys of its jobs.
+
+    Empty for our own, whose code the keys do not cover, and for names that are not registered;
+    ``version 2`` where that was declared; else a hash (see `fingerprint`).
+    """
+    family = _registry.get(name)
+    if family is None or is_ours(name):
+        return ""
+    if name in _codes:
+        return _codes[name]
+    now = _code(family)
+    if family.plugin:  # which stays as it was imported; a notebook's may change at any time
+        _codes[name] = now
+    return now
+
+
+def check_code(job: Job) -> None:
+    """Make sure that the code registered here is the code that the job's key tells of.
+
+    Raises:
+        RequestError: it is another, or there is none.
+    """
+    family = get(job.architecture)
+    now = "" if is_ours(job.architecture) else _code(family)
+    if now != job.code:
+        raise RequestError(
+            f"the code of architecture {job.architecture!r} is not that of this job"
+            f" ({now or 'ours'} here, {job.code or 'ours'} there): it was changed after the run"
+            " began. Run the same command again; what was trained so far is kept apart"
+        )
+
+
+def _code(family: Architecture) -> str:
+    if family.version:
+        return f"version {family.version}"
+    return fingerprint.of(family.build, [family.plugin] if family.plugin else [])
+
+
+_codes: dict[str, str] = {}
+
+
+def _home(build: Builder) -> tuple[object, object]:
+    """Where a builder is written: the same again when its module is imported a second time."""
+    return (getattr(build, "__module__", None), getattr(build, "__qualname__", build))
+
+
+def get(name: str) -> Architecture:
+    """Find a family by name.
+
+    Raises:
+        RequestError: there is none, with the nearest valid name.
+    """
+    if name not in _registry:
+        raise RequestError(unknown("architecture", name, _registry))
+    return _registry[name]
+
+
+def names() -> tuple[str, ...]:
+    """All registered families, in the order of their registration."""
+    return tuple(_registry)
