@@ -15,7 +15,7 @@ from aebench.grid import PRESETS
 
 Complete = Callable[[str], list[str]]
 
-# Not read from `report.findings`, which loads pandas; a test holds the two equal.
+# Not read from `analysis.findings`, which loads pandas; a test holds the two equal.
 FINDINGS = (
     "mlp-512", "mlp-128", "mlp-1", "mlp-smaller-worse", "out-of-distribution",
     "conv-512", "conv-128", "conv-16", "conv-1", "conv-smaller-worse",
