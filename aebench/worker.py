@@ -187,7 +187,7 @@ class Epoch:
 class Known:
     """What is known of a job under way. Parts come as the phases do, so a failure keeps the rest.
 
-    Errors beside it are those of the exact baselines (`curve`, see `baselines`).
+    `curve` are the errors of the exact baselines (see `baselines.curve`).
     """
 
     job: Job

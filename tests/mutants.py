@@ -1,7 +1,7 @@
 """Mutation testing: change the package one small step at a time, and see whether a test notices.
 
     python3 noxfile.py -s mutants                            every module of `MODULES`
-    python3 noxfile.py -s mutants -- statistics clock        these
+    python3 noxfile.py -s mutants -- statistics device       these
     python3 noxfile.py -s mutants -- --since main            only what changed since then
     python3 noxfile.py -s mutants -- store --sample 100      a hundred of its mutants, the same ones
 

@@ -324,10 +324,10 @@ def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
     import torch
 
     from aebench import datasets
-    from aebench.engines import eager
+    from aebench.engines import chain
     from aebench.engines.cpu_kernels import FORMS
 
-    before = dict(FORMS), eager._update
+    before = dict(FORMS), chain.update
     images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
     line = roofline.profile("conv-16", images, peak_gflops=1.0, rounds=1)
     case, *row, ratio, bound, native, its_ratio, done, its_fraction = line
@@ -347,7 +347,7 @@ def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
         assert done == "1.00"
     else:
         assert [native, its_ratio, done, its_fraction] == ["-", "-", "-", "-"]
-    assert (dict(FORMS), eager._update) == before
+    assert (dict(FORMS), chain.update) == before
 
 
 @pytest.mark.compiler

@@ -101,10 +101,11 @@ def test_a_note_reaches_the_record_and_keeps_its_time_out_of_tables(
             super().__init__(ours, capture=False)
             self.note = "ran as eager"
 
-    monkeypatch.setattr("aebench.engines.eager.create", Noted)
+    monkeypatch.setattr("aebench.interference.others", lambda: 0)  # whatever else runs here now
     store = Store(tmp_path)
-    store.write(run_job(job()))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("aebench.engines.eager.create", Noted)
+        store.write(run_job(job()))
     store.write(run_job(job(seed=2)))
     jobs = read(tmp_path).jobs.sort_values("seed")
     assert jobs["engine_note"].tolist() == ["ran as eager", ""]

@@ -14,6 +14,7 @@ from torch.nn.functional import mse_loss
 from aebench import datasets, engines
 from aebench.architectures.autoencoder import build
 from aebench.engines import ENGINES, graph, training
+from aebench.errors import RequestError
 from aebench.evaluation import reconstruction
 from aebench.job import Job
 
@@ -111,6 +112,13 @@ def test_warm_up_leaves_no_trace(engine: str, images: torch.Tensor) -> None:
     assert made.work().steps == 0
     states = made.optimizer.state.values()
     assert not any(tensor.any() for state in states for tensor in state.values())
+
+
+def test_an_engine_refuses_a_device_that_is_not_its_own(images: torch.Tensor) -> None:
+    job = Job("mlp", "digits", 3, engine="native")
+    setup = training.Setup(job, torch.nn.Identity(), images, torch.device("cuda"))
+    with pytest.raises(RequestError, match="exists on the CPU in fp32 only; use eager"):
+        training.create(setup)
 
 
 def test_steps_are_adams_own_count() -> None:

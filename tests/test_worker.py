@@ -138,6 +138,15 @@ def test_arithmetic_left_out_is_not_counted(fake: Fake) -> None:
     assert half["skipped_flops_per_step"] == whole["flops_per_step"] // 2
 
 
+@pytest.mark.parametrize("seen", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)])
+def test_company_at_any_moment_of_a_job_marks_it(
+    seen: tuple[int, ...], fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = iter(seen)  # at its start, and after each epoch
+    monkeypatch.setattr(interference, "others", lambda: next(others))
+    assert worker.run_job(job()).job["concurrent"] == any(seen)
+
+
 def test_a_note_reaches_the_record(fake: Fake) -> None:
     fake.done = Work(steps=18, note="ran as eager")
     assert worker.run_job(job()).job["engine_note"] == "ran as eager"

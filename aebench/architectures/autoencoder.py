@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aebench import architectures
 from aebench.architectures import Shape, Size
-from aebench.job import Job
+
+if TYPE_CHECKING:
+    from aebench.job import Job
 
 ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
 

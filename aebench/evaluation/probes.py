@@ -158,11 +158,11 @@ def photo(name: str, channels: int) -> Tensor:
     Grey (one channel) is the luma of ITU-R Recommendation BT.601, as Pillow computes it.
     """
     with Image.open(bundled("images", name)) as file:
-        picture = file.convert("RGB")
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    picture = picture.crop((left, top, left + side, top + side))
-    pixels = np.array(picture.convert("L" if channels == 1 else "RGB"))
+        image = file.convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
     return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1)[None]
 
 
