@@ -162,7 +162,8 @@ def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
     assert text.count("<script") == 1
 
 
-def test_same_results_give_the_same_bytes_in_any_order(varied: Path, html: str) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
     results = Store(varied).read()
     shuffled = Results(
         *(
@@ -171,8 +172,9 @@ def test_same_results_give_the_same_bytes_in_any_order(varied: Path, html: str) 
         ),
         problems=results.problems[::-1],
     )
-    assert page(shuffled) == html
-    assert str(varied) not in html
+    first = page(results)
+    assert page(shuffled) == first
+    assert str(varied) not in first
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -188,10 +190,10 @@ def test_compacted_results_give_the_same_bytes(tmp_path: Path) -> None:
     [
         pytest.param([], id="nothing"),
         pytest.param([failure()], id="one failure"),
-        pytest.param([record("mlp", 4, dataset="digits")], id="one job"),
-        pytest.param([record("mlp", 4, epochs=1)], id="one epoch"),
-        pytest.param([record("conv", 1, row={"concurrent": True})], id="no times"),
-        pytest.param([record("mine", 4, dataset="digits")], id="a plugin's architecture"),
+        pytest.param(
+            [record("conv", 1, epochs=1, row={"concurrent": True})], id="one epoch and no times"
+        ),
+        pytest.param([record("mine", 4, dataset="digits")], id="a plugin has the only job"),
         pytest.param(
             [record("mlp", 4, row={"mean_mse": None, "pca_mse": None, "train_s": None})],
             id="nulls",
