@@ -21,7 +21,7 @@ _HOMES = {
     "Store": "aebench.store",
     "read": "aebench.store",
     "architecture": "aebench.architectures",
-    "render": "aebench.report",
+    "render": "aebench.page",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from aebench import architectures, datasets, machine
 from aebench.engines import ENGINES
 from aebench.errors import RequestError
+from aebench.grid import size, steps
 from aebench.job import Job
-from aebench.sizes import size, steps
 
 if TYPE_CHECKING:
     from aebench.store import Store

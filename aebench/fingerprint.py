@@ -50,13 +50,13 @@ def of(build: Callable[..., Any], homes: Iterable[str] = ()) -> str:
     `homes` are names of further modules that take part, such as the plugin that registered it.
     Files count by their content and by their places relative to each other.
     """
-    found: list[bytes] = []
+    parts: list[bytes] = []
     for name in dict.fromkeys((_module_of(build), *homes)):
         files = _files_of(sys.modules.get(name))
-        found += [_hashed(part) for item in files for part in (item[0].encode(), item[1])]
-    if not found or isinstance(build, functools.partial):
-        found += [_hashed(part) for part in _parts(build, {})]
-    return hashlib.sha256(b"".join(found)).hexdigest()[:DIGITS]
+        parts += [_hashed(part) for item in files for part in (item[0].encode(), item[1])]
+    if not parts or isinstance(build, functools.partial):
+        parts += [_hashed(part) for part in _parts(build, {})]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:DIGITS]
 
 
 def _hashed(part: bytes) -> bytes:
@@ -87,20 +87,20 @@ def _files_of(module: ModuleType | None) -> list[tuple[str, bytes]]:
     else:
         dotted, is_package = path.stem, False
         root, inside = path.parent, None
-    found: dict[Path, tuple[str, bytes]] = {}
+    files: dict[Path, tuple[str, bytes]] = {}
     todo = [(path, dotted, is_package)]
     while todo:
         file, name, is_package = todo.pop()
         content = _read(file)
-        if file in found or content is None:
+        if file in files or content is None:
             continue
-        place = "" if file == path else file.relative_to(root).as_posix()
-        found[file] = (place, content.replace(b"\r\n", b"\n"))
+        relative = "" if file == path else file.relative_to(root).as_posix()
+        files[file] = (relative, content.replace(b"\r\n", b"\n"))
         package = name if is_package else name.rpartition(".")[0]
         for imported in _imports(content, package):
             if _is_beside(imported.partition(".")[0], root, inside):
                 todo += _located(imported, root)
-    return sorted(found.values())
+    return sorted(files.values())
 
 
 def _file(module: ModuleType | None) -> Path | None:
@@ -158,21 +158,21 @@ def _origins(top: str) -> tuple[Path, ...]:
         return ()
     if spec is None:
         return ()
-    places = [spec.origin] if spec.has_location else (spec.submodule_search_locations or ())
-    return tuple(Path(place).resolve() for place in places if place)
+    origins = [spec.origin] if spec.has_location else (spec.submodule_search_locations or ())
+    return tuple(Path(origin).resolve() for origin in origins if origin)
 
 
 def _located(name: str, root: Path) -> list[tuple[Path, str, bool]]:
     """Files below `root` that an import of `name` runs: those of its packages, and its own."""
-    found, folder, parts = [], root, name.split(".")
+    files, folder, parts = [], root, name.split(".")
     for count, part in enumerate(parts, start=1):
         dotted = ".".join(parts[:count])
         if (package := folder / part / "__init__.py").is_file():
-            found.append((package, dotted, True))
+            files.append((package, dotted, True))
         elif (file := folder / f"{part}.py").is_file():
-            found.append((file, dotted, False))
+            files.append((file, dotted, False))
         folder = folder / part
-    return found
+    return files
 
 
 # Functions and classes that have none
@@ -262,8 +262,8 @@ def _parts_of_module(module: ModuleType | None) -> Iterator[bytes]:
     if module is None or path is None or any(path.is_relative_to(i) for i in _INSTALLED):
         yield getattr(module, "__name__", "").encode()
     elif module.__name__.partition(".")[0] != "aebench":
-        for place, content in _files_of(module):
-            yield from (place.encode(), content)
+        for relative, content in _files_of(module):
+            yield from (relative.encode(), content)
 
 
 def _parts_of_code(code: CodeType, seen: dict[int, Any]) -> Iterator[bytes]:

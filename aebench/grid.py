@@ -20,9 +20,6 @@ from aebench import architectures, datasets, engines, protocols
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import LEAST, NAMES, OPTIONS, Job, checked, shown
-from aebench.sizes import shape, size, steps, why_impossible
-
-__all__ = ["PRESETS", "Grid", "load_grid", "shape", "size", "steps"]
 
 PRESETS = ("quick", "hour", "study", "full", "search")
 
@@ -84,33 +81,32 @@ def load_grid(
     """
     notes: dict[str, None] = {}
     forced = _with_folders(overrides or {}, Path(), data, notes)
-    if source is None:
-        grid = _enumerate("custom", dict(defaults or {}), forced, "the command line")
-        return replace(grid, notes=(*notes, *grid.notes))
-    shown_source = printable(source)
+    name, shown_source, content = "custom", "the command line", dict(defaults or {})
+    if source is not None:
+        name, shown_source = Path(source).stem, printable(source)
+        content |= _with_folders(_table(source), Path(source).parent, data, notes)
+    grid = _enumerate(name, content, forced, shown_source)
+    return replace(grid, notes=(*notes, *grid.notes))
+
+
+def _table(source: str) -> dict[str, Any]:
+    """What a preset or a TOML file says."""
+    shown_source, path = printable(source), Path(source)
     if source in PRESETS:
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
-        name = source
+    elif path.suffix.lower() != ".toml":
+        raise RequestError(f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml")
     else:
-        path = Path(source)
-        if path.suffix.lower() != ".toml":
-            raise RequestError(
-                f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml"
-            )
         try:
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark
         except FileNotFoundError:
             raise RequestError(f"no grid file at {shown_source}") from None
         except (OSError, ValueError) as error:  # ValueError: no text, or no name of a file
             raise RequestError(f"cannot read the grid file {shown_source}: {error}") from None
-        name = path.stem
     try:
-        content = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of thousands of digits
         raise RequestError(f"{shown_source} is not valid TOML: {error}") from None
-    content = _with_folders(content, Path(source).parent, data, notes)
-    grid = _enumerate(name, dict(defaults or {}) | content, forced, shown_source)
-    return replace(grid, notes=(*notes, *grid.notes))
 
 
 def _with_folders(
@@ -133,12 +129,12 @@ def _with_folders(
 
     replaced = dict(table)
     for key, value in table.items():
+        values = value if isinstance(value, list) else [value]
         if key == "dataset":
-            replaced[key] = [named(v) for v in (value if isinstance(value, list) else [value])]
+            replaced[key] = [named(v) for v in values]
         elif key == "protocol":
             replaced[key] = [
-                str(base / v) if isinstance(v, str) and protocols.is_file(v) else v
-                for v in (value if isinstance(value, list) else [value])
+                str(base / v) if isinstance(v, str) and protocols.is_file(v) else v for v in values
             ]
         elif key in _TABLES and isinstance(value, list):
             replaced[key] = [
@@ -154,19 +150,22 @@ def _enumerate(
     forced = _axes(overrides, "the command line", mistakes)
     common = {k: v for k, v in content.items() if k not in _TABLES and k != "title"}
     defaults = _axes(common, source, mistakes, beside=("title", *_TABLES))
-    tables = {t: _tables(content, t, source, mistakes) for t in _TABLES}
-
+    tables = {name: content.get(name, []) for name in _TABLES}
+    for wrong in (n for n, t in tables.items() if not _is_tables(t)):
+        mistakes.append(f"{source}: write {wrong} as [[{wrong}]] tables")
+        tables[wrong] = []
     jobs: dict[Job, None] = {}
     notes: dict[str, None] = {}
-    products = tables["product"] or ([{}] if not tables["job"] else [])
-    for kind, table in [("product", t) for t in products] + [("job", t) for t in tables["job"]]:
-        place = f"{source}, [[{kind}]]" if table else source
-        axes = defaults | _axes(table, place, mistakes) | forced
-        missing = [axis for axis in _REQUIRED if axis not in axes]
-        if missing:
-            mistakes.append(f"{place}: {', '.join(missing)} not given")
-        else:
-            _multiply(axes, place, jobs, mistakes, notes)
+    if not (tables["product"] or tables["job"]):
+        tables["product"] = [{}]
+    for name_of_table in ("product", "job"):
+        for table in tables[name_of_table]:
+            where = f"{source}, [[{name_of_table}]]" if table else source
+            axes = defaults | _axes(table, where, mistakes) | forced
+            if missing := [axis for axis in _REQUIRED if axis not in axes]:
+                mistakes.append(f"{where}: {', '.join(missing)} not given")
+            else:
+                _multiply(axes, where, jobs, mistakes, notes)
     kept = dict(jobs)
     for table in tables["exclude"]:
         axes = _axes(table, f"{source}, [[exclude]]", mistakes)
@@ -178,34 +177,33 @@ def _enumerate(
             kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
-    impossible = {job: reason for job in kept if (reason := why_impossible(job))}
+    impossible = {job: reason for job in kept if (reason := _why_impossible(job))}
     if not kept:
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
         raise RequestError("\n".join(dict.fromkeys(impossible.values())))
     # Randomized blocks, so that drift of the machine does not fall on one architecture: every
-    # system once for each repeat and seed, in the order of the keys, which hash repeat and seed
-    # as well. So the order is in effect random, another one in each block, and the same again
-    # whenever the grid is run.
+    # system once for each repeat and seed, in the order of the keys. These hash repeat and seed
+    # too, so that the order is in effect random, another in each block, the same in every run.
     ordered = sorted(kept, key=lambda job: (job.repeat, job.seed, job.key))
     return Grid(name, tuple(ordered), impossible, tuple(notes))
 
 
 def _multiply(
-    axes: Axes, place: str, jobs: dict[Job, None], mistakes: list[str], notes: dict[str, None]
+    axes: Axes, where: str, jobs: dict[Job, None], mistakes: list[str], notes: dict[str, None]
 ) -> None:
     """Add the job of every combination of values to `jobs`."""
     if [] in axes.values():
         return  # a wrong value, named already
     count = math.prod(map(len, axes.values()))
     if count > _MOST:
-        mistakes.append(f"{place}: {count:,} jobs, and a grid holds at most {_MOST:,}")
+        mistakes.append(f"{where}: {count:,} jobs, and a grid holds at most {_MOST:,}")
         return
     for values in itertools.product(*axes.values()):
         try:
             jobs[_job(dict(zip(axes, values, strict=True)), notes)] = None
         except RequestError as error:
-            mistakes.append(f"{place}: {error}")
+            mistakes.append(f"{where}: {error}")
             return
 
 
@@ -231,18 +229,12 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
     return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
 
 
-def _tables(
-    content: Mapping[str, Any], name: str, source: str, mistakes: list[str]
-) -> list[dict[str, Any]]:
-    tables = content.get(name, [])
-    if isinstance(tables, list) and all(isinstance(t, dict) for t in tables):
-        return tables
-    mistakes.append(f"{source}: write {name} as [[{name}]] tables")
-    return []
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(table, dict) for table in value)
 
 
 def _axes(
-    table: Mapping[str, Any], place: str, mistakes: list[str], beside: Sequence[str] = ()
+    table: Mapping[str, Any], where: str, mistakes: list[str], beside: Sequence[str] = ()
 ) -> Axes:
     """Turn options into lists of checked values; what is wrong goes into `mistakes`.
 
@@ -255,20 +247,20 @@ def _axes(
         name = _COUNTS.get(option, option)
         if option in _RUN_OPTIONS:
             mistakes.append(
-                f"{place}: {written} says how to run a grid, not which jobs it has;"
+                f"{where}: {written} says how to run a grid, not which jobs it has;"
                 f" give it on the command line, as --{option.replace('_', '-')}"
             )
         elif name not in OPTIONS:
-            mistakes.append(f"{place}: {unknown('option', written, [*OPTIONS, *_COUNTS, *beside])}")
+            mistakes.append(f"{where}: {unknown('option', written, [*OPTIONS, *_COUNTS, *beside])}")
         elif name in axes:
-            mistakes.append(f"{place}: {name} is given twice, the second time as {written}")
+            mistakes.append(f"{where}: {name} is given twice, the second time as {written}")
         else:
             try:
                 values = _first(option, given) if option in _COUNTS else _listed(name, given)
                 axes[name] = list(dict.fromkeys(_value(name, v) for v in values))
             except RequestError as error:
                 axes[name] = []
-                mistakes.append(f"{place}: {error}")
+                mistakes.append(f"{where}: {error}")
     return axes
 
 
@@ -310,10 +302,8 @@ def _value(name: str, value: Any) -> Any:
         return checked(name, value)
     if not isinstance(value, str):
         quoted = f'; in a grid file names stand in quotes: "{shown(value)}"'
-        raise RequestError(
-            f"{name} takes a name, not {shown(value)}"
-            + (quoted if isinstance(value, int | float) else "")
-        )
+        hint = quoted if isinstance(value, int | float) else ""
+        raise RequestError(f"{name} takes a name, not {shown(value)}{hint}")
     if name == "architecture":
         architectures.get(value)
     elif name == "dataset":
@@ -321,3 +311,39 @@ def _value(name: str, value: Any) -> Any:
     elif value not in _NAMES[name] and not (name == "protocol" and protocols.is_file(value)):
         raise RequestError(unknown(name, value, _NAMES[name]))
     return value
+
+
+def size(job: Job) -> architectures.Size | None:
+    """What the job's model amounts to, or None for a family that can only be measured.
+
+    Raises:
+        RequestError: there is no such model for these images.
+    """
+    sizer = architectures.get(job.architecture).size
+    shape = datasets.info(job.dataset).image_shape
+    return sizer(shape, job.latent, job.depth) if sizer else None
+
+
+def steps(job: Job) -> int:
+    """Training steps of the whole job; the last, partial batch of an epoch is dropped."""
+    return _images(job) // job.batch_size * job.epochs
+
+
+def _images(job: Job) -> int:
+    """Images in the training split."""
+    info = datasets.info(job.dataset)
+    return info.train_images - info.validation_images
+
+
+def _why_impossible(job: Job) -> str:
+    """Why there can be no such job, whatever machine it runs on; empty if there can."""
+    try:
+        size(job)
+    except RequestError as error:
+        return str(error)
+    if steps(job) == 0:
+        return (
+            f"batch_size {job.batch_size} is more than the {_images(job):,} training images of"
+            f" {job.dataset}, so no full batch is left; give --batch-size {_images(job)} or less"
+        )
+    return engines.untrainable(job.engine, job.architecture, job.depth)

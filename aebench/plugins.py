@@ -59,8 +59,8 @@ def _load_file(path: Path) -> None:
         raise RequestError(f"cannot read the plugin {shown}: {error}") from error
     # Two files may have the same name in different folders, and both count.
     file = path.resolve()
-    place = hashlib.sha256(str(file).encode(errors="surrogateescape")).hexdigest()[:8]
-    name = f"{_PREFIX}{path.stem}_{place}"
+    digest = hashlib.sha256(str(file).encode(errors="surrogateescape")).hexdigest()[:8]
+    name = f"{_PREFIX}{path.stem}_{digest}"
     if name in sys.modules and fingerprint.remembered(file) == source:
         return
     spec = importlib.util.spec_from_file_location(name, path)

@@ -12,13 +12,26 @@ from dataclasses import dataclass
 VERSION = 3
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT = {"code": "", "pixels": ""}
+# What a model is given: the kinds of samples, of which the last two are probed as well.
+RECONSTRUCTION, DENOISING, STRANGERS = "reconstruction", "denoising", "out-of-distribution"
 # The column `kind` of the table `probes`, and what each is.
 PROBE_KINDS = {
-    "denoising": "test images with Gaussian noise of several amplitudes, unclipped: how near to the"
+    DENOISING: "test images with Gaussian noise of several amplitudes, unclipped: how near to the"
     " clean ones the model brings them",
-    "out-of-distribution": "photographs and the images of other datasets: how much worse the model"
+    STRANGERS: "photographs and the images of other datasets: how much worse the model"
     " reconstructs what it was not trained on",
 }
+
+
+def noisy_kind(amplitude: float) -> str:
+    """The kind of a sample whose inputs had noise of this amplitude: denoising 0.3."""
+    return f"{DENOISING} {amplitude}"
+
+
+def amplitude_of(kind: str) -> float | None:
+    """The amplitude in the kind of a sample, as `noisy_kind` writes it; None in other kinds."""
+    name, _, amplitude = kind.partition(" ")
+    return float(amplitude) if name == DENOISING and amplitude else None
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
     with clock.phase("samples"):
         known.samples = reconstruction.strips(model, test, device)
     with clock.phase("baseline"):
-        folder = where.data or datasets.cache_directory()
+        folder = datasets.cache_directory(where.data)
         # The seed and how many images are held out say which of the pixels are fitted to.
         fitted = baselines.Split(splits.pool.sha256, job.seed, len(splits.train))
         known.curve = baselines.curve(splits.train, splits.pool.test, fitted, folder, device)

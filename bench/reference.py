@@ -24,8 +24,9 @@ from unittest import mock
 
 import pandas as pd
 
+from aebench.analysis import fights, findings, frames, words
 from aebench.cli import text
-from aebench.report import fights, findings, frames, render, words
+from aebench.page import render
 from aebench.store import Results, read
 
 ROOT = Path(__file__).resolve().parents[1]

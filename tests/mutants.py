@@ -43,18 +43,18 @@ NOT_RUN = "not slow and not network and not browser and not cuda"
 # Files by glob, and the test files that judge them, quickest to fail first.
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "statistics": (
-        ("aebench/report/statistics.py",),
-        ("test_report_statistics.py", "test_compare.py"),
+        ("aebench/analysis/statistics.py",),
+        ("test_statistics.py", "test_compare.py"),
     ),
-    "comparison": (("aebench/report/comparison.py",), ("test_compare.py",)),
-    "fitness": (("aebench/report/fitness.py",), ("test_check.py",)),
+    "comparison": (("aebench/analysis/comparison.py",), ("test_compare.py",)),
+    "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),
     "rules": (
-        ("aebench/report/rules.py", "aebench/report/picture_rules.py"),
-        ("test_findings.py", "test_report.py"),
+        ("aebench/analysis/rules.py", "aebench/analysis/picture_rules.py"),
+        ("test_findings.py",),
     ),
     "device": (("aebench/engines/device.py",), ("test_device.py",)),
     "engines": (("aebench/engines/__init__.py",), ("test_engine_registry.py", "test_grid.py")),
-    "store": (("aebench/store.py", "aebench/store/*.py"), ("test_store*.py",)),
+    "store": (("aebench/store/*.py", "aebench/disk.py"), ("test_store*.py", "test_disk.py")),
     "worker": (
         ("aebench/worker.py", "aebench/records.py"),
         ("test_worker.py", "test_probes.py"),

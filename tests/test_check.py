@@ -7,8 +7,8 @@ import pytest
 from test_report_records import CPU, failure, record, stored
 from typer.testing import CliRunner
 
+from aebench.analysis import fitness, frames
 from aebench.cli import app
-from aebench.report import fitness, frames
 from aebench.store import Record, Results
 
 QUIET = {
@@ -201,6 +201,7 @@ def test_exit_codes_and_words(tmp_path: Path) -> None:
     assert "a reason" in out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_results_without_a_time_have_an_answer(tmp_path: Path, invoke) -> None:
     # As records of jobs trained together are: an error each, and no time of their own.
     timeless = {"train_s": None, "images_per_s": None, "gflops": None, "concurrent": None}

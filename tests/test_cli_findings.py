@@ -1,14 +1,12 @@
 """``aebench findings``: verdicts are results, so every one of them ends with exit code 0."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from test_report_records import record
 
-from aebench.report.findings import FINDINGS
+from aebench.analysis.findings import FINDINGS
 from aebench.store import Store
 
 
@@ -21,30 +19,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def aebench(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aebench", "findings", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def test_every_verdict_ends_well_and_says_why(folder: Path) -> None:
-    done = aebench(str(folder))
-    assert done.returncode == 0
-    lines = {line.split("│")[1].strip(): line for line in done.stdout.splitlines() if "│" in line}
+def test_every_verdict_ends_well_and_says_why(folder: Path, invoke) -> None:
+    code, out, _ = invoke("findings", str(folder))
+    assert code == 0
+    lines = {line.split("│")[1].strip(): line for line in out.splitlines() if "│" in line}
     assert {finding.id for finding in FINDINGS} <= set(lines)
     assert "replicated" in lines["mlp-512"]
     assert "not replicated" in lines["conv-1"]
     assert "not tested" in lines["conv-16"]
-    last = done.stdout.strip().splitlines()[-1]
+    last = out.strip().splitlines()[-1]
     assert last == (
         "of 23 findings: 2 replicated, 0 consistent, 1 not replicated, 4 undecided and "
         "16 not tested"
     )
-    assert "the study's single run lies at 3.53" in done.stdout
+    assert "the study's single run lies at 3.53" in out
 
 
-def test_json_has_the_rule_and_what_it_came_to(folder: Path) -> None:
-    done = aebench(str(folder), "--format", "json", "--only", "mlp-512, conv-1")
-    rows = {row["id"]: row for row in json.loads(done.stdout)}
+def test_json_has_the_rule_and_what_it_came_to(folder: Path, invoke) -> None:
+    only = "mlp-512, conv-1"
+    _, out, _ = invoke("findings", str(folder), "--format", "json", "--only", only)
+    rows = {row["id"]: row for row in json.loads(out)}
     assert list(rows) == ["mlp-512", "conv-1"]
     assert rows["mlp-512"]["verdict"] == "replicated"
     assert rows["mlp-512"]["low"] < 0.607 < rows["mlp-512"]["high"]
@@ -52,9 +46,9 @@ def test_json_has_the_rule_and_what_it_came_to(folder: Path) -> None:
     assert "two one-sided" in rows["conv-1"]["rule"]
 
 
-def test_markdown_has_a_row_for_each(folder: Path) -> None:
-    done = aebench(str(folder), "--format", "markdown")
-    assert len(done.stdout.splitlines()) == 2 + len(FINDINGS)
+def test_markdown_has_a_row_for_each(folder: Path, invoke) -> None:
+    _, out, _ = invoke("findings", str(folder), "--format", "markdown")
+    assert len(out.splitlines()) == 2 + len(FINDINGS)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +58,9 @@ def test_markdown_has_a_row_for_each(folder: Path) -> None:
         (["nowhere"], "no results at nowhere"),
     ],
 )
-def test_wrong_request(folder: Path, words: list[str], said: str) -> None:
-    done = aebench(*([str(folder)] if words[0].startswith("--") else []), *words)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_request(folder: Path, words: list[str], said: str, invoke) -> None:
+    named = [str(folder)] if words[0].startswith("--") else []
+    code, _, err = invoke("findings", *named, *words)
+    assert code == 2
+    assert said in err
+    assert "Traceback" not in err

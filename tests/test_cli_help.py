@@ -14,13 +14,13 @@ import pytest
 from command_line import environment
 from test_report_records import record, stored
 
-from aebench import architectures, datasets, protocols, schema
-from aebench.cli import complete
+from aebench import architectures, datasets, grid, protocols, schema
+from aebench.analysis.findings import FINDINGS
+from aebench.cli import complete, run
 from aebench.engines import ENGINES
 from aebench.grid import PRESETS
 from aebench.job import Job
 from aebench.records import Circumstances
-from aebench.report.findings import FINDINGS
 from aebench.worker import run_job
 
 
@@ -70,6 +70,11 @@ def test_no_command_shows_a_type_as_python_has_it(invoke, monkeypatch) -> None:
         for kind in ("bool", "Path]", "int range"):
             assert kind not in shown, command
         assert "--help" in shown
+
+
+def test_an_option_of_run_is_an_axis_or_one_that_grid_files_refuse() -> None:
+    options = {option.name for option in run._OPTIONS}
+    assert options - set(run._AXIS_NAMES) == set(grid._RUN_OPTIONS)
 
 
 def test_run_shows_examples_that_can_be_planned(invoke, monkeypatch) -> None:

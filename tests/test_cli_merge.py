@@ -68,6 +68,14 @@ def test_merge_says_who_brought_what_and_what_was_settled(two, invoke) -> None:
     assert [content(store.path) for store in two] == before
 
 
+def test_a_merge_is_printed_in_every_form(two, invoke) -> None:
+    assert "c: 5 records" in invoke("merge", "a", "b", "--into", "c")[1]
+    csv = invoke("merge", "a", "b", "--into", "d", "--format", "csv")[1]
+    assert csv.splitlines() == ["folder,records,counted", "a,4,2", "b,4,3"]
+    markdown = invoke("merge", "a", "b", "--into", "e", "--format", "markdown")[1]
+    assert "| b | 4 | 3 |" in markdown
+
+
 def test_merging_in_another_order_or_twice_gives_the_same(two, invoke) -> None:
     for words in (["a", "b", "--into", "c"], ["b", "a", "--into", "d"], ["a", "b", "--into", "d"]):
         assert invoke("merge", *words)[0] == 0

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from test_report_records import failure, record, stored
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_the_page_lies_where_asked_and_the_place_is_said(invoke) -> None:
     stored(Path("runs"), record("mlp", 4, dataset="digits"))

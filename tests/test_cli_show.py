@@ -92,6 +92,7 @@ def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
     assert "results/killed: 2 jobs" in out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
     store = Store(Path("mine"))
     store.write(record("mlp", 4, dataset="digits"))
@@ -110,6 +111,7 @@ def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
         assert "mine: 2 jobs" in out, path
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_reference_results_are_never_meant_without_their_name(invoke) -> None:
     stored(Path("results/reference-quick"), record("mlp", 4, dataset="digits"))
     for command in ("show", "findings", "check", "report"):

@@ -4,21 +4,25 @@ import dataclasses
 import json
 import math
 import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 from test_report_records import CPU, failure, record, stored
 from typer.testing import CliRunner
 
 from aebench import load_grid
+from aebench.analysis.comparison import Comparison, compare, exceeded, limit
+from aebench.analysis.statistics import paired, pooled, unpaired
 from aebench.cli import app
 from aebench.errors import RequestError
 from aebench.executors import RunOptions, local
-from aebench.report.comparison import Comparison, compare, exceeded, limit
-from aebench.report.statistics import paired, pooled, unpaired
+from aebench.records import Circumstances
 from aebench.store import Record, Results, Store
+from aebench.worker import run_job
 
 NOISE = 0.02
 
@@ -164,19 +168,26 @@ def test_a_pooled_ratio_covers_what_it_promises() -> None:
 
 
 @pytest.mark.slow
-def test_the_same_grid_run_twice_by_real_processes(
+def test_the_same_grid_run_twice_by_different_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Errors are the same to the last bit; of the times only what does not depend on them."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # unaware of the jobs of other tests
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     grid = load_grid(None, {
         "architecture": ["mlp", "conv"], "latent": 2, "dataset": "digits", "epochs": 1,
         "repeats": 3, "device": "cpu",
     })  # fmt: skip
     assert len(grid.jobs) == 6
-    for name in ("a", "b"):
-        assert local.run(grid.jobs, Store(tmp_path / name), RunOptions(threads=1))
-    first, second = (Store(tmp_path / name).read() for name in ("a", "b"))
+    stores = Store(tmp_path / "worker"), Store(tmp_path / "here")
+    assert local.run(grid.jobs, stores[0], RunOptions(threads=1))
+    threads = torch.get_num_threads()
+    try:
+        for job in grid.jobs:
+            stores[1].write(run_job(job, Circumstances(threads=1)))
+    finally:
+        torch.set_num_threads(threads)
+    first, second = (store.read() for store in stores)
     assert first.jobs["status"].eq("ok").all(), first.jobs["reason"].to_list()
     placed = first.jobs.set_index("key")["position"].to_dict()
     assert [placed[job.key] for job in grid.jobs] == [1, 2, 3, 4, 5, 6]

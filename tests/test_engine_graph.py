@@ -11,13 +11,13 @@ import pytest
 import torch
 from engine_checks import VARIANTS, check, check_job, job, setup, train
 
+from aebench.analysis import frames
 from aebench.engines import graph
 from aebench.engines.training import Engine, Setup
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.records import Circumstances
-from aebench.report import frames
 from aebench.store import Store, read
 from aebench.worker import run_job
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from test_report_records import CPU, failure, record, stored, study
 
-from aebench.report import fitness
-from aebench.report.findings import FINDINGS, Outcome, evaluate, tally
-from aebench.report.rules import pace_of
+from aebench.analysis import fitness
+from aebench.analysis.findings import FINDINGS, Outcome, evaluate, tally
+from aebench.analysis.rules import pace_of
 from aebench.store import Record
 
 

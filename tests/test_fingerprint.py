@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from aebench import architectures, fingerprint
+from aebench.analysis import frames, words
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.records import Circumstances, ended_without_record
-from aebench.report import frames, words
 from aebench.store import Store
 from aebench.worker import run_job
 

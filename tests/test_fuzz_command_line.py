@@ -93,7 +93,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A current folder with results, a grid file, a plugin and a folder of images."""
     with pytest.MonkeyPatch.context() as patch, world(tmp_path_factory.mktemp("w"), patch) as made:
         # To render takes seconds, and what a page holds is tried elsewhere.
-        patch.setattr("aebench.report.html.page", lambda results: "<html></html>")
+        patch.setattr("aebench.page.html.page", lambda results: "<html></html>")
         shutil.copytree(ROOT / "results" / "reference-quick", made.template / "results" / "one")
         (made.template / "plugin.py").write_text(PLUGIN)
         (made.template / "file").write_text("no image, no results, no plugin")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from aebench import schema
-from aebench.datasets.splits import split
+from aebench.datasets import split
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import FIELDS, LEAST, MOST, OPTIONS, Job

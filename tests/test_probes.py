@@ -206,6 +206,14 @@ def test_a_job_leaves_probes_pictures_and_its_own_phase(tmp_path: Path) -> None:
     assert 0 < record.job["sharpness"] < 1
 
 
+def test_the_kind_of_a_picture_tells_its_amplitude() -> None:
+    for amplitude in probes.PICTURED:
+        assert schema.amplitude_of(schema.noisy_kind(amplitude)) == amplitude
+    assert schema.noisy_kind(0.3) == "denoising 0.3"
+    for kind in (schema.RECONSTRUCTION, schema.STRANGERS, schema.DENOISING):
+        assert schema.amplitude_of(kind) is None
+
+
 # Appearance
 
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from aebench.report import findings, fitness, headline
+from aebench.analysis import findings, fitness
+from aebench.page import verdicts
 from bench import reference
 
 README = (reference.ROOT / "README.md").read_text("utf-8")
@@ -39,7 +40,7 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
     page = (reference.ROOT / f"reports/reference-{name}.html").read_text("utf-8")
     known = reference.Reference(name)
     results = fitness.marked(known.results)
-    said = " ".join(headline.sentences(results, known.outcomes))
+    said = " ".join(verdicts.sentences(results, known.outcomes))
     assert html.escape(said).replace("&#x27;", "&#39;") in page
     for verdict, count in findings.tally(known.outcomes).items():
         assert f'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>' in page

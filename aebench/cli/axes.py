@@ -26,21 +26,19 @@ def axes(given: Mapping[str, str | int | None]) -> dict[str, Any]:
     Raises:
         RequestError: an item of a list is empty, or there is no such device.
     """
-    found: dict[str, Any] = {}
-    for name, value in given.items():
-        if value is None:
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if not isinstance(value, str):
-            found[name] = value
-        elif name == "device":
-            found[name] = device(value)
-        elif name in _PATHS:
-            found[name] = _paths(option, value)
-        else:
-            words = text.items(option, value)
-            found[name] = [_number(word) for word in words] if name in _NUMBERS else words
-    return found
+    return {name: _values(name, value) for name, value in given.items() if value is not None}
+
+
+def _values(name: str, given: str | int) -> Any:
+    option = f"--{name.replace('_', '-')}"
+    if not isinstance(given, str):
+        return given
+    if name == "device":
+        return device(given)
+    if name in _PATHS:
+        return _paths(option, given)
+    words = text.items(option, given)
+    return [_number(word) for word in words] if name in _NUMBERS else words
 
 
 def _number(word: str) -> int | float | str:
@@ -56,16 +54,16 @@ def _number(word: str) -> int | float | str:
 def _paths(option: str, given: str) -> list[str]:
     """The items of a list some of which may be paths that hold commas: what is there is one."""
     words = given.split(",")
-    found = []
+    items = []
     while words:
         # The longest beginning that is there as it is typed, else the first word.
         ends = (n for n in range(len(words), 1, -1) if _is_there(",".join(words[:n])))
         end = next(ends, 1)
-        found.append(",".join(words[:end]).strip())
+        items.append(",".join(words[:end]).strip())
         words = words[end:]
-    if not all(found):
+    if not all(items):
         raise RequestError(f"{option} {given!r}: an item of the list is empty")
-    return found
+    return items
 
 
 def _is_there(path: str) -> bool:

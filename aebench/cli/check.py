@@ -2,58 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aebench.cli import folders, text
+from aebench.cli import folders, formats, text
+from aebench.cli.formats import Answer
 from aebench.cli.options import Results
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
-    from aebench.report.fitness import Doubt
+    from aebench.analysis.fitness import Doubt
 
 _SHOWN = 10  # rows named for each doubt; --format json names them all
 
 
-class Format(StrEnum):
-    """How doubts are printed."""
-
-    text = "text"
-    json = "json"
-
-
 def check(
     results: Results = None,
-    form: Annotated[Format, typer.Option("--format", help="json names every row.")] = Format.text,
+    form: Annotated[Answer, typer.Option("--format", help="json names every row.")] = Answer.text,
 ) -> None:
     """Check whether times are fit to compare: exit code 0 if they are, 1 if not or without any."""
-    from aebench.report import fitness
+    from aebench.analysis import fitness
 
-    folder, found = folders.read(results)
-    if not len(found.jobs):
+    folder, stored = folders.read(results)
+    if not len(stored.jobs):
         raise RequestError(f"there is no job in {folder}, so there is no time to check")
-    finished = int(found.jobs["status"].eq("ok").sum())
-    timed = bool((found.jobs["train_s"].astype("float64") > 0).any())
-    doubts = fitness.check(found)
+    finished = int(stored.jobs["status"].eq("ok").sum())
+    timed = bool((stored.jobs["train_s"].astype("float64") > 0).any())
+    doubts = fitness.check(stored)
     fit = timed and fitness.fit(doubts)
-    if form is Format.json:
-        json.dump(
-            {
-                "results": str(folder),
-                "jobs": finished,
-                "fit": fit,
-                "doubts": [_plain(doubt) for doubt in doubts],
-            },
-            sys.stdout,
-            indent=2,
-        )
-        sys.stdout.write("\n")
+    if form is Answer.json:
+        answer = {"results": str(folder), "jobs": finished, "fit": fit}
+        formats.write_json(answer | {"doubts": [_plain(doubt) for doubt in doubts]})
     else:
         _print(folder, finished, doubts, fit if timed else None)
     if not fit:

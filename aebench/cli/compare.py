@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +13,7 @@ from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption
 
 if TYPE_CHECKING:
-    from aebench.report.comparison import Change
+    from aebench.analysis.comparison import Change
 
 _HEADS = ["metric", "job", "A", "B", "B / A", "corrected 95 %", "runs", "verdict"]
 _LEAST = ("runs", "A", "B", "corrected 95 %")  # left out first, where a terminal is narrow
@@ -36,8 +34,7 @@ def compare(
         typer.Argument(help="Results folder to compare with.", autocompletion=complete.results),
     ],
     b: Annotated[
-        Path,
-        typer.Argument(help="Results folder to compare.", autocompletion=complete.results),
+        Path, typer.Argument(help="Results folder to compare.", autocompletion=complete.results)
     ],
     across: Annotated[
         str | None,
@@ -54,27 +51,25 @@ def compare(
     form: FormatOption = Format.table,
 ) -> None:
     """Compare two folders of results, job by job: times and errors as ratios with intervals."""
-    from aebench.report import comparison
+    from aebench.analysis import comparison
 
     limits = [comparison.limit(given) for given in fail_if or ()]
-    read = [folders.read(folder)[1] for folder in (a, b)]
+    (_, before), (_, after) = folders.read(a), folders.read(b)
     declared = text.items("--across", across) if across else []
     metrics = list(dict.fromkeys(["train_s", "mse", *(limit.metric for limit in limits)]))
-    found = comparison.compare(read[0], read[1], declared, metrics)
-    broken = comparison.exceeded(found, limits)
+    compared = comparison.compare(before, after, declared, metrics)
+    broken = comparison.exceeded(compared, limits)
+    rows = [_cells(change) for change in compared.changes]
     if form is Format.json:
-        plain = {"a": str(a), "b": str(b), "across": declared} | dataclasses.asdict(found)
-        json.dump(plain | {"failed": broken}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    elif form is not Format.table:
-        formats.write(form, _HEADS, [_cells(change) for change in found.changes])
-    else:
-        rows = [_cells(change) for change in found.changes]
-        title = f"A: {a}; B: {b}"
+        sides = {"a": str(a), "b": str(b), "across": declared}
+        formats.write_json(sides | dataclasses.asdict(compared) | {"failed": broken})
+    elif form is Format.table:
         text.stdout().print(
-            text.table(title, _HEADS, rows, left=2, sentences=["verdict"], least=_LEAST)
+            text.table(f"A: {a}; B: {b}", _HEADS, rows, left=2, sentences=["verdict"], least=_LEAST)
         )
-    for note in [*found.notes, *(found.lost if not limits else ())]:
+    else:
+        formats.write(form, _HEADS, rows)
+    for note in [*compared.notes, *(compared.lost if not limits else ())]:
         text.stderr().print(f"note: {note}")
     for sentence in broken:
         text.error(f"failed: {sentence}")

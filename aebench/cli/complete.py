@@ -15,7 +15,7 @@ from aebench.grid import PRESETS
 
 Complete = Callable[[str], list[str]]
 
-# Not read from `report.findings`, which loads pandas; a test holds the two equal.
+# Not read from `analysis.findings`, which loads pandas; a test holds the two equal.
 FINDINGS = (
     "mlp-512", "mlp-128", "mlp-1", "mlp-smaller-worse", "out-of-distribution",
     "conv-512", "conv-128", "conv-16", "conv-1", "conv-smaller-worse",
@@ -78,10 +78,10 @@ def _paths(incomplete: str, suffix: str | None) -> Iterator[str]:
     """Folders, and files of a suffix, that begin with what is typed; hidden ones if that does."""
     typed, last = os.path.split(incomplete)
     try:
-        found = sorted(os.scandir(Path(typed or ".").expanduser()), key=lambda entry: entry.name)
+        entries = sorted(os.scandir(Path(typed or ".").expanduser()), key=lambda entry: entry.name)
     except OSError:
         return
-    for entry in found:
+    for entry in entries:
         if not entry.name.startswith(last) or (entry.name.startswith(".") and not last):
             continue
         if entry.is_dir():

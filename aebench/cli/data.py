@@ -41,7 +41,7 @@ def list_(data: Data = None) -> None:
         )
     heads = ["dataset", "state", "image", "train", "validation", "test", "source"]
     console = text.stdout()
-    title, least = str(data or datasets.cache_directory()), ["validation", "image", "test", "train"]
+    title, least = str(datasets.cache_directory(data)), ["validation", "image", "test", "train"]
     console.print(text.table(title, heads, rows, left=2, sentences=["source"], least=least))
 
 
@@ -78,7 +78,7 @@ def verify(names: _Names = None, data: Data = None) -> None:
     if not names:
         from aebench.evaluation import baselines
 
-        for curve, wrong in baselines.verify(data or datasets.cache_directory()).items():
+        for curve, wrong in baselines.verify(datasets.cache_directory(data)).items():
             bad |= bool(wrong)
             said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
             text.stdout().print(f"{curve}: {said}")
@@ -98,5 +98,5 @@ def add(
     data: Data = None,
 ) -> None:
     """Take a dataset from files you have; they are verified like a download."""
-    found = datasets.add(name, path, data)
-    text.stdout().print(f"{name}: added from {path}, sha256 {found.sha256}")
+    dataset = datasets.add(name, path, data)
+    text.stdout().print(f"{name}: added from {path}, sha256 {dataset.sha256}")

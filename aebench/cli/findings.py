@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +12,7 @@ from aebench.cli.options import FormatOption, Results, default
 from aebench.errors import RequestError, unknown
 
 if TYPE_CHECKING:
-    from aebench.report.findings import Outcome
+    from aebench.analysis.findings import Outcome
 
 
 def findings(
@@ -34,38 +31,30 @@ def findings(
     csv, json and markdown carry rule and minimum data too. Corrections for many comparisons count
     every finding that has data, shown or not.
     """
-    from aebench.report.findings import FINDINGS, evaluate
+    from aebench.analysis.findings import FINDINGS, evaluate
 
     ids = [finding.id for finding in FINDINGS]
     wanted = ids if only is None else text.items("--only", only)
     for id in wanted:
         if id not in ids:
             raise RequestError(unknown("finding", id, ids))
-    folder, found = folders.read(results)
-    outcomes = [outcome for outcome in evaluate(found) if outcome.finding.id in wanted]
-    if form is Format.json:
-        sys.stdout.write(json.dumps([_fields(o) for o in outcomes], indent=2) + "\n")
-    elif form is not Format.table:
-        plain = [_fields(o) for o in outcomes]
-        formats.write(form, list(plain[0]), [list(row.values()) for row in plain])
-    else:
+    folder, stored = folders.read(results)
+    outcomes = [outcome for outcome in evaluate(stored) if outcome.finding.id in wanted]
+    if form is Format.table:
         _print(outcomes, str(folder))
+    else:
+        plain = [_fields(outcome) for outcome in outcomes]
+        formats.write(form, list(plain[0]), [list(row.values()) for row in plain])
 
 
 def _print(outcomes: list[Outcome], title: str) -> None:
-    from aebench.report import words
-    from aebench.report.findings import tally
+    from aebench.analysis import words
+    from aebench.analysis.findings import tally
 
     rows = [
         [
-            o.finding.id,
-            o.answer,
-            o.finding.source,
-            words.number(o.ours),
-            words.between(o.low, o.high),
-            o.finding.measure,
-            str(o.n_seeds),
-            str(o.n_jobs),
+            *(o.finding.id, o.answer, o.finding.source, words.number(o.ours)),
+            *(words.between(o.low, o.high), o.finding.measure, str(o.n_seeds), str(o.n_jobs)),
         ]
         for o in outcomes
     ]
@@ -83,12 +72,5 @@ def _print(outcomes: list[Outcome], title: str) -> None:
 
 def _fields(outcome: Outcome) -> dict[str, Any]:
     """One flat row: what the finding says, how it is judged, and what came out."""
-    finding = {
-        f.name: getattr(outcome.finding, f.name)
-        for f in dataclasses.fields(outcome.finding)
-        if f.name != "evaluate"
-    }
-    verdict = {
-        f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome) if f.name != "finding"
-    }
-    return finding | verdict | {"answer": outcome.answer}
+    row = {**vars(outcome.finding), **vars(outcome), "answer": outcome.answer}
+    return {name: value for name, value in row.items() if name not in ("finding", "evaluate")}

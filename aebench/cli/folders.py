@@ -50,9 +50,9 @@ def read(given: Path | None) -> tuple[Path, Results]:
     from aebench.store import Store
 
     folder = meant(given)
-    found = Store(folder).read()
-    text.warn(found.problems)
-    return folder, found
+    results = Store(folder).read()
+    text.warn(results.problems)
+    return folder, results
 
 
 def newest() -> Path:
@@ -61,15 +61,15 @@ def newest() -> Path:
     Raises:
         RequestError: there is none below ``results/``; the reference results there are named.
     """
-    found = [
+    files = [
         *((path, path.parent) for path in text.RESULTS.glob("*/jobs.parquet")),
         # All that a run leaves whose own process was killed.
         *((path, path.parents[1]) for path in text.RESULTS.glob("*/parts/[!.]*.parquet")),
     ]
-    own = [(path, folder) for path, folder in found if not folder.match(_REFERENCE)]
+    own = [(path, folder) for path, folder in files if not folder.match(_REFERENCE)]
     if own:
         return max(own, key=lambda each: (each[0].stat().st_mtime, str(each[1])))[1]
-    reference = sorted({str(folder) for _, folder in found})
+    reference = sorted({str(folder) for _, folder in files})
     raise RequestError(
         "no results of yours yet below results/: run `aebench run` first, or name a results folder"
         + (f", such as {', '.join(reference)}" if reference else "")
@@ -78,8 +78,8 @@ def newest() -> Path:
 
 def below_results() -> list[str]:
     """Every results folder below ``results/``, reference results last."""
-    found = [folder for folder in text.RESULTS.glob("*") if _is_ours(folder)]
-    return [str(f) for f in sorted(found, key=lambda f: (f.match(_REFERENCE), f.name))]
+    results = [folder for folder in text.RESULTS.glob("*") if _is_ours(folder)]
+    return [str(f) for f in sorted(results, key=lambda f: (f.match(_REFERENCE), f.name))]
 
 
 def current() -> Path:

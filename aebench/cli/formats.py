@@ -20,6 +20,13 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
+class Answer(StrEnum):
+    """How what is no table is printed."""
+
+    text = "text"
+    json = "json"
+
+
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A GitHub table; a bar inside a cell is escaped, None is an empty cell."""
 
@@ -30,12 +37,16 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return line(heads) + line(["---"] * len(heads)) + "".join(line(row) for row in rows)
 
 
+def write_json(content: object) -> None:
+    """Print `content` as JSON; a number that is none is a defect of ours."""
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
 def write(form: Format, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows of plain values as csv, json or markdown."""
     if form is Format.csv:
         csv.writer(sys.stdout, lineterminator="\n").writerows([heads, *rows])
     elif form is Format.json:
-        plain = [dict(zip(heads, row, strict=True)) for row in rows]
-        sys.stdout.write(json.dumps(plain, indent=2, allow_nan=False) + "\n")
+        write_json([dict(zip(heads, row, strict=True)) for row in rows])
     else:
         sys.stdout.write(markdown(heads, rows))

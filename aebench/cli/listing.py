@@ -43,7 +43,7 @@ def _grids() -> Iterable[tuple[str, str]]:
 
 
 def _findings() -> Iterable[tuple[str, str]]:
-    from aebench.report.findings import FINDINGS
+    from aebench.analysis.findings import FINDINGS
 
     return ((finding.id, finding.claim) for finding in FINDINGS)
 

@@ -64,7 +64,7 @@ def _stopping(running: int) -> str:
     return f"stopping: {jobs} {are} finished first; Ctrl-C again kills {them}"
 
 
-class _Lines:
+class _Lines(Listener):
     """For logs: one line per finished job and a heartbeat between them."""
 
     def __init__(self, jobs: Sequence[Job], console: Console) -> None:
@@ -98,7 +98,7 @@ class _Lines:
         self._say(_stopping(running))
 
 
-class _Bars:
+class _Bars(Listener):
     """For a terminal: an overall bar by estimated cost, and a line for each running job."""
 
     def __init__(self, jobs: Sequence[Job], estimator: Estimator, bars: Progress) -> None:
@@ -140,9 +140,6 @@ class _Bars:
         self._show()
         style = "" if ending.status == "ok" else "red"
         self.bars.console.print(_outcome(job, ending), style=style)
-
-    def tick(self) -> None:
-        """Rich refreshes by itself."""
 
     def stopping(self, running: int) -> None:
         self.bars.console.print(_stopping(running))

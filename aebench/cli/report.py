@@ -18,8 +18,7 @@ from aebench.errors import RequestError
 def report(
     results: Results = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help=f"File. {default('reports/NAME.html')}"),
+        Path | None, typer.Option("--output", "-o", help=f"File. {default('reports/NAME.html')}")
     ] = None,
 ) -> None:
     """Render results as one self-contained HTML page: findings, tables, plots and pictures."""
@@ -32,7 +31,7 @@ def render_visibly(results: Path, output: Path | None, console: Console) -> None
     Raises:
         RequestError: no results there, or the file cannot be written.
     """
-    from aebench.report import render
+    from aebench.page import render
 
     target = output or text.REPORTS / f"{results.resolve().name}.html"
     if target.is_dir():

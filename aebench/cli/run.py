@@ -26,6 +26,7 @@ from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
 from aebench.executors import RunOptions
 from aebench.grid import PRESETS, Grid, load_grid
+from aebench.job import OPTIONS as JOB_OPTIONS
 from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
@@ -114,11 +115,7 @@ _OPTIONS = (
         autocompletion=complete.folders),
     _option(_WHERE, "report", "Render the report at the end.", bool, False),
 )  # fmt: skip
-_AXIS_NAMES = [
-    option.name
-    for option in _OPTIONS
-    if option.annotation.__metadata__[0].rich_help_panel == _AXES or option.name == "device"
-]
+_AXIS_NAMES = [o.name for o in _OPTIONS if o.name in (*JOB_OPTIONS, "seeds", "repeats")]
 
 
 def run(**given: Any) -> None:
@@ -225,7 +222,7 @@ def _execute(
             f"{options.workers} jobs share this machine: errors are exact, but their times cannot"
             " be compared and stay out of the time tables. Use --workers 1 for times."
         )
-    text.detail(f"data cache: {options.data or cache_directory()}")
+    text.detail(f"data cache: {cache_directory(options.data)}")
     for name in sorted({job.dataset for job in possible}):
         fetch_visibly(name, options.data, console)
     text.warn(store.compact())
@@ -254,8 +251,8 @@ def _conclude(
         from aebench.cli.report import render_visibly
 
         render_visibly(store.path, None, console)
-    found = set(jobs["key"])
-    missing = [job for job in grid.jobs if job.key not in found]
+    there = set(jobs["key"])
+    missing = [job for job in grid.jobs if job.key not in there]
     if not finished:
         again = shlex.join(["aebench", *sys.argv[1:]])
         stopped = f"stopped with {text.count(len(missing), 'job')} to go; to continue: {again}"
@@ -295,8 +292,8 @@ def _readable(grid: Grid, store: Store) -> tuple[pd.DataFrame, list[Problem] | l
     from aebench import schema
 
     try:
-        found = store.read()
+        results = store.read()
     except RequestError as error:  # the folder has gone since
         return pd.DataFrame(columns=[c.name for c in schema.JOBS]), [error]
     keys = {job.key for job in grid.jobs}
-    return found.jobs[found.jobs["key"].isin(keys)], found.problems
+    return results.jobs[results.jobs["key"].isin(keys)], results.problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from typing import TYPE_CHECKING
@@ -19,15 +18,7 @@ if TYPE_CHECKING:
 
 
 ORDER = [
-    "dataset",
-    "architecture",
-    "depth",
-    "latent",
-    "protocol",
-    "engine",
-    "seed",
-    "repeat",
-    "key",
+    *("dataset", "architecture", "depth", "latent", "protocol", "engine", "seed", "repeat", "key")
 ]
 
 
@@ -44,14 +35,13 @@ def show(results: Results = None, form: FormatOption = Format.table) -> None:
         jobs.to_csv(sys.stdout, index=False)
     elif form is Format.json:
         # Not by pandas, which writes fifteen digits where a float may need seventeen.
-        rows = [
-            {
-                name: None if _missing(cell) or cell in (math.inf, -math.inf) else cell
-                for name, cell in row.items()
-            }
-            for row in jobs.to_dict("records")
-        ]
-        sys.stdout.write(json.dumps(rows, indent=2, allow_nan=False) + "\n")
+        bad = (math.inf, -math.inf)
+        formats.write_json(
+            [
+                {name: None if _missing(c) or c in bad else c for name, c in row.items()}
+                for row in jobs.to_dict("records")
+            ]
+        )
     else:
         body = jobs.itertuples(index=False)
         plain = [[None if _missing(cell) else cell for cell in row] for row in body]

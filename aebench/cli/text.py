@@ -141,10 +141,10 @@ def items(option: str, given: str) -> list[str]:
     Raises:
         RequestError: one is; the message names `option`, such as ``--latent``.
     """
-    found = [word.strip() for word in given.split(",")]
-    if not all(found):
+    words = [word.strip() for word in given.split(",")]
+    if not all(words):
         raise RequestError(f"{option} {given!r}: an item of the list is empty")
-    return found
+    return words
 
 
 def table(

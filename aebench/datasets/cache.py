@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aebench.datasets.catalogue import DatasetInfo
+from aebench.datasets.catalogue import DatasetInfo, pixel_sha256
 from aebench.disk import user_caches
 from aebench.errors import RequestError, printable
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Images
 
-PARTS = ("train", "test")
 _FORMAT = 1
 
 
@@ -55,12 +54,14 @@ class Damaged(Exception):
     """What is cached cannot be used; the text says why."""
 
 
-def cache_directory() -> Path:
-    """Return AEBENCH_DATA where it is set, else a folder among the caches of this user.
+def cache_directory(given: Path | None = None) -> Path:
+    """Return `given`, else AEBENCH_DATA where it is set, else a folder among this user's caches.
 
     Raises:
         RequestError: it is not set, or not to a path, and there is no home folder.
     """
+    if given is not None:
+        return Path(given)
     chosen = os.environ.get("AEBENCH_DATA")
     if not chosen:
         return user_caches() / "aebench"
@@ -81,8 +82,6 @@ def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
     """
     import numpy as np
 
-    from aebench.datasets.sources import pixel_sha256
-
     try:
         if not folder.is_dir():
             raise Absent
@@ -91,12 +90,7 @@ def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
     meta = read_meta(folder)
     arrays: dict[str, Pixels] = {}
     stale = False
-    for part, shape, pinned in zip(
-        PARTS,
-        (info.train_shape, info.test_shape),
-        (info.train_sha256, info.test_sha256),
-        strict=True,
-    ):
+    for part, shape, pinned in info.parts:
         path = folder / f"{part}.npy"
         try:
             recorded = meta["files"][path.name]
@@ -153,8 +147,7 @@ def _note_dates(folder: Path, meta: dict[str, Any]) -> None:
 
 
 def store(
-    found: Images,
-    source: str,
+    images: Images,
     info: DatasetInfo,
     folder: Path,
     scratch: Path,
@@ -171,13 +164,13 @@ def store(
     try:
         fresh.mkdir()
         files = {
-            "train.npy": _write(fresh / "train.npy", found.train, info.train_sha256),
-            "test.npy": _write(fresh / "test.npy", found.test, info.test_sha256),
+            f"{part}.npy": _write(fresh / f"{part}.npy", getattr(images, part), digest)
+            for part, _, digest in info.parts
         }
         meta = {
             "format": _FORMAT,
             "name": info.name,
-            "source": source,
+            "source": images.source,
             "sha256": info.sha256,
             "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
@@ -211,7 +204,7 @@ def cannot_write(directory: Path, error: OSError) -> RequestError:
 
 
 @contextmanager
-def locked(info: DatasetInfo, folder: Path, report: Progress | None) -> Iterator[None]:
+def locked(info: DatasetInfo, folder: Path, report: Progress | None = None) -> Iterator[None]:
     """Hold the dataset's lock; say so when another process has it."""
     import filelock
 

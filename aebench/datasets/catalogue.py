@@ -56,10 +56,6 @@ class DataUnavailable(RequestError):
             f"  aebench data add {name} PATH    (--data DIR for another cache folder)"
         )
 
-    def __reduce__(self) -> tuple[type[DataUnavailable], tuple[str, tuple[tuple[str, str], ...]]]:
-        """Survive the way back from a worker process: exceptions are pickled by their `args`."""
-        return DataUnavailable, (self.name, self.failures)
-
 
 # The catalogue
 
@@ -143,6 +139,14 @@ class DatasetInfo:
         return (self.test_images, *self.image_shape)
 
     @property
+    def parts(self) -> tuple[tuple[str, tuple[int, int, int, int], str], ...]:
+        """Name, shape and checksum of the training and of the test pixels."""
+        return (
+            ("train", self.train_shape, self.train_sha256),
+            ("test", self.test_shape, self.test_sha256),
+        )
+
+    @property
     def sha256(self) -> str:
         """One checksum for the whole dataset; see `combined_sha256`. Empty where not pinned."""
         if not (self.train_sha256 and self.test_sha256):
@@ -153,6 +157,13 @@ class DatasetInfo:
 def combined_sha256(train_sha256: str, test_sha256: str) -> str:
     """Return the sha256 of the two hexadecimal digests written one after the other."""
     return hashlib.sha256((train_sha256 + test_sha256).encode()).hexdigest()
+
+
+def pixel_sha256(pixels: Pixels) -> str:
+    """Return the sha256 of uint8 pixels in C order, without any header."""
+    import numpy as np
+
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 _INFOS: dict[str, DatasetInfo] = {}
@@ -232,10 +243,10 @@ def bundled(*path: str) -> Path:
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.
     """
-    found = find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("scikit-learn is not installed", name="sklearn")
-    return Path(found.submodule_search_locations[0], "datasets", *path)
+    return Path(package.submodule_search_locations[0], "datasets", *path)
 
 
 def _entry(name: str, facts: dict[str, Any]) -> DatasetInfo:

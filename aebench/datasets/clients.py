@@ -82,11 +82,11 @@ def _pips() -> list[list[str]]:
     ways = [[sys.executable, "-m", "pip"]] if importlib.util.find_spec("pip") else []
     # An environment made by uv has no pip; uv brings one along.
     for name, *rest in (("uvx", "pip"), ("uv", "tool", "run", "pip"), ("pip3",), ("pip",)):
-        if found := shutil.which(name):
-            ways.append([found, *rest])
+        if program := shutil.which(name):
+            ways.append([program, *rest])
     for name in ("python3", "python"):
-        if found := shutil.which(name):
-            ways.append([found, "-m", "pip"])
+        if program := shutil.which(name):
+            ways.append([program, "-m", "pip"])
     return ways
 
 
@@ -204,17 +204,17 @@ def _bytes_under(folder: Path) -> int:
 
 
 def _which(client: str) -> str:
-    found = shutil.which(client)
-    if found is None:
+    program = shutil.which(client)
+    if program is None:
         raise SourceFailed(f"{client} is not on PATH")
-    return found
+    return program
 
 
 def _only_file(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise SourceFailed(f"the client left {len(found)} files {pattern}, expected 1")
-    return found[0]
+    files = sorted(folder.glob(pattern))
+    if len(files) != 1:
+        raise SourceFailed(f"the client left {len(files)} files {pattern}, expected 1")
+    return files[0]
 
 
 def _shown(command: Sequence[str]) -> str:

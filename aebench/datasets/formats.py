@@ -67,10 +67,10 @@ def read_idx(path: Path) -> Pixels:
         except (EOFError, OSError, zlib.error) as error:
             raise BadData(f"{path.name} is cut short or damaged: {error}") from error
     if len(body) != expected:
-        found = f"{len(body):,}" if len(body) < expected else "more"
+        held = f"{len(body):,}" if len(body) < expected else "more"
         raise BadData(
             f"{path.name} says {count:,} images of {height} x {width}, {expected:,} bytes, "
-            f"but holds {found}"
+            f"but holds {held}"
         )
     return np.frombuffer(body, np.uint8).reshape(count, 1, height, width)
 
@@ -117,10 +117,10 @@ def read_cifar10_pickles(files: dict[str, bytes]) -> tuple[Pixels, Pixels]:
         BadData: a batch's md5 is not the published one; it is then not parsed.
     """
     for name, md5 in CIFAR10_PICKLES.items():
-        found = hashlib.md5(files[name], usedforsecurity=False).hexdigest()
-        if found != md5:
+        digest = hashlib.md5(files[name], usedforsecurity=False).hexdigest()
+        if digest != md5:
             raise BadData(
-                f"{name} has md5 {found}, expected {md5}: it is damaged or not CIFAR-10's; a "
+                f"{name} has md5 {digest}, expected {md5}: it is damaged or not CIFAR-10's; a "
                 "pickle can carry a program, so it was not opened"
             )
     images: list[Pixels] = []

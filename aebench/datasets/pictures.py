@@ -31,7 +31,7 @@ def files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
 
     And (relative name, why) of all else that is there and cannot count, but for hidden names.
     """
-    found: list[tuple[str, Path]] = []
+    files: list[tuple[str, Path]] = []
     unread: list[tuple[str, str]] = []
 
     def relative(path: Path) -> str:
@@ -55,11 +55,11 @@ def files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
                 unread.append((relative(path), f"cannot be read: {error.strerror}"))
             else:
                 if stat.S_ISREG(kind):
-                    found.append((relative(path), path))
+                    files.append((relative(path), path))
                 else:  # a pipe, a socket, a device: to open one may wait for ever
                     unread.append((relative(path), "not a regular file"))
-    found.sort(key=lambda item: (hashlib.sha256(utf8(item[0])).digest(), item[0]))
-    return found, sorted(unread)
+    files.sort(key=lambda item: (hashlib.sha256(utf8(item[0])).digest(), item[0]))
+    return files, sorted(unread)
 
 
 def utf8(name: str) -> bytes:

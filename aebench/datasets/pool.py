@@ -1,7 +1,7 @@
 """The pixels of a job: its split of a data set, as tensors, read once per process.
 
-Which images belong to which part is decided in `splits`, where pixels come from in `datasets`.
-What is handed out is a copy, or evaluated through one: see `evaluation.reconstruction.reconstruct`.
+Which images belong to which part, and where pixels come from, is decided in `datasets`. What is
+handed out is a copy, or evaluated through one: see `evaluation.reconstruction.reconstruct`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from aebench import datasets
-from aebench.datasets import splits
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def load(name: str, seed: int, directory: Path | None) -> Splits:
         RequestError: no such data set, or it cannot be had.
     """
     pool = _pool(name, directory)
-    train, validation = splits.split(len(pool.images), pool.validation_images, seed)
+    train, validation = datasets.split(len(pool.images), pool.validation_images, seed)
     return Splits(pool, torch.from_numpy(train), pool.images[torch.from_numpy(validation)])
 
 

@@ -7,7 +7,7 @@ Where the pixels are stored afterwards is decided in `cache`.
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import os
 import tempfile
 from collections.abc import Iterable
@@ -20,37 +20,31 @@ from aebench.datasets.clients import Progress
 from aebench.datasets.given import Images
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Pixels
+    pass
 
 
 def obtain(
     info: DatasetInfo,
     scratch: Path,
     progress: Progress,
-    kinds: Iterable[str] | None = None,
     failures: Iterable[tuple[str, str]] = (),
-) -> tuple[Images, str]:
-    """Return the verified pixels of `info` and the name of the source that delivered them.
+) -> Images:
+    """Return the verified pixels of `info`, with the name of the source that delivered them.
 
-    `scratch` is an existing folder for downloads; `kinds` restricts the kinds of sources;
-    `failures` are what was tried before, for the message.
+    `scratch` is an existing folder for downloads; `failures` are what was tried before, for the
+    message.
 
     Raises:
         DataUnavailable: no source delivered; names each and its reason.
     """
     failed = list(failures)
-    chosen = None if kinds is None else set(kinds)
-    to_try = [source for source in info.sources if chosen is None or source.kind in chosen]
-    if not to_try:
-        there_are = ", ".join(dict.fromkeys(source.kind for source in info.sources))
-        failed.append((", ".join(sorted(chosen or ())), f"no such source; there are {there_are}"))
-    for source in to_try:
+    for source in info.sources:
         progress(f"trying {source.label}", 0, source.size)
         try:
             with tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder:
-                found = _take(source, info, Path(folder), progress)
-            check(found, info)
-            return found, source.label
+                images = _take(source, info, Path(folder), progress)
+            check(images, info)
+            return dataclasses.replace(images, source=source.label)
         except (SourceFailed, BadData) as error:
             failed.append((source.label, str(error)))
     raise DataUnavailable(info.name, failed)
@@ -79,35 +73,26 @@ def _system_folder(name: str) -> Path:
     raise SourceFailed("no such folder in XDG_DATA_DIRS")
 
 
-def check(found: Images, info: DatasetInfo) -> None:
+def check(images: Images, info: DatasetInfo) -> None:
     """Compare pixels with the catalogue.
 
     Raises:
         BadData: another shape, or another checksum; says which dataset it is, if it is known.
     """
-    shapes = (found.train.shape, found.test.shape)
+    shapes = (images.train.shape, images.test.shape)
     if shapes != (info.train_shape, info.test_shape):
         raise BadData(
-            f"{found.layout}: train {_by(shapes[0])} and test {_by(shapes[1])}; "
+            f"{images.source}: train {_by(shapes[0])} and test {_by(shapes[1])}; "
             f"{info.name} is {_by(info.train_shape)} and {_by(info.test_shape)}"
         )
-    hashes = (pixel_sha256(found.train), pixel_sha256(found.test))
-    for part, got, pinned in zip(
-        ("train", "test"), hashes, (info.train_sha256, info.test_sha256), strict=True
-    ):
+    hashes = (catalogue.pixel_sha256(images.train), catalogue.pixel_sha256(images.test))
+    for (part, _, pinned), got in zip(info.parts, hashes, strict=True):
         if got != pinned:
             actual = catalogue.named_by(*hashes)
             whose = f"these are the pixels of {actual}" if actual else "damaged or altered"
             raise BadData(
                 f"the {part} pixels have sha256 {got}, {info.name}'s is {pinned}: {whose}"
             )
-
-
-def pixel_sha256(pixels: Pixels) -> str:
-    """Return the sha256 of uint8 pixels in C order, without any header."""
-    import numpy as np
-
-    return hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
 
 
 def _by(shape: tuple[int, ...]) -> str:

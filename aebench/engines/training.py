@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from aebench import architectures, protocols
-from aebench.datasets.splits import shuffled
+from aebench.datasets import shuffled
 from aebench.engines import unsupported
 from aebench.engines.device import autocast
 from aebench.errors import RequestError

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from aebench import datasets
+from aebench import datasets, schema
 from aebench.datasets import folder
 from aebench.datasets.catalogue import bundled
 from aebench.engines.training import unit
@@ -88,14 +88,14 @@ def denoising(subject: Subject) -> tuple[list[Row], list[Row]]:
         noisy = clean + amplitude * drawn
         outputs = subject.outputs(noisy)
         rows.append(
-            {"kind": "denoising", "input": "test images", "amplitude": amplitude}
+            {"kind": schema.DENOISING, "input": "test images", "amplitude": amplitude}
             | _against(subject, outputs, clean)
             | {"input_mse": _mse(noisy, clean), "clipped_mse": _mse(noisy.clamp(0, 1), clean)}
         )
         if amplitude in PICTURED:
             few = slice(0, SHOWN_IMAGES)
             mse = _mse(outputs[few], clean[few])
-            pictures.append(picture(f"denoising {amplitude}", noisy[few], outputs[few], mse))
+            pictures.append(picture(schema.noisy_kind(amplitude), noisy[few], outputs[few], mse))
     return rows, pictures
 
 
@@ -107,7 +107,7 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     """
     rows, shown = [], []
     for name, images in _strangers(subject, directory):
-        row: Row = {"kind": "out-of-distribution", "input": name, "images": 0}
+        row: Row = {"kind": schema.STRANGERS, "input": name, "images": 0}
         if images is not None:
             clean = images.to(subject.device)
             outputs = subject.outputs(clean)
@@ -118,7 +118,7 @@ def strangers(subject: Subject, directory: Path | None) -> tuple[list[Row], list
     if not shown:
         return rows, []
     inputs, outputs = (torch.cat(parts) for parts in zip(*shown, strict=True))
-    return rows, [picture("out-of-distribution", inputs, outputs, _mse(outputs, inputs))]
+    return rows, [picture(schema.STRANGERS, inputs, outputs, _mse(outputs, inputs))]
 
 
 def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, Tensor | None]]:

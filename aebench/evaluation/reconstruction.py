@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from aebench import schema
 from aebench.engines.device import ieee_float32
 from aebench.engines.training import unit
 
@@ -154,7 +155,7 @@ def strips(model: nn.Module, test: Tensor, device: torch.device) -> list[dict[st
     inputs = unit(test[:SHOWN_IMAGES].to(device))
     outputs = reconstruct(model, inputs)
     mse = float((outputs - inputs).double().square().mean())
-    return [picture("reconstruction", inputs, outputs, mse)]
+    return [picture(schema.RECONSTRUCTION, inputs, outputs, mse)]
 
 
 def picture(kind: str, inputs: Tensor, outputs: Tensor, mse: float) -> dict[str, Any]:

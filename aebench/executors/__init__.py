@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aebench.job import Job
 
@@ -50,8 +50,11 @@ class Ending:
         return cls(row["status"], row["reason"] or "", **figures, elsewhere=elsewhere)
 
 
-class Listener(Protocol):
-    """Somebody who watches a run. Called in the parent process, never in one that is timed."""
+class Listener:
+    """Somebody who watches a run; this one does nothing.
+
+    Called in the parent process, never in one that is timed.
+    """
 
     def started(self, slot: int, job: Job) -> None:
         """A worker has taken the job."""
@@ -67,13 +70,3 @@ class Listener(Protocol):
 
     def stopping(self, running: int) -> None:
         """The user asked to stop: jobs that run are finished, no other is started."""
-
-
-class Silent:
-    """A listener that does nothing, for the Python interface."""
-
-    def started(self, slot: int, job: Job) -> None: ...
-    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None: ...
-    def ended(self, slot: int, job: Job, ending: Ending) -> None: ...
-    def tick(self) -> None: ...
-    def stopping(self, running: int) -> None: ...

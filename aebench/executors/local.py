@@ -21,7 +21,7 @@ from pathlib import Path
 
 from aebench import architectures, datasets, executors, interference, machine
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener, RunOptions, Silent
+from aebench.executors import Ending, Listener, RunOptions
 from aebench.executors.leases import Leases
 from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
@@ -84,7 +84,7 @@ def run(
             "a program that defines a model and runs aebench is imported again by every worker;"
             ' put what runs it below `if __name__ == "__main__":`'
         )
-    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Silent())
+    pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Listener())
     with _interruptible(pool.stop):
         try:
             pool.serve()

@@ -227,8 +227,8 @@ class Store:
     def _found(self, key: str) -> Iterator[tuple[Path, Row]]:
         """The files that hold a record of `key`, with the columns that say how good it is."""
         begins = (f"{key}-", f"{key}.", files.PACK)
-        found = gather(self.path, nested=False, wanted=lambda name: name.startswith(begins))
-        for source in found.sources:
+        contents = gather(self.path, nested=False, wanted=lambda name: name.startswith(begins))
+        for source in contents.sources:
             jobs = source.rows.jobs.select(_ENDING)
             for row in jobs.filter(pc.equal(jobs.column("key"), key)).to_pylist():
                 yield source.path, row
@@ -252,8 +252,8 @@ class Store:
         sizes = {name: files.size(self.parts / name) for name in packs}
         small = sorted((s, n) for n, s in sizes.items() if s and s[1] < _LARGE_BYTES)
         names, count = set(singles), len(singles)
-        for place, ((records, _), name) in enumerate(small):
-            if records > 2 * count and len(small) - place <= _MANY_PACKS:
+        for i, ((records, _), name) in enumerate(small):
+            if records > 2 * count and len(small) - i <= _MANY_PACKS:
                 break
             names.add(name)
             count += records

@@ -175,9 +175,9 @@ def _beside(
     if name == "baselines":
         owner = np.zeros(table.num_rows, np.int64)
     else:
-        places = pc.index_in(table.column("key"), jobs.rows.jobs.column("key"))
-        table = table.filter(pc.is_valid(places))
-        owner = places.drop_null().to_numpy().astype(np.int64)
+        positions = pc.index_in(table.column("key"), jobs.rows.jobs.column("key"))
+        table = table.filter(pc.is_valid(positions))
+        owner = positions.drop_null().to_numpy().astype(np.int64)
         if not jobs.whole:  # what repeats jobs repeats their rows
             again = table.select(_IDENTITY[name]).to_pandas().duplicated().to_numpy()
             table, owner = table.filter(pa.array(~again)), owner[~again]

@@ -80,13 +80,13 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
     """
     packed = path.name.startswith(PACK)
     lists = [f"{name}_rows" for name in NESTED] if nested or not packed else []
-    found: list[Problem] = []
+    faults: list[Problem] = []
     try:
         with _opened(path) as (file, version):
             try:
                 table = _columns(path, file, [*TABLES["jobs"].names, *lists])
             except Unusable as error:
-                found.append(error.problem)
+                faults.append(error.problem)
                 table, lists = _columns(path, file, TABLES["jobs"].names), []
         jobs = _fitting(path, table, "jobs")
         _check_keys(path, jobs)
@@ -98,14 +98,14 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
                 try:
                     tables[name], owner[name] = _owned(path, jobs, column, name)
                 except Unusable as error:
-                    found.append(error.problem)
+                    faults.append(error.problem)
     except Unusable as error:
         problems.append(error.problem)
         return None
-    problems += found
-    if found and not packed:
+    problems += faults
+    if faults and not packed:
         return None
-    return Source(path, version, Rows(tables, owner), whole=not found)
+    return Source(path, version, Rows(tables, owner), whole=not faults)
 
 
 def read_table(path: Path, name: str) -> tuple[pa.Table, Version]:
@@ -189,8 +189,8 @@ def writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _version(found: os.stat_result) -> Version:
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+def _version(status: os.stat_result) -> Version:
+    return (status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @contextlib.contextmanager
@@ -206,8 +206,8 @@ def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, Version]]:
         raise Unusable(problem) from None
     except OSError as error:
         raise Unusable(_unreadable(path, error)) from error
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise Unusable(Problem(path, "unreadable (no regular file)", _advice(path)))
     with os.fdopen(handle, "rb") as raw:
@@ -225,7 +225,7 @@ def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, Version]]:
                     f" {schema.VERSION})"
                 )
                 raise Unusable(Problem(path, what, "left out, upgrade to read it", newer=True))
-            yield file, _version(found)
+            yield file, _version(status)
 
 
 _BINARY = getattr(os, "O_BINARY", 0)

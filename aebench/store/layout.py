@@ -22,7 +22,7 @@ from aebench import schema
 if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
     import pandas as pd
 
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -62,7 +62,7 @@ class Rows:
     """Records, flat: `tables` by name, and `owner` by name: each row's place in `jobs`."""
 
     tables: Mapping[str, pa.Table]
-    owner: Mapping[str, Places]
+    owner: Mapping[str, Positions]
 
     @property
     def jobs(self) -> pa.Table:
@@ -71,14 +71,14 @@ class Rows:
 
     def only(self, kept: Mask, curves: pa.Table) -> Rows:
         """The records at which `kept` is true, and `curves`, which belong to no one record."""
-        place = np.cumsum(kept) - 1
+        position = np.cumsum(kept) - 1
         tables = {"jobs": self.jobs.filter(pa.array(kept)), "baselines": curves}
         owner = {"baselines": np.zeros(curves.num_rows, np.int64)}
         for name in NESTED:
             if name != "baselines":
                 rows = kept[self.owner[name]]
                 tables[name] = self.tables[name].filter(pa.array(rows))
-                owner[name] = place[self.owner[name][rows]]
+                owner[name] = position[self.owner[name][rows]]
         return Rows(tables, owner)
 
 
@@ -115,14 +115,14 @@ def conformed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     """
     columns = []
     for field in wanted:
-        found = table.schema.get_all_field_indices(field.name)
-        if len(found) > 1:
-            raise Misfit(f"column {field.name} is there {len(found)} times")
-        if not found:
+        indices = table.schema.get_all_field_indices(field.name)
+        if len(indices) > 1:
+            raise Misfit(f"column {field.name} is there {len(indices)} times")
+        if not indices:
             absent = pa.scalar(schema.ABSENT.get(field.name), field.type)
             columns.append(pa.repeat(absent, table.num_rows))
             continue
-        column = table.column(found[0])
+        column = table.column(indices[0])
         if column.type == field.type:
             columns.append(column)
             continue
@@ -135,10 +135,10 @@ def conformed(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=wanted)
 
 
-def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether `found` is another width or encoding of `wanted`, as other tools may write it."""
-    if pa.types.is_dictionary(found):
-        found = found.value_type
+def _same_kind(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether `given` is another width or encoding of `wanted`, as other tools may write it."""
+    if pa.types.is_dictionary(given):
+        given = given.value_type
     same = (
         (pa.types.is_integer, pa.types.is_integer),
         (pa.types.is_floating, pa.types.is_floating),
@@ -146,12 +146,12 @@ def _same_kind(found: pa.DataType, wanted: pa.DataType) -> bool:
         (pa.types.is_binary, pa.types.is_large_binary),
     )
     return bool(
-        pa.types.is_null(found)
-        or any(one(wanted) and (one(found) or other(found)) for one, other in same)
+        pa.types.is_null(given)
+        or any(one(wanted) and (one(given) or other(given)) for one, other in same)
     )
 
 
-def unnested(column: pa.ChunkedArray, name: str) -> tuple[pa.Table, Places]:
+def unnested(column: pa.ChunkedArray, name: str) -> tuple[pa.Table, Positions]:
     """Rows of table `name` out of the lists in `column`, and the place of each row's list.
 
     Raises:
@@ -200,7 +200,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 _CURVE = ["dataset", "seed"]
 
 
-def winners(jobs: pa.Table, standing: Places) -> Mask:
+def winners(jobs: pa.Table, standing: Positions) -> Mask:
     """Mark one row of `jobs` for each key.
 
     `ok` goes before any other ending; then the later start; then the higher `standing`; then
@@ -228,7 +228,7 @@ def winners(jobs: pa.Table, standing: Places) -> Mask:
     return marked
 
 
-def curves(baselines: pa.Table, owner: Places) -> pa.Table:
+def curves(baselines: pa.Table, owner: Positions) -> pa.Table:
     """One whole curve for each data set and seed: the longest; of these the first by its figures.
 
     `owner` tells apart the curves that several records have brought. A curve is never put
@@ -255,7 +255,7 @@ def curves(baselines: pa.Table, owner: Places) -> pa.Table:
     return baselines.take(pa.array(rows))
 
 
-def _codes(column: pa.ChunkedArray) -> Places:
+def _codes(column: pa.ChunkedArray) -> Positions:
     """Whole numbers in the order of the values; missing ones come first."""
     import pandas as pd
 

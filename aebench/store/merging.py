@@ -75,8 +75,8 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
     problems = [problem for each in read for problem in each.problems]
     told = target.compact()
     brought = [
-        Brought(folder, size, int(wins[origin == place].sum()))
-        for place, (folder, size) in enumerate(zip(folders, sizes, strict=True))
+        Brought(folder, size, int(wins[origin == i].sum()))
+        for i, (folder, size) in enumerate(zip(folders, sizes, strict=True))
     ]
     return Merging(brought, _settled(records.jobs, wins), [*problems, *told])
 

@@ -1,0 +1,344 @@
+"""Are these results fit to compare? A closed list of doubts, and which rows raise each.
+
+Reads stored records only, and judges times: errors repeat exactly and need none of this. How a
+doubt is shown, and what it means for an exit code, is the command line's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from aebench.analysis import frames, words
+from aebench.job import FIELDS
+from aebench.store import Results
+
+REPEATS = 6  # min to max of six values is a 97 % interval for the median: 1 - 2 / 2**6
+SPREAD = 0.05
+CLOCKS_APART = 0.02
+SLOW_START = 1.1
+_STEAL, _PRESSURE, _THROTTLED = 0.01, 0.05, 0.01  # shares of the training time
+_LOAD = 1.0  # above the job's own threads: one more process computing all the time
+
+# Fields of a job that its time does not depend on.
+_FREE = ("seed", "repeat")
+SYSTEM = [name for name in FIELDS if name not in _FREE]
+# A power cap is how a large GPU works at full load; these are troubles of the machine.
+_TROUBLES = ("thermal_slowdown", "hardware_slowdown", "hardware_thermal_slowdown", "power_brake")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row that raises a doubt, or one row for all of its system; `detail` gives the figures.
+
+    `keys` are those of all rows that it concerns, its own among them.
+    """
+
+    key: str
+    job: str
+    detail: str
+    keys: tuple[str, ...]
+
+
+# Finds rows, or whole systems of rows, with what is doubtful about each.
+Finder = Callable[[pd.DataFrame, Results], Iterable[tuple[Any, str]]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of doubt: what happened, why it may matter, and what helps.
+
+    `unfit`: such rows should not be compared; otherwise the doubt is for information. `find`
+    takes the rows that ended ok with a time, and all results.
+    """
+
+    name: str
+    unfit: bool
+    what: str
+    why: str
+    remedy: str
+    find: Finder
+
+
+KINDS: list[Kind] = []
+"""Every kind, in the order in which doubts are told."""
+
+
+def _kind(
+    name: str, what: str, why: str, remedy: str, *, unfit: bool = True
+) -> Callable[[Finder], Finder]:
+    """Say of which kind the doubts are that the function below finds."""
+
+    def add(find: Finder) -> Finder:
+        KINDS.append(Kind(name, unfit, what, why, remedy, find))
+        return find
+
+    return add
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A kind of doubt with the rows that raise it; at least one."""
+
+    kind: Kind
+    cases: tuple[Case, ...]
+
+
+def check(results: Results) -> list[Doubt]:
+    """Every doubt about the times of `results`, in the order of `KINDS`."""
+    jobs = frames.ordered(results).jobs
+    good = jobs[jobs["status"].eq("ok") & frames.has_time(jobs)]
+    cases = {
+        kind.name: tuple(_case(where, detail) for where, detail in kind.find(good, results))
+        for kind in KINDS
+    }
+    return [Doubt(kind, cases[kind.name]) for kind in KINDS if cases[kind.name]]
+
+
+def fit(doubts: list[Doubt]) -> bool:
+    """Whether nothing among `doubts` forbids to compare."""
+    return not any(doubt.kind.unfit for doubt in doubts)
+
+
+def rejected(doubts: list[Doubt]) -> dict[str, tuple[str, ...]]:
+    """Keys of the rows whose times should not be compared, each with the kinds of doubt."""
+    found: dict[str, tuple[str, ...]] = {}
+    for doubt in doubts:
+        for key in {key for case in doubt.cases for key in case.keys} if doubt.kind.unfit else ():
+            found[key] = (*found.get(key, ()), doubt.kind.name)
+    return found
+
+
+def marked(results: Results) -> Results:
+    """The same results; their jobs have a column `doubt`: why a time is rejected, else empty."""
+    doubts, jobs = rejected(check(results)), results.jobs
+    doubt = [", ".join(doubts.get(key, ())) for key in jobs["key"]]
+    return replace(results, jobs=jobs.assign(doubt=pd.Series(doubt, jobs.index, dtype="str")))
+
+
+def remedies(doubts: Iterable[str]) -> list[str]:
+    """For each kind in texts of the column `doubt` what it is and what helps."""
+    names = frames.reasons(doubts).split(", ")
+    return [f"{kind.name}: {kind.what} {kind.remedy}" for kind in KINDS if kind.name in names]
+
+
+def _case(where: Any, detail: str) -> Case:
+    """A case of one row, or of a whole system of rows, which is then named without its seed."""
+    if isinstance(where, pd.DataFrame):
+        row = where.iloc[0]
+        return Case(row["key"], words.job(row, without=_FREE), detail, tuple(where["key"]))
+    return Case(where["key"], words.job(where), detail, (where["key"],))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
+
+
+def _rows(jobs: pd.DataFrame) -> list[dict[Any, Any]]:
+    return jobs.to_dict("records")
+
+
+def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Rows whose times should agree: alike, and of one job save for seed and repeat."""
+    by = list(dict.fromkeys([*SYSTEM, *frames.ALIKE]))
+    for _, group in jobs.groupby(by, dropna=False, sort=False):
+        yield group
+
+
+@_kind(
+    "noisy",
+    "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
+    " longer or shorter than in the median of these results.",
+    "The machine was in another state then, and a difference in time may be the machine's.",
+    "Delete these rows' results or use a new --results folder, and run again when it is quiet.",
+)
+def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    marked = frames.noisy(jobs)
+    shares = frames.noise(jobs)[marked].to_list()
+    for row, off in zip(jobs[marked].to_dict("records"), shares, strict=True):
+        word = "longer" if off > 0 else "shorter"
+        yield row, f"the fixed work took {_percent(abs(off))} {word}"
+
+
+@_kind(
+    "contended",
+    "Something else used the machine while the job trained.",
+    "Its time then depends on what the others did, and cannot be repeated.",
+    "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
+)
+def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs):
+        train_s, signs = row["train_s"], []
+        if row["concurrent"] is True:
+            signs.append("other jobs of the run beside it")
+        if row["load_1m"] > row["threads"] + _LOAD:
+            threads = words.counted(int(row["threads"]), "thread")
+            signs.append(f"load {row['load_1m']:.1f} with {threads} of its own")
+        if row["steal_s"] > _STEAL * train_s * row["cores"]:
+            share = row["steal_s"] / train_s / row["cores"]
+            signs.append(f"the host took {_percent(share)} of the CPU time for others")
+        if row["pressure_s"] > _PRESSURE * train_s:
+            signs.append(f"tasks waited for a CPU in {_percent(row['pressure_s'] / train_s)} of it")
+        if row["gpu_processes"] > 0:
+            others = words.counted(int(row["gpu_processes"]), "other process", "other processes")
+            signs.append(f"{others} on the GPU")
+        if signs:
+            yield row, "; ".join(signs)
+
+
+@_kind(
+    "throttled",
+    "The system or the GPU slowed the job down while it trained.",
+    "The time shows the quota, the heat or the power supply, not the job.",
+    "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
+)
+def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs):
+        held = row["throttled_s"] > _THROTTLED * row["train_s"]
+        signs = [f"held up by a CPU quota for {row['throttled_s']:.2g} s"] if held else []
+        events = str(row["clock_events"] or "").split(", ")
+        signs += [event.replace("_", " ") for event in events if event in _TROUBLES]
+        if signs:
+            yield row, "; ".join(signs)
+
+
+@_kind(
+    "clocks",
+    "Host and device disagree by more than 2 % on how long the training took.",
+    "Work may have been timed that was not the training, or not all of it waited for.",
+    "Run again; if it stays, compare with --engine eager, and report it as a defect.",
+)
+def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs.dropna(subset="device_train_s")):
+        apart = abs(row["device_train_s"] / row["train_s"] - 1)
+        if apart > CLOCKS_APART:
+            host, device = f"{row['train_s']:.4g} s", f"{row['device_train_s']:.4g} s"
+            detail = f"{host} by the host, {device} by the device: {_percent(apart)} apart"
+            yield row, detail
+
+
+@_kind(
+    "first-epoch",
+    "The first epoch was the slowest, by more than 10 % of the others' median.",
+    "Warm-up leaked into the time, which then tells more against short trainings.",
+    "Train longer with --epochs, or compare another --engine; report it if it stays.",
+)
+def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, str]]:
+    epochs = results.epochs.sort_values("epoch").groupby("key")["train_s"]
+    seconds = {str(key): values.astype("float64").to_list() for key, values in epochs}
+    for row in _rows(jobs):
+        first, *others = seconds.get(row["key"], [0.0])
+        if len(others) < 2:
+            continue
+        usual = float(pd.Series(others).median())
+        # Slower than every later one as well: a single late hiccup is noise, not warm-up.
+        if first > SLOW_START * usual and first > max(others):
+            yield row, f"{first:.3g} s, the later ones {usual:.3g} s"
+
+
+@_kind(
+    "spread",
+    "Runs of one job differ by more than 5 % of their median, from fastest to slowest.",
+    "Differences between jobs smaller than that spread cannot be told from chance.",
+    "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
+)
+def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    # Rows beside others are compared with nothing, so they do not speak against those alone.
+    for group in _systems(frames.timed(jobs)):
+        seconds = group["train_s"].astype("float64")
+        spread = (seconds.max() - seconds.min()) / seconds.median()
+        if len(group) > 1 and spread > SPREAD:
+            extremes = f"{seconds.min():.4g} to {seconds.max():.4g} s"
+            detail = f"{extremes} in {len(group)} runs: {_percent(spread)} of the median"
+            yield group, detail
+
+
+@_kind(
+    "mixed",
+    "A system ran under other conditions than most, and not under those of most.",
+    "Tables of times keep unlike rows apart, so it stands without what it would be compared to.",
+    "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
+)
+def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    system = [*frames.MODEL, *(name for name in SYSTEM if name not in frames.ALIKE)]
+    system = [name for name in dict.fromkeys(system) if name != "dataset"]
+    for _name, rows in frames.by_dataset(frames.timed(jobs), "settings"):
+        main, *others = sorted(frames.alike(rows), key=len, reverse=True)
+        usual, known = main.iloc[0], set(map(tuple, main[system].to_numpy()))
+        for group in others:
+            # What most rows have too, model by model, is there to be compared with them.
+            alone = [tuple(row) not in known for row in group[system].to_numpy()]
+            first = group.iloc[0]
+            unlike = [name for name in frames.ALIKE if _text(first[name]) != _text(usual[name])]
+            detail = ", ".join(
+                f"{name} {_text(first[name])}, most rows {_text(usual[name])}" for name in unlike
+            )
+            for row in group[alone].to_dict("records"):
+                yield row, detail
+
+
+def _text(value: Any) -> str:
+    return "unknown" if words.missing(value) else str(value)
+
+
+@_kind(
+    "few-repeats",
+    "Fewer than six runs.",
+    "Only from six on is the range from fastest to slowest a 97 % interval of the median.",
+    "Use --repeats 6.",
+    unfit=False,
+)
+def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
+    few = [group for group in _systems(jobs) if len(group) < REPEATS]
+    return [(group, words.counted(len(group), "run")) for group in few]
+
+
+@_kind(
+    "dirty-commit",
+    "aebench ran from a checkout with changes that are in no commit.",
+    "Nobody can tell later which code was timed.",
+    "Commit first, then run with a new --results folder.",
+    unfit=False,
+)
+def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
+    rows = _rows(jobs[jobs["commit"].str.endswith("+changes").eq(True)])
+    return [(row, f"commit {row['commit']}") for row in rows]
+
+
+@_kind(
+    "unwatched",
+    "The record holds no noise probe.",
+    "Whether the machine was quiet cannot be known.",
+    "Run again with this aebench and a new --results folder.",
+    unfit=False,
+)
+def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
+    rows = _rows(jobs[jobs["noise_before_s"].isna()])
+    return [(row, f"aebench {_text(row['aebench'])}") for row in rows]
+
+
+@_kind(
+    "untimed",
+    "The job ended ok, without a training time of its own.",
+    "It has errors to compare, and is missing wherever times are compared.",
+    "Run it again by another --engine.",
+    unfit=False,
+)
+def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
+    good = results.jobs[results.jobs["status"].eq("ok")]
+    return [(row, f"engine {_text(row['engine'])}") for row in _rows(good[~frames.has_time(good)])]
+
+
+@_kind(
+    "unfinished",
+    "The job did not end ok.",
+    "It has no time, and is missing wherever times are compared.",
+    "Use --retry-failed to run it again.",
+    unfit=False,
+)
+def _unfinished(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
+    rows = _rows(results.jobs[results.jobs["status"].ne("ok")])
+    return [(row, f"{row['status']}: {row['reason']}") for row in rows]

@@ -1,0 +1,71 @@
+"""Names and other texts of records, made fit to be shown and to tell apart what is not the same.
+
+A plugin or a folder of images may be called anything, and what is called alike need not be alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pandas as pd
+
+from aebench.errors import printable
+from aebench.job import named
+
+_LONGEST = 300  # characters of a text in a page
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy with every text on one line, bounded, and free of what no page can hold.
+
+    A text that is cut keeps a few digits of its checksum, so that two long names stay two.
+    """
+    clean = {
+        str(name): column.map(_text, na_action="ignore").astype(column.dtype)
+        for name, column in frame.items()
+        if pd.api.types.is_string_dtype(column) or column.dtype == object
+    }
+    return frame.assign(**clean)
+
+
+def _text(value: Any) -> Any:
+    if not isinstance(value, str) or (len(value) <= _LONGEST and value.isprintable()):
+        return value
+    text = printable(value, _LONGEST)
+    if len(text) < _LONGEST:
+        return text
+    digits = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{text[: _LONGEST - 7]}…{digits}"
+
+
+def texts(jobs: pd.DataFrame, column: str) -> pd.Series[str]:
+    """A column with an empty text where there is none, as in records of before there was one.
+
+    ``code`` is the hash of a user's own code, ``pixels`` that of a user's data; both are empty
+    for what is built in.
+    """
+    if column not in jobs:
+        return pd.Series("", index=jobs.index, dtype="str")
+    return jobs[column].astype("object").fillna("").astype("str")
+
+
+def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, with another name for each code and each data that share one name.
+
+    An edited plugin, or another folder of images of the same name, is another system: ``mine``
+    becomes ``mine (code 1a2b3c)``. Where all rows agree, names stay as they are.
+    """
+    jobs = jobs.copy()
+    pairs = ("architecture", "code"), ("dataset", "pixels"), ("dataset", "data_sha256")
+    for name, column in pairs:
+        parts = texts(jobs, column)
+        # No code and no pixels of one's own: built in. But rows that never read their data say
+        # nothing against the others.
+        known = parts if column != "data_sha256" else parts[parts != ""]
+        kinds = known.groupby(jobs[name]).nunique()
+        shared = jobs[name].isin(kinds[kinds > 1].index) & (parts != "")
+        told = parts.map(named) if column == "code" else "pixels " + parts.str[:6]
+        marked = jobs[name].astype("str") + " (" + told + ")"
+        jobs[name] = jobs[name].where(~shared, marked)
+    return jobs

@@ -1,0 +1,161 @@
+"""How values are written: numbers, counts, names of models, settings and conditions.
+
+One place, so that a value looks the same in a sentence, a table and a chart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from aebench.datasets import catalogue
+from aebench.job import named
+
+NONE = "–"
+_ON_CHART = 40  # characters of a name on a chart
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def missing(value: Any) -> bool:
+    """Tell whether a cell of a frame holds nothing: None, NaN or an empty string."""
+    return value is None or value == "" or value != value
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Write a measured number with so many significant digits: 0.605, 12.3, 4.1 × 10⁻⁵."""
+    if missing(value):
+        return NONE
+    value = float(value)
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    if exponent < -4 or exponent > 6:
+        mantissa = f"{value / 10**exponent:.{digits - 1}f}"
+        return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPT)}"
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
+
+
+def tick(value: float) -> str:
+    """Write a number beside an axis, no longer than it must be: 0.2, 0.185, 1 × 10⁻⁵."""
+    digits = next((d for d in (1, 2) if float(f"{value:.{d - 1}e}") == float(f"{value:.6e}")), 3)
+    return number(value, digits)
+
+
+def count(value: Any) -> str:
+    """Write a whole number with thousands separated: 10,816."""
+    if missing(value) or not math.isfinite(float(value)):
+        return NONE
+    return f"{round(float(value)):,}"
+
+
+def between(low: float | None, high: float | None) -> str:
+    """Write an interval: 0.59 to 0.62; a dash where there is none."""
+    if low is None or high is None or missing(low) or missing(high):
+        return NONE
+    return f"{number(low)} to {number(high)}"
+
+
+def counted(n: int, noun: str, plural: str = "") -> str:
+    """Write a number of things: 1 job, 2 jobs, 3 entries."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def percent(share: Any) -> str:
+    """Write a share of one in percent: 71.1 %."""
+    return NONE if missing(share) else f"{100 * float(share):.1f} %"
+
+
+def text(value: Any) -> str:
+    """Write a text, or a dash where there is none."""
+    return NONE if missing(value) else str(value)
+
+
+def seeds(n: int, noun: str = "seed") -> str:
+    """Write how many draws a figure rests on: one seed, 2 seeds, 3 pairs."""
+    return f"one {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def are(n: int) -> str:
+    """The verb after a number of things: 1 time is, 2 times are."""
+    return "is" if n == 1 else "are"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    items = list(words)
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def model(architecture: str, latent: Any, depth: Any = 1) -> str:
+    """Name a model as `Job.name` does: mlp-512, conv-128 depth 2."""
+    return f"{architecture}-{int(latent)}" + (f" depth {int(depth)}" if int(depth) > 1 else "")
+
+
+def model_of(row: Any) -> str:
+    """Name the model of a row that has `frames.MODEL`."""
+    return model(row["architecture"], row["latent"], row["depth"])
+
+
+def model_on(row: Any) -> str:
+    """Name the model of a row with its dataset: mlp-512 on MNIST."""
+    return f"{model_of(row)} on {dataset(row['dataset'])}"
+
+
+def job(row: Any, *, without: Iterable[str] = ()) -> str:
+    """Name a row of the `jobs` table as `Job.name` does, without the fields named."""
+    left_out = set(without)
+    parts = [f"{row['dataset']} {model_of(row)}"]
+    usually = {"protocol": "study", "engine": "eager", "precision": "fp32", "device": "cpu"}
+    parts += [
+        str(row[name])
+        for name, usual in usually.items()
+        if row[name] != usual and name not in left_out
+    ]
+    parts += [] if missing(row["modified"]) else [f"({row['modified']})"]
+    told = "" if missing(row.get("code")) or "code" in left_out else named(row["code"])
+    parts += [told] if told and told not in row["architecture"] else []
+    numbered = [name for name in ("seed", "repeat") if name not in left_out and row[name]]
+    return " ".join(parts + [f"{name} {row[name]}" for name in numbered])
+
+
+def short(name: str, most: int = _ON_CHART) -> str:
+    """A name for a chart, which has little room: the middle of a long one is left out."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
+
+
+def line(architecture: str, depth: Any) -> str:
+    """Name a family of models that differ only in latent size: conv, conv depth 2."""
+    return architecture + (f" depth {int(depth)}" if int(depth) > 1 else "")
+
+
+def dataset(name: str) -> str:
+    """Name a dataset as people write it; one we do not know keeps its own name."""
+    return catalogue.info(name).short or name if name in catalogue.names() else name
+
+
+def titled(dataset_name: str, settings: str) -> str:
+    """Name a dataset and, where they are not the study's, the settings: MNIST, tuned."""
+    return dataset(dataset_name) + ("" if settings == "study" else f", {settings}")
+
+
+def conditions(row: Any) -> str:
+    """Say under which conditions a time was taken; `row` has the columns of `frames.ALIKE`."""
+    threads = "" if missing(row["threads"]) else counted(int(row["threads"]), "thread")
+    parts = [
+        row["device_name"],
+        row["device"],
+        f"engine {row['engine']}",
+        row["precision"],
+        threads,
+        "" if missing(row["torch"]) else f"torch {row['torch']}",
+        "" if missing(row["machine_id"]) else f"machine {row['machine_id'][:8]}",
+    ]
+    return ", ".join(str(part) for part in parts if not missing(part))
+
+
+def size(number_of_bytes: Any) -> str:
+    """Write a size in memory in GiB."""
+    return NONE if missing(number_of_bytes) else f"{float(number_of_bytes) / 2**30:.1f} GiB"

@@ -1,0 +1,94 @@
+"""Puts the page together: the sections in the order in which they argue, in one HTML file.
+
+A section without data says so in a sentence. Numbers are made in `analysis`, looks are in the
+style sheet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import aebench
+from aebench.analysis import findings, fitness, frames
+from aebench.disk import write_whole
+from aebench.page import (
+    compact,
+    definitions,
+    fair,
+    learning_curves,
+    noise,
+    pictures,
+    reconstruction,
+    records,
+    stopwatch,
+    timing,
+    trained,
+    verdicts,
+)
+from aebench.page.parts import Section
+from aebench.store import Results
+
+_HERE = Path(__file__).parent
+
+
+def page(results: Results) -> str:
+    """The whole report as HTML text; the same results give the same text."""
+    import jinja2
+
+    results = fitness.marked(frames.ordered(results))
+    outcomes = findings.evaluate(results)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    every = [
+        verdicts.section(outcomes),
+        *reconstruction.sections(results),
+        fair.section(results),
+        trained.section(results),
+        stopwatch.section(results),
+        timing.section(results),
+        timing.phases_section(results),
+        learning_curves.section(results),
+        noise.section(results),
+        pictures.section(results),
+        *records.sections(results),
+    ]
+    sections = [section for section in every if section is not None]
+    sections += [definitions.section(sections), definitions.sources(results)]
+    sections, charts = _compact(sections)
+    return environment.get_template("template.html.j2").render(
+        summary=verdicts.sentences(results, outcomes),
+        tally=[(v, verdicts.SYMBOLS[v], count) for v, count in findings.tally(outcomes).items()],
+        machines=records.machines(results.jobs) if len(results.jobs) else None,
+        sections=sections,
+        definitions=charts.definitions,
+        download=records.download(results.jobs),
+        n_jobs=len(results.jobs),
+        style=(_HERE / "style.css").read_text(encoding="utf-8") + charts.css,
+        script=(_HERE / "script.js").read_text(encoding="utf-8"),
+        version=aebench.__version__,
+    )
+
+
+def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:
+    """The sections with their charts made small, and what the charts share."""
+    charts = compact.compact([chart.svg for section in sections for chart in section.charts])
+    small = iter(charts.svgs)
+    return [
+        replace(s, charts=tuple(replace(chart, svg=next(small)) for chart in s.charts))
+        for s in sections
+    ], charts
+
+
+def write(text: str, output: Path) -> Path:
+    """Write `text` to `output` whole or not at all; into it, where it is a device or a pipe."""
+    if output.exists() and not output.is_file():
+        output.write_text(text, "utf-8")
+        return output
+    write_whole(output, text.encode())
+    return output

@@ -1,0 +1,83 @@
+"""The section of learning curves: both losses of every model, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from aebench.analysis import frames, words
+from aebench.page import svg
+from aebench.page.charts import drawn, small_multiples
+from aebench.page.parts import Chart, Section, Table, table
+from aebench.store import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_EPOCHS = 20  # of more, so many stand in the table
+
+
+def section(results: Results) -> Section:
+    """A chart for each dataset and settings with models enough."""
+    groups, rest = drawn(frames.by_dataset(frames.curves(results), "settings"))
+    charts = []
+    for (dataset, settings), rows in groups:
+        title = words.titled(dataset, settings)
+        charts.append(
+            Chart(
+                title,
+                chart(rows, f"Learning curves, {title}"),
+                "Numbers at the line ends are latent sizes; where there are several seeds, a "
+                "point is their geometric mean. The training loss is the mean over an epoch's "
+                "steps while the weights still moved, so it lies above the validation loss as long "
+                "as a model learns fast; that is no sign of better generalization.",
+                (losses(rows, f"{title}: points of the curves"),),
+            )
+        )
+    intro = rest if charts else "No finished job left a learning curve."
+    return Section("curves", "Learning curves", (intro,), tuple(charts))
+
+
+def chart(rows: pd.DataFrame, label: str) -> str:
+    """Training and validation loss by epoch, a panel for each architecture and depth."""
+    from matplotlib.ticker import MaxNLocator
+
+    latents = sorted(set(rows["latent"]))
+
+    def draw(axes: Axes, panel: pd.DataFrame) -> list[svg.Label]:
+        ends = []
+        for latent, curve in panel.groupby("latent"):
+            i = latents.index(latent)
+            colour = svg.colour(i)
+            marker = svg.marker(i + i // len(svg.SERIES))
+            curve = curve.sort_values("epoch")
+            axes.plot(curve["epoch"], curve["val_mse"], color=colour, marker=marker,
+                      markersize=4.5, markeredgecolor=svg.PAPER, markeredgewidth=0.5)  # fmt: skip
+            axes.plot(curve["epoch"], curve["train_mse"], color=colour, linestyle=svg.DASHES[2],
+                      linewidth=1.4)  # fmt: skip
+            last = curve.iloc[-1]
+            ends.append(svg.Label(last["epoch"], last["val_mse"], f"{latent:,}", colour))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return ends
+
+    keys: dict[str, dict[str, Any]] = {
+        "validation, after the epoch": {"marker": "o", "markersize": 4.5},
+        "training, mean over its steps": {"linestyle": svg.DASHES[2]},
+    }
+    axes_labels = "epoch", "MSE per pixel (log scale)"
+    return small_multiples(rows, draw, keys, label, head=0.7, axes_labels=axes_labels, ncols=2)
+
+
+def losses(rows: pd.DataFrame, caption: str) -> Table:
+    """Both losses of every model at every epoch, or at `_EPOCHS` of them where there are more."""
+    epochs = sorted(set(rows["epoch"]))
+    if len(epochs) > _EPOCHS:
+        epochs = sorted({epochs[i * (len(epochs) - 1) // (_EPOCHS - 1)] for i in range(_EPOCHS)})
+    heads = "\n".join(["model", "loss", *(f"epoch {e} #" for e in epochs)])
+    return table(caption, heads, (
+        (words.model(str(architecture), latent, depth), loss, *(at.get(e) for e in epochs))
+        for (architecture, depth, latent), curve in rows.groupby(frames.MODEL, sort=False)
+        for loss in ("train_mse", "val_mse")
+        for at in (curve.set_index("epoch")[loss],)
+    ))  # fmt: skip

@@ -1,0 +1,194 @@
+"""The section on noise and strangers: what models make of inputs that no test set holds.
+
+One chart and one table for each data set and protocol. Models trained with noise stand beside
+those trained without, since that is the comparison to make.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from aebench.analysis import frames, words
+from aebench.analysis.noise import TRAINED, summary
+from aebench.page import svg
+from aebench.page.charts import small_multiples, worth_drawing
+from aebench.page.parts import Chart, Column, Section, Table, columns, number, table
+from aebench.schema import DENOISING, STRANGERS
+from aebench.store import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STUDY_AMPLITUDES = (0.3, 0.8)
+# What a model's error is set beside, and how it is drawn.
+_REFERENCES = {
+    "noisy images": ("input_mse", svg.DASHES[1]),
+    "clipped to [0, 1]": ("clipped_mse", svg.DASHES[2]),
+    "mean image": ("mean_mse", svg.DASHES[3]),
+}
+
+
+def section(results: Results) -> Section:
+    """Everything that the table `probes` holds."""
+    title = "Noise and strangers: beyond the test set"
+    charts, tables, said = [], [], []
+    groups = frames.by_dataset(summary(results), "base")
+    chosen = [identity for identity, _ in worth_drawing(groups)]
+    for (dataset, base), rows in groups:
+        name = words.titled(dataset, base)
+        noisy = rows[rows["kind"] == DENOISING]
+        if (noisy["amplitude"] > 0).any() and (dataset, base) in chosen:
+            errors = denoising(noisy, f"{name}: MSE by amplitude of noise")
+            label = f"MSE against amplitude of noise, {name}"
+            charts.append(Chart(name, chart(noisy, label), _READING, (errors,)))
+            said += [f"{name}: {text}" for text in _in_words(noisy)]
+        foreign = rows[rows["kind"] == STRANGERS]
+        if len(foreign):
+            tables.append(strangers(foreign, f"{name}: MSE on images from elsewhere"))
+    if not charts and not tables:
+        return Section("probes", title, ("No finished job left probes.",))
+    intro = (
+        "Gaussian noise is added to the first 1,000 test images (all, where there are fewer), "
+        "unclipped as in the study, and the output is compared with the clean image; every job of "
+        "a data set is given the same noise. Strangers are photographs and other data sets' test "
+        "images, at this data set's size: what a model makes of what it never saw.",
+    )
+    return Section("probes", title, intro, tuple(charts), tuple(tables), lists=tuple(said))
+
+
+_READING = (
+    "Lower is better; amplitude 0 is a clean image. Where a line lies below that of the noisy "
+    "images the model removes noise, but an output that keeps to [0, 1] gets down to the dotted "
+    "line by clipping alone. Above the mean image, the output tells less of the picture than one "
+    "that ignores what was fed in. Numbers at line ends are latent sizes; points are geometric "
+    "means over seeds."
+)
+
+
+def chart(rows: pd.DataFrame, label: str) -> str:
+    """Denoised MSE against amplitude, a panel for each architecture and depth."""
+    latents = sorted(set(rows["latent"]))
+    bars = rows.drop_duplicates("amplitude").sort_values("amplitude")
+    seen = bars[bars["amplitude"] > 0]  # without noise the input has no error to draw on a log axis
+
+    def draw(axes: Axes, panel: pd.DataFrame) -> list[svg.Label]:
+        for column, dash in _REFERENCES.values():
+            points = bars if column == "mean_mse" else seen
+            axes.plot(points["amplitude"], points[column], color=svg.INK, **_reference(dash))
+        ends = []
+        for (latent, trained), line in panel.groupby(["latent", "train_noise"], sort=True):
+            noise = float(str(trained))
+            i = latents.index(latent)
+            colour, marker = svg.colour(i), svg.marker(i)
+            line = line.sort_values("amplitude")
+            axes.plot(line["amplitude"], line["mse"], color=colour, marker=marker, markersize=4.5,
+                      markeredgewidth=0.8 if noise else 0.5,
+                      markeredgecolor=colour if noise else svg.PAPER,
+                      markerfacecolor=svg.PAPER if noise else colour,
+                      linestyle=svg.DASHES[1] if noise else svg.DASHES[0])  # fmt: skip
+            last = line.iloc[-1]
+            end = f"{latent:,}" + (f", noise {noise:g}" if noise else "")
+            ends.append(svg.Label(last["amplitude"], last["mse"], end, colour))
+        return ends
+
+    marker = {"marker": "o", "markersize": 4.5}
+    keys: dict[str, dict[str, Any]] = {"trained on clean images": marker}
+    if (rows["train_noise"] > 0).any():
+        keys["trained with noise"] = marker | {
+            "linestyle": svg.DASHES[1],
+            "markerfacecolor": svg.PAPER,
+        }
+    keys |= {text: _reference(dash) for text, (_, dash) in _REFERENCES.items()}
+    axes_labels = (
+        "amplitude of the noise added (standard deviation)",
+        "MSE against clean images (log scale)",
+    )
+    return small_multiples(rows, draw, keys, label, head=1.0, axes_labels=axes_labels, ncols=3)
+
+
+def _reference(dash: Any) -> dict[str, Any]:
+    return {"linewidth": 1.1, "linestyle": dash}
+
+
+def _in_words(noisy: pd.DataFrame) -> list[str]:
+    """How many models beat the mean image and clipping at the study's amplitudes."""
+    said = []
+    for amount, trained in noisy.groupby("train_noise", sort=True):
+        noise = float(str(amount))
+        parts = []
+        for amplitude in _STUDY_AMPLITUDES:
+            rows = trained[trained["amplitude"] == amplitude]
+            good = rows["mse"] < rows[["mean_mse", "clipped_mse"]].min(axis=1)
+            parts.append(f"{good.sum()} of {len(rows)} at amplitude {amplitude:g}")
+        how = f"with noise of {noise:g}" if noise else "on clean images"
+        said.append(
+            f"of the models trained {how}, {words.listed(parts)} are nearer to the clean image "
+            "than both the mean image and the noisy input clipped to [0, 1]."
+        )
+    return said
+
+
+_MODEL = """
+    model
+    trained on | clean images, or images with noise of this amplitude, clean targets
+    seeds ##
+"""
+
+
+def _model(group: pd.DataFrame) -> tuple[Any, ...]:
+    row = group.iloc[0]
+    noise = row["train_noise"]
+    return words.model_of(row), f"noise {noise:g}" if noise else "clean", row["n_seeds"]
+
+
+def denoising(noisy: pd.DataFrame, caption: str) -> Table:
+    """A row for each model and what it is set beside; a column for each amplitude of noise."""
+    amplitudes = sorted(set(noisy["amplitude"]))
+    about = (
+        "expected of PCA with as many components as the bottleneck: its test error plus "
+        "amplitude² × bottleneck / input_size; none where nothing is compressed"
+    )
+    heads = [*columns(_MODEL), *(Column(f"{a:g}", "", words.number) for a in amplitudes)]
+    heads += [Column(f"PCA at {a:g}", about, words.number) for a in _STUDY_AMPLITUDES]
+    bars = noisy.drop_duplicates("amplitude").set_index("amplitude")
+    none = [None] * len(_STUDY_AMPLITUDES)
+    rows = [
+        (text, None, None, *(bars.loc[a, column] for a in amplitudes), *none)
+        for text, (column, _) in _REFERENCES.items()
+    ]
+    for _, group in noisy.groupby(TRAINED, sort=False):
+        at = group.set_index("amplitude")
+        worse = at["mse"] > bars["mean_mse"].reindex(at.index)
+        errors = (number(at["mse"].get(a), "warn" if worse.get(a) else "") for a in amplitudes)
+        pca = (at["pca_denoised"].get(a) for a in _STUDY_AMPLITUDES)
+        rows.append((*_model(group), *errors, *pca))
+    return table(caption, heads, rows)
+
+
+def strangers(foreign: pd.DataFrame, caption: str) -> Table:
+    """A row for each model and what it is set beside; a column for each stranger."""
+    inputs = sorted(set(foreign["input"]), key=lambda name: (not name.endswith(".jpg"), name))
+    about = "below: times the model's error on its own test images; marked above a flat picture's"
+    heads = [
+        *columns(_MODEL + "own MSE # | on all test images of the model's own data set"),
+        *(Column(name, about, words.number) for name in inputs),
+    ]
+    bars = foreign.drop_duplicates("input").set_index("input")
+    rows = [
+        (text, None, None, None, *(bars.loc[name, column] for name in inputs))
+        for text, column in (("flat picture", "flat_mse"), ("mean training image", "mean_mse"))
+    ]
+    for _, group in foreign.groupby(TRAINED, sort=False):
+        own = group["mse_job"].iloc[0]
+        cells = {
+            row["input"]: number(
+                row["mse"],
+                "warn" if row["mse"] > row["flat_mse"] else "",
+                (f"{words.number(row['mse'] / own, 2)} × own",),
+            )
+            for _, row in group.iterrows()
+        }
+        rows.append((*_model(group), own, *(cells.get(name) for name in inputs)))
+    return table(caption, heads, rows)

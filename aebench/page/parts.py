@@ -1,0 +1,162 @@
+"""What a page is made of: sections of charts, tables, strips of images and lists.
+
+No HTML here, and nothing of what a section is about. A column says how its values are written, so
+a row is a tuple of plain values; a `Cell` stands where one has a look of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aebench import schema
+from aebench.analysis import words
+
+Show = Callable[[Any], str]
+
+ABOUT = {column.name: column.about for column in schema.JOBS}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one cell shows; `value` sorts it, `look` is its class, `small` stands below."""
+
+    text: str
+    value: float | str | None = None
+    look: str = ""
+    small: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its head, what it holds, how its numbers are written, the class of its cells.
+
+    A column of texts has no `show`.
+    """
+
+    name: str
+    about: str = ""
+    show: Show | None = None
+    look: str = ""
+
+    def cell(self, value: Any) -> Cell:
+        """A value as this column writes it; an interval is a pair."""
+        if isinstance(value, Cell):
+            return value
+        if isinstance(value, tuple):
+            low, high = value
+            return Cell(words.between(low, high), None if words.missing(low) else low, "range")
+        return Cell(words.text(value)) if self.show is None else number(value, show=self.show)
+
+
+def number(
+    value: Any, look: str = "", small: tuple[str, ...] = (), show: Show = words.number
+) -> Cell:
+    """A number, or a dash where there is none."""
+    return Cell(show(value), None if words.missing(value) else float(value), look, small)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, columns and rows; the first `headings` cells of a row are its headings."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    headings: int = 1
+    id: str = ""
+
+
+_SHOWS: dict[str, Show] = {"#": words.number, "##": words.count, "#%": words.percent}
+
+
+def columns(text: str) -> tuple[Column, ...]:
+    """Read lines ``name # .look | about``.
+
+    ``#`` heads a column of numbers, ``##`` of whole ones, ``#%`` of shares in percent, and
+    ``.look`` names a class for all of its cells. What is not told of a column of the `jobs` table
+    is told by the schema.
+    """
+    made = []
+    for line in text.strip().splitlines():
+        head, _, about = (part.strip() for part in line.partition("|"))
+        marks = re.fullmatch(r"(.*?)( #[#%]?)?( \.\w+)?", head)
+        assert marks is not None
+        name, show, look = marks[1], (marks[2] or "").strip(), (marks[3] or "").strip(" .")
+        made.append(Column(name, about or ABOUT.get(name, ""), _SHOWS.get(show), look))
+    return tuple(made)
+
+
+def table(
+    caption: str, heads: str | Sequence[Column], rows: Iterable[Sequence[Any]], **more: Any
+) -> Table:
+    """A table of plain values or cells; `heads` as `columns` reads them."""
+    head = columns(heads) if isinstance(heads, str) else tuple(heads)
+    made = (tuple(c.cell(v) for c, v in zip(head, row, strict=True)) for row in rows)
+    return Table(caption, head, tuple(made), **more)
+
+
+def check(doubt: str, left_out: int = 0, why: str = "") -> Cell:
+    """What `aebench check` says to a time: why it rejects it, if it does, and runs left out."""
+    if doubt:
+        return Cell(f"✘ rejected: {doubt}", look="warn")
+    more = (f"✘ {words.counted(left_out, 'more run')} rejected: {why}",) if left_out else ()
+    return Cell("✔ passes", look="good", small=more)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawn chart with its title, a sentence that says how to read it, and its data."""
+
+    title: str
+    svg: str
+    reading: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One strip of images: what it shows, its error where it has one, its address and size."""
+
+    caption: str
+    detail: str
+    uri: str
+    images: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Strips of one dataset and kind of input: the originals first, then what models made.
+
+    `note` says how to read them and what the errors are over.
+    """
+
+    title: str
+    strips: tuple[Strip, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: introduction, then charts, tables, strips of images and a list in this order.
+
+    `folded` tables are shown on demand; the rows of a `filtered` one can be searched.
+    """
+
+    id: str
+    title: str
+    intro: tuple[str, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+    strips: tuple[Strips, ...] = ()
+    lists: tuple[str, ...] = ()
+    folded: tuple[Table, ...] = ()
+    filtered: bool = False
+
+    def all_tables(self) -> list[Table]:
+        """Every table, in order."""
+        return [*(t for c in self.charts for t in c.tables), *self.tables, *self.folded]

@@ -1,0 +1,282 @@
+"""The two sections of errors: against latent size as the study has it, and against bottleneck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from aebench.analysis import frames, words
+from aebench.page import svg
+from aebench.page.charts import drawn, plain_log, readable_log, series_colours
+from aebench.page.parts import Chart, Section, Table, number, table
+from aebench.store import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def sections(results: Results) -> list[Section]:
+    """Both sections, a chart in each for every dataset and settings with models enough."""
+    summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
+    if not len(summary):
+        nothing = "No finished job has an error to show."
+        return [Section("errors", "Error against latent size", (nothing,))]
+    latent, bottleneck = [], []
+    groups, rest = drawn(frames.by_dataset(summary, "settings"))
+    for (dataset, settings), rows in groups:
+        title = words.titled(dataset, settings)
+        points = seeds[(seeds["dataset"] == dataset) & (seeds["settings"] == settings)]
+        curve = frames.baseline_curve(results, dataset)
+        latent.append(
+            Chart(
+                title,
+                by_latent(rows, points, curve, f"MSE against latent size, {title}"),
+                "Lower is better. Each line is one architecture; bars are 95 % intervals over "
+                "seeds, where there are three or more, and small dots single seeds. A latent size "
+                "counts numbers for an MLP but whole channels for a convolutional model, so "
+                "points above each other are not codes of the same size: the next chart is fair "
+                "in that.",
+                (errors(rows, f"{title}: error of every model"),),
+            )
+        )
+        bottleneck.append(
+            Chart(
+                title,
+                by_bottleneck(rows, points, curve, f"MSE against bottleneck, {title}"),
+                "Lower and further left is better. The dotted curve is PCA, the best any linear "
+                "code of that size can do: a model above it has not learned what linear algebra "
+                "gives exactly. Right of the dashed line the code holds at least as many numbers "
+                "as the image, so nothing is compressed and copying would be perfect.",
+                (
+                    errors(rows, f"{title}: error of every code"),
+                    baselines(curve, f"{title}: exact baselines"),
+                ),
+            )
+        )
+    return [
+        Section(
+            "errors",
+            "Error against latent size",
+            ("MSE per pixel over the whole test set, pixels in [0, 1].", rest),
+            tuple(latent),
+        ),
+        Section(
+            "bottleneck",
+            "Error against bottleneck: the fair comparison",
+            (
+                "The same errors against the numbers per image that really pass through the code, "
+                "measured by running the encoder.",
+                compression_in_words(summary),
+            ),
+            tuple(bottleneck),
+        ),
+    ]
+
+
+def compression_in_words(summary: pd.DataFrame) -> str:
+    """Which convolutional models compress at all, in a sentence; empty where there is none."""
+    conv = summary[summary["architecture"] == "conv"].drop_duplicates(["dataset", *frames.MODEL])
+    if not len(conv):
+        return ""
+    names = [
+        f"{words.model_on(row)} (factor {words.number(row['compression'], 2)})"
+        for _, row in conv[conv["compression"] > 1].iterrows()
+    ]
+    which = f"only {words.listed(names)}" if names else "none"
+    models = words.counted(len(conv), "convolutional model")
+    return (
+        f"Of {models} whose latent size is a number of channels, {which} compresses the image at "
+        "all."
+    )
+
+
+def errors(summary: pd.DataFrame, caption: str) -> Table:
+    """One row a model: its error over seeds beside the exact baselines."""
+    heads = """
+        model
+        seeds ##
+        MSE # | mean squared error per pixel over the whole test set, geometric mean over seeds
+        95 % interval | Student's t on the logarithm, over seeds; none below three
+        study error # | sum of the per-batch MSE over the 78 full test batches, as the study counts
+        bottleneck ##
+        compression #
+        parameters ##
+        PCA MSE # | test error of PCA with as many components as the bottleneck has numbers
+        MSE / PCA # | how many times the error of the linear optimum of the same size
+        MSE / mean image # | above 1: worse than showing the mean image, whatever was fed in
+    """
+    rows = []
+    for _, row in summary.iterrows():
+        squeezed = not row["bottleneck"] >= row["input_size"]
+        pca = row["pca_mse"] if squeezed else np.nan
+        to_mean = row["mse"] / row["mean_mse"] if row["mean_mse"] else np.nan
+        rows.append((
+            words.model_of(row), row["n_seeds"], row["mse"], (row["low"], row["high"]),
+            row["study_error"], row["bottleneck"],
+            number(row["compression"], "" if squeezed else "warn"),
+            row["parameters"], pca, row["mse"] / pca if pca else None,
+            number(to_mean, "warn" if to_mean > 1 else ""),
+        ))  # fmt: skip
+    return table(caption, heads, rows)
+
+
+def baselines(curve: pd.DataFrame, caption: str) -> Table:
+    """The exact baselines of one dataset, at 0, 1, 2, 3, 4, 6, 8, 12, ... components."""
+    heads = """
+        components ## | principal components kept; 0 is the mean image
+        MSE #
+    """
+    rounded = {0, *(m * 2**i for m in (1, 3) for i in range(16)), curve["components"].max()}
+    some = curve[curve["components"].isin(rounded)]
+    return table(caption, heads, zip(some["components"], some["mse"], strict=True))
+
+
+def by_latent(
+    summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, label: str
+) -> str:
+    """MSE against latent size, a line per architecture and depth, with exact baselines."""
+    baselines = baselines[baselines["components"] <= max(summary["latent"])]
+    with _chart(summary, seeds, baselines, "latent", "latent size") as (figure, axes, labels):
+        _logarithmic(axes, _ticks(set(summary["latent"])))
+        svg.label_ends([(axes, labels + _mean(axes, baselines))])
+        return svg.inline(figure, label)
+
+
+def by_bottleneck(
+    summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, label: str
+) -> str:
+    """MSE against the numbers per image that pass the code, with PCA as the linear optimum."""
+    title = "bottleneck: numbers per image in the code"
+    with _chart(summary, seeds, baselines, "bottleneck", title) as (figure, axes, labels):
+        sizes = [int(size) for size in summary["input_size"].dropna().unique()]
+        ticks = {*summary["bottleneck"].dropna().astype(int), *sizes}
+        _logarithmic(axes, _ticks(ticks))
+        axes.set_xlim(0.7, 1.6 * max(ticks, default=1))
+        labels += _mean(axes, baselines)
+        for size in sizes:
+            axes.axvline(size, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[1])
+            axes.axvspan(size, axes.get_xlim()[1], color=svg.MUTED, alpha=0.08, linewidth=0)
+            axes.annotate(
+                "no compression", (size, 0.3), xycoords=("data", "axes fraction"), xytext=(5, 0),
+                textcoords="offset points", rotation=90, va="center", fontsize=9.5,
+            )  # fmt: skip
+        if len(sizes) == 1:
+            _compression(axes, sizes[0])
+        svg.label_ends([(axes, labels)])
+        return svg.inline(figure, label)
+
+
+@contextmanager
+def _chart(
+    summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, x: str, title: str
+) -> Iterator[tuple[Figure, Axes, list[svg.Label]]]:
+    """A chart of errors with every model and PCA, and the labels of their lines."""
+    with svg.canvas(svg.WIDTH, 4.6) as figure:
+        axes = figure.subplots()
+        axes.set(xscale="log", yscale="log")
+        _limits(axes, summary, baselines)
+        axes.set(xlabel=f"{title} (log scale)", ylabel="MSE per pixel, test set (log scale)")
+        yield figure, axes, _series(axes, summary, seeds, x) + _pca(axes, baselines)
+
+
+def _compression(axes: Axes, size: int) -> None:
+    """A second axis above: the image's numbers over the bottleneck."""
+    from matplotlib.ticker import FixedLocator
+
+    def swap(values: Any) -> Any:
+        return size / np.maximum(np.asarray(values, dtype=float), 1e-9)  # the layout asks for 0
+
+    above = axes.secondary_xaxis("top", functions=(swap, swap))
+    above.set_xlabel("compression", fontsize=10)
+    plain_log(above.xaxis, FixedLocator([1000, 100, 10, 1, 0.1, 0.01]))
+
+
+def _ticks(values: set[int]) -> list[int]:
+    """Values to label on a log axis: those that occur, and powers of four between them."""
+    chosen: list[int] = []
+    occurring = sorted(values, reverse=True)
+    most = max(occurring, default=1)
+    for value in [*occurring, *(4**i for i in range(12) if 4**i <= most)]:
+        # About 7 points a digit on an axis of 420 points.
+        need = (1.4 * most) ** ((7 * len(words.count(value)) + 6) / 420)
+        if all(max(value, other) >= need * min(value, other) for other in chosen):
+            chosen.append(int(value))
+    return sorted(chosen)
+
+
+def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> list[svg.Label]:
+    """Lines of geometric means with intervals, and every seed as a small point."""
+    import seaborn
+
+    colours = series_colours(summary["architecture"])
+    labels = []
+    for (architecture, depth), line in summary.groupby(["architecture", "depth"], sort=False):
+        architecture, depth = str(architecture), int(str(depth))
+        line = line.sort_values([x, "latent"]).dropna(subset=[x])
+        if not len(line):
+            continue
+        i = colours[architecture]
+        colour, marker = (svg.colour(i), svg.marker(2 * i + depth - 1))
+        seaborn.lineplot(
+            data=line, x=x, y="mse", ax=axes, errorbar=None, estimator=None, legend=False,
+            color=colour, marker=marker, markersize=7, markeredgecolor=svg.PAPER,
+            linestyle=svg.DASHES[(depth - 1) % len(svg.DASHES)],
+        )  # fmt: skip
+        bars = line.dropna(subset=["low", "high"])
+        axes.errorbar(
+            bars[x], bars["mse"], [bars["mse"] - bars["low"], bars["high"] - bars["mse"]],
+            fmt="none", color=colour, ecolor=colour, elinewidth=1.2, capsize=3,
+        )  # fmt: skip
+        mine = (seeds["architecture"] == architecture) & (seeds["depth"] == depth)
+        points = seeds[mine & seeds["latent"].isin(line.loc[line["n_seeds"] > 1, "latent"])]
+        axes.plot(points[x], points["mse"], "o", color=colour, markersize=2.5, alpha=0.6)
+        last = line.iloc[-1]
+        labels.append(svg.Label(last[x], last["mse"], words.line(architecture, depth), colour))
+    return labels
+
+
+def _pca(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:
+    """The PCA curve; call it when the limits of y are final."""
+    curve = baselines[baselines["components"] > 0]
+    if not len(curve):
+        return []
+    axes.plot(
+        curve["components"], curve["mse"], color=svg.INK, linewidth=1.3, linestyle=svg.DASHES[2]
+    )
+    inside = curve[curve["mse"] > 1.3 * axes.get_ylim()[0]]  # the label must not sit on the axis
+    last = inside.iloc[-1] if len(inside) else curve.iloc[0]
+    return [svg.Label(last["components"], last["mse"], "PCA", svg.INK)]
+
+
+def _limits(axes: Axes, summary: pd.DataFrame, baselines: pd.DataFrame) -> None:
+    """Set the range of errors: all models and the mean image, and PCA as far as it says anything.
+
+    Towards full rank PCA's error vanishes, and would stretch the axis over many empty decades:
+    three hundred times below the best model, or a millionth, is far enough.
+    """
+    models = summary[["mse", "low", "high"]].to_numpy(dtype=float)  # no interval is NaN
+    low, high = float(np.nanmin(models)), float(np.nanmax(models))
+    known = [low, high, *baselines["mse"]]
+    axes.set_ylim(0.7 * min(low, max(low / 300, 1e-6, min(known))), 1.4 * max(known))
+
+
+def _mean(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:
+    """A line across at the error of the mean image; call it when the limits of x are final."""
+    right = axes.get_xlim()[1]
+    values = baselines.loc[baselines["components"] == 0, "mse"]
+    for value in values:
+        axes.axhline(value, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[3])
+    return [svg.Label(right, value, "mean image", svg.INK) for value in values]
+
+
+def _logarithmic(axes: Axes, ticks: Sequence[int]) -> None:
+    from matplotlib.ticker import FixedLocator
+
+    plain_log(axes.xaxis, FixedLocator(list(ticks)), words.count)
+    axes.xaxis.set_minor_locator(FixedLocator([]))
+    readable_log(axes)

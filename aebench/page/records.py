@@ -1,0 +1,185 @@
+"""What the page says of the records themselves: machines, coverage, all jobs, unreadable files."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aebench.analysis import frames, words
+from aebench.errors import printable
+from aebench.page.parts import Cell, Section, Table, check, columns, table
+from aebench.store import Results
+
+_CSV_LIMIT = 350_000  # bytes; more would make the page too heavy to mail
+
+
+def sections(results: Results) -> list[Section]:
+    """What was run and how it ended; `results` are ordered and marked."""
+    if not len(results.jobs):
+        made = [Section("jobs", "All jobs", ("There is no job in these results.",))]
+    else:
+        intro = "Failed jobs are rows too, with their reason."
+        made = [
+            _coverage(results),
+            Section("jobs", "All jobs", (intro,), tables=(jobs(results.jobs),), filtered=True),
+        ]
+    return [*made, *_problems(results)]
+
+
+def _coverage(results: Results) -> Section:
+    tables = (
+        coverage(rows, words.dataset(dataset))
+        for (dataset,), rows in frames.by_dataset(results.jobs)
+    )
+    intro = "Jobs with a record, by model and how they ended. Hatched cells have no record at all."
+    return Section("coverage", "Coverage", (intro,), tables=tuple(tables))
+
+
+def _problems(results: Results) -> list[Section]:
+    if not results.problems:
+        return []
+    # The folder is the reader's business, not part of a file that is mailed around.
+    named = (replace(problem, path=Path(problem.path.name)) for problem in results.problems)
+    lines = tuple(printable(str(problem)) for problem in named)
+    intro = "These files were left out when the results were read."
+    return [Section("problems", "Files that could not be read", (intro,), lists=lines)]
+
+
+_JOBS = columns("""
+    dataset
+    architecture
+    latent ##
+    depth ##
+    seed ##
+    repeat ##
+    settings | protocol, and how this job departs from it
+    engine
+    precision
+    device
+    status
+    study_error #
+    mse #
+    psnr_db #
+    bottleneck ##
+    parameters ##
+    train_s #
+    total_s #
+    threads ##
+    concurrent
+    check | what aebench check says to its times
+    reason .reason
+    key
+""")
+
+
+def jobs(frame: pd.DataFrame) -> Table:
+    """Every job, finished or not."""
+    rows = ([_job_cell(column.name, row) for column in _JOBS] for row in frame.to_dict("records"))
+    made = table("All jobs", _JOBS, rows, id="jobs-table", headings=0)
+    return replace(made, rows=tuple(tuple(_lighter(c) for c in row) for row in made.rows))
+
+
+def _job_cell(name: str, row: Mapping[Any, Any]) -> Any:
+    if name == "status":
+        return Cell(row[name], look="good" if row[name] == "ok" else "warn")
+    if name == "concurrent":
+        return words.NONE if words.missing(row[name]) else "yes" if row[name] else "no"
+    if name == "check":
+        untimed = row["status"] != "ok" or words.missing(row["train_s"])
+        return None if untimed else check(row.get("doubt", ""))
+    return row[name]
+
+
+def _lighter(cell: Cell) -> Cell:
+    """Sorting reads the text; only shortened numbers need the value behind them, and not all of it.
+
+    There may be a thousand rows.
+    """
+    if not isinstance(cell.value, float):
+        return cell
+    whole = cell.value == cell.value and cell.text == words.count(cell.value)
+    return replace(cell, value=None if whole else float(f"{cell.value:.6g}"))
+
+
+def coverage(frame: pd.DataFrame, caption: str) -> Table:
+    """Models against latent sizes: how many jobs of each cell finished; empty cells are marked."""
+    latents = sorted(set(frame["latent"]))
+    rows = []
+    for (architecture, depth, settings), group in frame.groupby(
+        ["architecture", "depth", "settings"], sort=False
+    ):
+        head = words.line(str(architecture), depth)
+        head += "" if settings == "study" else f" ({settings})"
+        rows.append((head, *(_coverage_cell(group[group["latent"] == k]) for k in latents)))
+    return table(caption, "\n".join(["model", *(f"latent {k}" for k in latents)]), rows)
+
+
+def _coverage_cell(jobs: pd.DataFrame) -> Cell:
+    if not len(jobs):
+        return Cell("none", look="missing")
+    counts = jobs["status"].value_counts().sort_index()
+    good = int(counts.get("ok", 0))
+    others = [f"✘ {n} {status}" for status, n in counts.items() if status != "ok"]
+    text = ", ".join(([f"✔ {good} ok"] if good else []) + others)
+    return Cell(text, look="warn" if others else "good")
+
+
+_MACHINE = [
+    "machine_id", "device_name", "device", "cpu_name", "cores", "memory_bytes", "system", "driver",
+    "torch", "python", "aebench", "commit",
+]  # fmt: skip
+
+
+def machines(frame: pd.DataFrame) -> Table:
+    """What ran the jobs: one row for each combination of hardware and software."""
+    heads = """
+        device
+        CPU | with the cores the process may use
+        memory #
+        system
+        torch
+        python
+        aebench | version and commit
+        jobs ##
+        started .started | first and last job, UTC
+        machine .hash | hash of the hardware and system description
+    """
+    rows = []
+    for _, group in frame.groupby(_MACHINE, dropna=False):
+        m = {
+            name: value if not words.missing(value) else None
+            for name, value in group.iloc[0].items()
+        }
+        days = sorted({str(t)[:10] for t in group["started_at"] if not words.missing(t)})
+        rows.append((
+            Cell(words.text(m["device_name"]), small=(words.text(m["device"]),)),
+            _over(m["cpu_name"], m["cores"] and words.counted(int(m["cores"]), "core")),
+            Cell(words.size(m["memory_bytes"]), m["memory_bytes"]),
+            _over(m["system"], m["driver"] and f"driver {m['driver']}"),
+            m["torch"],
+            m["python"],
+            _over(m["aebench"], m["commit"] and m["commit"][:20]),
+            len(group),
+            " to ".join(dict.fromkeys([days[0], days[-1]])) if days else None,
+            m["machine_id"],
+        ))  # fmt: skip
+    return table("Machines and software", heads, rows, id="machines")
+
+
+def _over(text: Any, small: str | None) -> Cell:
+    return Cell(words.text(text), small=(small,) if small else ())
+
+
+def download(jobs: pd.DataFrame) -> str | None:
+    """All columns of the jobs as CSV in a data URI; None where there are none or too many."""
+    if not len(jobs):
+        return None
+    text = jobs.drop(columns=["settings", "doubt"]).to_csv(index=False, lineterminator="\n")
+    if len(text) > _CSV_LIMIT:
+        return None
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()

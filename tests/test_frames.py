@@ -1,0 +1,69 @@
+"""What tables are reduced to: which rows count, and one figure a model."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from test_report_records import MEAN_MSE, record, stored
+
+from aebench.analysis import fitness, frames, words
+
+
+def test_one_statistic_for_one_model_throughout(tmp_path: Path) -> None:
+    # Geometric mean 0.04, median 0.0356, arithmetic mean 0.0536: told apart in every place.
+    errors = (0.015, 0.0356, 0.12)
+    assert words.number(0.04, 2) == words.number((errors[0] * errors[1] * errors[2]) ** (1 / 3), 2)
+    records = [
+        record("mlp", 8, 78 * e, seed=s, losses=(1.0, e), epochs=2, row={"modified": ""})
+        for s, e in enumerate(errors)
+    ]
+    results = fitness.marked(frames.ordered(stored(tmp_path, *records)))
+    (model,) = frames.summary(results.jobs).to_dict("records")
+    assert model["mse"] == pytest.approx(0.04, rel=0.01)
+    assert (model["n_seeds"], model["study_error"]) == (3, pytest.approx(78 * 0.04, rel=0.01))
+    last = frames.curves(results).iloc[-1]
+    assert last["val_mse"] == pytest.approx(0.04, rel=0.01)
+    assert last["train_mse"] == pytest.approx(1.15 * 0.04, rel=0.01)
+
+
+def test_systems_of_one_name_and_different_code_stay_apart(tmp_path: Path) -> None:
+    results = stored(tmp_path, *(record("mine", 4, 1.0 + s, seed=s) for s in range(3)))
+
+    def named(**columns) -> list[str]:
+        jobs = results.jobs.sort_values("seed").assign(**columns)
+        summary = frames.summary(frames.ordered(dataclasses.replace(results, jobs=jobs)).jobs)
+        return sorted(f"{r['architecture']}: {r['n_seeds']}" for _, r in summary.iterrows())
+
+    assert named() == ["mine: 3"]
+    assert named(code=["abcdef01"] * 3) == ["mine: 3"]
+    assert named(code=["abcdef01", "abcdef01", "12345678"]) == [
+        "mine (code 123456): 1", "mine (code abcdef): 2",
+    ]  # fmt: skip
+    assert named(code=[None, "", "12345678"]) == ["mine (code 123456): 1", "mine: 2"]
+
+
+def test_data_of_one_name_and_different_pixels_stay_apart(tmp_path: Path) -> None:
+    records = [
+        record("mlp", 4, seed=s, row={"data_sha256": sha})
+        for s, sha in enumerate(["aa" * 32, "bb" * 32, None])
+    ]
+    summary = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs)
+    assert sorted(summary["dataset"]) == ["mnist", "mnist (pixels aaaaaa)", "mnist (pixels bbbbbb)"]
+
+
+def test_repeats_do_not_count_as_seeds(tmp_path: Path) -> None:
+    records = [record("mlp", 4, 1.0, seed=s, repeat=r) for s in (0, 1) for r in (0, 1, 2)]
+    row = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs).iloc[0]
+    assert (row["n_jobs"], row["n_seeds"]) == (6, 2)
+
+
+def test_changed_settings_stay_apart(tmp_path: Path) -> None:
+    records = [record("mlp", 4), record("mlp", 4, epochs=2), record("mlp", 4, precision="bf16")]
+    summary = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs)
+    assert list(summary["settings"]) == ["study", "study with bf16", "study with epochs=2"]
+
+
+def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:
+    bare = dataclasses.replace(record("mlp", 4), baselines=())
+    curve = frames.baseline_curve(stored(tmp_path, bare), "mnist")
+    assert curve.to_dict("records") == [{"components": 0, "mse": MEAN_MSE["mnist"]}]

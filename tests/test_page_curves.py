@@ -1,0 +1,22 @@
+"""Learning curves: each loss is drawn from its own column."""
+
+from pathlib import Path
+
+import pytest
+from test_report_records import record, stored
+
+from aebench.analysis import frames
+from aebench.page import charts as page_charts
+from aebench.page import learning_curves
+
+
+def test_training_and_validation_are_drawn_from_their_own_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = frames.ordered(stored(tmp_path, record("mlp", 8, losses=(0.3, 0.2, 0.1), epochs=3)))
+    drawn = []
+    monkeypatch.setattr(page_charts, "inline", lambda figure, *_: drawn.append(figure) or "")
+    learning_curves.chart(frames.curves(results), "label")
+    lines = {line.get_marker(): list(line.get_ydata()) for line in drawn[0].axes[0].lines}
+    assert lines["o"] == pytest.approx([0.3, 0.2, 0.1])  # markers: after the epoch
+    assert lines["None"] == pytest.approx([0.345, 0.23, 0.115])  # no marker: while training

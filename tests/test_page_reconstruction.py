@@ -1,0 +1,62 @@
+"""Errors against latent size and bottleneck: what is marked, and what stays in sight."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_report_records import MEAN_MSE, record, stored
+
+from aebench.analysis import frames, words
+from aebench.page import reconstruction
+
+
+def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path: Path) -> None:
+    results = frames.ordered(stored(tmp_path, record("mlp", 1, 9.17), record("conv", 16)))
+    table = reconstruction.errors(frames.summary(results.jobs), "caption")
+    heads = [column.name for column in table.columns]
+    mlp, conv = (dict(zip(heads, row, strict=True)) for row in table.rows)
+    assert mlp["MSE / mean image"].look == "warn"
+    assert mlp["MSE / mean image"].value == pytest.approx(9.17 / 78 / MEAN_MSE["mnist"])
+    assert conv["compression"].look == "warn"
+    assert conv["PCA MSE"].text == words.NONE
+
+
+def test_charts_follow_the_theme(tmp_path: Path) -> None:
+    records = (record(f, k, seed=s) for f in ("mlp", "conv") for k in (1, 16) for s in range(3))
+    results = frames.ordered(stored(tmp_path, *records))
+    rows, points = frames.summary(results.jobs), frames.seeds(results.jobs)
+    curve = frames.baseline_curve(results, "mnist")
+    charts = [
+        reconstruction.by_latent(rows, points, curve, "a <label>"),
+        reconstruction.by_bottleneck(rows, points, curve, "another"),
+    ]
+    for chart in charts:
+        assert chart.startswith("<svg ")
+        assert "currentColor" in chart
+        assert "var(--series-0)" in chart
+        assert not re.search(r"#[0-9a-f]{6}\b", chart)
+        assert "no compression" in chart or chart is charts[0]
+    assert 'aria-label="a &lt;label&gt;"' in charts[0]
+
+
+def test_models_worse_than_every_baseline_keep_the_baselines_in_sight(tmp_path: Path) -> None:
+    results = frames.ordered(stored(tmp_path, record("mlp", 16, 14.0, dataset="digits")))
+    summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
+    curve = frames.baseline_curve(results, "digits")
+    chart = reconstruction.by_latent(summary, seeds, curve, "label")
+    assert "PCA" in chart
+    lowest = curve.loc[curve["components"] <= 16, "mse"].min()
+    ticks = [float(t) for t in re.findall(r">\s*(0\.\d+)</text>", chart)]
+    assert min(ticks) < 10 * lowest
+
+
+def test_which_convolutions_compress() -> None:
+    summary = pd.DataFrame(
+        {
+            "dataset": "mnist", "architecture": "conv", "depth": 1, "latent": [1, 16],
+            "compression": [784 / 676, 784 / 10816],
+        }
+    )  # fmt: skip
+    text = reconstruction.compression_in_words(summary)
+    assert "only conv-1 on MNIST (factor 1.2) compresses" in text

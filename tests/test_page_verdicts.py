@@ -1,0 +1,24 @@
+"""What stands at the head of the page."""
+
+from pathlib import Path
+
+from test_report_records import record, stored
+
+from aebench.analysis import findings, fitness, frames
+from aebench.page import verdicts
+from aebench.store import Record
+
+
+def sentences(folder: Path, *records: Record) -> str:
+    results = fitness.marked(frames.ordered(stored(folder, *records)))
+    return " ".join(verdicts.sentences(results, findings.evaluate(results)))
+
+
+def test_headline_tells_what_is_worse_than_the_mean_image(tmp_path: Path) -> None:
+    worse = {"mean_mse": 0.1, "pca_mse": 0.05}
+    records = [record("mlp", 1, 78 * 0.12, row=worse), record("mlp", 8, 78 * 0.09, row=worse)]
+    text = sentences(tmp_path, *records)
+    assert "Under the study's protocol mlp-1 on MNIST does worse than the mean image" in text
+    assert "mlp-8 on MNIST does worse" not in text
+    assert "have 1.8 (mlp-8 on MNIST) to 2.4 (mlp-1 on MNIST) times the error of PCA" in text
+    assert "mean image" not in sentences(tmp_path / "none", records[1])
