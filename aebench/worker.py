@@ -27,7 +27,7 @@ from aebench.engines.device import DeviceClock, PhaseClock, read_precision, set_
 from aebench.engines.training import Setup, Work
 from aebench.errors import RequestError
 from aebench.evaluation import baselines, probes, reconstruction, speed
-from aebench.evaluation.reconstruction import STUDY_BATCH, Errors
+from aebench.evaluation.reconstruction import STUDY_BATCH, Errors, psnr_db
 from aebench.evaluation.speed import Speed
 from aebench.job import Job
 from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
@@ -187,7 +187,7 @@ class Epoch:
 class Known:
     """What is known of a job under way. Parts come as the phases do, so a failure keeps the rest.
 
-    Errors beside it are those of the exact baselines (`curve`, see `baselines`).
+    `curve` are the errors of the exact baselines (see `baselines.curve`).
     """
 
     job: Job
@@ -292,7 +292,7 @@ class Known:
         row |= asdict(self.speed) if self.speed else {}
         if errors := self.errors:
             sums = None if math.isnan(errors.study_error) else errors.study_error
-            row |= {"study_error": sums, "mse": errors.mse, "psnr_db": errors.psnr_db}
+            row |= {"study_error": sums, "mse": errors.mse, "psnr_db": psnr_db(errors.mse)}
         best: list[Row] = []
         if self.curve is not None and size:
             row["mean_mse"] = float(self.curve[0])

@@ -313,7 +313,7 @@ def test_plan_counts_what_is_there_and_parts_make_the_whole(invoke) -> None:
 
 
 def test_what_trains_nothing_loads_no_torch(tmp_path: Path) -> None:
-    """Beside what tests/test_run.py asks for: the commands that read results."""
+    """Help, lists, plans, and the commands that read results; no plan leaves anything."""
     stored(tmp_path / "runs", *(record("mlp", 4, dataset="digits", seed=s) for s in (0, 1)))
     code = (
         "import sys\n"
@@ -325,6 +325,9 @@ def test_what_trains_nothing_loads_no_torch(tmp_path: Path) -> None:
         "    assert code in (0, 1), (words, code)\n"  # 1: not fit to compare
         "    assert 'torch' not in sys.modules, words\n"
         "aebench('--version')\n"
+        "aebench('--help')\n"
+        "aebench('data', 'list')\n"
+        "aebench('run', '--grid', 'full', '--plan')\n"
         "aebench('run', *sys.argv[1:], '--latent', '4', '--plan')\n"
         "aebench('show', 'runs')\n"
         "aebench('show', 'runs', '--format', 'json')\n"
@@ -340,6 +343,7 @@ def test_what_trains_nothing_loads_no_torch(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "report: reports/runs.html" in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 # Real runs

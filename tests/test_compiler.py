@@ -28,7 +28,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def forget() -> None:
-    for function in (compiler._command_or_why, compiler._told, compiler._trouble):
+    for function in (compiler._told, compiler._trouble):
         function.cache_clear()
 
 

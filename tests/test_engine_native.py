@@ -17,7 +17,7 @@ from engine_checks import LOSS_TOLERANCE, VARIANTS, check_job, job, train
 from torch import nn
 
 from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
-from aebench.engines import compiler, library, native, training
+from aebench.engines import compiler, native, training
 from aebench.engines.training import Setup
 from aebench.errors import RequestError
 from aebench.job import Job
@@ -223,11 +223,11 @@ def test_without_a_compiler_the_job_fails_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    library.load.cache_clear()
+    native.load.cache_clear()
     try:
         record = run_job(job(engine="native"))
     finally:
-        library.load.cache_clear()
+        native.load.cache_clear()
     assert record.job["status"] == "failed"
     assert "CXX names no-such-compiler, and there is no such program" in record.job["reason"]
     assert "Use --engine eager, or auto" in record.job["reason"]
@@ -241,11 +241,11 @@ def test_a_compiler_without_openmp_will_do(monkeypatch: pytest.MonkeyPatch, tmp_
     )
     plain.chmod(0o755)
     monkeypatch.setenv("CXX", str(plain))
-    library.load.cache_clear()
+    native.load.cache_clear()
     try:
         check_job(job(engine="native"), training.create)
     finally:
-        library.load.cache_clear()
+        native.load.cache_clear()
 
 
 def test_fewer_threads_in_the_process_than_asked_for() -> None:

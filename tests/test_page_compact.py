@@ -9,8 +9,7 @@ from aebench.page.compact import compact, path
 
 REPORTS = Path(__file__).resolve().parent.parent / "reports"
 
-CHART = """<svg role="img" xmlns:xlink="http://www.w3.org/1999/xlink" width="10pt" height="10pt"
- xmlns="http://www.w3.org/2000/svg" version="1.1">
+CHART = """<svg role="img" width="10pt" height="10pt" version="1.1">
  <defs>
   <path id="{name}-mark" d="M 0 3.14159
 L 0 -3.14159
@@ -19,7 +18,7 @@ L 0 -3.14159
  <g id="{name}-figure">
   <path d="M 0 0 L 9 9 z" style="fill: none"/>
   <g clip-path="url(#{name}-clip)">
-   <use xlink:href="#{name}-mark" x="1.005001" y="-0.001" style="fill: red"/>
+   <use href="#{name}-mark" x="1.005001" y="-0.001" style="fill: red"/>
   </g>
   <g id="{name}-text"><text x="1" y="2" transform="rotate(-0 1 2)">0.5000 &lt; 1</text></g>
   <path d="M 1 1 L 2 1 L 2 3" style="fill: url(#{name}-hatch)"/>

@@ -160,9 +160,8 @@ def _fight(
 
 def _seeds(points: pd.DataFrame, model: pd.Series) -> pd.Series[float]:
     """Errors of the model of a row of `models`, by seed."""
-    by = [*frames.MODEL, "epoch"]
-    mine = points[points[by].eq(model[by]).all(axis="columns") & (points["error"] > 0)]
-    errors: pd.Series[float] = mine.groupby("seed")["error"].median()
+    mine = frames.matching(points, model[[*frames.MODEL, "epoch"]].to_dict())
+    errors: pd.Series[float] = mine[mine["error"] > 0].groupby("seed")["error"].median()
     return errors
 
 

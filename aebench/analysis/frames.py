@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,12 @@ class Model:
 
     def rows(self, jobs: pd.DataFrame) -> pd.DataFrame:
         """The rows of this model."""
-        return jobs[jobs[list(vars(self))].eq(pd.Series(vars(self))).all(axis="columns")]
+        return matching(jobs, vars(self))
+
+
+def matching(rows: pd.DataFrame, values: Mapping[Any, Any]) -> pd.DataFrame:
+    """The rows that have these values in the columns of these names."""
+    return rows[np.logical_and.reduce([rows[name] == value for name, value in values.items()])]
 
 
 def ordered(results: Results) -> Results:
@@ -75,8 +80,10 @@ def ordered(results: Results) -> Results:
 
     Every grouping after this keeps the order of appearance, so it is decided here alone. Texts
     come out fit to be shown, whatever a plugin or a folder is called, and what is alike in name
-    only has names that differ (see `told_apart`).
+    only has names that differ (see `told_apart`). What is ordered already comes back as it is.
     """
+    if "settings" in results.jobs:
+        return results
     jobs = told_apart(shown(results.jobs))
     jobs["settings"] = settings(jobs)
     others = {

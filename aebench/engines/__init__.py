@@ -20,6 +20,7 @@ DEVICES = ("cpu", "cuda")
 PRECISIONS = ("fp32", "tf32", "bf16")
 _ON = {"cpu": "on the CPU", "cuda": "on CUDA devices"}
 _ANY_DEPTH = 1 << 62
+NATIVE_SOURCE = Path(__file__).with_name("cpp") / "steps.cpp"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ ENGINES = {
             trains=_SMALL,
             models="MLPs and conv of depth 1",
             fastest=_SMALL,
-            source=Path(__file__).with_name("cpp") / "steps.cpp",
+            source=NATIVE_SOURCE,
             step_s=1e-4,
             gflops=100.0,  # 70 (conv-16) to 160 (mlp-512) measured
         ),

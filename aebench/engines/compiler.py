@@ -42,7 +42,7 @@ _OPTIONS = [
 _IF_THERE = ["-fopenmp"]  # not every compiler comes with it
 _FOLDER = "aebench-native"  # among the user's caches, beside that of the data, never in it
 _PATIENCE_S = 300.0  # what is called a compiler may wait for something for ever
-_PROBE = 'extern "C" int aebench_probe(int x) { return x + 1; }\n'
+_PROBE = Path(__file__).with_name("cpp") / "probe.cpp"
 
 
 class CompilerError(RequestError):
@@ -51,25 +51,32 @@ class CompilerError(RequestError):
 
 def find() -> list[str]:
     """The command of a C++ compiler: that in the variable CXX, else the first there is, or none."""
-    return list(_command_or_why(os.environ.get("CXX", ""), os.environ.get("PATH"))[0])
-
-
-@lru_cache  # asked for every job of a grid
-def _command_or_why(given: str, path: str | None) -> tuple[tuple[str, ...], str]:
-    """A command, or why there is none. `given` is a program, or a command as a shell reads it."""
-    if not given.strip():
-        first = next((c for name in _NAMES if (c := shutil.which(name, path=path))), None)
-        none = "there is no C++ compiler: install g++ or clang, or name one in the variable CXX"
-        return ((first,), "") if first else ((), none)
-    if shutil.which(given, path=path):  # a path may have spaces in it
-        return (given,), ""
     try:
-        words = tuple(shlex.split(given))
+        return _command()
+    except CompilerError:
+        return []
+
+
+def _command() -> list[str]:
+    given = os.environ.get("CXX", "")
+    if not given.strip():
+        for name in _NAMES:
+            if command := shutil.which(name):
+                return [command]
+        raise CompilerError(
+            "there is no C++ compiler: install g++ or clang, or name one in the variable CXX"
+        )
+    if shutil.which(given):  # a path may have spaces in it
+        return [given]
+    try:
+        words = shlex.split(given)
     except ValueError as error:
-        return (), f"the variable CXX is no command ({error}): {printable(given)}"
-    if words and shutil.which(words[0], path=path):
-        return words, ""
-    return (), f"the variable CXX names {printable(given)}, and there is no such program"
+        raise CompilerError(
+            f"the variable CXX is no command ({error}): {printable(given)}"
+        ) from error
+    if words and shutil.which(words[0]):
+        return words
+    raise CompilerError(f"the variable CXX names {printable(given)}, and there is no such program")
 
 
 def library(source: Path) -> ctypes.CDLL:
@@ -83,7 +90,7 @@ def library(source: Path) -> ctypes.CDLL:
     """
     digest = _digest(_command(), source)
     try:
-        return _made(source.stem, b"", source, digest)
+        return _made(source, digest)
     except OSError as error:
         raise CompilerError(_nowhere(error)) from error
 
@@ -107,9 +114,9 @@ def _trouble(_cxx: str, _path: str | None, source: Path) -> str:
         command = _command()
         # Named by the source as well, so that a probe that is there says that it could be read.
         digest = _digest(command, source)
-        if (probe := _kept("probe", digest)) is None:
+        if (probe := _kept(_PROBE.stem, digest)) is None:
             _compile([*command, *_OPTIONS, "-fsyntax-only", str(source)])
-            probe = _made("probe", _PROBE.encode(), None, digest)
+            probe = _made(_PROBE, digest)
         if probe.aebench_probe(41) != 42:
             return f"what {_shown(command)} compiles computes nonsense"
     except CompilerError as error:
@@ -117,13 +124,6 @@ def _trouble(_cxx: str, _path: str | None, source: Path) -> str:
     except OSError as error:
         return _nowhere(error)
     return ""
-
-
-def _command() -> list[str]:
-    command, why = _command_or_why(os.environ.get("CXX", ""), os.environ.get("PATH"))
-    if why:
-        raise CompilerError(why)
-    return list(command)
 
 
 def _digest(command: Sequence[str], source: Path) -> str:
@@ -173,20 +173,16 @@ def _compile(command: Sequence[str], result: Path | None = None) -> None:
     raise CompilerError(f"{_shown(command)} cannot compile: {printable(why)}")
 
 
-def _made(stem: str, text: bytes, source: Path | None, digest: str) -> ctypes.CDLL:
-    """The library that is kept, or one made now of `text`, or of the file `source`."""
-    if (kept := _kept(stem, digest)) is not None:
+def _made(source: Path, digest: str) -> ctypes.CDLL:
+    """The library of `source` that is kept, or one made now."""
+    if (kept := _kept(source.stem, digest)) is not None:
         return kept
     command = _command()
     with tempfile.TemporaryDirectory(prefix="aebench-native-", ignore_cleanup_errors=True) as work:
-        result = Path(work) / f"{stem}.so"
-        if source is None:
-            source = Path(work) / f"{stem}.cpp"
-            source.write_bytes(text)
+        result = Path(work) / f"{source.stem}.so"
         _compile([*command, *_OPTIONS, str(source)], result)
-        _keep(result, stem, digest)
-        kept = _kept(stem, digest)
-        if kept is not None:
+        _keep(result, source.stem, digest)
+        if (kept := _kept(source.stem, digest)) is not None:
             return kept
         try:
             return ctypes.CDLL(str(result))  # which stays loaded when its file is gone

@@ -235,7 +235,7 @@ class DeviceClock:
 
     def __init__(self, device: torch.device, event: Callable[[], Any] | None = None) -> None:
         if event is None and device.type == "cuda":
-            event = _event
+            event = partial(torch.cuda.Event, enable_timing=True)
         self._marks = (event(), event()) if event else None
 
     @contextmanager
@@ -253,10 +253,6 @@ class DeviceClock:
         if not self._marks:
             return None
         return float(self._marks[0].elapsed_time(self._marks[1])) / 1e3
-
-
-def _event() -> Any:
-    return torch.cuda.Event(enable_timing=True)
 
 
 def _seconds(device: torch.device, work: Callable[[], object]) -> float:

@@ -135,7 +135,6 @@ class Graph(Engine):
         self.key = (*resident.shape_of(setup), len(setup.images), capture, steps_per_graph)
 
     def work(self) -> Work:
-        """See `Engine`."""
         done = self.fallback.work() if self.fallback else super().work()
         return replace(done, note=self.note)
 

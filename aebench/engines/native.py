@@ -1,25 +1,26 @@
 """Whole epochs on a CPU in one call of our own C++, for the study's models in float32.
 
-MLPs of any depth, and a 3 x 3 convolution with the transposed one that mirrors it.
-
-The steps are those of `eager`: same batches, same Adam, same losses within rounding. What is
-saved is what stands between the products: gradients that are written only to be read again,
-threads that wait for each other after every operation, Python. The code is compiled for the very
-processor when it is first needed, and kept in the user's cache; `mlp.h` and `conv.h` say how it
-works. Models that it does not know, and machines without a compiler, make the job fail: it is
-never quietly run another way.
+MLPs of any depth, and a 3 x 3 convolution with the transposed one that mirrors it. The steps are
+those of `eager`: same batches, same Adam, same losses within rounding. What is saved is what stands
+between the products: gradients that are written only to be read again, threads that wait for each
+other after every operation, Python. The code is compiled for the very processor when it is first
+needed, and kept in the user's cache; `mlp.h` and `conv.h` say how it works. Models that it does not
+know, and machines without a compiler, make the job fail: it is never quietly run another way.
 """
 
 from __future__ import annotations
 
 import copy
 import ctypes
+from ctypes import POINTER, c_double, c_int64, c_void_p
 from dataclasses import replace
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from aebench import engines
 from aebench.architectures.autoencoder import (
     ACTIVATIONS,
     PerChannel,
@@ -28,7 +29,7 @@ from aebench.architectures.autoencoder import (
     learns,
     leaves,
 )
-from aebench.engines import library
+from aebench.engines import compiler
 from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work
 from aebench.errors import RequestError
 
@@ -38,6 +39,63 @@ _NOISY_STEPS = 16  # in one call, for each wants its noise in memory
 # mlp-128 at a third lit the step is 6 to 10 % shorter, and longer from 45 % on; at a fifth, as in
 # MNIST, 12 to 17 %, but of mlp-32 no shorter.
 _MOST_LIT, _LEAST_OUTPUTS = 1 / 3, 64
+
+
+def _fields(c_type: Any, names: str) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, c_type) for name in names.split())
+
+
+# Arguments of the C++, field by field as in `common.h`, `panels.h`, `mlp.h` and `conv.h`.
+class Steps(ctypes.Structure):
+    _fields_ = (
+        *_fields(c_void_p, "images order noise rates"),
+        *_fields(c_int64, "count batch planes plane_size threads"),
+        *_fields(c_double, "beta1 beta2 eps"),
+        *_fields(c_int64, "taken"),
+        *_fields(c_double, "loss"),
+    )
+
+
+class Layer(ctypes.Structure):
+    _fields_ = (
+        *_fields(c_int64, "inputs outputs activation"),
+        *_fields(c_void_p, "weight weight_mean weight_square bias bias_mean bias_square"),
+    )
+
+
+class Net(ctypes.Structure):
+    _fields_ = (*_fields(c_int64, "first_plane planes depth sparse"), ("layers", POINTER(Layer)))
+
+
+class Learned(ctypes.Structure):
+    _fields_ = _fields(c_void_p, "weight mean square")
+
+
+class Mirror(ctypes.Structure):
+    _fields_ = (
+        *_fields(c_int64, "colours height width channels inner outer"),
+        *_fields(Learned, "down down_bias up up_bias"),
+    )
+
+
+_ACTIVATIONS = ("none", "relu", "sigmoid")  # by their numbers in common.h
+
+
+@lru_cache
+def load() -> ctypes.CDLL:
+    """The library, compiled now if this processor has none yet: some seconds, once.
+
+    Raises:
+        RequestError: it cannot be had here.
+    """
+    try:
+        library = compiler.library(engines.NATIVE_SOURCE)
+    except compiler.CompilerError as error:
+        raise engines.unavailable("native", str(error)) from error
+    library.aebench_train_mlp.argtypes = (POINTER(Steps), POINTER(Net), c_int64)
+    library.aebench_train_conv.argtypes = (POINTER(Steps), POINTER(Mirror))
+    library.aebench_train_mlp.restype = library.aebench_train_conv.restype = None
+    return library
 
 
 class _Linear(NamedTuple):
@@ -68,19 +126,14 @@ class Native(Engine):
         self.optimizer, self.kernels = self.trained.optimizer, self.trained.kernels
 
     def work(self) -> Work:
-        """See `Engine`; Adam's state is updated by `native` itself."""
         return replace(super().work(), skipped_flops_per_step=self.trained.skipped_flops_per_step)
 
     def load(self) -> None:
         """The images lie where they are read."""
 
     def compile(self) -> None:
-        """Compile the code, unless it has been on this processor.
-
-        Raises:
-            RequestError: it cannot be compiled here.
-        """
-        library.load()
+        """Compile the code, unless it has been on this processor; raises what `load` does."""
+        load()
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
@@ -133,20 +186,20 @@ class _Trained:
                 "engine 'native' knows models whose layers have weights of their own, and some of"
                 " this one share theirs; use --engine eager"
             )
-        self.nets = (library.Net * len(nets))(*(self._net(net) for net in nets))
+        self.nets = (Net * len(nets))(*(self._net(net) for net in nets))
         if self.mirror:
             self.kernels = "conv=native conv_transpose=native"
         else:
             sparse = any(net.sparse for net in self.nets)
             self.kernels = "linear=native+sparse" if sparse else "linear=native"
 
-    def _net(self, net: _Net) -> library.Net:
-        layers = (library.Layer * len(net.layers))()
+    def _net(self, net: _Net) -> Net:
+        layers = (Layer * len(net.layers))()
         for i, (layer, activation) in enumerate(net.layers):
-            layers[i] = library.Layer(
+            layers[i] = Layer(
                 layer.in_features,
                 layer.out_features,
-                library.ACTIVATIONS.index(activation),
+                _ACTIVATIONS.index(activation),
                 *self._addresses(layer.weight),
                 *self._addresses(layer.bias),
             )
@@ -159,9 +212,9 @@ class _Trained:
         if sparse:  # 2 for a multiply-add, 2 products: forward and the gradient of the weights
             flops = 4 * self.batch * net.planes * first.in_features * first.out_features
             self.skipped_flops_per_step += round(flops * (1 - self.lit))
-        return library.Net(net.first_plane, net.planes, len(net.layers), sparse, layers)
+        return Net(net.first_plane, net.planes, len(net.layers), sparse, layers)
 
-    def _mirror(self, model: nn.Module, shape: torch.Size) -> library.Mirror | None:
+    def _mirror(self, model: nn.Module, shape: torch.Size) -> Mirror | None:
         """A convolution, ReLU and the convolution back, if that is what `model` is."""
         down, *others = leaves(model)
         if len(others) not in (2, 3) or not all(map(is_plain, (down, *others))):
@@ -177,11 +230,11 @@ class _Trained:
             and _is_study(up, channels, shape[0])
         ):
             return None
-        return library.Mirror(
+        return Mirror(
             *shape,
             channels,
-            library.ACTIVATIONS.index("relu"),
-            library.ACTIVATIONS.index(ACTIVATIONS[type(outer[0])] if outer else "none"),
+            _ACTIVATIONS.index("relu"),
+            _ACTIVATIONS.index(ACTIVATIONS[type(outer[0])] if outer else "none"),
             *(self._addresses(p) for p in (down.weight, down.bias, up.weight, up.bias)),
         )
 
@@ -197,7 +250,7 @@ class _Trained:
         """Take `count` steps over `images`, uint8, in `order`; the sum of their losses."""
         group = self.optimizer.param_groups[0]
         states = list(self.optimizer.state.values())
-        steps = library.Steps(
+        steps = Steps(
             images=images.data_ptr(),
             order=None if order is None else order.data_ptr(),
             noise=None if noise is None else noise.data_ptr(),
@@ -213,9 +266,9 @@ class _Trained:
             taken=int(states[0]["step"]),
         )
         if self.mirror:
-            library.load().aebench_train_conv(ctypes.byref(steps), self.mirror)
+            load().aebench_train_conv(ctypes.byref(steps), self.mirror)
         else:
-            library.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
+            load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
         for state in states:
             state["step"].fill_(steps.taken)
         return float(steps.loss)
@@ -238,8 +291,7 @@ def _is_study(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int, outputs: int) 
 
 def _planes(model: nn.Module, shape: torch.Size) -> tuple[int, int]:
     """Into how many parts an image falls for `model`, and the numbers in each."""
-    alone = any(isinstance(module, PerChannel) for module in leaves(model))
-    planes = shape[0] if alone else 1
+    planes = shape[0] if any(isinstance(module, PerChannel) for module in leaves(model)) else 1
     return planes, shape.numel() // planes
 
 

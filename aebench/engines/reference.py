@@ -70,7 +70,6 @@ class Reference(Engine):
         self.loading_s = 0.0
 
     def work(self) -> Work:
-        """See `Engine`."""
         return replace(super().work(), loading_s=self.loading_s)
 
     def _train(self, epoch: int, steps: int) -> float:

@@ -34,11 +34,6 @@ class Errors:
     mse: float
     study_error: float
 
-    @property
-    def psnr_db(self) -> float:
-        """Peak signal-to-noise ratio; see `psnr_db`."""
-        return psnr_db(self.mse)
-
 
 def psnr_db(mse: float) -> float:
     """10 log10(1 / mse) in decibels: the peak of pixels in [0, 1] is 1. Infinite for 0."""

@@ -29,7 +29,7 @@ class Charts:
 
 
 def compact(svgs: Sequence[str]) -> Charts:
-    """Take what is repeated out of `svgs`, elements ``<svg>`` of matplotlib's for one page."""
+    """Take what is repeated out of `svgs`, elements ``<svg>`` of `svg.inline` for one page."""
     page = _Page()
     small = tuple(page.chart(svg) for svg in svgs)
     css = "".join(f".{name}{{{style}}}\n" for style, name in page.classes.items())
@@ -52,9 +52,6 @@ class _Page:
 
     def chart(self, svg: str) -> str:
         root = ElementTree.fromstring(svg)
-        for element in root.iter():
-            element.tag = element.tag.rpartition("}")[2]
-            element.attrib = {n.rpartition("}")[2]: v for n, v in element.attrib.items()}
         root.attrib.pop("version", None)
         for element in root.iter():
             _shorten(element)

@@ -282,7 +282,7 @@ class Team {
     alignas(64) std::atomic<int64_t> round_;
 };
 
-// What the caller asks for, and gets back. Mirrored field by field in `library.py`.
+// What the caller asks for, and gets back. Mirrored field by field in `native.py`.
 struct Steps {
     const uint8_t* images;  // [N, planes, plane]
     const int64_t* order;   // of the images of these steps; null: as they lie
