@@ -12,6 +12,9 @@ from dataclasses import dataclass
 VERSION = 3
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT = {"code": "", "pixels": ""}
+# Parts of a job, each timed in a column of its own, and those that a first training costs.
+PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
+COLD_PHASES = ("build", "compile", "warmup", "train")
 # What a model is given: the kinds of samples, of which the last two are probed as well.
 RECONSTRUCTION, DENOISING, STRANGERS = "reconstruction", "denoising", "out-of-distribution"
 # The column `kind` of the table `probes`, and what each is.

@@ -31,6 +31,7 @@ from aebench.evaluation.reconstruction import STUDY_BATCH, Errors, psnr_db
 from aebench.evaluation.speed import Speed
 from aebench.job import Job
 from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
+from aebench.schema import COLD_PHASES
 from aebench.store import Record, Row
 
 OnEpoch = Callable[[int, float, float], None]
@@ -258,7 +259,7 @@ class Known:
             "concurrent": self.concurrent,
             "noise_before_s": self.noise_before_s,
             "noise_after_s": self.noise_after_s,
-            "cold_s": sum(seconds[f"{p}_s"] for p in ("build", "compile", "warmup", "train")),
+            "cold_s": sum(seconds[f"{p}_s"] for p in COLD_PHASES),
             "device_train_s": sum(device_s) if len(device_s) == len(self.epochs) > 0 else None,
             "total_s": self.clock.total_s(),
             "peak_host_bytes": machine.peak_host_bytes(),

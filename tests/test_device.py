@@ -14,7 +14,6 @@ from torch import nn
 from aebench import schema
 from aebench.engines import PRECISIONS, device
 from aebench.engines.device import (
-    PHASES,
     DeviceClock,
     PhaseClock,
     Warmer,
@@ -22,6 +21,7 @@ from aebench.engines.device import (
     read_precision,
     set_precision,
 )
+from aebench.schema import PHASES
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda:0")  # only a name here

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from aebench import schema
 from aebench.analysis import words
 from aebench.analysis.names import shown, texts, told_apart
 from aebench.analysis.statistics import interval
@@ -40,10 +41,7 @@ _ORDER = {
 _STUDY_ORDER = {
     "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
 }  # fmt: skip
-PHASES = [
-    "data_s", "build_s", "compile_s", "warmup_s", "train_s", "eval_s", "baseline_s", "samples_s",
-    "probe_s",
-]  # fmt: skip
+PHASES = [f"{phase}_s" for phase in schema.PHASES]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
+from aebench.schema import PHASES
 
 # A peak is measured in moments and may be missed by turbo clocks or a busy neighbour.
 MARGIN = 1.2
