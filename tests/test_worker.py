@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import aebench
-from aebench import interference, records, worker
+from aebench import datasets, interference, protocols, records, worker
 from aebench.architectures.autoencoder import Autoencoder
 from aebench.engines import device as devices
 from aebench.engines.device import PhaseClock, read_precision, set_precision
@@ -121,6 +121,60 @@ def test_a_failure_keeps_what_was_known_by_then(fake: Fake) -> None:
         assert row.get(unknown) is None, unknown
     assert not record.samples
     assert not record.baselines
+
+
+def test_a_failure_before_the_first_epoch_has_no_device_time(fake: Fake) -> None:
+    fake.losses = (math.nan,)
+    row = worker.run_job(job()).job
+    assert row["status"] == "diverged"
+    assert row["device_train_s"] is None
+
+
+def test_a_test_error_that_is_no_number_is_a_divergence(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = len(datasets.load("digits").test)
+    real = reconstruction.measure
+
+    def measure(model: nn.Module, images: torch.Tensor, device: torch.device) -> object:
+        errors = real(model, images, device)
+        return dataclasses.replace(errors, mse=math.inf) if len(images) == tested else errors
+
+    monkeypatch.setattr(reconstruction, "measure", measure)
+    row = worker.run_job(job()).job
+    assert (row["status"], row["reason"]) == (
+        "diverged", "the test error after the last epoch is inf",
+    )  # fmt: skip
+    assert row.get("mse") is None
+
+
+def test_what_a_model_draws_depends_on_the_job_alone() -> None:
+    def build(shape: tuple[int, int, int], latent: int, depth: int) -> nn.Module:
+        n = math.prod(shape)
+        inner = [nn.Flatten(), nn.Dropout(0.5), nn.Linear(n, latent)]
+        back = nn.Sequential(nn.Linear(latent, n), nn.Unflatten(1, shape))
+        return Autoencoder(nn.Sequential(*inner), back)
+
+    with registered("drops", build):
+        errors = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            errors.append(worker.run_job(job("drops")).job["mse"])
+    assert errors[0] == errors[1]
+
+
+def test_a_record_says_where_its_settings_come_from(fake: Fake) -> None:
+    tuned = job(protocol="tuned")
+    assert worker.run_job(job()).job["settings_from"] == protocols.chosen_by("study", "mlp")
+    assert worker.run_job(tuned).job["settings_from"] == protocols.chosen_by("tuned", "mlp") != ""
+
+
+def test_a_record_written_by_the_run_has_job_and_ending() -> None:
+    record = records.ended_without_record(job(), Circumstances(), "killed", "by a test", 2.5)
+    row = record.job
+    assert (row["status"], row["reason"], row["total_s"]) == ("killed", "by a test", 2.5)
+    assert (row["key"], row["latent"]) == (job().key, 3)
+    assert row["cores"]
 
 
 def test_fewer_steps_than_planned_is_a_failure(fake: Fake) -> None:
