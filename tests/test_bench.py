@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_pytest(*words, **variables):
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
+    plain = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:xdist")
+    command = [sys.executable, "-m", "pytest", *plain, *words]
     env = os.environ | variables
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
 

@@ -333,12 +333,12 @@ def _aebench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_plan_and_run_in_worker_processes(grey: Path, tmp_path: Path) -> None:
+def test_plan_and_run_in_a_worker_process(grey: Path, tmp_path: Path) -> None:
     whole = (grey / "0.png").read_bytes()
     (grey / "broken.png").write_bytes(whole[: len(whole) // 2])
     (grey / "notes.txt").write_text("no picture")
     axes = ["--architecture", "mlp,conv,conv-bottleneck", "--latent", "4", "--batch-size", "8"]
-    axes += ["--epochs", "1", "--device", "cpu", "--workers", "2", "--dataset", str(grey)]
+    axes += ["--epochs", "1", "--device", "cpu", "--dataset", str(grey)]
     plan = _aebench("run", *axes, "--plan", cwd=tmp_path)
     assert plan.returncode == 0, plan.stderr
     assert "folder:grey-" in plan.stdout

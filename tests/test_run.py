@@ -245,7 +245,7 @@ def until(holds: Callable[[], object], seconds: float = 100) -> None:
 def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(POLLUTER)
     words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--architecture", "pollutes"]
-    command = [sys.executable, "-m", "aebench", *words, "--latent", "2..4", "--epochs", "1"]
+    command = [sys.executable, "-m", "aebench", *words, "--latent", "2,3", "--epochs", "1"]
     runs = [
         subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -256,10 +256,10 @@ def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
     said = [run.communicate(timeout=250)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
     built = [line.split()[0] for line in (tmp_path / "built").read_text().splitlines()]
-    assert sorted(built) == ["2", "3", "4"]
+    assert sorted(built) == ["2", "3"]
     assert all(f"pollutes-{n}" in text for n in built for text in said)
     jobs = read(tmp_path / "results" / "custom").jobs
-    assert list(jobs["status"]) == ["ok"] * 3
+    assert list(jobs["status"]) == ["ok"] * 2
     assert not list((tmp_path / "results" / "custom").rglob(".*.lock"))
 
 

@@ -498,7 +498,7 @@ def write_many(path: Path, first: int, count: int) -> None:
 def test_two_processes_may_write_and_fold_at_once(results: Store) -> None:
     context = multiprocessing.get_context("spawn")
     both = [
-        context.Process(target=write_many, args=(results.path, first, 60)) for first in (0, 1000)
+        context.Process(target=write_many, args=(results.path, first, 40)) for first in (0, 1000)
     ]
     for process in both:
         process.start()
@@ -509,12 +509,13 @@ def test_two_processes_may_write_and_fold_at_once(results: Store) -> None:
             assert found.problems == []
             assert len(set(found.jobs["key"])) == len(found.jobs) >= seen
             seen = len(found.jobs)
+            time.sleep(0.05)  # the writers need the processor
     for process in both:
         process.join()
         assert process.exitcode == 0
     results.compact()
     found = results.read()
-    assert counts(found) == (120, 120, 120, 3, 120)
+    assert counts(found) == (80, 80, 80, 3, 80)
     assert found.problems == []
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,7 @@ def test_two_processes_fold_at_once_without_a_lock_while_a_third_writes(results:
             assert found.jobs["key"].is_unique
             assert seen <= set(found.jobs["key"])
             seen = set(found.jobs["key"])
+            time.sleep(0.05)  # the writers need the processor
     for process in processes:
         process.join()
         assert process.exitcode == 0

@@ -68,12 +68,20 @@ def newest() -> Path:
     ]
     own = [(path, folder) for path, folder in files if not folder.match(_REFERENCE)]
     if own:
-        return max(own, key=lambda each: (each[0].stat().st_mtime, str(each[1])))[1]
+        return max(own, key=lambda each: (_written_at(each[0]), str(each[1])))[1]
     reference = sorted({str(folder) for _, folder in files})
     raise RequestError(
         "no results of yours yet below results/: run `aebench run` first, or name a results folder"
         + (f", such as {', '.join(reference)}" if reference else "")
     )
+
+
+def _written_at(path: Path) -> float:
+    """When a file was written; of one that a run has folded meanwhile, long ago."""
+    try:
+        return path.lstat().st_mtime  # of a link itself, which may lead nowhere
+    except OSError:
+        return 0.0
 
 
 def below_results() -> list[str]:
