@@ -92,6 +92,14 @@ def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
     assert "results/killed: 2 jobs" in out
 
 
+def test_the_newest_is_found_where_a_link_leads_nowhere(invoke) -> None:
+    stored(Path("results/mine"), record("mlp", 5, dataset="digits"))
+    Path("results/mine/parts/away.parquet").symlink_to("no such file")
+    code, out, err = invoke("show")
+    assert (code, "results/mine: 1 job" in out) == (0, True), err
+    assert "a link that leads nowhere" in err
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
     store = Store(Path("mine"))
