@@ -115,9 +115,25 @@ def test_a_slow_first_epoch(tmp_path: Path) -> None:
         return "first-epoch" in raised(stored(tmp_path / name, epochs(*seconds)))
 
     assert doubted("leak", 1.2, 1.0, 1.01, 0.99)
+    assert doubted("three", 1.2, 1.0, 1.01)
     assert not doubted("even", 1.05, 1.0, 1.01, 0.99)
     assert not doubted("hiccup", 1.2, 1.0, 1.3, 0.99)
     assert not doubted("two", 1.2, 1.0)
+
+
+def test_steal_is_a_share_of_every_core_s_time(tmp_path: Path) -> None:
+    for steal_s, doubts in ((0.03, {}), (0.05, {"contended"})):  # of 2 seconds on 2 cores
+        results = stored(tmp_path / str(steal_s), *runs(seconds=2.0, steal_s=steal_s))
+        assert set(raised(results)) == set(doubts)
+
+
+def test_what_forbids_to_compare_and_what_helps() -> None:
+    harmless = {kind.name for kind in fitness.KINDS if not kind.unfit}
+    assert harmless == {"few-repeats", "dirty-commit", "unwatched", "untimed", "unfinished"}
+    noisy, spread = fitness.remedies(["spread, noisy", "noisy", ""])
+    assert noisy.startswith("noisy: ")
+    assert spread.startswith("spread: Runs of one job differ")
+    assert fitness.remedies([""]) == []
 
 
 def test_spread_and_few_repeats_belong_to_a_system(tmp_path: Path) -> None:
@@ -127,6 +143,8 @@ def test_spread_and_few_repeats_belong_to_a_system(tmp_path: Path) -> None:
     assert len(found["spread"]) == 1
     found = raised(stored(tmp_path / "five", *records[:5], *runs(6, latent=8)))
     assert found == {"few-repeats": [records[0].job["key"]]}
+    (doubt,) = fitness.check(stored(tmp_path / "five alone", *records[:5]))
+    assert doubt.cases[0].detail == "5 runs"
 
 
 def test_mixed_conditions(tmp_path: Path) -> None:

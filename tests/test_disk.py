@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from aebench import disk
 from aebench.disk import write_whole
+from aebench.errors import RequestError
+
+
+def test_without_a_home_the_data_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    for nowhere in (homeless, lambda: Path("cache")):
+        monkeypatch.setattr(disk, "user_cache_path", nowhere)
+        with pytest.raises(RequestError, match=r"no home folder .* --data DIR"):
+            disk.user_caches()
 
 
 def test_a_file_is_put_in_place_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:

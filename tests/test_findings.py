@@ -330,9 +330,14 @@ def test_a_landscape_is_out_of_distribution(
     tmp_path: Path, strangers: list[float], own: float, verdict: str
 ) -> None:
     records = [record("mlp", 512, own, seed=s, stranger=e) for s, e in enumerate(strangers)]
+    for each in records:  # and another picture, of which the finding does not speak
+        (china,) = (row for row in each.probes if row["input"] == "china.jpg")
+        each.probes.append(china | {"input": "flower.jpg", "mse": 0.06})
     outcome = judge(tmp_path, "out-of-distribution", *records)
     assert outcome.verdict == verdict
     assert "a flat grey picture has 0.0872" in outcome.note
+    if strangers == [0.2]:
+        assert "MSE on china.jpg 0.200, " in outcome.note
 
 
 @pytest.mark.parametrize(
@@ -381,7 +386,10 @@ def test_the_wide_colour_mlp_is_blurrier(
         for s, (e, sharp) in enumerate(zip(errors, sharpness, strict=True))
     ]
     records += [record("mlp-shared", 512, dataset="cifar10", seed=s) for s in range(len(errors))]
-    assert judge(tmp_path, "colour-mlp-wide", *records).verdict == verdict
+    outcome = judge(tmp_path, "colour-mlp-wide", *records)
+    assert outcome.verdict == verdict
+    if len(errors) == 1:
+        assert f"mlp-separate-8500: study error 0.830, sharpness {sharpness[0]:.3f}" in outcome.note
 
 
 def test_the_rules_say_how_many_images_are_probed() -> None:

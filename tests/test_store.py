@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ import pytest
 from aebench import schema, store
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.store import Record, Results, Store
+from aebench.store import Record, Results, Store, layout
 
 TABLES = ("jobs", "epochs", "samples", "baselines", "probes")
 
@@ -552,6 +553,35 @@ def test_packs_stay_few_and_a_large_one_is_not_written_again_for_a_few(
     assert counts(results.read()) == (64, 64, 64, 3, 64)
     assert len(packs(results)) <= 4
     assert written <= 64 * 5  # each some log2(64 / 4) times, and not 64 / 4 times
+
+
+def test_other_widths_of_a_type_are_read_and_other_types_are_not() -> None:
+    wanted = pa.schema({"n": pa.int64(), "x": pa.float64(), "s": pa.string(), "b": pa.binary()})
+    narrow = pa.schema({"n": pa.int8(), "x": pa.float32(), "s": pa.large_string(),
+                        "b": pa.large_binary()})  # fmt: skip
+    row = {"n": [1], "x": [0.5], "s": ["a"], "b": [b"a"]}
+    assert layout.conformed(pa.table(row, narrow), wanted) == pa.table(row, wanted)
+    coded = pa.table({"s": pa.array(["a"]).dictionary_encode(), "n": pa.nulls(1)})
+    assert layout.conformed(coded, pa.schema({"s": pa.string(), "n": pa.int64()})).to_pydict() == {
+        "s": ["a"], "n": [None],
+    }  # fmt: skip
+    for name, values in (("n", ["1"]), ("x", [1]), ("s", [b"a"]), ("b", ["a"])):
+        with pytest.raises(layout.Misfit, match=f"column {name} holds"):
+            layout.conformed(pa.table({name: values}), wanted)
+
+
+def test_rows_find_their_record_in_whatever_order_they_stand() -> None:
+    def rows(order: list[int]) -> layout.Rows:
+        tables = {name: table.empty_table() for name, table in layout.TABLES.items()}
+        tables["jobs"] = layout.conformed(pa.table({"key": ["a", "b", "c"]}), layout.TABLES["jobs"])
+        epochs = pa.table({"key": [["a", "c"][n] for n in order], "epoch": order})
+        tables["epochs"] = layout.conformed(epochs, layout.TABLES["epochs"])
+        owner = {name: np.zeros(0, np.int64) for name in layout.NESTED}
+        return layout.Rows(tables, owner | {"epochs": np.array([2 * n for n in order])})
+
+    lists = [layout.nested(rows(order))["epochs_rows"].to_pylist() for order in ([0, 1], [1, 0])]
+    assert [[row["key"] for row in each] for each in lists[0]] == [["a"], [], ["c"]]
+    assert lists[0] == lists[1]
 
 
 def test_thousands_of_rows(results: Store) -> None:
