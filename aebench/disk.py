@@ -7,8 +7,6 @@ import os
 import uuid
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from aebench.errors import RequestError
 
 
@@ -18,6 +16,9 @@ def user_caches() -> Path:
     Raises:
         RequestError: the user has no home folder.
     """
+    # Who names a folder does without it, as on machines where not everything can be installed.
+    from platformdirs import user_cache_path
+
     # Without HOME, for a user that the system does not know, it raises; older versions of
     # platformdirs give a relative path.
     with contextlib.suppress(RuntimeError):

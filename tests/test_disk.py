@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from aebench import disk
@@ -18,7 +19,7 @@ def test_without_a_home_the_data_folder_must_be_named(monkeypatch: pytest.Monkey
         raise RuntimeError("no home")
 
     for nowhere in (homeless, lambda: Path("cache")):
-        monkeypatch.setattr(disk, "user_cache_path", nowhere)
+        monkeypatch.setattr(platformdirs, "user_cache_path", nowhere)
         with pytest.raises(RequestError, match=r"no home folder .* --data DIR"):
             disk.user_caches()
 

@@ -19,7 +19,7 @@ from aebench.plugins import load_plugins
 from aebench.records import Circumstances
 from aebench.worker import run_job
 
-# DESIGN, section 9: under ten lines and no fork.
+# Under ten lines and no fork.
 TINY = '''
 import aebench
 from collections import OrderedDict
