@@ -267,4 +267,6 @@ def test_its_record_says_what_computed_it() -> None:
     record = run_job(job(engine="native"))
     assert record.job["status"] == "ok"
     assert record.job["kernels"] == "linear=native"
-    assert record.job["steps"] == record.job["epochs"] * (record.job["train_images"] // 128)
+    assert record.job["steps"] == record.job["epochs"] * (
+        record.job["train_images"] // record.job["batch_size"]
+    )

@@ -180,8 +180,8 @@ def _short_of_memory(error: BaseException) -> bool:
     while known is not None:
         if isinstance(known, MemoryError) or any(words in str(known) for words in _NO_MEMORY):
             return True
-        # Python's own parser, short of memory, finds mistakes in what is right.
-        if isinstance(known, SyntaxError) and _is_limited():
+        # Python itself, short of memory, finds mistakes in what is right, or in itself.
+        if isinstance(known, SyntaxError | SystemError) and _is_limited():
             return True
         known = known.__cause__ or known.__context__
     return False
