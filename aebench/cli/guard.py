@@ -22,6 +22,9 @@ from typer.core import TyperCommand, TyperGroup
 from aebench.cli import text
 from aebench.errors import RequestError, printable
 
+if sys.platform != "win32":
+    import resource  # now: where memory is short, there may be none to load it with
+
 # typer brings its own Click; this is its class for what is wrong with the words of a command.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -191,8 +194,6 @@ def _is_limited() -> bool:
     """Whether this process may not take all the memory that there is."""
     if sys.platform == "win32":
         return False
-    import resource
-
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
