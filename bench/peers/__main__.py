@@ -29,8 +29,8 @@ SAME_ERROR = 0.01  # study errors further apart than this are not of the same tr
 PROCESS_TIMEOUT_S = 3600
 ROOT = Path(__file__).resolve().parents[2]
 
-# JAX 0.10.2 on an AMD EPYC core took 40 s for one step, within `lax.scan` and without.
-_JAX_HOPELESS = {"conv-64-deep": "left out: a step of it takes more than half a minute on a CPU"}
+# JAX 0.10.2 took 9.0 s for one step on two quiet AMD EPYC cores: more than an hour an epoch.
+_JAX_HOPELESS = {"conv-64-deep": "left out: an epoch of it takes more than an hour on a CPU"}
 
 
 @dataclass(frozen=True)
