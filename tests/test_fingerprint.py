@@ -233,6 +233,9 @@ def test_what_is_ours_is_ours() -> None:
 
     assert not architectures.is_ours("guest")
     assert not architectures.is_ours("nobody's")
+    # Our builder under a user's name is a user's: no worker knows it without the plugin.
+    architectures.architecture("renamed")(architectures.get("mlp").build)
+    assert not architectures.is_ours("renamed")
     assert architectures.code("guest")
     with pytest.raises(RequestError, match="'guest' is not that of this job"):
         architectures.check_code(Job("guest", "digits", 2, code="0123456789ab"))

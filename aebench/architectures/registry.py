@@ -63,7 +63,7 @@ class Architecture:
 
 LAYERS = ("", "linear", "conv", "strided conv")
 _registry: dict[str, Architecture] = {}
-_ours: set[tuple[object, object]] = set()  # where aebench's own builders are written
+_ours: dict[str, tuple[object, object]] = {}  # where aebench's own builders are written
 _LONGEST_VERSION = 40
 _registering: list[str] = []  # modules of the plugins that are being imported
 
@@ -133,13 +133,13 @@ def layers(name: str) -> str:
 
 def note_ours() -> None:
     """Take every family that is registered so far for one of aebench's own."""
-    _ours.update(_home(family.build) for family in _registry.values())
+    _ours.update((name, _home(family.build)) for name, family in _registry.items())
 
 
 def is_ours(name: str) -> bool:
     """Whether a family is one of aebench's own, and not a user's."""
     family = _registry.get(name)
-    return family is not None and _home(family.build) in _ours
+    return family is not None and _ours.get(name) == _home(family.build)
 
 
 def code(name: str) -> str:
