@@ -17,7 +17,7 @@ from aebench.engines import compiler
 from aebench.errors import RequestError
 
 DEVICES = ("cpu", "cuda")
-PRECISIONS = ("fp32", "tf32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16", "bf16x3")
 _ON = {"cpu": "on the CPU", "cuda": "on CUDA devices"}
 _ANY_DEPTH = 1 << 62
 NATIVE_SOURCE = Path(__file__).with_name("cpp") / "steps.cpp"
@@ -92,8 +92,8 @@ ENGINES = {
             "native",
             "Whole epochs on a CPU in one call of our own C++, for the study's models in float32.",
             devices=("cpu",),
-            precisions=("fp32",),
-            trains=_SMALL,
+            precisions=("fp32", "bf16", "bf16x3"),
+            trains=None,
             models="MLPs and conv of depth 1",
             fastest=_SMALL,
             source=NATIVE_SOURCE,
