@@ -6,8 +6,9 @@
 // norm looks at a batch as a whole, a thread takes all of its images at once, and the threads wait for each other.
 #pragma once
 
+#include "convolution.h"
+#include "linear.h"
 #include "norms.h"
-#include "weights.h"
 
 namespace chain {
 
@@ -32,10 +33,9 @@ struct Chain {
     const Stage* stages;
 };
 
-INLINE bool has_kernel(const Stage& s) { return s.kind <= CONV_TRANSPOSE; }
+INLINE bool convolves(const Stage& s) { return s.kind == CONV || s.kind == CONV_TRANSPOSE; }
 
 inline Geometry geometry(const Stage& s) {
-    if (s.kind == LINEAR) return {{s.input.count(), 1, 1}, {s.output.count(), 1, 1}, {1, 1}, {1, 1}, {0, 0}};
     if (s.kind == CONV) return {s.input, s.output, s.kernel, s.stride, s.padding};
     return {s.output, s.input, s.kernel, s.stride, s.padding};
 }
@@ -43,64 +43,70 @@ inline Geometry geometry(const Stage& s) {
 // Where in torch's images, [channels, height, width], number `i` of ours, [height, width, channels], lies.
 INLINE int64_t torch_index(Shape s, int64_t i) { return i % s.channels * s.height * s.width + i / s.channels; }
 
-// What all threads share: the weights, laid out as the products want them, one array for Adam.
+// What all threads share: all that is learned, laid out as the products want it, in three arrays. First comes that
+// whose gradients are added up by each thread and then over all, then the weights of linear layers.
 template <class P>
 class Model {
    public:
     struct Place {
-        int64_t weight, bias, fast;  // where a stage's numbers begin
+        int64_t weight, bias;  // where a stage's numbers begin
     };
 
-    Model(const Chain& chain, int64_t threads) : chain(chain), places(layout(chain)), value(size), mean(size), square(size) {
-        move([](float* mine, float* torch) { *mine = *torch; });
+    Model(const Chain& chain, int64_t threads) : chain(chain), places(layout()), value(size), mean(size), square(size) {
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
-            layers.emplace_back(!has_kernel(s) ? nullptr
-                                               : std::make_unique<Weights<P>>(geometry(s), s.kind == LINEAR, s.kind == CONV_TRANSPOSE ? s.output : s.input,
-                                                                              s.kind == CONV_TRANSPOSE ? s.input : s.output,
-                                                                              l > 0 || s.kind == CONV_TRANSPOSE, value + places[l].weight));
+            convolutions.emplace_back(convolves(s) ? std::make_unique<Convolution<P>>(geometry(s), l > 0 || s.kind == CONV_TRANSPOSE, value + places[l].weight)
+                                                   : nullptr);
+            linears.emplace_back(s.kind == LINEAR ? std::make_unique<Linear<P>>(s.input, s.output, l > 0, value + places[l].weight) : nullptr);
             sums.emplace_back(s.kind == BATCH_NORM ? std::make_unique<Sums>(threads, s.input.channels, 4) : nullptr);
         }
     }
 
-    // Back to torch.
-    void write() const {
-        move([](float* mine, float* torch) { *torch = *mine; });
+    // From torch, the share of one thread,
+    void read(int64_t me, int64_t threads) const {
+        move(me, threads, [](float* mine, float* torch) { *mine = *torch; });
+    }
+    // and back to it.
+    void write(int64_t me, int64_t threads) const {
+        move(me, threads, [](float* mine, float* torch) { *torch = *mine; });
     }
 
-    void pack(int64_t me, Team& team) {
-        for (auto& layer : layers)
-            if (layer) layer->pack(me, team.size);
-        team.barrier();
-        for (auto& layer : layers)
-            if (layer) layer->pack_fast(me, team.size);
-        team.barrier();
-    }
+    // Inputs of a linear layer that are one thread's, whole vectors of them.
+    int64_t begin(int64_t l, const Team& team, int64_t me) const { return team.begin(me, round_up(chain.stages[l].input.count(), V), V); }
 
     const Chain& chain;
-    int64_t size = 0;
+    int64_t size = 0, added = 0;  // numbers, and how many of them have gradients that are added up
     const std::vector<Place> places;
     const Buffer value, mean, square;
-    std::vector<std::unique_ptr<Weights<P>>> layers;
+    std::vector<std::unique_ptr<Convolution<P>>> convolutions;
+    std::vector<std::unique_ptr<Linear<P>>> linears;
     std::vector<std::unique_ptr<Sums>> sums;  // of each batch norm
 
    private:
-    std::vector<Place> layout(const Chain& chain) {
-        std::vector<Place> to;
+    static int64_t weights(const Stage& s) {
+        return convolves(s) ? Convolution<P>::master_size(geometry(s)) : s.kind == LAYER_NORM ? s.input.count() : s.kind == BATCH_NORM ? s.input.channels : 0;
+    }
+    static int64_t biases(const Stage& s) { return convolves(s) ? s.output.channels : s.kind == LINEAR ? s.output.count() : weights(s); }
+
+    std::vector<Place> layout() {
+        std::vector<Place> to(chain.count);
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
-            const int64_t weights = has_kernel(s) ? Weights<P>::master_size(geometry(s)) : learned(s);
-            const int64_t biases = has_kernel(s) ? (s.kind == LINEAR ? s.output.count() : s.output.channels) : learned(s);
-            to.push_back({size, size + round_up(weights, V), 0});
-            size += round_up(weights, V) + round_up(biases, V) + V;
+            to[l] = {size, size + round_up(weights(s), V)};
+            size = to[l].bias + round_up(biases(s), V) + V;
+        }
+        added = size;
+        for (int64_t l = 0; l < chain.count; l++) {
+            const Stage& s = chain.stages[l];
+            if (s.kind != LINEAR) continue;
+            to[l].weight = size;
+            size += Linear<P>::master_size(s.input, s.output);
         }
         return to;
     }
 
-    static int64_t learned(const Stage& s) { return s.kind == LAYER_NORM ? s.input.count() : s.kind == BATCH_NORM ? s.input.channels : 0; }
-
     template <class Move>
-    void move(const Move& move) const {
+    void move(int64_t me, int64_t threads, const Move& move) const {
         const auto one = [&](int64_t mine, const Learned& torch, int64_t at) {
             if (!torch.weight) return;
             move(value + mine, torch.weight + at);
@@ -109,27 +115,24 @@ class Model {
         };
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
-            if (!has_kernel(s)) {
-                for (int64_t i = 0; i < learned(s); i++) {
-                    const int64_t at = s.kind == LAYER_NORM ? torch_index(s.input, i) : i;
-                    one(places[l].weight + i, s.weight, at);
-                    one(places[l].bias + i, s.bias, at);
-                }
-                continue;
+            const auto [weight, bias] = places[l];
+            for (int64_t i = me; i < biases(s); i += threads)
+                one(bias + i, s.bias, s.kind == LINEAR ? torch_index(s.output, i) : s.kind == LAYER_NORM ? torch_index(s.input, i) : i);
+            if (s.kind == LINEAR) {
+                for (int64_t o = me; o < s.output.count(); o += threads)
+                    for (int64_t i = 0; i < s.input.count(); i++)
+                        one(weight + Linear<P>::master_index(s.input, s.output, o, i), s.weight, torch_index(s.output, o) * s.input.count() + torch_index(s.input, i));
+            } else if (convolves(s)) {
+                const Geometry g = geometry(s);
+                const int64_t* strides = s.weight_strides;
+                for (int64_t o = me; o < g.small.channels; o += threads)
+                    for (int64_t i = 0; i < g.big.channels; i++)
+                        for (int64_t y = 0; y < g.kernel.y; y++)
+                            for (int64_t x = 0; x < g.kernel.x; x++)
+                                one(weight + Convolution<P>::master_index(g, o, i, y, x), s.weight, o * strides[0] + i * strides[1] + y * strides[2] + x * strides[3]);
+            } else {
+                for (int64_t i = me; i < weights(s); i += threads) one(weight + i, s.weight, s.kind == LAYER_NORM ? torch_index(s.input, i) : i);
             }
-            const Geometry g = geometry(s);
-            for (int64_t o = 0; o < g.small.channels; o++)
-                for (int64_t i = 0; i < g.big.channels; i++)
-                    for (int64_t y = 0; y < g.kernel.y; y++)
-                        for (int64_t x = 0; x < g.kernel.x; x++) {
-                            const int64_t out = s.kind == LINEAR ? torch_index(s.output, o) : o, in = s.kind == LINEAR ? torch_index(s.input, i) : i;
-                            const int64_t* strides = s.weight_strides;
-                            one(places[l].weight + Weights<P>::master_index(g, o, i, y, x), s.weight,
-                                s.kind == LINEAR ? out * g.big.channels + in
-                                                 : out * strides[0] + in * strides[1] + y * strides[2] + x * strides[3]);
-                        }
-            for (int64_t o = 0; o < (s.kind == LINEAR ? s.output.count() : s.output.channels); o++)
-                one(places[l].bias + o, s.bias, s.kind == LINEAR ? torch_index(s.output, o) : o);
         }
     }
 };
@@ -138,18 +141,19 @@ class Model {
 template <class P>
 class Share {
    public:
-    Share(Model<P>& model, const Steps& steps, Team& team, int64_t me)
-        : grads(model.size), model(model), chain(model.chain), steps(steps), team(team), me(me),
-          begin(team.begin(me, steps.batch * chain.planes, 1)), end(team.begin(me + 1, steps.batch * chain.planes, 1)),
-          at_once(images_at_once()), last(chain.count - 1), input(at_once, chain.image, border_of_input(0)),
+    Share(const Model<P>& model, const Steps& steps, Team& team, int64_t me)
+        : grads(model.added), model(model), chain(model.chain), steps(steps), team(team), me(me),
+          begin(team.begin(me, batch(), 1)), end(team.begin(me + 1, batch(), 1)),
+          at_once(images_at_once()), last(chain.count - 1), input(kept(0), chain.image, border_of_input(0)),
           target(at_once * chain.image.count()) {
         int64_t tile_channels = 0, tile_columns = 0, sums = 0;
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
-            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : at_once, s.output, l == last ? Border{} : border_of_input(l + 1),
-                                                          Activation{s.activation, float(s.leak)}));
-            gradients.push_back(std::make_unique<Tensor<P>>(at_once, s.output, border_of_gradient(l)));
-            const Weights<P>* layer = model.layers[l].get();
+            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : at_once, l == last ? 0 : kept(l + 1), s.output,
+                                                          l == last ? Border{} : border_of_input(l + 1), Activation{s.activation, float(s.leak)}));
+            gradients.push_back(std::make_unique<Tensor<P>>(kept(l), s.output, border_of_gradient(l)));
+            if (s.kind == LINEAR) model.linears[l]->reserve(batch(), team.size, row);
+            const Convolution<P>* layer = model.convolutions[l].get();
             fast.emplace_back(layer ? layer->fast_grads() : 0);
             spread.emplace_back(by_patches(l) ? s.output.width * s.output.channels + V : 0);
             means.emplace_back();
@@ -163,10 +167,10 @@ class Share {
         if (tile_channels) scratch.tiles.emplace(tile_channels, tile_columns);
         scratch.sums = Buffer(sums);
         if constexpr (!std::is_same_v<P, Float32>) {
-            std::vector<const Weights<P>*> layers;
-            for (const auto& layer : model.layers)
+            std::vector<const Convolution<P>*> layers;
+            for (const auto& layer : model.convolutions)
                 if (layer) layers.push_back(layer.get());
-            reserve(scratch, layers, at_once);
+            reserve(scratch, layers);
         }
     }
 
@@ -177,18 +181,71 @@ class Share {
         for (int64_t n = begin; n < end || n == begin; n += at_once) {
             const int64_t images = std::min(at_once, end - n);
             if (images <= 0 && !batch_norms()) break;
+            begin_chunk(n - begin);
             read(step, n, images);
             for (int64_t l = 0; l < chain.count; l++) forward(l, images, loss);
             for (int64_t l = last; l >= 0; l--) backward(l, images);
         }
+        begin_chunk(0);
         for (int64_t l = 0; l < chain.count; l++)
-            if (model.layers[l]) model.layers[l]->finish(fast[l], grads + model.places[l].weight);
+            if (model.convolutions[l]) model.convolutions[l]->finish(fast[l], grads + model.places[l].weight);
         return loss;
+    }
+
+    // This thread's part in learning from a step, after which its threads' `shares` may begin the next.
+    void learn(const std::vector<Share*>& shares, const Adam& adam) {
+        for (int64_t j = team.begin(me, model.added, V), end = team.begin(me + 1, model.added, V); j < end; j += V) {
+            vec grad = {};
+            for (const Share* share : shares) {
+                grad += load(share->grads + j);
+                store(share->grads + j, vec{});
+            }
+            adam(model.value + j, model.mean + j, model.square + j, grad);
+        }
+        for (int64_t l = 0; l < chain.count; l++) {
+            if (!model.linears[l]) continue;
+            std::vector<typename Linear<P>::Seen> seen;
+            for (const Share* share : shares) {
+                seen.push_back({share->before(l), *share->gradients[l], share->end - share->begin});
+            }
+            const int64_t place = model.places[l].weight;
+            model.linears[l]->learn(seen, model.begin(l, team, me), model.begin(l, team, me + 1), model.mean + place, model.square + place, adam, row);
+        }
+        team.barrier();
+        pack_convolutions();
+    }
+
+    // Before the first step.
+    void pack() {
+        for (int64_t l = 0; l < chain.count; l++)
+            if (model.linears[l]) model.linears[l]->pack(model.begin(l, team, me), model.begin(l, team, me + 1));
+        pack_convolutions();
     }
 
     const Buffer grads;  // as the model's weights
 
    private:
+    void pack_convolutions() {
+        for (auto& layer : model.convolutions)
+            if (layer) layer->pack(me, team.size);
+        team.barrier();
+        for (auto& layer : model.convolutions)
+            if (layer) layer->pack_fast(me, team.size);
+        team.barrier();
+    }
+
+    // Where images are kept, those from `first` on are the next.
+    void begin_chunk(int64_t first) const {
+        for (int64_t l = 0; l < chain.count; l++)
+            if (model.linears[l]) before(l).chunk = gradients[l]->chunk = first;
+    }
+
+    int64_t batch() const { return steps.batch * chain.planes; }
+
+    // Images of which what goes into a layer, and the gradient by what it gives, are kept: where all threads learn from
+    // them together, the whole share.
+    int64_t kept(int64_t l) const { return chain.stages[l].kind == LINEAR ? std::max<int64_t>(1, end - begin) : at_once; }
+
     bool batch_norms() const {
         for (int64_t l = 0; l < chain.count; l++)
             if (chain.stages[l].kind == BATCH_NORM) return true;
@@ -196,7 +253,7 @@ class Share {
     }
 
     // Whether a layer gives whole lines at a time, for which its biases are spread over one.
-    bool by_patches(int64_t l) const { return chain.stages[l].kind == CONV_TRANSPOSE && model.layers[l]->patches(); }
+    bool by_patches(int64_t l) const { return chain.stages[l].kind == CONV_TRANSPOSE && model.convolutions[l]->patches(); }
 
     // So many images that what layers give, and the gradients by it, lie in the caches.
     int64_t images_at_once() const {
@@ -207,11 +264,11 @@ class Share {
     }
 
     Border border_of_input(int64_t l) const {
-        const Weights<P>* layer = model.layers[l].get();
+        const Convolution<P>* layer = model.convolutions[l].get();
         return !layer ? Border{} : chain.stages[l].kind == CONV_TRANSPOSE ? layer->small_border() : layer->big_border();
     }
     Border border_of_gradient(int64_t l) const {
-        const Weights<P>* layer = model.layers[l].get();
+        const Convolution<P>* layer = model.convolutions[l].get();
         return !layer ? Border{} : chain.stages[l].kind == CONV_TRANSPOSE ? layer->big_border() : layer->small_border();
     }
 
@@ -251,13 +308,13 @@ class Share {
 
     void forward(int64_t l, int64_t images, double& loss) {
         const Stage& s = chain.stages[l];
-        const float* bias = !has_kernel(s) || !s.bias.weight ? nullptr : by_patches(l) ? spread[l] : model.value + model.places[l].bias;
+        const float* bias = (!convolves(s) && s.kind != LINEAR) || !s.bias.weight ? nullptr : by_patches(l) ? spread[l] : model.value + model.places[l].bias;
         const int64_t bias_pixel = s.kind == LINEAR ? s.output.channels : 0;
         if (l < last) {
             Forward<P> sink{*outputs[l], bias, bias_pixel};
             compute(l, images, sink);
         } else {
-            const float scale = 2.0f / float(steps.batch * chain.planes * chain.image.count());
+            const float scale = 2.0f / float(batch() * chain.image.count());
             Compare<P> sink{outputs[l]->activation, bias, bias_pixel, target, *gradients[l], scale, loss};
             compute(l, images, sink);
         }
@@ -267,8 +324,9 @@ class Share {
     void compute(int64_t l, int64_t images, Sink& sink) {
         const Stage& s = chain.stages[l];
         const Tensor<P>& x = before(l);
-        if (s.kind == CONV_TRANSPOSE) model.layers[l]->scatter(x, images, scratch, sink);
-        else if (has_kernel(s)) model.layers[l]->gather(x, images, scratch, sink);
+        if (s.kind == LINEAR) model.linears[l]->forward(x, images, row, sink);
+        else if (s.kind == CONV) model.convolutions[l]->gather(x, images, scratch, sink);
+        else if (s.kind == CONV_TRANSPOSE) model.convolutions[l]->scatter(x, images, scratch, sink);
         else if (s.kind == JUST_ACTIVATION) pass(x, images, sink);
         else {
             const Norm norm = norm_of(l);
@@ -285,13 +343,15 @@ class Share {
         float *to = grads + model.places[l].weight, *to_bias = grads + model.places[l].bias;
         std::optional<Backward<P>> sink;
         if (l) sink.emplace(Backward<P>{*outputs[l - 1], *gradients[l - 1]});
-        if (has_kernel(s)) {
+        if (s.kind == LINEAR) {
+            if (s.bias.weight) sum_features(grad, images, to_bias);
+            if (l) model.linears[l]->backward(grad, images, row, *sink);
+        } else if (convolves(s)) {
             const bool up = s.kind == CONV_TRANSPOSE;
-            if (s.bias.weight && s.kind == LINEAR) sum_features(grad, images, to_bias);
-            else if (s.bias.weight) sum_channels(grad, images, to_bias);
-            model.layers[l]->weigh(up ? grad : x, up ? x : grad, images, scratch, to, fast[l]);
-            if (l && up) model.layers[l]->gather(grad, images, scratch, *sink);
-            else if (l) model.layers[l]->scatter(grad, images, scratch, *sink);
+            if (s.bias.weight) sum_channels(grad, images, to_bias);
+            model.convolutions[l]->weigh(up ? grad : x, up ? x : grad, images, scratch, to, fast[l]);
+            if (l && up) model.convolutions[l]->gather(grad, images, scratch, *sink);
+            else if (l) model.convolutions[l]->scatter(grad, images, scratch, *sink);
         } else if (s.kind == JUST_ACTIVATION) {
             if (l) pass(grad, images, *sink);
         } else {
@@ -303,12 +363,12 @@ class Share {
 
     Norm norm_of(int64_t l) {
         const Stage& s = chain.stages[l];
-        return {s.kind == LAYER_NORM, float(s.eps), steps.batch * chain.planes, model.sums[l].get(), &team, me, {}};
+        return {s.kind == LAYER_NORM, float(s.eps), batch(), model.sums[l].get(), &team, me, {}};
     }
 
     // What a batch norm keeps for use, as torch does: the variance of a sample.
     void remember(const Stage& s, const std::vector<double>& variances, const std::vector<float>& now) const {
-        const double count = double(steps.batch * chain.planes * s.input.height * s.input.width), m = s.momentum;
+        const double count = double(batch() * s.input.height * s.input.width), m = s.momentum;
         for (size_t c = 0; c < now.size(); c++) {
             s.running_mean[c] = float((1 - m) * s.running_mean[c] + m * now[c]);
             s.running_variance[c] = float((1 - m) * s.running_variance[c] + m * variances[c] * count / (count - 1));
@@ -339,7 +399,7 @@ class Share {
 
     static constexpr int64_t CACHED = 2 << 20;  // bytes of images at once
 
-    Model<P>& model;
+    const Model<P>& model;
     const Chain& chain;
     const Steps& steps;
     Team& team;
@@ -352,6 +412,7 @@ class Share {
     std::vector<Buffer> fast, spread;
     std::vector<std::vector<float>> means, scales;
     Scratch<P> scratch;
+    Row row;
 };
 
 template <class P>
@@ -359,36 +420,29 @@ void train(Steps& steps, const Chain* chains, int64_t count) {
     Team team(steps.threads);
     std::vector<std::unique_ptr<Model<P>>> models;
     for (int64_t i = 0; i < count; i++) models.push_back(std::make_unique<Model<P>>(chains[i], team.size));
-    std::vector<std::vector<std::unique_ptr<Share<P>>>> shares(team.size);
+    std::vector<std::vector<std::unique_ptr<Share<P>>>> owned(count);
+    std::vector<std::vector<Share<P>*>> shares(count);
+    for (int64_t i = 0; i < count; i++) owned[i].resize(team.size), shares[i].resize(team.size);
     std::vector<double> losses(team.size);
     team.run([&](int64_t me) {
-        for (auto& model : models) {
-            shares[me].push_back(std::make_unique<Share<P>>(*model, steps, team, me));
-            model->pack(me, team);
+        for (int64_t i = 0; i < count; i++) {
+            models[i]->read(me, team.size);
+            owned[i][me] = std::make_unique<Share<P>>(*models[i], steps, team, me);  // in memory near this thread
+            shares[i][me] = owned[i][me].get();
         }
+        team.barrier();
+        for (int64_t i = 0; i < count; i++) shares[i][me]->pack();
         for (int64_t at = 0; at < steps.count; at++) {
-            for (auto& share : shares[me]) losses[me] += share->train(at);
+            for (int64_t i = 0; i < count; i++) losses[me] += shares[i][me]->train(at);
             team.barrier();
             const Adam adam(steps.rates[at], steps.beta1, steps.beta2, steps.eps, steps.taken + at + 1);
-            for (size_t i = 0; i < models.size(); i++) {
-                Model<P>& model = *models[i];
-                for (int64_t j = team.begin(me, model.size, V), end = team.begin(me + 1, model.size, V); j < end; j += V) {
-                    vec grad = {};
-                    for (auto& all : shares) {
-                        grad += load(all[i]->grads + j);
-                        store(all[i]->grads + j, vec{});
-                    }
-                    adam(model.value + j, model.mean + j, model.square + j, grad);
-                }
-            }
-            team.barrier();
-            for (auto& model : models) model->pack(me, team);
+            for (int64_t i = 0; i < count; i++) shares[i][me]->learn(shares[i], adam);
         }
+        for (int64_t i = 0; i < count; i++) models[i]->write(me, team.size);
 #if defined(HAS_TILES)
         Tiles::release();
 #endif
     });
-    for (auto& model : models) model->write();
     for (const double loss : losses) steps.loss += loss / double(steps.batch * steps.planes * steps.plane);
     steps.taken += steps.count;
 }

@@ -1,181 +1,280 @@
-// Convolutions, transposed ones and linear layers: what they compute, their gradients, their weights.
-//
-// Both kinds of convolution are seen as one: between a big image and a small one, each pixel of the small one
-// being joined by the kernel to a window of the big one. To gather is to go from big to small, as a convolution
-// does forward and a transposed one backward; to scatter is the other way. Scattering with stride s is, for each
-// of the s x s sets of pixels of the big image that meet the same weights, gathering from the small one with the
-// kernel turned around. A linear layer is a convolution between images of one pixel.
+// One convolution, or one transposed: its weights in panels for both directions, its products, its gradients.
 #pragma once
 
-#include <vector>
+#include <memory>
+#include <optional>
 
-#include "tensors.h"
+#include "winograd.h"
 
 namespace chain {
 
-struct Pair {
-    int64_t y, x;
-};
-
-struct Geometry {
-    Shape big, small;
-    Pair kernel, stride, padding;
-    int64_t taps() const { return kernel.y * kernel.x; }
-};
-
-INLINE int64_t panel_width(int64_t columns) { return columns <= V ? V : PANEL; }
-INLINE int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
-INLINE int64_t vectors(int64_t columns, int64_t panel) { return std::min<int64_t>(WIDE, (columns - panel * PANEL + V - 1) / V); }
-
-// The right side of a product in panels: [columns / width, segments, places, width].
+// Memory of one thread for what layers need for a moment.
 template <class P>
-struct Panels {
-    using Element = typename P::Element;
-    int64_t columns, segments, places, width, part;
-    int64_t padded;  // places of a segment, rounded up to those that are multiplied together
-    Buffer own;
-    const Element* data;
+struct Scratch {
+    std::optional<Tiles36> tiles;
+    Buffer sums{0};
+    Buffer turned{0}, paired{0};  // what a gradient of weights multiplies, places side by side; not in float32
+};
 
-    Panels(int64_t columns, int64_t segments, int64_t places)
-        : columns(columns), segments(segments), places(places), width(panel_width(columns)), padded(round_up(places, P::GRAIN)),
-          own(round_up(P::PARTS * size() * int64_t(sizeof(Element)), 4) / 4), data(reinterpret_cast<Element*>(static_cast<float*>(own))) {
-        part = size();
+template <class P>
+class Convolution {
+   public:
+    // `master` are the weights in panels of float32, as `master_size` says, and stay where they are.
+    Convolution(const Geometry& g, bool scatters, const float* master)
+        : g(g), master_(g.small.channels, g.kernel.y, g.kernel.x * g.big.channels, master),
+          gather_(g.small.channels, g.kernel.y, g.kernel.x * g.big.channels) {
+        const bool fast = P::FAST_CONVOLUTION && Winograd::fits(g);
+        if constexpr (P::FAST_CONVOLUTION)
+            if (fast) fast_gather_.emplace(master_);
+        if (!scatters) return;
+        if (patches()) {
+            scatter_.emplace_back(g.taps() * g.big.channels, 1, g.small.channels);
+            return;
+        }
+        for (int64_t a = 0; a < g.stride.y; a++)
+            for (int64_t b = 0; b < g.stride.x; b++) scatter_.emplace_back(g.big.channels, down(a).weights, across(b).weights * g.small.channels);
+        if constexpr (P::FAST_CONVOLUTION)
+            if (fast) fast_scatter_.emplace(scatter_[0]);
     }
-    // Panels that lie at `from`.
-    Panels(int64_t columns, int64_t segments, int64_t places, const Element* from)
-        : columns(columns), segments(segments), places(places), width(panel_width(columns)), part(0), padded(places), own(0), data(from) {}
-    int64_t size() const { return panels(columns) * segments * padded * width; }
-    INLINE const Element* at(int64_t panel) const { return data + panel * segments * padded * width; }
 
-    // Store a vector of a row: of panel `p`, its vector `j`.
-    INLINE void put(int64_t p, int64_t segment, int64_t place, int64_t j, vec x) const;
+    static int64_t master_size(const Geometry& g) {
+        return panels(g.small.channels) * g.taps() * g.big.channels * panel_width(g.small.channels);
+    }
+
+    // Where the weight between two channels lies in the master panels.
+    static int64_t master_index(const Geometry& g, int64_t small, int64_t big, int64_t y, int64_t x) {
+        const int64_t width = panel_width(g.small.channels);
+        return ((small / PANEL * g.kernel.y + y) * g.kernel.x + x) * g.big.channels * width + big * width + small % PANEL;
+    }
+
+    // From the master panels to all others, the share of thread `me`: first these,
+    void pack(int64_t me, int64_t threads) {
+        if constexpr (!std::is_same_v<P, Float32>) pack_gather(me, threads);
+        if (scatter_.empty()) return;
+        if (patches()) {
+            pack_turned(scatter_[0], 0, 0, 0, g.taps() * g.big.channels, 0, me, threads);
+            return;
+        }
+        for (int64_t a = 0; a < g.stride.y; a++)
+            for (int64_t b = 0; b < g.stride.x; b++) {
+                const Panels<P>& to = scatter_[a * g.stride.x + b];
+                const int64_t rows = down(a).weights, columns = across(b).weights;
+                for (int64_t r = 0; r < rows; r++)
+                    for (int64_t c = 0; c < columns; c++)
+                        pack_turned(to, a + g.stride.y * (rows - 1 - r), b + g.stride.x * (columns - 1 - c), r, g.big.channels,
+                                    c * g.small.channels, me, threads);
+            }
+    }
+
+    // and then, when every thread has done so, these.
+    void pack_fast(int64_t me, int64_t threads) {
+        if (fast_gather_) fast_gather_->pack(me, threads);
+        if (fast_scatter_) fast_scatter_->pack(me, threads);
+    }
+
+    // Borders that are read of the big and of the small image.
+    Border big_border() const {
+        const auto end = [](int64_t results, int64_t stride, int64_t kernel, int64_t padding, int64_t size) {
+            return std::max<int64_t>(0, (results - 1) * stride + kernel - padding - size);
+        };
+        return {g.padding.y, end(g.small.height, g.stride.y, g.kernel.y, g.padding.y, g.big.height), g.padding.x,
+                end(g.small.width, g.stride.x, g.kernel.x, g.padding.x, g.big.width)};
+    }
+    Border small_border() const {
+        Border border;
+        if (patches()) return border;
+        const auto widen = [](const Phase& phase, int64_t size, int64_t& before, int64_t& after) {
+            before = std::max(before, -phase.from);
+            after = std::max(after, phase.from + phase.weights - 1 + phase.results - size);
+        };
+        for (int64_t a = 0; a < g.stride.y; a++) widen(down(a), g.small.height, border.top, border.bottom);
+        for (int64_t b = 0; b < g.stride.x; b++) widen(across(b), g.small.width, border.left, border.right);
+        return border;
+    }
+
+    template <class Sink>
+    void gather(const Tensor<P>& from, int64_t images, Scratch<P>& scratch, Sink& sink) const {
+        const Pair start = {-g.padding.y, -g.padding.x}, results = {g.small.height, g.small.width};
+        if constexpr (P::FAST_CONVOLUTION)
+            if (fast_gather_) return fast_gather_->slide(from, images, start, results, *scratch.tiles, sink);
+        for (int64_t n = 0; n < images; n++) slide(from, n, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), sink);
+    }
+
+    template <class Sink>
+    void scatter(const Tensor<P>& from, int64_t images, Scratch<P>& scratch, Sink& sink) const {
+        if constexpr (P::FAST_CONVOLUTION)
+            if (fast_scatter_)
+                return fast_scatter_->slide(from, images, {down(0).from, across(0).from}, {g.big.height, g.big.width}, *scratch.tiles, sink);
+        for (int64_t n = 0; n < images; n++) {
+            if (patches()) {
+                scatter_patches(from, n, g, scatter_[0], scratch.sums, sink);
+                continue;
+            }
+            for (int64_t a = 0; a < g.stride.y; a++)
+                for (int64_t b = 0; b < g.stride.x; b++) {
+                    const Phase y = down(a), x = across(b);
+                    slide(from, n, {{y.from, x.from}, {1, 1}, {y.results, x.results}, {y.first, x.first}, g.stride},
+                          scatter_[a * g.stride.x + b], sink);
+                }
+        }
+    }
+
+    // Add the gradient by the weights to `to`, master panels; `fast` is what `finish` will add, see `Winograd`.
+    void weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t images, Scratch<P>& scratch, float* to, float* fast) const;
+
+    void finish(float* fast, float* to) const {
+        if (fast_gather_) fast_gather_->finish(fast, to);
+    }
+
+    int64_t fast_grads() const { return fast_gather_ ? fast_gather_->grads() : 0; }
+    bool is_fast() const { return bool(fast_gather_); }
+
+    const Geometry g;
+
+    // Whether to scatter goes by patches.
+    bool patches() const { return g.big.channels < V; }
+
+   private:
+    Phase down(int64_t a) const { return {a, g.kernel.y, g.stride.y, g.padding.y, g.big.height}; }
+    Phase across(int64_t b) const { return {b, g.kernel.x, g.stride.x, g.padding.x, g.big.width}; }
+
+    const Panels<P>& forward() const {
+        if constexpr (std::is_same_v<P, Float32>) return master_;
+        else return gather_;
+    }
+
+    void pack_gather(int64_t me, int64_t threads) {
+        for (int64_t p = 0; p < panels(master_.columns); p++)
+            for (int64_t s = 0; s < master_.segments; s++)
+                for (int64_t k = 0; k < master_.places; k++) {
+                    if (k / 2 % threads != me) continue;
+                    for (int64_t j = 0; j < master_.width / V; j++)
+                        gather_.put(p, s, k, j, load(master_.at(p) + (s * master_.padded + k) * master_.width + j * V));
+                }
+    }
+
+    // Transpose the weights of one tap, [big, small], to rows from `place` on of a segment.
+    void pack_turned(const Panels<P>& to, int64_t y, int64_t x, int64_t segment, int64_t columns, int64_t place, int64_t me, int64_t threads) {
+        const float* from = master_.data + (y * g.kernel.x + x) * g.big.channels * master_.width;
+        for (int64_t i = me * V; i < columns; i += threads * V)
+            for (int64_t s = 0; s < g.small.channels; s += V) {
+                vec square[V];
+                const float* rows = from + s / PANEL * master_.segments * master_.padded * master_.width + s % PANEL;
+                for (int64_t r = 0; r < V; r++) square[r] = i + r < columns ? load(rows + (i + r) * master_.width) : vec{};
+                transpose(square);
+                for (int64_t r = 0; r < std::min(V, g.small.channels - s); r++)
+                    to.put(i / PANEL, segment, place + s + r, i % PANEL / V, square[r]);
+            }
+    }
+
+    const Panels<Float32> master_;
+    Panels<P> gather_;
+    std::vector<Panels<P>> scatter_;  // of each phase, or of the patches
+    std::optional<Winograd> fast_gather_, fast_scatter_;
 };
 
 template <>
-INLINE void Panels<Float32>::put(int64_t p, int64_t segment, int64_t place, int64_t j, vec x) const {
-    store(const_cast<float*>(at(p)) + (segment * padded + place) * width + j * V, x);
+inline void Convolution<Float32>::weigh(const Tensor<Float32>& big, const Tensor<Float32>& small, int64_t images, Scratch<Float32>& scratch,
+                                    float* to, float* fast) const {
+    const int64_t width = master_.width, rows = g.kernel.x * g.big.channels, height = tall<Float32>(rows);
+    if (fast_gather_) return fast_gather_->weigh(big, small, images, {-g.padding.y, -g.padding.x}, *scratch.tiles, fast);
+    for (int64_t n = 0; n < images; n++)
+        for (int64_t r = 0; r < g.kernel.y; r++)
+            for (int64_t i = 0; i < rows; i += height)
+                for (int64_t p = 0; p < panels(master_.columns); p++) {
+                    const Product<float> product = {big.at(n, r - g.padding.y, -g.padding.x) + i, 1, g.stride.x * g.big.channels,
+                                              g.stride.y * big.line, small.at(n, 0, 0) + p * PANEL, g.small.channels, small.line,
+                                              g.small.height, g.small.width, to + ((p * g.kernel.y + r) * rows + i) * width, width, true};
+                    Float32::multiply(product, std::min(height, rows - i), vectors(master_.columns, p), 0, 0);
+                }
 }
 
 #if defined(HAS_BF16)
-// Pairs of places lie together, column by column.
+// In bf16 pairs of places lie side by side, and here places are pixels. So the small image is paired, line after
+// line with a margin as wide as the kernel reaches, in which it is 0; and the big one is turned, so that each channel's
+// pixels lie side by side: a step of the kernel is then a step through memory. With strides, the pixels that meet the
+// same weights are a plane of their own; and of few channels there is a copy for every weight, so as to fill a tile.
 template <class P>
-INLINE void Panels<P>::put(int64_t p, int64_t segment, int64_t place, int64_t j, vec x) const {
-    bf16* to = const_cast<bf16*>(at(p)) + (segment * padded + place / 2 * 2) * width + 2 * j * V + place % 2;
-    alignas(32) bf16 numbers[2 * V];
-    P::store(numbers, V, x);
-    for (int64_t h = 0; h < P::PARTS; h++)
-        for (int64_t i = 0; i < V; i++) to[h * part + 2 * i] = numbers[h * V + i];
+struct Turned {
+    const Geometry& g;
+    const int64_t pitch, lines, places, length;  // `length` of a row of pixels
+    const bool copies;
+    const int64_t rows;  // of a plane, or of all copies
+
+    explicit Turned(const Geometry& g)
+        : g(g), pitch(g.small.width + reach().x), lines(g.small.height), places(round_up(lines * pitch, P::GRAIN)),
+          length(places + reach().y * pitch + reach().x + V), copies(g.big.channels < V),
+          rows(copies ? g.taps() * g.big.channels : g.big.channels) {}
+
+    Pair reach() const { return {(g.kernel.y - 1) / g.stride.y, (g.kernel.x - 1) / g.stride.x}; }
+    int64_t planes() const { return copies ? 1 : std::min(g.kernel.y, g.stride.y) * std::min(g.kernel.x, g.stride.x); }
+    int64_t turned() const { return planes() * rows * length; }
+    int64_t paired() const { return panels(g.small.channels) * places * panel_width(g.small.channels); }
+};
+
+template <class P>
+void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t images, Scratch<P>& scratch, float* to, float*) const {
+    const Turned<P> t(g);
+    bf16 *turned = reinterpret_cast<bf16*>(static_cast<float*>(scratch.turned)), *paired = reinterpret_cast<bf16*>(static_cast<float*>(scratch.paired));
+    const int64_t turned_part = t.turned(), paired_part = t.paired(), width = master_.width, taps = g.taps();
+    const Border border = big_border();
+    for (int64_t n = 0; n < images; n++) {
+        // The pixels of a plane whose first is (y, x), of so many lines, to rows of `to`.
+        const auto turn = [&](bf16* to, int64_t y, int64_t x, int64_t lines, Pair step) {
+            for (int64_t i = 0; i < lines; i++) {
+                const int64_t from = y + i * step.y;
+                const int64_t count = from >= g.big.height + border.bottom ? 0 : std::min(t.pitch, (g.big.width + border.right - x + step.x - 1) / step.x);
+                for (int64_t j = 0; j < t.pitch; j += V)
+                    for (int64_t c = 0; c < g.big.channels; c += V) {
+                        vec square[V];
+                        for (int64_t r = 0; r < V; r++)
+                            square[r] = j + r < count ? big.load(big.at(n, from, x + (j + r) * step.x) + c, g.big.channels - c) : vec{};
+                        transpose(square);
+                        for (int64_t r = 0; r < std::min(V, g.big.channels - c); r++)
+                            P::store(to + (c + r) * t.length + i * t.pitch + j, turned_part, square[r]);
+                    }
+            }
+        };
+        const int64_t planes_x = std::min(g.kernel.x, g.stride.x);
+        if (t.copies) {
+            for (int64_t tap = 0; tap < taps; tap++)
+                turn(turned + tap * g.big.channels * t.length, tap / g.kernel.x - g.padding.y, tap % g.kernel.x - g.padding.x, t.lines, g.stride);
+        } else {
+            for (int64_t plane = 0; plane < t.planes(); plane++)
+                turn(turned + plane * t.rows * t.length, plane / planes_x - g.padding.y, plane % planes_x - g.padding.x,
+                     t.lines + t.reach().y, g.stride);
+        }
+        for (int64_t q = 0, y = 0, x = 0; q < t.places; q++) {
+            const bool inside = y < t.lines && x < g.small.width;
+            for (int64_t c = 0; c < g.small.channels; c += V)
+                put_pair<P>(paired + c / PANEL * t.places * width, q, width, c % PANEL / V,
+                            inside ? small.load(small.at(n, y, x) + c, g.small.channels - c) : vec{}, paired_part);
+            if (++x == t.pitch) x = 0, y++;
+        }
+        for (int64_t tap = 0; tap < (t.copies ? 1 : taps); tap++) {
+            const int64_t r = tap / g.kernel.x, c = tap % g.kernel.x;
+            const int64_t plane = t.copies ? 0 : r % g.stride.y * planes_x + c % g.stride.x, shift = t.copies ? 0 : r / g.stride.y * t.pitch + c / g.stride.x;
+            const int64_t height = tall<P>(t.rows);
+            for (int64_t i = 0; i < t.rows; i += height)
+                for (int64_t p = 0; p < panels(g.small.channels); p++)
+                    P::multiply({turned + (plane * t.rows + i) * t.length + shift, t.length, 1, 0, paired + p * t.places * width, width, 0, 1, t.places,
+                                 to + (p * taps * g.big.channels + tap * t.rows + i) * width, width, true},
+                                std::min(height, t.rows - i), vectors(g.small.channels, p), turned_part, paired_part);
+        }
+    }
+}
+
+// Memory that this takes.
+template <class P>
+void reserve(Scratch<P>& scratch, const std::vector<const Convolution<P>*>& layers) {
+    int64_t turned = 0, paired = 0;
+    for (const Convolution<P>* layer : layers) {
+        const Turned<P> t(layer->g);
+        turned = std::max(turned, t.turned()), paired = std::max(paired, t.paired());
+    }
+    scratch.turned = Buffer((P::PARTS * turned + V) / 2 + V);
+    scratch.paired = Buffer((P::PARTS * paired + V) / 2 + V);
 }
 #endif
-
-// Where a kernel goes: from which pixel it reads first and how far it steps, how many rows and columns of results
-// it has, and where these lie.
-struct Window {
-    Pair from, step, results, to, to_step;
-};
-
-// What a sink gets from a tile of results: `count` pixels of a row, from panel `p` on.
-template <class Sink>
-INLINE void hand_over(const float* tile, int64_t count, int64_t columns, int64_t p, Sink& sink, int64_t n, int64_t y,
-                      int64_t x, int64_t x_step) {
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < vectors(columns, p); j++) {
-            const int64_t c = p * PANEL + j * V;
-            sink(n, y, x + i * x_step, c, columns - c, load(tile + i * PANEL + j * V));
-        }
-}
-
-// Rows of a product at a time, as even as can be.
-template <class P>
-INLINE int64_t tall(int64_t rows) {
-    const int64_t pieces = (rows + P::ROWS - 1) / P::ROWS;
-    return (rows + pieces - 1) / pieces;
-}
-
-// Slide a kernel over image `n`.
-template <class P, class Sink>
-void slide(const Tensor<P>& from, int64_t n, const Window& w, const Panels<P>& b, Sink& sink) {
-    alignas(64) float tile[P::ROWS * PANEL];
-    const int64_t pixel = from.shape.channels, height = tall<P>(w.results.x);
-    for (int64_t y = 0; y < w.results.y; y++)
-        for (int64_t x = 0; x < w.results.x; x += height) {
-            const int64_t count = std::min(height, w.results.x - x);
-            for (int64_t p = 0; p < panels(b.columns); p++) {
-                P::multiply({from.at(n, w.from.y + y * w.step.y, w.from.x + x * w.step.x), w.step.x * pixel, 1, from.line,
-                             b.at(p), b.width, b.padded * b.width, b.segments, b.padded, tile, PANEL, false},
-                            count, vectors(b.columns, p), from.part, b.part);
-                hand_over(tile, count, b.columns, p, sink, n, w.to.y + y * w.to_step.y, w.to.x + x * w.to_step.x, w.to_step.x);
-            }
-            sink.finish();
-        }
-}
-
-// The same for a linear layer: rows are images, and places all the numbers of one. `shape` is that of the results.
-template <class P, class Sink>
-void slide_images(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape shape, Sink& sink) {
-    alignas(64) float tile[P::ROWS * PANEL];
-    const int64_t height = tall<P>(images);
-    for (int64_t n = 0; n < images; n += height) {
-        const int64_t count = std::min(height, images - n);
-        for (int64_t p = 0; p < panels(b.columns); p++) {
-            P::multiply({from.at(n, 0, 0), from.image, 1, 0, b.at(p), b.width, 0, 1, b.padded, tile, PANEL, false}, count,
-                        vectors(b.columns, p), from.part, b.part);
-            for (int64_t i = 0; i < count; i++)  // of a pixel after the other
-                for (int64_t f = p * PANEL, end = std::min(f + PANEL, b.columns); f < end;) {
-                    const int64_t pixel = f / shape.channels, c = f % shape.channels, left = std::min(end - f, shape.channels - c);
-                    vec v = {};
-                    const int64_t taken = std::min(left, V);
-                    std::memcpy(&v, tile + i * PANEL + f - p * PANEL, taken * 4);
-                    sink(n + i, pixel / shape.width, pixel % shape.width, c, left, v);
-                    f += taken;
-                }
-        }
-        sink.finish();
-    }
-}
-
-// A big image with fewer channels than fill a vector: every pixel of the small one gives a patch, and overlapping
-// patches are added up.
-template <class P, class Sink>
-void scatter_patches(const Tensor<P>& from, int64_t n, const Geometry& g, const Panels<P>& b, float* sums, Sink& sink) {
-    alignas(64) float tile[P::ROWS * PANEL];
-    const int64_t colours = g.big.channels, wide = g.big.width * colours, height = tall<P>(g.small.width);
-    std::memset(sums, 0, g.big.count() * 4);
-    for (int64_t y = 0; y < g.small.height; y++)
-        for (int64_t x = 0; x < g.small.width; x += height) {
-            const int64_t count = std::min(height, g.small.width - x);
-            for (int64_t p = 0; p < panels(b.columns); p++) {
-                P::multiply({from.at(n, y, x), from.shape.channels, 1, 0, b.at(p), b.width, 0, 1, b.padded, tile, PANEL, false},
-                            count, vectors(b.columns, p), from.part, b.part);
-                for (int64_t f = p * PANEL; f < std::min(b.columns, (p + 1) * PANEL); f++) {
-                    const int64_t r = f / colours / g.kernel.x, c = f / colours % g.kernel.x;
-                    const int64_t to_y = y * g.stride.y + r - g.padding.y;
-                    if (to_y < 0 || to_y >= g.big.height) continue;
-                    for (int64_t i = 0; i < count; i++) {
-                        const int64_t to_x = (x + i) * g.stride.x + c - g.padding.x;
-                        if (to_x >= 0 && to_x < g.big.width) sums[to_y * wide + to_x * colours + f % colours] += tile[i * PANEL + f - p * PANEL];
-                    }
-                }
-            }
-        }
-    for (int64_t y = 0; y < g.big.height; y++) {
-        for (int64_t f = 0; f < wide; f += V) sink(n, y, 0, f, wide - f, load(sums + y * wide + f));
-        sink.finish();
-    }
-}
-
-// The pixels of a big image, along one side, that meet the weights begin, begin + stride, ... of a kernel; each of
-// them in turn meets the small image's pixels one further.
-struct Phase {
-    int64_t weights, first, from, results;
-
-    Phase(int64_t begin, int64_t kernel, int64_t stride, int64_t padding, int64_t big)
-        : weights(begin < kernel ? (kernel - begin + stride - 1) / stride : 0) {
-        const int64_t step = begin < padding ? (padding - begin + stride - 1) / stride : 0;  // the first inside the image
-        first = step * stride + begin - padding;
-        from = step - (weights - 1);
-        results = first < big ? (big - first + stride - 1) / stride : 0;
-    }
-};
 
 }  // namespace chain

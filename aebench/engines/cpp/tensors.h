@@ -30,9 +30,10 @@ class Tensor {
 
     const Shape shape;
     const int64_t line, image, part;  // from one line, image or part of a number to the next
+    mutable int64_t chunk = 0;        // the image that is counted as the first
 
     INLINE Element* at(int64_t n, int64_t y, int64_t x) const {
-        return reinterpret_cast<Element*>(static_cast<float*>(data_)) + first_ + n * image + y * line + x * shape.channels;
+        return reinterpret_cast<Element*>(static_cast<float*>(data_)) + first_ + (chunk + n) * image + y * line + x * shape.channels;
     }
     INLINE vec load(const Element* from, int64_t count) const {
         return count >= V ? P::load(from, part) : P::load(from, part, count);
@@ -116,8 +117,9 @@ struct Output {
     Tensor<P> values;
     Buffer inputs;  // of the activation, [images, height, width, channels]
 
-    Output(int64_t images, Shape shape, Border border, Activation activation)
-        : activation(activation), values(images, shape, border),
+    // For `images` at a time, of which `kept` are kept.
+    Output(int64_t images, int64_t kept, Shape shape, Border border, Activation activation)
+        : activation(activation), values(kept, shape, border),
           inputs(activation.keeps_input() ? images * shape.count() : 0) {}
 
     INLINE int64_t dense(int64_t n, int64_t y, int64_t x, int64_t c) const {

@@ -6,7 +6,7 @@
 // weights is the same in the other order, by the adjoint transforms.
 #pragma once
 
-#include "convolution.h"
+#include "sliding.h"
 
 namespace chain {
 
