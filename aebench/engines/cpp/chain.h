@@ -144,14 +144,15 @@ class Share {
     Share(const Model<P>& model, const Steps& steps, Team& team, int64_t me)
         : grads(model.added), model(model), chain(model.chain), steps(steps), team(team), me(me),
           begin(team.begin(me, batch(), 1)), end(team.begin(me + 1, batch(), 1)),
-          at_once(images_at_once()), last(chain.count - 1), input(kept(0), chain.image, border_of_input(0)),
-          target(at_once * chain.image.count()) {
+          mine(std::max<int64_t>(1, end - begin)), last(chain.count - 1), segments(find_segments()), at_once(images_at_once()),
+          input(is_whole(0) ? mine : at_once, chain.image, border_of_input(0)), target(mine * chain.image.count()) {
         int64_t tile_channels = 0, tile_columns = 0, sums = 0;
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
-            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : at_once, l == last ? 0 : kept(l + 1), s.output,
-                                                          l == last ? Border{} : border_of_input(l + 1), Activation{s.activation, float(s.leak)}));
-            gradients.push_back(std::make_unique<Tensor<P>>(kept(l), s.output, border_of_gradient(l)));
+            const int64_t images = is_whole(l) || (l < last && is_whole(l + 1)) ? mine : at_once;
+            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : images, s.output, l == last ? Border{} : border_of_input(l + 1),
+                                                          Activation{s.activation, float(s.leak)}));
+            gradients.push_back(std::make_unique<Tensor<P>>(images, s.output, border_of_gradient(l)));
             if (s.kind == LINEAR) model.linears[l]->reserve(batch(), team.size, row);
             const Convolution<P>* layer = model.convolutions[l].get();
             fast.emplace_back(layer ? layer->fast_grads() : 0);
@@ -178,15 +179,16 @@ class Share {
     double train(int64_t step) {
         double loss = 0;
         spread_biases();
-        for (int64_t n = begin; n < end || n == begin; n += at_once) {
-            const int64_t images = std::min(at_once, end - n);
-            if (images <= 0 && !batch_norms()) break;
-            begin_chunk(n - begin);
-            read(step, n, images);
-            for (int64_t l = 0; l < chain.count; l++) forward(l, images, loss);
-            for (int64_t l = last; l >= 0; l--) backward(l, images);
-        }
-        begin_chunk(0);
+        const auto pass = [&](const Segment& segment, bool up, bool down) {
+            each_chunk(segment, [&](int64_t n, int64_t images) {
+                if (up && segment.first == 0) read(step, n, images);
+                for (int64_t l = segment.first; up && l < segment.end; l++) forward(l, images, loss);
+                for (int64_t l = segment.end - 1; down && l >= segment.first; l--) backward(l, images);
+            });
+        };
+        for (size_t i = 0; i + 1 < segments.size(); i++) pass(segments[i], true, false);
+        pass(segments.back(), true, true);
+        for (int64_t i = int64_t(segments.size()) - 2; i >= 0; i--) pass(segments[i], false, true);
         for (int64_t l = 0; l < chain.count; l++)
             if (model.convolutions[l]) model.convolutions[l]->finish(fast[l], grads + model.places[l].weight);
         return loss;
@@ -234,17 +236,43 @@ class Share {
         team.barrier();
     }
 
-    // Where images are kept, those from `first` on are the next.
-    void begin_chunk(int64_t first) const {
-        for (int64_t l = 0; l < chain.count; l++)
-            if (model.linears[l]) before(l).chunk = gradients[l]->chunk = first;
-    }
-
     int64_t batch() const { return steps.batch * chain.planes; }
 
-    // Images of which what goes into a layer, and the gradient by what it gives, are kept: where all threads learn from
-    // them together, the whole share.
-    int64_t kept(int64_t l) const { return chain.stages[l].kind == LINEAR ? std::max<int64_t>(1, end - begin) : at_once; }
+    // Layers that take as many images at once: some, so that these stay in the caches, or all of a share, as linear
+    // layers do, whose weights take the place of images there. Between segments, all images are kept.
+    struct Segment {
+        int64_t first, end;
+        bool whole;
+    };
+
+    std::vector<Segment> find_segments() const {
+        std::vector<Segment> to;
+        for (int64_t l = 0; l < chain.count; l++) {
+            const bool whole = batch_norms() || chain.stages[l].kind == LINEAR;
+            if (to.empty() || to.back().whole != whole) to.push_back({l, l, whole});
+            to.back().end = l + 1;
+        }
+        return to;
+    }
+
+    // Whether of what goes into a layer, and comes out of it, all images are kept.
+    bool is_whole(int64_t l) const { return segments.back().whole || l < segments.back().first; }
+
+    template <class Work>
+    void each_chunk(const Segment& segment, const Work& work) {
+        const auto begin_at = [&](int64_t n) {
+            if (is_whole(0)) input.chunk = n;
+            for (int64_t l = 0; l < chain.count; l++)
+                if (is_whole(l) || (l < last && is_whole(l + 1))) outputs[l]->values.chunk = gradients[l]->chunk = n;
+            first = n;
+        };
+        const int64_t step = segment.whole ? mine : at_once;
+        for (int64_t n = 0; n < end - begin || (n == 0 && batch_norms()); n += step) {
+            begin_at(n);
+            work(begin + n, std::min(step, end - begin - n));
+        }
+        begin_at(0);
+    }
 
     bool batch_norms() const {
         for (int64_t l = 0; l < chain.count; l++)
@@ -259,7 +287,7 @@ class Share {
     int64_t images_at_once() const {
         int64_t numbers = chain.image.count();
         for (int64_t l = 0; l < chain.count; l++) numbers += 2 * chain.stages[l].output.count();
-        const int64_t bytes = numbers * P::PARTS * int64_t(sizeof(typename P::Element)), mine = std::max<int64_t>(1, end - begin);
+        const int64_t bytes = numbers * P::PARTS * int64_t(sizeof(typename P::Element));
         return batch_norms() ? mine : std::min(mine, std::max<int64_t>(1, CACHED / bytes));
     }
 
@@ -284,7 +312,7 @@ class Share {
             const float* noise = steps.noise_of(step, n);
             for (int64_t y = 0; y < s.height; y++)
                 for (int64_t x = 0; x < s.width; x++)
-                    for (int64_t c = 0; c < s.channels; c++) target[((i * s.height + y) * s.width + x) * s.channels + c] = pixels[c * plane + y * s.width + x];
+                    for (int64_t c = 0; c < s.channels; c++) target[(((this->first + i) * s.height + y) * s.width + x) * s.channels + c] = pixels[c * plane + y * s.width + x];
             for (int64_t j = 0; noise && j < s.count(); j++) pixels[j] += noise[offset + j];
             for (int64_t y = 0; y < s.height; y++)
                 for (int64_t f = 0; f < s.width * s.channels; f += V) {
@@ -315,7 +343,7 @@ class Share {
             compute(l, images, sink);
         } else {
             const float scale = 2.0f / float(batch() * chain.image.count());
-            Compare<P> sink{outputs[l]->activation, bias, bias_pixel, target, *gradients[l], scale, loss};
+            Compare<P> sink{outputs[l]->activation, bias, bias_pixel, target + first * chain.image.count(), *gradients[l], scale, loss};
             compute(l, images, sink);
         }
     }
@@ -397,13 +425,16 @@ class Share {
         }
     }
 
-    static constexpr int64_t CACHED = 2 << 20;  // bytes of images at once
+    static constexpr int64_t CACHED = 1 << 20;  // bytes of images at once
 
     const Model<P>& model;
     const Chain& chain;
     const Steps& steps;
     Team& team;
-    const int64_t me, begin, end, at_once, last;
+    const int64_t me, begin, end, mine, last;  // `mine`: images, at least 1
+    const std::vector<Segment> segments;
+    const int64_t at_once;
+    int64_t first = 0;  // image of a chunk
     Tensor<P> input;
     const Buffer target;
     std::vector<float> read_;

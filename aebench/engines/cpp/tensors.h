@@ -117,14 +117,13 @@ struct Output {
     Tensor<P> values;
     Buffer inputs;  // of the activation, [images, height, width, channels]
 
-    // For `images` at a time, of which `kept` are kept.
-    Output(int64_t images, int64_t kept, Shape shape, Border border, Activation activation)
-        : activation(activation), values(kept, shape, border),
+    Output(int64_t images, Shape shape, Border border, Activation activation)
+        : activation(activation), values(images, shape, border),
           inputs(activation.keeps_input() ? images * shape.count() : 0) {}
 
     INLINE int64_t dense(int64_t n, int64_t y, int64_t x, int64_t c) const {
         const Shape& s = values.shape;
-        return ((n * s.height + y) * s.width + x) * s.channels + c;
+        return (((values.chunk + n) * s.height + y) * s.width + x) * s.channels + c;
     }
     INLINE vec slope(int64_t n, int64_t y, int64_t x, int64_t c, int64_t count) const {
         if (activation.kind == NONE) return broadcast(1);
