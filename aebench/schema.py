@@ -132,7 +132,7 @@ engine_note | string | how and why the engine ran otherwise than its name says; 
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
 amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
 precision_read | string | precision settings as read back from torch
-kernels | string | what computed the layers, by kind: linear=onednn; torch where nothing was chosen
+kernels | string | what computed the layers, by kind: linear=native; torch where torch's own did
 load_1m | float64 | load average of the last minute when the job started; null on Windows
 data_source | string | where the data came from
 data_sha256 | string | checksum of the pixels, train and test

@@ -305,6 +305,7 @@ def test_a_job_tells_how_it_was_measured() -> None:
     phases = ("build_s", "compile_s", "warmup_s", "train_s")
     assert row["cold_s"] == pytest.approx(sum(row[name] for name in phases))
     assert row["position"] == 7
+    assert row["kernels"] == "torch"
     assert row["device_train_s"] is None
     flops = row["steps"] * row["flops_per_step"]
     assert row["flop_floor_s"] == pytest.approx(flops / row["peak_gflops"] / 1e9)

@@ -157,17 +157,12 @@ class Work:
 
 
 class Learner:
-    """A model that learns by torch's own means, autograd and its fused Adam.
-
-    `kernels` says what computes its layers.
-    """
-
-    kernels = "torch"
+    """A model that learns by torch's own means, autograd and its fused Adam."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss) -> None:
         self.model, self.optimizer, self.loss = model, optimizer, loss
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor | float:
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Take a training step; the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(inputs, targets)
