@@ -117,7 +117,9 @@ def test_warm_up_leaves_no_trace(engine: str, images: torch.Tensor) -> None:
 def test_an_engine_refuses_a_device_that_is_not_its_own(images: torch.Tensor) -> None:
     job = Job("mlp", "digits", 3, engine="native")
     setup = training.Setup(job, torch.nn.Identity(), images, torch.device("cuda"))
-    with pytest.raises(RequestError, match="exists on the CPU in fp32 only; use eager"):
+    with pytest.raises(
+        RequestError, match="exists on the CPU in fp32, bf16 or bf16x3 only; use eager"
+    ):
         training.create(setup)
 
 

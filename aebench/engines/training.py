@@ -19,7 +19,7 @@ from torch.nn.functional import mse_loss
 
 from aebench import architectures, protocols
 from aebench.datasets import shuffled
-from aebench.engines import unsupported
+from aebench.engines import lacking, unavailable, unsupported
 from aebench.engines.device import autocast
 from aebench.errors import RequestError
 
@@ -225,10 +225,13 @@ def create(setup: Setup) -> Engine:
     """The engine that the job names, ready for `load`.
 
     Raises:
-        RequestError: there is no such engine for the device, or it cannot train the model.
+        RequestError: there is no such engine for device and precision, or it cannot train the
+            model.
     """
     job = setup.job
     if why := unsupported(job.engine, setup.device.type, job.precision):
         raise RequestError(why)
+    if why := lacking(job.engine, job.precision):
+        raise unavailable(job.engine, why, job.precision)
     engine: Engine = import_module(f"aebench.engines.{job.engine}").create(setup)
     return engine
