@@ -137,7 +137,7 @@ def choose(architecture: str, device: str, depth: int = 1, precision: str = "fp3
 
 
 def offered(engine: str) -> str:
-    """Where an engine exists, in words: ``on the CPU in fp32, bf16 or bf16x3``."""
+    """Where an engine runs, in words: ``on the CPU in fp32, bf16 or bf16x3``."""
     can = ENGINES[engine]
     where = " or ".join(_ON[name] for name in can.devices)
     *most, last = can.precisions
