@@ -135,9 +135,9 @@ def test_where_nothing_can_be_compiled_it_is_eager_and_why_is_told(
     assert set(engines.values()) == {"eager"}
     assert "engine auto takes eager, not native" in note
     assert says in note
-    assert {j.engine_choice for j in load_grid(None, ASKED).jobs} == {
-        f"auto: native cannot be had here: {note.partition('faster: ')[2]}"
-    }
+    # Records tell no name of a folder, as a compiler's words may.
+    choices = {job.engine_choice for job in load_grid(None, ASKED).jobs}
+    assert choices == {"auto: native cannot be had here"}
     # Asked for by name it is refused before anything runs, with what to do.
     with pytest.raises(RequestError) as refused:
         load_grid(None, ASKED | {"engine": "native"})

@@ -126,7 +126,7 @@ def choose(architecture: str, device: str, depth: int = 1, precision: str = "fp3
             continue
         if not (missing := trouble(name, precision)):
             return Choice(name, engine.merit)
-        why = f"{name} cannot be had here: {missing}"
+        why = f"{name} cannot be had here"  # what is missing may name a folder: not for records
         note = f"engine auto takes eager, not {name}, which would be faster: {missing}"
     if "eager" in able or not able:  # a job that cannot be is refused where it is made
         return Choice("eager", why, note)
