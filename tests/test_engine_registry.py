@@ -94,6 +94,24 @@ def test_without_products_of_bf16_it_is_refused_before_anything_runs(
     assert says in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("precision", "way"),
+    [
+        ("fp32", "Use --engine eager, or auto, which takes native wherever it can be had"),
+        ("bf16", "Use --engine eager, or auto, which takes native wherever it can be had"),
+        ("bf16x3", "Use --engine eager and --precision fp32"),
+    ],
+)
+def test_without_a_compiler_the_way_out_is_one_that_goes(
+    precision: str, way: str, products: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products("avx512_bf16")
+    monkeypatch.setattr(engines.compiler, "trouble", lambda source: "there is no compiler")
+    with pytest.raises(RequestError) as refused:
+        load_grid(None, ASKED | {"engine": "native", "precision": precision})
+    assert str(refused.value).endswith(f"there is no compiler. {way}")
+
+
 @pytest.mark.parametrize("asked", [{"engine": "eager"}, {"device": "cuda"}, {"engine": "graph"}])
 def test_bf16x3_is_native_s_alone(asked: dict[str, str], products: Callable[[str], None]) -> None:
     products("amx_bf16")

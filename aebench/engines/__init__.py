@@ -194,7 +194,7 @@ def lacking(engine: str, precision: str) -> str:
 def trouble(engine: str, precision: str = "fp32") -> str:
     """Why this machine cannot have the engine in that precision; empty if it can.
 
-    The first time, this has a compiler read the engine's source: a second, once a machine.
+    The first time, this has a compiler read the engine's source: some seconds, once a machine.
     """
     source = ENGINES[engine].source
     return lacking(engine, precision) or (compiler.trouble(source) if source else "")
@@ -203,7 +203,9 @@ def trouble(engine: str, precision: str = "fp32") -> str:
 def unavailable(engine: str, why: str, precision: str = "fp32") -> RequestError:
     """What to tell who has asked for an engine where it cannot be had."""
     way = f"--engine eager, or auto, which takes {engine} wherever it can be had"
-    if precision != "fp32":
-        way = "--precision fp32"
-        way += ", or --engine eager" if precision in ENGINES["eager"].precisions else ""
+    eager_too = precision in ENGINES["eager"].precisions
+    if lacking(engine, precision):
+        way = "--precision fp32" + ", or --engine eager" * eager_too
+    elif not eager_too:
+        way = "--engine eager and --precision fp32"
     return RequestError(f"engine {engine!r} cannot be had here: {why}. Use {way}")
