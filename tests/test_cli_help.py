@@ -38,7 +38,7 @@ DEFAULTS = {
         "--grid": "quick", "--dataset": "mnist", "--depth": "1", "--seeds": "1", "--repeats": "1",
         "--protocol": "study", "--epochs": "the protocol's", "--batch-size": "the protocol's",
         "--learning-rate": "the protocol's", "--schedule": "the protocol's",
-        "--order": "the protocol's", "--train-noise": "0", "--engine": "eager",
+        "--order": "the protocol's", "--train-noise": "0", "--engine": "auto",
         "--precision": "fp32", "--device": "auto", "--workers": "1", "--timeout": "never",
         "--results": "results/GRID", "--data": "$AEBENCH_DATA, else the user's cache",
     },
@@ -105,7 +105,7 @@ def runs(invoke) -> list[str]:  # which goes to an empty folder
     job = {"dataset": "digits", "device": "cpu"}
     stored(Path("results/custom"), record("mlp", 4, **job), record("mlp", 5, **job))
     return ["run", "--architecture", "mlp", "--dataset", "digits", "--latent", "4,5",
-            "--device", "cpu"]  # fmt: skip
+            "--device", "cpu", "--engine", "eager"]  # fmt: skip
 
 
 def test_quiet_says_errors_and_the_result(runs: list[str], invoke) -> None:
@@ -129,7 +129,6 @@ def test_more_and_less_at_once_are_refused(runs: list[str], invoke) -> None:
 
 
 def test_verbose_says_what_is_decided(runs: list[str], invoke) -> None:
-    runs = [*runs, "--engine", "eager"]
     assert "engine" not in invoke(*runs)[2]
     for words in (["-v", *runs], [*runs, "-v"]):
         code, _, err = invoke(*words)
@@ -159,7 +158,10 @@ def test_lists_hold_what_there_is_and_say_what_it_is(invoke) -> None:
         "findings": [finding.id for finding in FINDINGS],
     }
     assert list(csv.DictReader(io.StringIO(invoke("list", "--format", "csv")[1]))) == rows
-    engines = [row["name"] for row in rows if row["kind"] == "engines"]
+    told = {row["name"]: row["what it is"] for row in rows if row["kind"] == "engines"}
+    assert told["native"].endswith("Runs on the CPU in fp32, bf16 or bf16x3.")
+    assert told["eager"].endswith("Runs on the CPU or on CUDA devices.")
+    engines = list(told)
     for form in ("table", "markdown"):
         code, out, _ = invoke("list", "engines", "--format", form)
         assert code == 0

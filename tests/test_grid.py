@@ -123,7 +123,7 @@ def test_a_table_wins_over_the_file_and_an_option_over_both(toml: Any) -> None:
 def test_options_alone_describe_a_grid_and_defaults_yield() -> None:
     options = {"architecture": ["mlp"], "latent": [4]}
     (job,) = load_grid(None, options, {"dataset": "digits", "device": "cpu"}).jobs
-    assert job == Job("mlp", "digits", 4)
+    assert job == Job("mlp", "digits", 4, engine=engines.choose("mlp", "cpu").engine)
     (job,) = load_grid(None, options | {"dataset": "mnist"}, {"dataset": "digits"}).jobs
     assert job.dataset == "mnist"
 
@@ -284,6 +284,35 @@ def test_shards_are_a_disjoint_cover(toml: Any) -> None:
             grid.shard(index, count)
 
 
+def test_parts_are_the_same_where_auto_means_another_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that machines with a compiler and without one divide the work and leave nothing out."""
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    grid = load_grid("quick", {"device": "cpu"})
+    monkeypatch.setattr(engines, "trouble", lambda name, *_: "none" if name == "native" else "")
+    other = load_grid("quick", {"device": "cpu"})
+    assert {j.engine for j in grid.jobs} == {"native"}
+    assert {j.engine for j in other.jobs} == {"eager"}
+    for i in range(1, 4):
+        parts = [{(j.architecture, j.latent) for j in g.shard(i, 3).jobs} for g in (grid, other)]
+        assert parts[0] == parts[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_engine_is_auto_unless_told_otherwise(
+    name: str, toml: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "choose", lambda *_, **__: engines.Choice("compiled", "so"))
+    jobs = load_grid(name).jobs
+    assert {(j.engine, j.engine_choice) for j in jobs} == {("compiled", "auto: so")}
+    given = load_grid(name, {"engine": "reference"}).jobs
+    assert {(j.engine, j.engine_choice) for j in given} == {("reference", "given")}
+    assert load_grid(name, {}, {"engine": "eager"}).jobs[0].engine == "eager"
+    (job,) = toml(BASE + 'latent = 2\nengine = "eager"').jobs
+    assert job.engine == "eager"
+
+
 def test_running_a_shard_without_jobs_is_no_mistake(invoke) -> None:
     empty = [i for i in range(1, 10) if not load_grid("quick").shard(i, 9).jobs]
     assert empty  # five jobs in nine parts
@@ -326,7 +355,7 @@ def test_ten_thousand_jobs_can_be_planned_and_sliced(toml: Any) -> None:
 )
 def test_impossible_jobs_carry_the_reason(job: Job, says: str) -> None:
     fields = ("architecture", "dataset", "latent", "depth", "batch_size")
-    table = {name: [getattr(job, name)] for name in fields}
+    table = {name: [getattr(job, name)] for name in fields} | {"engine": ["eager"]}
     with pytest.raises(RequestError, match=says):  # nothing else in the grid: a mistake
         load_grid(None, table)
     beside = load_grid(

@@ -47,7 +47,8 @@ class Architecture:
     `size` computes without torch what `build` would amount to, and raises `RequestError` where
     no such model exists; a family without it is measured when built and planned without sizes.
     `layers` says what its models are made of, where that is known of all of them: ``linear``,
-    ``conv`` (3 x 3, stride 1, no padding) or ``strided conv``. `version` is what its author calls
+    ``conv`` (3 x 3, stride 1, no padding), ``strided conv``, or ``chain``: any layers that engine
+    ``native`` knows, one after another. `version` is what its author calls
     this state of its code, and `plugin` the module whose import registered it. All three are empty
     where nothing is known of them.
     """
@@ -61,7 +62,7 @@ class Architecture:
     plugin: str = ""
 
 
-LAYERS = ("", "linear", "conv", "strided conv")
+LAYERS = ("", "linear", "conv", "strided conv", "chain")
 _registry: dict[str, Architecture] = {}
 _ours: dict[str, tuple[object, object]] = {}  # where aebench's own builders are written
 _LONGEST_VERSION = 40

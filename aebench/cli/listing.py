@@ -15,7 +15,7 @@ from aebench import architectures, datasets, protocols, schema
 from aebench.cli import complete, formats, text
 from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption, default
-from aebench.engines import ENGINES
+from aebench.engines import ENGINES, offered
 from aebench.grid import PRESETS
 from aebench.plugins import load_plugins
 
@@ -23,7 +23,7 @@ _HEADS = ("kind", "name", "what it is")
 
 
 def _engines() -> Iterable[tuple[str, str]]:
-    return ((engine.name, engine.about) for engine in ENGINES.values())
+    return ((e.name, f"{e.about} Runs {offered(e.name)}.") for e in ENGINES.values())
 
 
 def _datasets() -> Iterable[tuple[str, str]]:

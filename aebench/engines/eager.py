@@ -1,7 +1,7 @@
-"""The default engine: data resident on the device, no host synchronization inside an epoch.
+"""Plain PyTorch: data resident on the device, no host synchronization inside an epoch.
 
-The split lies on the device as uint8; a batch is a slice of it. Adam is torch's fused one, and
-losses add up on the device. In float32 on a CPU `chain` takes the steps of models that it knows.
+The split lies on the device as uint8; a batch is a slice of it. Gradients come from autograd, Adam
+is torch's fused one, and losses add up on the device.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from aebench.engines import chain
 from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Setup
 
 
@@ -20,13 +19,12 @@ class Eager(Engine):
         super().__init__(setup)
         setup.model.to(memory_format=setup.layout)
         self.learner = self._learner(setup.model)
-        self.optimizer, self.kernels = self.learner.optimizer, self.learner.kernels
+        self.optimizer = self.learner.optimizer
 
     def _learner(self, model: nn.Module) -> Learner:
         setup = self.setup
         adam = torch.optim.Adam(model.parameters(), lr=setup.job.learning_rate, fused=True)
-        # Without `chain`, named only here, every model learns by autograd.
-        return chain.learner(model, adam, setup) or Learner(model, adam, setup.loss_of(model))
+        return Learner(model, adam, setup.loss_of(model))
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""

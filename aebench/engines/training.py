@@ -19,7 +19,7 @@ from torch.nn.functional import mse_loss
 
 from aebench import architectures, protocols
 from aebench.datasets import shuffled
-from aebench.engines import unsupported
+from aebench.engines import lacking, unavailable, unsupported
 from aebench.engines.device import autocast
 from aebench.errors import RequestError
 
@@ -157,17 +157,12 @@ class Work:
 
 
 class Learner:
-    """A model that learns by torch's own means, autograd and its fused Adam.
-
-    `kernels` says what computes its layers.
-    """
-
-    kernels = "torch"
+    """A model that learns by torch's own means, autograd and its fused Adam."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss) -> None:
         self.model, self.optimizer, self.loss = model, optimizer, loss
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor | float:
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Take a training step; the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(inputs, targets)
@@ -230,10 +225,13 @@ def create(setup: Setup) -> Engine:
     """The engine that the job names, ready for `load`.
 
     Raises:
-        RequestError: there is no such engine for the device, or it cannot train the model.
+        RequestError: there is no such engine for device and precision, or it cannot train the
+            model.
     """
     job = setup.job
     if why := unsupported(job.engine, setup.device.type, job.precision):
         raise RequestError(why)
+    if why := lacking(job.engine, job.precision):
+        raise unavailable(job.engine, why, job.precision)
     engine: Engine = import_module(f"aebench.engines.{job.engine}").create(setup)
     return engine
