@@ -17,13 +17,18 @@ void aebench_train_chain(Steps* steps, const chain::Chain* chains, int64_t count
     chain::train<chain::Float32>(*steps, chains, count);
 }
 
+// Whether a stage is a convolution that takes fewer multiplications.
+int aebench_is_fast(const chain::Stage* stage, int64_t precision) {
+    return precision == chain::FP32 && chain::convolves(*stage) && chain::Winograd::fits(chain::geometry(*stage));
+}
+
 // What the products of a precision are computed by; null: this processor or its system does not have it.
 const char* aebench_instructions(int64_t precision) {
     if (precision == chain::FP32) return V == 16 ? "avx512" : V == 8 ? "avx" : "vectors";
 #if defined(HAS_TILES)
-    return chain::Tiles::allowed() ? "amx" : nullptr;
+    return chain::Tiles::allowed() ? "amx_bf16" : nullptr;
 #elif defined(HAS_BF16)
-    return "avx512-bf16";
+    return "avx512_bf16";
 #else
     return nullptr;
 #endif

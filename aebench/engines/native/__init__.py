@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import copy
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from aebench.architectures.autoencoder import leaves
 from aebench.engines import training
 from aebench.engines.native import chains, library, studies
 from aebench.engines.native.library import Chain, Net, Steps
@@ -116,12 +115,14 @@ class _Trained:
         self.nets: ctypes.Array[Net] | None = None
         self.chains: ctypes.Array[Chain] | None = None
         self._start(model, job.learning_rate)
+        given = self._given(parts)  # or it raises: what it does not take, none of the others does
         fp32 = job.precision == "fp32"
         self.mirror = studies.mirror(model, shape, self._addresses) if fp32 else None
-        nets = [studies.net(part, lit, self._addresses) for part in parts] if fp32 else [None]
+        found = [studies.net(part, lit, self._addresses) for part in parts] if fp32 else []
+        nets = [net for net in found if net]
         if self.mirror:
             self.words = ["conv=native", "conv_transpose=native"]
-        elif all(nets):
+        elif len(nets) == len(parts):
             self.nets = (Net * len(nets))(*nets)
             flops = (studies.skipped_flops(net, self.batch, lit) for net in self.nets)
             self.skipped_flops_per_step = sum(flops)
@@ -130,9 +131,12 @@ class _Trained:
             # The same numbers, but torch validates a convolution faster with this layout.
             model.to(memory_format=setup.layout)
             self._start(model, job.learning_rate)
-            given = [chains.given(part, job.precision, self._addresses) for part in parts]
-            self.chains = (Chain * len(given))(*given)
+            self.chains = self._given(parts)
             self.words = sorted(set(_words(given)))
+
+    def _given(self, parts: list[chains.Part]) -> ctypes.Array[Chain]:
+        given = (chains.given(part, self.precision, self._addresses) for part in parts)
+        return (Chain * len(parts))(*given)
 
     def _start(self, model: nn.Module, learning_rate: float) -> None:
         self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
@@ -188,12 +192,12 @@ class _Trained:
         return float(steps.loss)
 
 
-def _words(given: list[Chain]) -> Iterator[str]:
+def _words(given: Iterable[Chain]) -> Iterator[str]:
     for one in given:
         for stage in one.stages[: one.count]:
             kind = library.KINDS[stage.kind]
             if kind != "activation":
-                yield f"{kind}=native"
+                yield f"{kind}=native" + "+winograd" * library.is_fast(stage, one.precision)
 
 
 create = Native

@@ -8,10 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aebench.architectures.autoencoder import PerChannel, is_plain, leaves, learns
-from aebench.engines.native.library import ACTIVATIONS, KINDS, PRECISIONS
+from aebench.architectures.autoencoder import PerChannel, is_plain, learns, leaves
+from aebench.engines.native.library import (
+    ACTIVATIONS,
+    KINDS,
+    PRECISIONS,
+    Learned,
+    Pair,
+    Shape,
+    Stage,
+)
 from aebench.engines.native.library import Chain as Given
-from aebench.engines.native.library import Learned, Pair, Shape, Stage
 from aebench.errors import RequestError
 
 Addresses = Callable[[Tensor | None], tuple[int | None, int | None, int | None]]
@@ -24,6 +31,12 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.LeakyReLU: "leaky relu",
     nn.GELU: "gelu",
     nn.SiLU: "silu",
+}
+# Their subclasses may do anything.
+_KNOWN = {
+    *_ACTIVATIONS,
+    *(nn.Flatten, nn.Unflatten, nn.Identity),
+    *(nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d),
 }
 
 
@@ -80,24 +93,23 @@ class _Stages:
         Raises:
             RequestError: it is none that is known.
         """
-        module_type = type(module)
-        if not is_plain(module):
+        if not is_plain(module) or type(module) not in _KNOWN:
             raise unknown(module)
-        if module_type in _ACTIVATIONS:
-            self._activation(module, _ACTIVATIONS[module_type])
-        elif module_type is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
+        if type(module) in _ACTIVATIONS:
+            self._activation(module, _ACTIVATIONS[type(module)])
+        elif isinstance(module, nn.Flatten) and module.start_dim == 1 and module.end_dim == -1:
             self.flat = True
-        elif module_type is nn.Unflatten and module.dim == 1:
+        elif isinstance(module, nn.Unflatten) and module.dim == 1:
             self._unflatten(module)
-        elif module_type is not nn.Identity:
+        elif not isinstance(module, nn.Identity):
             _check(module)
-            if module_type is nn.Linear:
+            if isinstance(module, nn.Linear):
                 self._linear(module)
-            elif module_type in (nn.Conv2d, nn.ConvTranspose2d):
+            elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 self._convolution(module)
-            elif module_type is nn.LayerNorm:
+            elif isinstance(module, nn.LayerNorm):
                 self._layer_norm(module)
-            elif module_type in (nn.BatchNorm1d, nn.BatchNorm2d):
+            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 self._batch_norm(module)
             else:
                 raise unknown(module)

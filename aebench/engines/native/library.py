@@ -120,3 +120,9 @@ def instructions(precision: str) -> str:
     """
     word: bytes | None = load().aebench_instructions(PRECISIONS.index(precision))
     return (word or b"").decode()
+
+
+def is_fast(stage: Stage, precision: int) -> bool:
+    """Whether a convolution is computed with fewer multiplications, as `winograd.h` does."""
+    load().aebench_is_fast.argtypes = (POINTER(Stage), c_int64)
+    return bool(load().aebench_is_fast(ctypes.byref(stage), precision))

@@ -30,7 +30,7 @@ def net(part: Part, lit: float, addresses: Addresses) -> Net | None:
         module_type = type(module)
         if not is_plain(module):
             return None
-        if module_type is nn.Linear and _is_known(module):
+        if isinstance(module, nn.Linear) and module_type is nn.Linear and _is_known(module):
             layers.append((module, "none"))
         elif module_type in ACTIVATIONS and layers and layers[-1][1] == "none":
             layers[-1] = (layers[-1][0], ACTIVATIONS[module_type])
@@ -66,7 +66,8 @@ def skipped_flops(one: Net, batch: int, lit: float) -> int:
         return 0
     first = one.layers[0]
     # 2 for a multiply-add, 2 products: forward and the gradient of the weights
-    return round(4 * batch * one.planes * first.inputs * first.outputs * (1 - lit))
+    flops: int = 4 * batch * one.planes * first.inputs * first.outputs
+    return round(flops * (1 - lit))
 
 
 def mirror(model: nn.Module, shape: Sequence[int], addresses: Addresses) -> Mirror | None:
