@@ -23,7 +23,8 @@ from aebench.job import Job
 if TYPE_CHECKING:
     from aebench.store import Store
 
-_ALIKE = ("architecture", "depth", "engine", "precision", "device")  # what a rate depends on
+# What a rate depends on.
+_ALIKE = ("architecture", "depth", "options", "engine", "precision", "device")
 _Alike = tuple[object, ...]
 
 # GFLOP/s that torch reaches, by what a model is made of and the device; on a CPU per core. They are

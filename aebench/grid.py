@@ -10,32 +10,22 @@ import dataclasses
 import itertools
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from aebench import architectures, datasets, engines, protocols
+from aebench.axes import MOST_VALUES, OF_MODEL, Axes, read_axes
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable, unknown
-from aebench.job import LEAST, NAMES, OPTIONS, Job, checked, shown
+from aebench.job import Job
 
 PRESETS = ("quick", "hour", "study", "full", "search")
 
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
-# Options of `aebench run` that say how to run a grid, not which jobs it has.
-_RUN_OPTIONS = (
-    "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
-    "report",
-)  # fmt: skip
-_LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
-_MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang
-_COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
-_NAMES = NAMES | {"engine": (*NAMES["engine"], "auto")}
-
-Axes = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -147,9 +137,9 @@ def _enumerate(
     name: str, content: dict[str, Any], overrides: Mapping[str, Any], source: str
 ) -> Grid:
     mistakes: list[str] = []
-    forced = _axes(overrides, "the command line", mistakes)
+    forced = read_axes(overrides, "the command line", mistakes)
     common = {k: v for k, v in content.items() if k not in _TABLES and k != "title"}
-    defaults = _axes(common, source, mistakes, beside=("title", *_TABLES))
+    defaults = read_axes(common, source, mistakes, beside=("title", *_TABLES))
     tables = {name: content.get(name, []) for name in _TABLES}
     for wrong in (n for n, t in tables.items() if not _is_tables(t)):
         mistakes.append(f"{source}: write {wrong} as [[{wrong}]] tables")
@@ -161,15 +151,15 @@ def _enumerate(
     for name_of_table in ("product", "job"):
         for table in tables[name_of_table]:
             where = f"{source}, [[{name_of_table}]]" if table else source
-            axes = defaults | _axes(table, where, mistakes) | forced
+            axes = defaults | read_axes(table, where, mistakes) | forced
             if missing := [axis for axis in _REQUIRED if axis not in axes]:
                 mistakes.append(f"{where}: {', '.join(missing)} not given")
             else:
                 _multiply(axes, where, jobs, mistakes, notes)
     kept = dict(jobs)
     for table in tables["exclude"]:
-        axes = _axes(table, f"{source}, [[exclude]]", mistakes)
-        hit = [job for job in jobs if all(getattr(job, k) in v for k, v in axes.items())]
+        axes = read_axes(table, f"{source}, [[exclude]]", mistakes)
+        hit = [job for job in jobs if _matches(job, axes)]
         # What the command line has overridden may rightly leave nothing to exclude.
         if not hit and not mistakes and not forced:
             mistakes.append(f"{source}, [[exclude]] {table}: matches no job")
@@ -196,8 +186,8 @@ def _multiply(
     if [] in axes.values():
         return  # a wrong value, named already
     count = math.prod(map(len, axes.values()))
-    if count > _MOST:
-        mistakes.append(f"{where}: {count:,} jobs, and a grid holds at most {_MOST:,}")
+    if count > MOST_VALUES:
+        mistakes.append(f"{where}: {count:,} jobs, and a grid holds at most {MOST_VALUES:,}")
         return
     for values in itertools.product(*axes.values()):
         try:
@@ -207,7 +197,30 @@ def _multiply(
             return
 
 
+def _matches(job: Job, axes: Axes) -> bool:
+    """Whether a job has one of the values of every axis."""
+    family = architectures.get(job.architecture)
+    given = family.values(job.options)
+    for axis, values in axes.items():
+        name = axis.removeprefix(OF_MODEL)
+        if name == axis:
+            here = getattr(job, axis)
+        elif option := family.options.get(name):
+            here = given.get(name, option.default)
+            values = [option.value(value) for value in values]
+        else:
+            return False
+        if here not in values:
+            return False
+    return True
+
+
 def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
+    options = {k: v for k, v in fields.items() if k.startswith(OF_MODEL)}
+    fields = {k: v for k, v in fields.items() if k not in options}
+    if options:
+        named = {k.removeprefix(OF_MODEL): v for k, v in options.items()}
+        fields["options"] = architectures.canonical(fields["architecture"], named)
     protocol = fields.get("protocol", Job.protocol)
     if protocols.is_file(protocol):
         chosen = protocols.from_file(Path(protocol), fields["architecture"])
@@ -223,7 +236,10 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         fields.get("depth", Job.depth),
         fields.get("precision", Job.precision),
     )
-    engine, note = engines.choose(*asked)
+    how = protocols.settings(fields.get("protocol", Job.protocol), fields["architecture"])
+    how = replace(how, **{n: fields[n] for n in vars(how) if n in fields})
+    taught = {"options": fields.get("options", Job.options), "plain": protocols.plain(how)}
+    engine, note = engines.choose(*asked, **taught)
     if note:
         notes[note] = None
     return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
@@ -233,95 +249,15 @@ def _is_tables(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(table, dict) for table in value)
 
 
-def _axes(
-    table: Mapping[str, Any], where: str, mistakes: list[str], beside: Sequence[str] = ()
-) -> Axes:
-    """Turn options into lists of checked values; what is wrong goes into `mistakes`.
-
-    An option whose value is wrong keeps its place with an empty list, so that nobody says it was
-    not given. `beside` names what else may stand in the table.
-    """
-    axes: Axes = {}
-    for written, given in table.items():
-        option = written.replace("-", "_")
-        name = _COUNTS.get(option, option)
-        if option in _RUN_OPTIONS:
-            mistakes.append(
-                f"{where}: {written} says how to run a grid, not which jobs it has;"
-                f" give it on the command line, as --{option.replace('_', '-')}"
-            )
-        elif name not in OPTIONS:
-            mistakes.append(f"{where}: {unknown('option', written, [*OPTIONS, *_COUNTS, *beside])}")
-        elif name in axes:
-            mistakes.append(f"{where}: {name} is given twice, the second time as {written}")
-        else:
-            try:
-                values = _first(option, given) if option in _COUNTS else _listed(name, given)
-                axes[name] = list(dict.fromkeys(_value(name, v) for v in values))
-            except RequestError as error:
-                axes[name] = []
-                mistakes.append(f"{where}: {error}")
-    return axes
-
-
-def _first(option: str, given: Any) -> Iterable[int]:
-    """Seeds, or repeats, 0 to `given` - 1."""
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST:
-        raise RequestError(
-            f"{option} is how many, a whole number from 1 to {_MOST:,}, not {shown(given)}"
-        )
-    return range(given)
-
-
-def _listed(name: str, given: Any) -> Iterable[Any]:
-    """The values an option stands for: one, a list, or for whole numbers a range ``"0..4"``."""
-    values = given if isinstance(given, list | tuple) else [given]
-    if not values:
-        raise RequestError(f"{name} is an empty list")
-    for value in values:
-        if name in LEAST and isinstance(value, str):
-            first, dots, last = (part.strip() for part in value.partition(".."))
-            if not (dots and first.isdecimal() and last.isdecimal()):
-                raise RequestError(
-                    f"{name} takes whole numbers or a range like 0..4, not {shown(value)}"
-                )
-            if max(len(first), len(last)) > _LONGEST_NUMBER:
-                raise RequestError(f"{name}: a number in the range is too long")
-            if int(last) < int(first):
-                raise RequestError(f"{name}: the range {value} is empty")
-            if int(last) - int(first) >= _MOST:
-                raise RequestError(f"{name}: the range {value} has more than {_MOST:,} values")
-            yield from range(int(first), int(last) + 1)
-        else:
-            yield value
-
-
-def _value(name: str, value: Any) -> Any:
-    """Check one value of one option, and suggest the nearest name where a name is wrong."""
-    if name in LEAST or name in ("learning_rate", "train_noise"):
-        return checked(name, value)
-    if not isinstance(value, str):
-        quoted = f'; in a grid file names stand in quotes: "{shown(value)}"'
-        hint = quoted if isinstance(value, int | float) else ""
-        raise RequestError(f"{name} takes a name, not {shown(value)}{hint}")
-    if name == "architecture":
-        architectures.get(value)
-    elif name == "dataset":
-        datasets.info(value)
-    elif value not in _NAMES[name] and not (name == "protocol" and protocols.is_file(value)):
-        raise RequestError(unknown(name, value, _NAMES[name]))
-    return value
-
-
 def size(job: Job) -> architectures.Size | None:
     """What the job's model amounts to, or None for a family that can only be measured.
 
     Raises:
         RequestError: there is no such model for these images.
     """
-    sizer = architectures.get(job.architecture).size
     shape = datasets.info(job.dataset).image_shape
-    return sizer(shape, job.latent, job.depth) if sizer else None
+    family = architectures.get(job.architecture)
+    return family.sized(shape, job.latent, job.depth, job.options)
 
 
 def steps(job: Job) -> int:
@@ -346,4 +282,4 @@ def _why_impossible(job: Job) -> str:
             f"batch_size {job.batch_size} is more than the {_images(job):,} training images of"
             f" {job.dataset}, so no full batch is left; give --batch-size {_images(job)} or less"
         )
-    return engines.untrainable(job.engine, job.architecture, job.depth)
+    return engines.untrainable(job.engine, job.architecture, job.depth, job.options)

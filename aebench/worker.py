@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aebench import architectures, datasets, interference, machine
 from aebench.architectures import Size
-from aebench.architectures.autoencoder import build
+from aebench.architectures.autoencoder import build, own_loss
 from aebench.datasets import pool
 from aebench.datasets.pool import Splits
 from aebench.engines import device as devices
@@ -119,16 +119,17 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
         for epoch in range(1, job.epochs + 1):
             with known.watch.epoch(), clock.phase("train"), device_clock.span():
                 mean_loss = engine.train_epoch()
-            train_s, train_mse = clock.last_s, float(mean_loss)
-            if not math.isfinite(train_mse):
-                raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
+            train_s, train_loss = clock.last_s, float(mean_loss)
+            if not math.isfinite(train_loss):
+                raise Diverged(f"the mean training loss of epoch {epoch} is {train_loss}")
             with clock.phase("eval"):
                 val_mse = reconstruction.measure(model, validation, device).mse
             times = (train_s, device_clock.last_s, clock.last_s)
-            known.epochs.append(Epoch(epoch, train_mse, val_mse, *times))
+            train_mse = None if own_loss(model) else train_loss
+            known.epochs.append(Epoch(epoch, train_mse, train_loss, val_mse, *times))
             known.note_company()
             if on_epoch:
-                on_epoch(epoch, train_mse, val_mse)
+                on_epoch(epoch, train_loss, val_mse)
     with known.aside():
         known.noise_after_s = devices.noise_probe(device)
     _warmer.was_busy(device)
@@ -177,7 +178,8 @@ class Epoch:
     """A row of the `epochs` table, without its key."""
 
     epoch: int
-    train_mse: float
+    train_mse: float | None
+    train_loss: float
     val_mse: float
     train_s: float
     device_train_s: float | None
@@ -289,7 +291,8 @@ class Known:
                 "loading_s": work.loading_s if self.speed else None,
             }
         if self.epochs:
-            row |= {"train_mse": self.epochs[-1].train_mse, "val_mse": self.epochs[-1].val_mse}
+            last = asdict(self.epochs[-1])
+            row |= {name: last[name] for name in ("train_mse", "train_loss", "val_mse")}
         row |= asdict(self.speed) if self.speed else {}
         if errors := self.errors:
             sums = None if math.isnan(errors.study_error) else errors.study_error

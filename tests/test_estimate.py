@@ -31,6 +31,7 @@ def write(results: Store, n: int, job: Job = JOB, step_s: float = STEP_S, **row:
     """A record of `job` as a worker leaves it, its steps `step_s` long."""
     usual = {
         "key": f"{n:016x}", "status": "ok", "architecture": job.architecture, "depth": job.depth,
+        "options": job.options,
         "dataset": job.dataset, "engine": job.engine, "precision": "fp32", "device": job.device,
         "seed": 0, "epochs": job.epochs, "batch_size": job.batch_size, "steps": steps(job),
         "flops_per_step": size(job).flops * job.batch_size, "concurrent": False,

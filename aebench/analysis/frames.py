@@ -139,6 +139,7 @@ def counting(jobs: pd.DataFrame) -> pd.DataFrame:
     """Rows that may speak about the study: finished, its own models, its protocol unchanged."""
     rows = done(jobs)
     plain = (settings(rows) == "study") & (texts(rows, "code") == "")
+    plain &= texts(rows, "options") == ""
     return rows[plain & (rows["study_error"].astype("float64") > 0)]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from aebench import machine
 from aebench.cli import text
 from aebench.datasets import folder
 from aebench.errors import RequestError, printable
+from aebench.job import FRACTIONS, LEAST
 
-_NUMBERS = ("latent", "depth", "epochs", "batch_size", "learning_rate", "train_noise")
+_NUMBERS = (*LEAST, *FRACTIONS)
 _PATHS = ("dataset", "protocol")
 
 
@@ -39,6 +40,28 @@ def _values(name: str, given: str | int) -> Any:
         return _paths(option, given)
     words = text.items(option, given)
     return [_number(word) for word in words] if name in _NUMBERS else words
+
+
+def options(given: Sequence[str]) -> dict[str, list[str]]:
+    """Options of architectures, ``["width=16,32"]``, as `load_grid` takes them.
+
+    Raises:
+        RequestError: one is not of that form, or is given twice.
+    """
+    found: dict[str, list[str]] = {}
+    for word in given:
+        name, equals, values = (part.strip() for part in word.partition("="))
+        if not (name and equals and values):
+            raise RequestError(
+                f"--option takes a name and its values, like width=16,32, not {printable(word)!r}"
+            )
+        if name in found:
+            raise RequestError(
+                f"--option {printable(name)} is given twice; write its values as"
+                f" one list: {printable(name)}=A,B"
+            )
+        found[name] = text.items(f"--option {printable(name)}", values)
+    return found
 
 
 def _number(word: str) -> int | float | str:

@@ -58,9 +58,22 @@ device = _one(lambda: ("auto", *engines.DEVICES))
 engine = _several(lambda: (*engines.ENGINES, "auto"))
 precision = _several(lambda: engines.PRECISIONS)
 schedule = _several(lambda: protocols.SCHEDULES)
+optimizer = _several(lambda: protocols.OPTIMIZERS)
 order = _several(lambda: protocols.ORDERS)
 finding = _several(lambda: FINDINGS)
-across = _several(lambda: ("engine", "device", "precision", "threads", "torch", "machine"))
+across = _several(
+    lambda: ("engine", "device", "precision", "threads", "torch", "machine", "code", "options")
+)
+
+
+def option(incomplete: str) -> list[str]:
+    """Options of the families that are there without a plugin: their names, then their choices."""
+    name, equals, typed = incomplete.partition("=")
+    known = [o for n in architectures.names() for o in architectures.get(n).options.values()]
+    if not equals:
+        return list(dict.fromkeys(f"{o.name}=" for o in known if o.name.startswith(name)))
+    choices = dict.fromkeys(str(c) for o in known if o.name == name for c in o.choices)
+    return [f"{name}={value}" for value in _several(lambda: choices)(typed)]
 
 
 def results(incomplete: str) -> list[str]:

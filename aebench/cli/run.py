@@ -30,7 +30,7 @@ from aebench.job import OPTIONS as JOB_OPTIONS
 from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
-from aebench.protocols import ORDERS, SCHEDULES
+from aebench.protocols import OPTIMIZERS, ORDERS, SCHEDULES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,8 @@ _OPTIONS = (
         autocompletion=complete.dataset),
     _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
     _option(_AXES, "depth", f"Encoder layers. {default('1')}"),
+    _option(_AXES, "option", "Option of the architecture, once for each: width=16,32; see `aebench"
+        " list options`.", list[str], metavar="NAME=LIST", autocompletion=complete.option),
     _option(_AXES, "seeds", f"How many: 0 to N-1. {default('1')}", **_FROM_1),
     _option(_AXES, "repeats", f"How often, for times; 6 or more to publish. {default('1')}",
         **_FROM_1),
@@ -91,11 +93,17 @@ _OPTIONS = (
         f" `aebench tune`. {default('study')}", autocompletion=complete.protocol),
     _option(_AXES, "epochs", f"Passes over the training images. {_PROTOCOLS}"),
     _option(_AXES, "batch_size", f"Images per training step. {_PROTOCOLS}"),
-    _option(_AXES, "learning_rate", f"Adam's step size. {_PROTOCOLS}"),
+    _option(_AXES, "learning_rate", f"The optimizer's step size. {_PROTOCOLS}"),
     _option(_AXES, "schedule", f"Learning rate: {', '.join(SCHEDULES)}. {_PROTOCOLS}",
         autocompletion=complete.schedule),
     _option(_AXES, "order", f"Training images: {', '.join(ORDERS)}. {_PROTOCOLS}",
         autocompletion=complete.order),
+    _option(_AXES, "optimizer", f"{', '.join(OPTIMIZERS)}. {_PROTOCOLS}",
+        autocompletion=complete.optimizer),
+    _option(_AXES, "momentum", f"Of sgd and rmsprop. {_PROTOCOLS}"),
+    _option(_AXES, "weight_decay", f"Pull of the weights towards 0. {_PROTOCOLS}"),
+    _option(_AXES, "warmup", f"Share of the steps in which the learning rate rises. {_PROTOCOLS}"),
+    _option(_AXES, "clip_gradient", f"Largest norm of a step's gradients; 0: any. {_PROTOCOLS}"),
     _option(_AXES, "train_noise",
         f"Amplitude of Gaussian noise on training inputs. {default('0')}"),
     _option(_AXES, "engine",
@@ -129,6 +137,8 @@ def run(**given: Any) -> None:
     load_plugins(plugins)
     os.chdir(here)
     asked = axes.axes({name: given[name] for name in _AXIS_NAMES})
+    if given["option"]:
+        asked["options"] = axes.options(given["option"])
     device = given["device"] or "auto"
     options = RunOptions(
         cuda=device if device.startswith("cuda") else "cuda",

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 
 ORDER = [
-    *("dataset", "architecture", "depth", "latent", "protocol", "engine", "seed", "repeat", "key")
+    *(
+        "dataset",
+        "architecture",
+        "depth",
+        "latent",
+        "options",
+        "protocol",
+        "engine",
+        "seed",
+        "repeat",
+        "key",
+    )
 ]
 
 
@@ -62,6 +73,7 @@ def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
     """The columns a person looks for first; the rest is a `--format csv` away."""
     rows = []
     varies = [name for name in (*_OFTEN_ALIKE, "code", "pixels") if jobs[name].nunique() > 1]
+    varies = ["options"] * bool(jobs["options"].ne("").any()) + varies
     for job in jobs.sort_values(ORDER).to_dict("records"):
         good = job["status"] == "ok"
         rows.append(

@@ -29,7 +29,9 @@ class Capabilities:
 
     `trains` and `fastest` go from what models are made of (`Architecture.layers`) to the greatest
     depth: which models it can train, None for all, and for which `auto` takes it where it exists.
-    `models` says the first in words. `source` is what a C++ compiler must be able to compile.
+    `models` says the first in words. `only_adam`: by Adam without weight decay and clipping of
+    gradients; `only_mse`: by no loss of a model's own. `source` is what a C++ compiler must be able
+    to compile.
 
     For plans without a measured time: `step_s` is what a step costs besides its arithmetic, in
     seconds; `gflops` the rate that it reaches on one core, 1e9 FLOP/s, None for that of torch; and
@@ -42,6 +44,8 @@ class Capabilities:
     precisions: tuple[str, ...] = PRECISIONS
     trains: Mapping[str, int] | None = None
     models: str = "every model"
+    only_adam: bool = False
+    only_mse: bool = False
     fastest: Mapping[str, int] = field(default_factory=dict)
     source: Path | None = None
     step_s: float = 4e-4
@@ -69,8 +73,8 @@ ENGINES = {
         ),
         Capabilities(
             "compiled",
-            "Forward pass, loss and backward pass compiled by torch's inductor; Adam is the fused"
-            " one.",
+            "Forward pass, loss and backward pass compiled by torch's inductor; optimizers are"
+            " eager's.",
             compile_s=30.0,
         ),
         # Estimates: no CUDA device was at hand. An MLP's step is bound by kernel launches, which a
@@ -83,6 +87,7 @@ ENGINES = {
             "Dozens of training steps captured in one CUDA graph, replayed without a word from the"
             " host.",
             devices=("cuda",),
+            only_adam=True,
             fastest=_SMALL | {"strided conv": 1},
             step_s=6e-5,  # estimated from the number of kernels, not measured
         ),
@@ -95,6 +100,8 @@ ENGINES = {
             precisions=("fp32",),
             trains=_SMALL,
             models="MLPs and conv of depth 1",
+            only_adam=True,
+            only_mse=True,
             fastest=_SMALL,
             source=NATIVE_SOURCE,
             step_s=1e-4,
@@ -111,11 +118,24 @@ class Choice(NamedTuple):
     note: str = ""
 
 
-def choose(architecture: str, device: str, depth: int = 1, precision: str = "fp32") -> Choice:
-    """The engine that `auto` means for a job: the fastest known that this machine can have."""
-    layers, note = architectures.layers(architecture), ""
+def choose(
+    architecture: str,
+    device: str,
+    depth: int = 1,
+    precision: str = "fp32",
+    *,
+    options: str = "",
+    plain: bool = True,
+) -> Choice:
+    """The engine that `auto` means for a job: the fastest known that this machine can have.
+
+    `plain`: whether it is trained by Adam as it is (see `protocols.plain`).
+    """
+    layers, note = _made_of(architecture, options), ""
     for engine in ENGINES.values():
         if depth > engine.fastest.get(layers, 0) or unsupported(engine.name, device, precision):
+            continue
+        if untaught(engine.name, plain):
             continue
         if not (why := trouble(engine.name)):
             return Choice(engine.name)
@@ -139,16 +159,33 @@ def unsupported(engine: str, device: str, precision: str) -> str:
     )
 
 
-def untrainable(engine: str, architecture: str, depth: int = 1) -> str:
+def untaught(engine: str, plain: bool) -> str:
+    """Why the engine has not the optimizer asked for; empty if it has."""
+    if plain or not ENGINES[engine].only_adam:
+        return ""
+    return (
+        f"engine {engine!r} trains by plain Adam, without weight decay and clipping of gradients;"
+        " use --engine eager, or auto"
+    )
+
+
+def _made_of(architecture: str, options: str) -> str:
+    """What models with these options are made of: whatever they are, no longer what is usual."""
+    layers = architectures.layers(architecture)
+    return "chain" if layers and options else layers
+
+
+def untrainable(engine: str, architecture: str, depth: int = 1, options: str = "") -> str:
     """Why the engine cannot train that family at that depth; empty if it can, or may.
 
     Of a family that does not say what its models are made of, the engine asks the built model.
     """
-    can, layers = ENGINES[engine], architectures.layers(architecture)
+    can, layers = ENGINES[engine], _made_of(architecture, options)
     if not layers or can.trains is None or depth <= can.trains.get(layers, 0):
         return ""
+    told = f" with {options}" if options else ""
     return (
-        f"engine {engine!r} trains {can.models}, not {architecture} of depth {depth};"
+        f"engine {engine!r} trains {can.models}, not {architecture} of depth {depth}{told};"
         " use another engine for it"
     )
 

@@ -1,16 +1,18 @@
 """The default engine: data resident on the device, no host synchronization inside an epoch.
 
-The split lies on the device as uint8; a batch is a slice of it. Adam is torch's fused one, and
-losses add up on the device. In float32 on a CPU `chain` takes the steps of models that it knows.
+The split lies on the device as uint8; a batch is a slice of it. Optimizers are torch's fused ones,
+where it has them, and losses add up on the device. In float32 on a CPU `chain` takes the steps of
+models that it knows.
 """
 
 from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
+from aebench import protocols
+from aebench.architectures.autoencoder import own_loss
 from aebench.engines import chain
 from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Setup
 
@@ -23,10 +25,12 @@ class Eager(Engine):
         self.optimizer, self.kernels = self.learner.optimizer, self.learner.kernels
 
     def _learner(self, model: nn.Module) -> Learner:
-        setup = self.setup
-        adam = torch.optim.Adam(model.parameters(), lr=setup.job.learning_rate, fused=True)
+        setup, job = self.setup, self.setup.job
+        optimizer, loss = setup.optimizer_of(model), setup.loss_of(model)
         # Without `chain`, named only here, every model learns by autograd.
-        return chain.learner(model, adam, setup) or Learner(model, adam, setup.loss_of(model))
+        known = protocols.plain(job) and not own_loss(model)
+        chained = chain.learner(model, optimizer, setup) if known else None
+        return chained or Learner(model, optimizer, loss, job.clip_gradient)
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
