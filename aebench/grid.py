@@ -159,7 +159,11 @@ def _enumerate(
     kept = dict(jobs)
     for table in tables["exclude"]:
         axes = read_axes(table, f"{source}, [[exclude]]", mistakes)
-        hit = [job for job in jobs if _matches(job, axes)]
+        try:
+            hit = [job for job in jobs if _matches(job, axes)]
+        except RequestError as error:
+            mistakes.append(f"{source}, [[exclude]]: {error}")
+            continue
         # What the command line has overridden may rightly leave nothing to exclude.
         if not hit and not mistakes and not forced:
             mistakes.append(f"{source}, [[exclude]] {table}: matches no job")

@@ -29,6 +29,8 @@ def modules(package: Path = ROOT / "aebench") -> dict[str, Path]:
     """Every module of the package by its full name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
+        if path.parent.name == "examples":  # which are no part of the house, but its visitors
+            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

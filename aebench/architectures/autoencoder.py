@@ -251,8 +251,8 @@ def _sound(loss: object, name: str) -> Tensor:
         raise ValueError(f"{told} a {type(loss).__name__}; it must give a tensor, one number")
     if loss.dim():
         raise ValueError(f"{told} {list(loss.shape)} numbers; take their mean or their sum")
-    if not math.isfinite(float(loss)):
-        raise ValueError(f"{told} {float(loss)} for grey images and the initial weights")
+    if not math.isfinite(value := loss.item()):
+        raise ValueError(f"{told} {value} for grey images and the initial weights")
     if not loss.requires_grad:
         raise ValueError(
             f"{told} a number without a gradient: it must be computed from the output, or from the"

@@ -13,6 +13,7 @@ from aebench.cli import (
     check,
     compare,
     data,
+    example,
     findings,
     listing,
     merge,
@@ -56,6 +57,7 @@ app.command("merge", cls=Command)(merge.merge)
 app.command("report", cls=Command)(report.report)
 app.command("tune", cls=Command)(tune.tune)
 app.command("list", cls=Command)(listing.list_)
+app.command("example", cls=Command, epilog=example.EPILOG)(example.example)
 app.add_typer(data.app, name="data")
 
 

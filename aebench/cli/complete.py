@@ -23,6 +23,7 @@ FINDINGS = (
     "deep-128", "deep-64", "deep-better", "deep-slower", "denoise-0.3", "denoise-0.8",
     "colour-mlp", "colour-mlp-wide", "colour-conv", "colour-harder",
 )  # fmt: skip
+EXAMPLES = ("patches", "resnet", "sparse", "vae")  # a test holds them to what is there
 
 
 def _one(values: Callable[[], Iterable[str]], suffix: str = "") -> Complete:
@@ -54,6 +55,7 @@ named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")
 plugin = _one(tuple, ".py")
+example = _one(lambda: EXAMPLES)
 device = _one(lambda: ("auto", *engines.DEVICES))
 engine = _several(lambda: (*engines.ENGINES, "auto"))
 precision = _several(lambda: engines.PRECISIONS)
