@@ -5,6 +5,7 @@
     python3 noxfile.py -s lint types    check style, layout and types
     python3 noxfile.py -s mutants       change the code step by step: do the tests notice?
     python3 noxfile.py -s fuzz          odd words, files and folders, a thousand of each
+    python3 noxfile.py -s sanitize      run the C++ with checks of memory and arithmetic
     python3 noxfile.py -s bench-cpu     time the suites in bench/ on the CPU
     python3 noxfile.py -s bench-cuda    the same on a CUDA device; skipped where there is none
     python3 noxfile.py -s bench-peers   time the loops of other projects beside ours
@@ -33,6 +34,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -45,6 +47,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "aebench-stamp"
 INSTALLING = "installing"
 HEARTBEAT_S = 15
+SANITIZED = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 TEST_PROCESSES = 4  # at most: each loads torch, and many tests start workers of their own
 # What an install was measured to take, on Linux, where torch brings CUDA; less elsewhere.
 INSTALLED_GB, NEEDED_GB = (6.2, 7.0) if sys.platform == "linux" else (1.5, 2.5)
@@ -295,6 +298,43 @@ def has(session, name):
     return "True" in session.run(interpreter(), "-c", code, external=True, silent=True)
 
 
+def cxx():
+    """The command of the C++ compiler whose sanitizers are used."""
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
+
+
+def runtime(name):
+    """Where the C++ compiler keeps one of its libraries; the bare name where it has none."""
+    asked = [*cxx(), f"-print-file-name={name}"]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+
+
+def sanitizers():
+    """The environment in which aebench compiles and runs its C++ with checks."""
+    return {
+        "CXX": shlex.join(cxx()),
+        "AEBENCH_CXXFLAGS": SANITIZED,
+        # Before Python itself, or they do not see its memory; with what they need to see a throw.
+        "LD_PRELOAD": " ".join(map(runtime, ("libasan.so", "libstdc++.so"))),
+        # Python and torch leave to the system what they hold at their end.
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+
+
+def without_sanitizers():
+    """Why the C++ cannot be checked while it runs; empty if it can."""
+    command = cxx()
+    if not shutil.which(command[0]):
+        return f"there is no {command[0]}: install g++, or name it in the variable CXX"
+    told = subprocess.run([*command, "--version"], capture_output=True, text=True).stdout
+    if "clang" in told:
+        return "CXX is clang, whose sanitizers are loaded otherwise: name g++ in the variable CXX"
+    if not Path(runtime("libasan.so")).is_absolute():
+        return f"{command[0]} comes without the sanitizer of memory, libasan.so"
+    return ""
+
+
 def skip_without_cuda(session):
     code = "import torch; print(torch.cuda.is_available())"
     if "True" not in session.run(interpreter(), "-c", code, external=True, silent=True):
@@ -337,6 +377,15 @@ def fuzz(session):
     names = sorted(path.name for path in (ROOT / "tests").glob("test_fuzz_*.py"))
     files = [f"tests/{name}" for name in names]
     module(session, "pytest", "--timeout", "0", *files, *session.posargs)
+
+
+@nox.session
+def sanitize(session):
+    """Test the C++ with g++'s checks of memory and of undefined behaviour; skipped without them."""
+    if reason := without_sanitizers():
+        session.skip(reason)
+    session.env.update(sanitizers())
+    module(session, "pytest", "--timeout", "0", "tests/test_engine_native.py", *session.posargs)
 
 
 @nox.session

@@ -21,22 +21,51 @@ from aebench.grid import size, steps
 from aebench.job import Job
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from aebench.store import Store
 
 # What a rate depends on.
 _ALIKE = ("architecture", "depth", "options", "engine", "precision", "device")
 _Alike = tuple[object, ...]
 
-# GFLOP/s that torch reaches, by what a model is made of and the device; on a CPU per core. They are
-# only for a first plan on a machine with no results yet, as is what `engines.ENGINES` says.
-_GFLOPS = {
-    ("linear", "cpu"): 60.0,
-    ("conv", "cpu"): 20.0,  # to and from one channel: more memory than arithmetic
-    ("deep conv", "cpu"): 80.0,
-    ("linear", "cuda"): 10_000.0,
-    ("conv", "cuda"): 10_000.0,
-    ("deep conv", "cuda"): 10_000.0,
+
+class Rate(NamedTuple):
+    """What a step costs besides its arithmetic, in seconds, and 1e9 FLOP/s beyond (a core's)."""
+
+    step_s: float
+    gflops: float
+
+
+# For a first plan on a machine with no results yet, by engine and kind of model (see `_kind`). The
+# rows of a CPU that say "measured" are of two cores of an AMD EPYC (Zen 5), batches of 128, with
+# nothing else on the machine; the others are rougher.
+_EAGER = {
+    "mlp": Rate(4e-4, 60.0),
+    "colour mlp": Rate(4e-4, 60.0),
+    "conv": Rate(4e-4, 20.0),  # to and from one channel: more memory than arithmetic
+    "deep conv": Rate(4e-4, 200.0),  # measured: 163 ms of 66.2 GFLOP, 358 ms of 145
+    # Measured: 6.22 ms of 0.44 GFLOP, 9.58 ms of 1.36, 12.6 ms of 2.75.
+    "strided conv": Rate(5.2e-3, 185.0),
 }
+_RATES = {
+    "reference": {kind: Rate(1.2e-2, rate.gflops) for kind, rate in _EAGER.items()},
+    "eager": _EAGER,
+    "compiled": _EAGER,
+    "native": {
+        # Measured: 0.37 ms of 0.13 GFLOP, 0.97 ms of 0.31 (depth 3), 1.30 ms of 0.51.
+        "mlp": Rate(5e-5, 175.0),
+        "colour mlp": Rate(5e-5, 175.0),  # measured: 97.5 ms of 33.4 GFLOP
+        "conv": Rate(5e-5, 175.0),  # measured: 0.39 ms of 0.12 GFLOP, 2.89 ms of 1.00, 11.6 of 3.99
+        "deep conv": Rate(1e-4, 100.0),
+        "strided conv": Rate(1e-4, 100.0),
+    },
+}
+_TABLE_PEAK = 239.0  # GFLOP/s of a large product there, a core: other machines are set beside it
+# On CUDA devices nothing was measured: steps of an MLP are bound by kernel launches.
+_CUDA_GFLOPS = 10_000.0
+_CUDA_STEP_S = {"reference": 1.2e-2, "graph": 6e-5}  # of other engines:
+_CUDA_OTHERS_S = 4e-4
 
 # Of what does not depend on the model, from the records in results/reference-hour (two cores):
 _START_S = 6.0  # a worker: torch is imported and the rate of a matrix product measured
@@ -87,12 +116,14 @@ class Estimator:
     `measured` holds a step for each amount of arithmetic that jobs alike were measured with,
     `evaluated` what an image evaluated costs of one trained on, `fixed_s` what a job of a dataset
     costs besides, and `baselines` the datasets and seeds whose baselines are known to be there.
+    `speed` is how many times faster than the machine of the built-in rates this CPU multiplies.
     """
 
     measured: Mapping[_Alike, Sequence[_Step]] = field(default_factory=dict)
     evaluated: Mapping[_Alike, float] = field(default_factory=dict)
     fixed_s: Mapping[str, float] = field(default_factory=dict)
     baselines: frozenset[tuple[str, int]] = frozenset()
+    speed: float = 1.0
     basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
 
     @classmethod
@@ -132,6 +163,7 @@ class Estimator:
             dict(outside[outside["images"] > 0].groupby(list(_ALIKE))["share"].median()),
             dict(outside[outside["rest_s"] > 0].groupby("dataset")["rest_s"].median()),
             frozenset(zip(mine["dataset"], mine["seed"], strict=True)),
+            _speed(mine),
             f"estimated from {len(mine)} jobs measured in {store.path.name}",
         )
 
@@ -159,7 +191,7 @@ class Estimator:
     def _step(self, job: Job, gflop: float) -> Guess:
         """Seconds of one training step of so much arithmetic."""
         gflop = max(gflop, 1e-12)
-        rough = _rough_step_s(job, gflop)
+        rough = self._rough_step_s(job, gflop)
         known = self.measured.get(_alike(job))
         if not known:
             return _within(rough, _ROUGH)
@@ -169,10 +201,17 @@ class Estimator:
         low = max(s.seconds * min(1.0, gflop / s.gflop) for s in known)
         high = min(s.seconds * max(1.0, gflop / s.gflop) for s in known)
         low, high = min(low, high), max(low, high)  # measured ones may contradict each other
-        ratio = nearest.seconds / _rough_step_s(job, nearest.gflop)
+        ratio = nearest.seconds / self._rough_step_s(job, nearest.gflop)
         likely = min(max(rough * ratio**trust, low), high)
         spread = _SEEN * (_ROUGH / _SEEN) ** (1 - trust)
         return Guess(max(low / _SEEN, likely / spread), likely, min(high * _SEEN, likely * spread))
+
+    def _rough_step_s(self, job: Job, gflop: float) -> float:
+        """Seconds of a step by the rates built in."""
+        if job.device != "cpu":
+            return _CUDA_STEP_S.get(job.engine, _CUDA_OTHERS_S) + gflop / _CUDA_GFLOPS
+        rate = _RATES.get(job.engine, _EAGER)[_kind(job)]
+        return rate.step_s + gflop / (rate.gflops * self.speed * machine.cores())
 
     def total(self, jobs: Iterable[Job], workers: int = 1) -> Guess:
         """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing.
@@ -202,14 +241,21 @@ def _alike(job: Job) -> _Alike:
     return tuple(getattr(job, name) for name in _ALIKE)
 
 
-def _rough_step_s(job: Job, gflop: float) -> float:
-    """Seconds of a step by the rates built in."""
-    engine, layers = ENGINES[job.engine], "linear"
-    if "conv" in architectures.layers(job.architecture):
-        layers = "conv" if job.depth == 1 else "deep conv"
-    cores = machine.cores() if job.device == "cpu" else 1
-    rate = engine.gflops or _GFLOPS[layers, job.device]
-    return engine.step_s + gflop / (rate * cores)
+def _kind(job: Job) -> str:
+    """What the job's model is made of, as far as rates depend on it; an MLP where not known."""
+    layers = architectures.layers(job.architecture)
+    if layers == "conv":
+        return "conv" if job.depth == 1 else "deep conv"
+    if layers == "strided conv":
+        return layers
+    return "mlp" if datasets.info(job.dataset).channels == 1 else "colour mlp"
+
+
+def _speed(jobs: pd.DataFrame) -> float:
+    """How fast products were, by the peaks that jobs on a CPU were held against; 1 without any."""
+    peaks = jobs[(jobs["device"] == "cpu") & (jobs["precision"] == "fp32")]
+    rate = float((peaks["peak_gflops"] / peaks["threads"]).median())
+    return rate / _TABLE_PEAK if rate > 0 else 1.0
 
 
 def _evaluated_images(dataset: str, epochs: int) -> int:

@@ -48,7 +48,7 @@ class Grid:
         """
         if not 1 <= index <= count:
             raise RequestError(f"shard {index}/{count}: parts are numbered from 1 to {count}")
-        jobs = tuple(job for job in self.jobs if int(job.key, 16) % count == index - 1)
+        jobs = tuple(job for job in self.jobs if int(job.common_key, 16) % count == index - 1)
         impossible = {j: self.impossible[j] for j in jobs if j in self.impossible}
         return replace(self, jobs=jobs, impossible=impossible)
 
@@ -62,16 +62,18 @@ def load_grid(
     """Enumerate a preset, a TOML file, or, with no source, what the overrides alone describe.
 
     `overrides` maps option names to a value, a list or a range text (``"0..4"``); each replaces
-    that key everywhere in the file. `defaults` holds where neither says anything. A dataset may be
-    a path to a folder of images, relative to the grid file or, in `overrides`, to the current
-    folder; its pixels are then prepared in the data cache `data` (see `datasets.folder`).
+    that key everywhere in the file. `defaults` holds where neither says anything; the engine is
+    then ``auto``. A dataset may be a path to a folder of images, relative to the grid file or, in
+    `overrides`, to the current folder; its pixels are then prepared in the data cache `data` (see
+    `datasets.folder`).
 
     Raises:
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
     notes: dict[str, None] = {}
     forced = _with_folders(overrides or {}, Path(), data, notes)
-    name, shown_source, content = "custom", "the command line", dict(defaults or {})
+    name, shown_source = "custom", "the command line"
+    content = {"engine": "auto", **(defaults or {})}
     if source is not None:
         name, shown_source = Path(source).stem, printable(source)
         content |= _with_folders(_table(source), Path(source).parent, data, notes)
@@ -231,22 +233,20 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         fields = dataclasses.asdict(chosen) | fields | {"protocol": Job.protocol}
     if fields.get("engine") != "auto":
         job = Job.create(**fields)
-        if why := engines.trouble(job.engine):
-            raise engines.unavailable(job.engine, why)
+        if why := engines.trouble(job.engine, job.precision):
+            raise engines.unavailable(job.engine, why, job.precision)
         return job
-    asked = (
-        fields["architecture"],
-        fields.get("device", Job.device),
-        fields.get("depth", Job.depth),
-        fields.get("precision", Job.precision),
-    )
+    asked = {
+        name: fields.get(name, getattr(Job, name))
+        for name in ("device", "depth", "precision", "options")
+    }
     how = protocols.settings(fields.get("protocol", Job.protocol), fields["architecture"])
     how = replace(how, **{n: fields[n] for n in vars(how) if n in fields})
-    taught = {"options": fields.get("options", Job.options), "plain": protocols.plain(how)}
-    engine, note = engines.choose(*asked, **taught)
+    plain = protocols.plain(how)
+    engine, why, note = engines.choose(fields["architecture"], **asked, plain=plain)
     if note:
         notes[note] = None
-    return Job.create(**fields | {"engine": engine, "engine_choice": "auto"})
+    return Job.create(**fields | {"engine": engine, "engine_choice": f"auto: {why}"})
 
 
 def _is_tables(value: object) -> bool:

@@ -28,8 +28,8 @@ class Job:
     really used, and `modified` tells where they depart from the protocol. `train_noise` is the
     amplitude of Gaussian noise added to the inputs, not the targets, while training. `repeat`
     numbers repetitions of the same job for timing: same seed, same result. `engine_choice` tells
-    whether the engine was ``given`` or chosen (``auto``): no part of what the job is, nor of its
-    key.
+    whether the engine was ``given`` or chosen (``auto: `` and why): no part of what the job is, nor
+    of its key.
 
     `code` and `pixels` say what the names of an architecture and of a dataset stand for where
     these are not ours: see `architectures.code` and `datasets.pixels`. Nobody gives them; they are
@@ -94,10 +94,15 @@ class Job:
         Only fields that differ from their default are hashed, so a field added later, with
         today's behaviour as its default, leaves every stored key valid.
         """
+        return self.key_by(self.engine)
+
+    def key_by(self, engine: str) -> str:
+        """The key of the very same job by that engine, whether it can run it or not."""
+        values = {f.name: getattr(self, f.name) for f in _CONTENT} | {"engine": engine}
         content = {
-            f.name: getattr(self, f.name)
+            f.name: values[f.name]
             for f in _CONTENT
-            if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
+            if f.default is dataclasses.MISSING or values[f.name] != f.default
         }
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -114,8 +119,22 @@ class Job:
         )
 
     @property
+    def common_key(self) -> str:
+        """What every machine calls this job, whatever engine `auto` means there."""
+        return self.key_by(Job.engine) if self.by_auto else self.key
+
+    @property
+    def by_auto(self) -> bool:
+        """Whether ``--engine auto`` chose the engine."""
+        return self.engine_choice.startswith("auto")
+
+    @property
     def name(self) -> str:
         """Short name for people: ``mnist mlp-512``, ``mnist conv-16 depth 2 seed 1 reference``."""
+        return self.name_by(self.engine)
+
+    def name_by(self, engine: str) -> str:
+        """The name of the very same job by that engine; of eager, which is the default, no word."""
         parts = [f"{self.dataset} {self.architecture}-{self.latent}"]
         parts += [f"depth {self.depth}"] if self.depth > 1 else []
         parts += [f"({self.options})"] if self.options else []
@@ -123,7 +142,7 @@ class Job:
         parts += [f"noise {self.train_noise:g}"] if self.train_noise else []
         parts += [f"seed {self.seed}"] if self.seed else []
         parts += [f"repeat {self.repeat}"] if self.repeat else []
-        parts += [self.engine] if self.engine != "eager" else []
+        parts += [engine] if engine != Job.engine else []
         parts += [self.precision] if self.precision != "fp32" else []
         parts += [named(self.code)] if self.code else []
         parts += [f"pixels {self.pixels[:6]}"] if self.pixels else []
@@ -153,6 +172,9 @@ def checked(name: str, value: Any) -> Any:
             raise RequestError(f"{name} must be a {wanted}, not {shown(value)}")
         # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
         return float(value)
+    elif name == "engine_choice":
+        if not isinstance(value, str) or not value.startswith(("given", "auto")):
+            raise RequestError(f"{name} begins with given or auto, and is not {shown(value)}")
     elif name in ("architecture", "dataset"):
         if not isinstance(value, str) or not value:
             raise RequestError(f"{name} must be a name, not {shown(value)}")
@@ -196,7 +218,6 @@ NAMES = {
     "engine": engines.ENGINES,
     "precision": engines.PRECISIONS,
     "device": engines.DEVICES,
-    "engine_choice": ("given", "auto"),
 }
 """What the fields that hold a name of aebench's own may hold."""
 _CONTENT = tuple(f for f in dataclasses.fields(Job) if f.compare)

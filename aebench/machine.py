@@ -103,6 +103,19 @@ def cpu_name() -> str:
 
 
 @cache
+def bf16_instructions(info: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's products of bfloat16: ``amx_bf16``, else ``avx512_bf16``, else none: empty.
+
+    As Linux says of x86; of no other system is any known.
+    """
+    flags = next((line for line in text_of(info).splitlines() if line.startswith("flags")), "")
+    there = set(flags.partition(":")[2].split())
+    if {"amx_bf16", "amx_tile"} <= there:
+        return "amx_bf16"
+    return "avx512_bf16" if "avx512_bf16" in there else ""
+
+
+@cache
 def commit() -> str:
     """Git commit of the checkout aebench runs from; empty when it runs from an installed wheel."""
     root = Path(__file__).resolve().parents[1]

@@ -75,8 +75,8 @@ warmup | float64 | share of the steps over which the learning rate rises to lear
 clip_gradient | float64 | largest norm of the gradients together; 0 where they are not scaled down
 train_noise | float64 | amplitude of Gaussian noise added to the inputs while training
 engine | string | how the training steps were executed
-engine_choice | string | given, or auto: chosen by aebench for the job
-precision | string | arithmetic asked for: fp32, tf32 or bf16
+engine_choice | string | given, or auto: chosen by aebench for the job, and why
+precision | string | arithmetic asked for: fp32, tf32, bf16, or bf16x3: three of bf16 for one
 device | string | cpu or cuda
 repeat | int64 | number of the timing repetition; same seed, same result
 code | string | hash, or declared version, of an architecture's code; empty for aebench's own
@@ -141,8 +141,8 @@ threads | int64 | threads torch computed with
 engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
 amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
-precision_read | string | precision settings as read back from torch
-kernels | string | what computed the layers, by kind: linear=onednn; torch where nothing was chosen
+precision_read | string | precision settings as read back from torch, and how bf16 is computed
+kernels | string | what computed the layers, by kind: linear=native; torch where torch's own did
 load_1m | float64 | load average of the last minute when the job started; null on Windows
 data_source | string | where the data came from
 data_sha256 | string | checksum of the pixels, train and test

@@ -118,7 +118,7 @@ def _candidates(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Candidate], lis
         val_mse = float(row["val_mse"]) if row["status"] == "ok" else math.inf
         val_mse = val_mse if math.isfinite(val_mse) else math.inf
         runs.setdefault(settings, {}).setdefault(_model_name(row), []).append(val_mse)
-    # Repeats and re-runs of one job have one result, up to what a device makes of rounding.
+    # Repeats and re-runs of one job have one result, up to what device and engine make of rounding.
     errors = {
         settings: {model: statistics.median(models[model]) for model in sorted(models)}
         for settings, models in runs.items()
@@ -158,7 +158,8 @@ def _plain(value: Any) -> Any:
 
 def _model_name(row: Mapping[str, Any]) -> str:
     job = Job(**{name: _plain(row[name]) for name in _MODEL})
-    return job.name + (f" on {job.device}" if job.device != "cpu" else "")
+    # By whatever engine, a job ends with the same error within rounding.
+    return job.name_by(Job.engine) + (f" on {job.device}" if job.device != "cpu" else "")
 
 
 def _provenance(rows: Sequence[Mapping[str, Any]], grid: str) -> dict[str, str | int]:

@@ -225,7 +225,7 @@ class Known:
         self.note_company()
         self.surroundings = machine.describe(self.device) | {
             "threads": torch.get_num_threads(),
-            "precision_read": read_precision(self.job.precision),
+            "precision_read": read_precision(self.job.precision, self.job.engine),
         }
         if self.on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -18,7 +18,6 @@ from aebench import datasets
 from aebench.architectures.autoencoder import build
 from aebench.datasets import Dataset
 from aebench.evaluation import reconstruction
-from aebench.job import Job
 from bench import idx
 from bench.conftest import SideBySide
 from bench.test_training import BATCH, CASES
@@ -38,8 +37,7 @@ def test_evaluation(
     side_by_side: SideBySide,
 ) -> None:
     """Study error and MSE of 10,000 test images, beside a loop over a DataLoader."""
-    architecture, latent = CASES[case]
-    model = build(Job(architecture, "mnist", latent), (1, 28, 28)).model.to(device)
+    model = build(CASES[case].job("eager"), (1, 28, 28)).model.to(device)
     test = torch.from_numpy(mnist.test.copy()).to(device)
     theirs = torchvision.datasets.MNIST(torchvision_folder, train=False, transform=ToTensor())
     found: dict[str, float] = {}

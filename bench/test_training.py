@@ -6,6 +6,8 @@ clock starts, as in `train_s`. That both computed the same is looked at, and sai
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -17,28 +19,49 @@ from aebench.errors import RequestError
 from aebench.job import Job
 from bench.conftest import MOST_LOSS_APART, SideBySide
 
-CASES = {"mlp-512": ("mlp", 512), "mlp-128": ("mlp", 128), "conv-16": ("conv", 16)}
 STEPS = 20  # of a round of `step`: enough for the clock, few enough for a quick look
 BATCH = 128
+
+
+class Case(NamedTuple):
+    """A model that is trained on MNIST."""
+
+    architecture: str
+    latent: int
+    depth: int = 1
+
+    def job(self, engine: str, device: str = "cpu", precision: str = "fp32") -> Job:
+        """The study's job of this model, by that engine."""
+        return Job.create(
+            **self._asdict(),
+            dataset="mnist",
+            engine=engine,
+            device=device,
+            precision=precision,
+            batch_size=BATCH,
+            epochs=1000,  # more than any suite runs: there are no learning rates beyond it
+        )
+
+
+CASES = {"mlp-512": Case("mlp", 512), "mlp-128": Case("mlp", 128), "conv-16": Case("conv", 16)}
 
 
 class Trainer:
     """An engine that is ready, and the mean training loss of every epoch it has run."""
 
-    def __init__(self, engine: str, case: str, images: torch.Tensor, device: torch.device) -> None:
-        architecture, latent = CASES[case]
-        if reason := engines.untrainable(engine, architecture):
-            raise RequestError(reason)
+    def __init__(
+        self,
+        engine: str,
+        case: Case,
+        images: torch.Tensor,
+        device: torch.device,
+        precision: str = "fp32",
+    ) -> None:
+        why = engines.untrainable(engine, case.architecture, case.depth) or engines.trouble(engine)
+        if why:
+            raise RequestError(why)
         shape = (images.shape[1], images.shape[2], images.shape[3])
-        job = Job.create(
-            architecture=architecture,
-            dataset="mnist",
-            latent=latent,
-            engine=engine,
-            device=device.type,
-            batch_size=BATCH,
-            epochs=1000,  # more than any suite runs: there are no learning rates beyond it
-        )
+        job = case.job(engine, device.type, precision)
         model = build(job, shape).model.to(device)
         self.engine = training.create(training.Setup(job, model, images, device))
         self.engine.load()
@@ -56,10 +79,10 @@ def trainers(
 ) -> tuple[Trainer, Trainer]:
     """The engine and the reference, from the same start; skips where there is no such engine."""
     try:
-        ours = Trainer(engine, case, images, device)
+        ours = Trainer(engine, CASES[case], images, device)
     except RequestError as error:  # anything else is a defect, and must not look like a skip
         pytest.skip(f"engine {engine} cannot train {case} on {device.type}: {error}")
-    return ours, Trainer("reference", case, images, device)
+    return ours, Trainer("reference", CASES[case], images, device)
 
 
 def losses_apart(ours: Trainer, against: Trainer) -> float:

@@ -353,34 +353,63 @@ def test_results_are_refused_where_suites_would_skip_for_want_of_mnist(monkeypat
     assert "figures of pytest" in shown.read_text(encoding="utf-8")
 
 
-def test_roofline_accounts_for_the_step_and_leaves_the_engine_as_it_was():
+@pytest.fixture(scope="module")
+def digits():
     import torch
 
     from aebench import datasets
-    from aebench.engines import chain
-    from aebench.engines.cpu_kernels import FORMS
 
-    before = dict(FORMS), chain.update
-    images = torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
-    line = roofline.profile("conv-16", images, peak_gflops=1.0, rounds=1)
-    case, *row, ratio, bound, native, its_ratio, done, its_fraction = line
-    step, forward, backward, adam, rest, floor, fraction, reference = map(float, row)
-    assert case == "conv-16"
-    assert min(forward, backward, adam, rest) > 0
-    assert forward + backward + adam + rest == pytest.approx(step, abs=3)
+    return torch.from_numpy(datasets.load("digits").train[: 3 * 128].copy())
+
+
+def test_roofline_sets_every_engine_beside_the_study_s_loop(digits):
+    row, missing = roofline.profile("conv-16", digits, "fp32", peak_gflops=1.0, rounds=1)
+    model, gflop, floor, reference, eager, ratio, fraction, *native = row
+    assert model == "conv-16"
     # Of 3 x 3, 8 x 8 images: 36 places, 9 x 16 weights, forward and weights, and in the second
     # layer the input's gradient; 2 FLOP per multiply-add; 128 images; 1 GFLOP/s.
-    assert floor == pytest.approx(2 * 5 * 36 * 9 * 16 * 128 / 1e3, abs=1)
-    assert fraction == pytest.approx(floor / step, abs=0.01)
-    assert float(ratio) == pytest.approx(reference / step, abs=0.01)
-    assert float(bound) == pytest.approx(reference / (floor + adam), abs=0.1)
+    flop = 2 * 5 * 36 * 9 * 16 * 128
+    assert float(gflop) == pytest.approx(flop / 1e9, abs=0.005)
+    assert float(floor) == pytest.approx(flop / 1e3, abs=1)
+    assert float(fraction) == pytest.approx(float(floor) / float(eager), rel=0.01)
+    assert float(ratio) == pytest.approx(float(reference) / float(eager), rel=0.01)
     if compiler.find():  # its time is a few dozen us, shown as a whole number
-        assert float(its_fraction) == pytest.approx(floor / float(native), rel=0.05)
-        assert float(its_ratio) == pytest.approx(reference / float(native), rel=0.05)
-        assert done == "1.00"
+        its, its_ratio, its_fraction, done = native
+        assert float(its_fraction) == pytest.approx(float(floor) / float(its), rel=0.05)
+        assert float(its_ratio) == pytest.approx(float(reference) / float(its), rel=0.05)
+        assert (done, missing) == ("1.00", [])
     else:
-        assert [native, its_ratio, done, its_fraction] == ["-", "-", "-", "-"]
-    assert (dict(FORMS), chain.update) == before
+        assert native == ["-"] * 4
+        assert "no C++ compiler" in missing[0]
+
+
+def test_roofline_says_why_an_engine_is_missing(digits, monkeypatch):
+    from aebench import engines
+
+    monkeypatch.setattr(engines, "trouble", lambda engine: "gone" if engine == "native" else "")
+    row, missing = roofline.profile("mlp-128", digits, "fp32", peak_gflops=1.0, rounds=1)
+    assert row[-4:] == ["-"] * 4
+    assert missing == ["mlp-128, native: gone"]
+
+
+def test_roofline_times_slow_steps_over_fewer_of_them(digits, monkeypatch):
+    seen = []
+
+    class Fast:
+        def __init__(self, engine, case, images, device, precision):
+            seen.append((engine, len(images) // 128, precision))
+            self.engine = self
+            self.setup = type("Setup", (), {"steps_per_epoch": 1})
+            self.work = lambda: type("Work", (), {"skipped_flops_per_step": 0})
+            self.epoch = lambda: None
+
+    monkeypatch.setattr(roofline, "Trainer", Fast)
+    images = digits[:1].expand(20 * 128, -1, -1, -1)
+    monkeypatch.setattr(roofline, "step_gflop", lambda case, shape: 1.0 if case.depth == 1 else 66)
+    roofline.profile("conv-128", images, "bf16", 1.0, rounds=1)
+    roofline.profile("conv-64 depth 2", images, "fp32", 1.0, rounds=1)
+    assert seen[:3] == [("reference", 20, "fp32"), ("eager", 20, "bf16"), ("native", 100, "bf16")]
+    assert [steps for _, steps, _ in seen[3:]] == [4, 4, 20]
 
 
 @pytest.mark.compiler
@@ -390,8 +419,8 @@ def test_roofline_holds_native_to_the_arithmetic_that_it_does(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     images = torch.zeros(128, 1, 4, 10, dtype=torch.uint8)
     images[:, :, 0] = 9  # 10 of 40 pixels: 3/4 of two of five products is left out
-    line = roofline.profile("mlp-128", images, peak_gflops=1.0, rounds=1)
-    *_, native, _, done, fraction = line
+    row, _ = roofline.profile("mlp-128", images, "fp32", peak_gflops=1.0, rounds=1)
+    native, _, fraction, done = row[-4:]
     floor_us = 2 * 5 * 40 * 128 * 128 / 1e3
     assert done == "0.70"
     assert float(fraction) == pytest.approx(0.7 * floor_us / float(native), rel=0.05)

@@ -41,7 +41,7 @@ DEFAULTS = {
         "--order": "the protocol's", "--optimizer": "the protocol's",
         "--momentum": "the protocol's", "--weight-decay": "the protocol's",
         "--warmup": "the protocol's", "--clip-gradient": "the protocol's", "--train-noise": "0",
-        "--engine": "eager", "--precision": "fp32", "--device": "auto", "--workers": "1",
+        "--engine": "auto", "--precision": "fp32", "--device": "auto", "--workers": "1",
         "--timeout": "never",
         "--results": "results/GRID", "--data": "$AEBENCH_DATA, else the user's cache",
     },
@@ -109,7 +109,7 @@ def runs(invoke) -> list[str]:  # which goes to an empty folder
     job = {"dataset": "digits", "device": "cpu"}
     stored(Path("results/custom"), record("mlp", 4, **job), record("mlp", 5, **job))
     return ["run", "--architecture", "mlp", "--dataset", "digits", "--latent", "4,5",
-            "--device", "cpu"]  # fmt: skip
+            "--device", "cpu", "--engine", "eager"]  # fmt: skip
 
 
 def test_quiet_says_errors_and_the_result(runs: list[str], invoke) -> None:
@@ -133,7 +133,6 @@ def test_more_and_less_at_once_are_refused(runs: list[str], invoke) -> None:
 
 
 def test_verbose_says_what_is_decided(runs: list[str], invoke) -> None:
-    runs = [*runs, "--engine", "eager"]
     assert "engine" not in invoke(*runs)[2]
     for words in (["-v", *runs], [*runs, "-v"]):
         code, _, err = invoke(*words)

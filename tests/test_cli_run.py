@@ -19,13 +19,15 @@ import pytest
 from command_line import COMMAND, environment
 from test_report_records import failure, record, stored
 
+from aebench import engines
 from aebench.executors import child, warming
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.records import Circumstances
 from aebench.store import Store
 
-MLP = ["--architecture", "mlp", "--dataset", "digits", "--device", "cpu"]
+EAGER = ["--device", "cpu", "--engine", "eager"]
+MLP = ["--architecture", "mlp", "--dataset", "digits", *EAGER]
 # A model whose training waits, so that what happens meanwhile does not depend on the machine.
 WAITING = '''
 import time
@@ -202,7 +204,7 @@ def test_a_folder_may_be_called_as_it_likes(name: str, invoke) -> None:
 def test_a_plan_leaves_out_what_has_ended_and_what_cannot_exist(invoke) -> None:
     deep = {"dataset": "digits", "device": "cpu", "depth": 4}
     words = ["run", "--architecture", "mlp,conv", "--depth", "4", "--dataset", "digits",
-             "--device", "cpu", "--latent", "1..4", "--results", "runs", "--plan"]  # fmt: skip
+             *EAGER, "--latent", "1..4", "--results", "runs", "--plan"]  # fmt: skip
     _, out, _ = invoke(*words)
     assert "to do: 4 jobs" in out
     assert "impossible: conv" in out
@@ -231,6 +233,54 @@ def test_options_of_an_architecture_are_planned_as_systems_of_their_own(invoke) 
     assert "digits mlp-4 depth 2 (hidden=20)" in out
     assert "to do: 2 jobs" in out
     assert "impossible: hidden gives the widths 30, 30, and an mlp of depth 2 takes 1" in out
+
+
+def test_a_plan_says_which_engines_run_and_why(invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    Path("mine.py").write_text(WAITING)
+    words = ["run", "--plugin", "mine.py", "--architecture", "mlp,waiting", "--dataset", "digits",
+             "--latent", "1..3", "--depth", "1,2", "--device", "cpu", "--plan"]  # fmt: skip
+    _, out, _ = invoke(*words)
+    assert (
+        "engines: eager 6 jobs (auto: what layers waiting has is not declared), native 6 jobs"
+        " (auto: the fastest known for chains of layers on a CPU)"
+    ) in " ".join(out.split())
+    _, out, _ = invoke(*words, "--engine", "reference", "--latent", "1", "--depth", "1")
+    assert "engines: reference 2 jobs (as given)" in " ".join(out.split())
+
+
+def test_what_another_engine_has_trained_is_not_trained_again_unsaid(
+    invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aebench.executors import local
+
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    digits = {"dataset": "digits", "device": "cpu"}
+    stored(
+        Path("runs"),
+        *(record("mlp", k, **digits) for k in (1, 2)),
+        record("mlp", 2, engine="reference", **digits),
+        record("mlp", 3, engine="native", **digits),  # this very job: nothing to do
+        record("mlp", 3, **digits),
+        failure("mlp", 4, **digits),
+    )
+    words = ["run", "--architecture", "mlp", "--dataset", "digits", "--device", "cpu"]
+    words += ["--latent", "1..5", "--results", "runs"]
+    code, out, _ = invoke(*words, "--plan")
+    said = " ".join(out.split())
+    assert code == 0
+    assert "2 of these jobs are here already, trained by eager with the same errors" in said
+    assert "1 of these jobs is here already, trained by reference" in said
+    assert "to do: 4 jobs" in said
+    # With what it advises, these are not to do; and who names an engine wants that engine.
+    assert "to do: 1 job," in " ".join(invoke(*words, "--plan", "--engine", "eager")[1].split())
+    assert "here already" not in invoke(*words, "--plan", "--engine", "native")[1]
+    # A run says it before it trains anything.
+    monkeypatch.setattr(local, "run", lambda *_: True)
+    _, _, err = invoke(*words)
+    before, _, after = err.partition("engines: native 4 jobs (auto: ")
+    assert "warning: 2 of these jobs are here already, trained by eager" in before
+    assert after
 
 
 # The end of a run
@@ -275,7 +325,7 @@ def test_a_record_that_cannot_be_read_is_missed(invoke, monkeypatch: pytest.Monk
 def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
     deep = {"dataset": "digits", "device": "cpu", "depth": 4}
     stored(Path("runs"), record("mlp", 4, **deep))
-    words = ["run", "--dataset", "digits", "--device", "cpu", "--latent", "4", "--depth", "4"]
+    words = ["run", "--dataset", "digits", *EAGER, "--latent", "4", "--depth", "4"]
     words += ["--results", "runs"]
     for more in ([], [], ["--retry-failed"]):
         code, out, err = invoke(*words, "--architecture", "mlp,conv", *more)
@@ -289,7 +339,8 @@ def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
     # Alone in their part of a grid they are as impossible.
     shards = [invoke(*words, "--architecture", "mlp,conv", "--shard", f"{i}/64") for i in
               {1 + int(job.key, 16) % 64 for job in load_grid(None, {
-                  "architecture": ["mlp", "conv"], **deep, "latent": 4}).jobs}]  # fmt: skip
+                  "architecture": ["mlp", "conv"], **deep, "latent": 4, "engine": "eager"},
+                  ).jobs}]  # fmt: skip
     assert sorted(code for code, _, _ in shards) == [0, 2]
     assert "nothing to run" in "".join(err for _, _, err in shards)
 

@@ -71,16 +71,16 @@ def test_nothing_differs_from_itself(tmp_path: Path) -> None:
 
 def test_other_kernels_are_told_and_compared_all_the_same(tmp_path: Path) -> None:
     draw = np.random.default_rng(14)
-    rows = {name: {"row": {"kernels": name}} for name in ("torch", "linear=onednn")}
+    rows = {name: {"row": {"kernels": name}} for name in ("torch", "linear=native")}
     before = side(tmp_path / "a", draw, 2.0, **rows["torch"])
-    after = side(tmp_path / "b", draw, **rows["linear=onednn"])
+    after = side(tmp_path / "b", draw, **rows["linear=native"])
     found = compare(before, after)
     assert set(verdicts(found, "train_s").values()) == {"faster"}
     (note,) = [note for note in found.notes if "kernels" in note]
     assert note.startswith("kernels of ")
     assert "mlp-4" in note
     assert "mlp-8" in note
-    assert "torch in A, linear=onednn in B" in note
+    assert "torch in A, linear=native in B" in note
     assert not [note for note in compare(after, after).notes if "kernels" in note]
     # Each engine and each device has its own, which nobody needs to be told.
     assert not [note for note in compare(before, after, ["engine"]).notes if "kernels" in note]
@@ -89,13 +89,13 @@ def test_other_kernels_are_told_and_compared_all_the_same(tmp_path: Path) -> Non
 def test_kernels_that_one_side_mixes_or_never_recorded_are_told(tmp_path: Path) -> None:
     mixed = stored(tmp_path / "a", *(
         record("mlp", 4, 0.6, repeat=i, row={"kernels": kernels})
-        for i, kernels in enumerate(["torch", "linear=onednn", "torch"])
+        for i, kernels in enumerate(["torch", "linear=native", "torch"])
     ))  # fmt: skip
     old = stored(tmp_path / "b", *(
         record("mlp", 4, 0.6, repeat=i, row={"kernels": None}) for i in range(3)
     ))  # fmt: skip
     (note,) = [note for note in compare(mixed, mixed).notes if "kernels" in note]
-    assert "linear=onednn and torch in A, linear=onednn and torch in B" in note
+    assert "linear=native and torch in A, linear=native and torch in B" in note
     (note,) = [note for note in compare(old, mixed).notes if "kernels" in note]
     assert "not recorded in A" in note
     assert not [note for note in compare(old, old).notes if "kernels" in note]

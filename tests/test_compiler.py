@@ -97,6 +97,19 @@ def test_a_library_is_named_by_the_instructions_of_the_processor(
         assert len(kept()) == count
 
 
+def test_further_options_come_from_a_variable_and_make_another_library(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.write_text('extern "C" int f() { return ONE; }\n')
+    assert "ONE" in compiler.trouble(source)
+    for one in (1, 2):
+        monkeypatch.setenv("AEBENCH_CXXFLAGS", f"-DONE={one} '-DMORE=a word'")
+        assert compiler.trouble(source) == ""
+        assert compiler.library(source).f() == one
+    monkeypatch.setenv("AEBENCH_CXXFLAGS", "-DONE='1")
+    assert "AEBENCH_CXXFLAGS is no list of options" in compiler.trouble(source)
+
+
 @pytest.mark.parametrize("spoilt", ["replaced", "torn", "empty", "a link", "for all to write"])
 def test_a_library_that_is_not_as_it_was_made_is_never_loaded(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str

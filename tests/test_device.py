@@ -173,6 +173,14 @@ def test_what_is_told_is_read_and_not_assumed() -> None:
     assert read_precision("fp32") == "matmul=medium cudnn=tf32"
 
 
+def test_products_of_an_engine_s_own_are_not_called_torch_s() -> None:
+    set_precision("tf32")
+    set_precision("bf16x3")
+    assert read_precision("bf16", "native") == "matmul=highest cudnn=ieee products=bfloat16"
+    assert read_precision("bf16x3", "native") == "matmul=highest cudnn=ieee products=3 x bfloat16"
+    assert read_precision("fp32", "native") == "matmul=highest cudnn=ieee"
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_only_bf16_casts(precision: str) -> None:
     layer, image = torch.nn.Linear(4, 2), torch.rand(1, 4)
@@ -231,6 +239,25 @@ def test_peak_is_kept_and_only_raised(monkeypatch) -> None:
     peak = device.peak_gflops
     assert [peak(CPU, "fp32"), peak(CPU, "fp32")] == [10.0, 10.0]
     assert [peak(CPU, "fp32", again=True), peak(CPU, "fp32", again=True)] == [20.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    ("precision", "fp32", "bf16", "peak"),
+    [
+        ("fp32", 100.0, 900.0, 100.0),
+        ("bf16", 100.0, 900.0, 900.0),
+        ("bf16", 100.0, 50.0, 100.0),  # without instructions for it: it may compute in float32
+        ("bf16x3", 100.0, 900.0, 300.0),
+        ("bf16x3", 400.0, 900.0, 400.0),
+    ],
+)
+def test_the_peak_is_that_of_the_arithmetic_used(
+    precision: str, fp32: float, bf16: float, peak: float, monkeypatch
+) -> None:
+    rates = {torch.float32: fp32, torch.bfloat16: bf16}
+    monkeypatch.setattr(device, "_PEAKS", {})
+    monkeypatch.setattr(device, "_rate", lambda where, dtype: rates[dtype])
+    assert device.peak_gflops(CPU, precision) == peak
 
 
 def test_the_probe_of_a_busy_machine_is_short_and_its_median_honest(monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from aebench.estimate import Estimator
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.records import Circumstances, starting_row
+from aebench.worker import run_job
 
 ASKED = {"architecture": ["mlp", "conv"], "dataset": "digits", "latent": 2, "depth": [1, 2]}
 
@@ -25,10 +27,22 @@ def test_auto_is_an_engine_when_the_grid_is_enumerated(device: str) -> None:
     assert len(jobs) == 4
     for job in jobs:
         assert job.engine == engines.choose(job.architecture, device, job.depth).engine
-        assert starting_row(job, Circumstances())["engine_choice"] == "auto"
+        why = engines.choose(job.architecture, device, job.depth).why
+        assert starting_row(job, Circumstances())["engine_choice"] == f"auto: {why}" != "auto: "
 
 
-KNOWN = [("mlp", 1), ("mlp", 2), ("conv", 1)]
+KNOWN = [("mlp", 1), ("mlp", 2), ("conv", 1), ("conv", 2)]
+
+
+@pytest.fixture
+def products(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Give the processor these products of bf16, and the machine a compiler."""
+    monkeypatch.setattr(engines.compiler, "trouble", lambda source: "")
+
+    def give(name: str) -> None:
+        monkeypatch.setattr(engines.machine, "bf16_instructions", lambda: name)
+
+    return give
 
 
 def chosen_on_a_cpu(**asked: str) -> tuple[dict[tuple[str, int], str], tuple[str, ...]]:
@@ -37,11 +51,62 @@ def chosen_on_a_cpu(**asked: str) -> tuple[dict[tuple[str, int], str], tuple[str
 
 
 @pytest.mark.compiler
-def test_on_a_cpu_it_is_native_where_that_can_be_compiled_and_trains_the_model() -> None:
+def test_on_a_cpu_it_is_native_where_that_can_be_compiled() -> None:
     engines, notes = chosen_on_a_cpu()
-    assert engines == dict.fromkeys(KNOWN, "native") | {("conv", 2): "eager"}
+    assert engines == dict.fromkeys(KNOWN, "native")
     assert notes == ()
-    assert set(chosen_on_a_cpu(precision="bf16")[0].values()) == {"eager"}
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16"])
+@pytest.mark.parametrize("precision", ["bf16", "bf16x3"])
+def test_native_computes_in_bf16_where_the_processor_does(
+    precision: str, instructions: str, products: Callable[[str], None]
+) -> None:
+    products(instructions)
+    assert chosen_on_a_cpu(precision=precision) == (dict.fromkeys(KNOWN, "native"), ())
+    asked = ASKED | {"engine": "native", "precision": precision}
+    assert {job.engine for job in load_grid(None, asked).jobs} == {"native"}
+
+
+def test_without_products_of_bf16_it_is_refused_before_anything_runs(
+    products: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    products("")
+    says = "takes a processor with products of bf16 (avx512_bf16, or amx_bf16 with amx_tile)"
+    for precision, way in (("bf16", "fp32, or --engine eager"), ("bf16x3", "fp32")):
+        asked = ASKED | {"engine": "native", "precision": precision}
+        with pytest.raises(RequestError) as refused:
+            load_grid(None, asked)
+        assert says in str(refused.value)
+        assert str(refused.value).endswith(f"Use --precision {way}")
+    # No other engine has bf16x3, and auto never changes the precision.
+    with pytest.raises(RequestError) as refused:
+        load_grid(None, ASKED | {"precision": "bf16x3"})
+    assert says in str(refused.value)
+    engines, (note,) = chosen_on_a_cpu(precision="bf16")
+    assert set(engines.values()) == {"eager"}
+    assert says in note
+    assert chosen_on_a_cpu() == (dict.fromkeys(KNOWN, "native"), ())
+    # Nor does a worker of another machine begin what its processor has not.
+    job = Job("mlp", "digits", 2, engine="native", precision="bf16x3")
+    row = run_job(job).job
+    assert row["status"] == "failed"
+    assert says in row["reason"]
+
+
+@pytest.mark.parametrize("asked", [{"engine": "eager"}, {"device": "cuda"}, {"engine": "graph"}])
+def test_bf16x3_is_native_s_alone(asked: dict[str, str], products: Callable[[str], None]) -> None:
+    products("amx_bf16")
+    with pytest.raises(RequestError, match="'bf16x3' exists on the CPU by engine native only"):
+        load_grid(None, ASKED | {"precision": "bf16x3"} | asked)
+
+
+def test_of_a_family_that_says_nothing_auto_takes_the_only_engine_with_the_precision(
+    products: Callable[[str], None],
+) -> None:
+    products("avx512_bf16")
+    assert engines.choose("mine", "cpu", 1, "bf16x3").engine == "native"
+    assert engines.choose("mine", "cpu", 1, "bf16").engine == "eager"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +135,9 @@ def test_where_nothing_can_be_compiled_it_is_eager_and_why_is_told(
     assert set(engines.values()) == {"eager"}
     assert "engine auto takes eager, not native" in note
     assert says in note
-    assert chosen_on_a_cpu(precision="bf16")[1] == ()  # where it would be eager anyhow
+    assert {j.engine_choice for j in load_grid(None, ASKED).jobs} == {
+        f"auto: native cannot be had here: {note.partition('faster: ')[2]}"
+    }
     # Asked for by name it is refused before anything runs, with what to do.
     with pytest.raises(RequestError) as refused:
         load_grid(None, ASKED | {"engine": "native"})
@@ -95,7 +162,7 @@ def test_how_it_was_chosen_is_no_part_of_the_job() -> None:
     assert chosen == given
     assert chosen.key == given.key
     # Asked for both ways, it is one job.
-    twice = {"architecture": "conv", "depth": 2, "engine": ["eager", "auto"]}
+    twice = {"architecture": "conv", "depth": 2, "engine": ["eager", "auto"], "device": "cuda"}
     assert len(load_grid(None, ASKED | twice).jobs) == 1
 
 
@@ -105,31 +172,32 @@ def test_nobody_sets_the_choice_as_an_option(engine: str) -> None:
         load_grid(None, ASKED | {"engine": engine, "engine_choice": "auto", "device": "cuda"})
 
 
-@pytest.mark.parametrize(
-    ("family", "trained", "refused"),
-    [
-        ("mlp", (1, 2, 7), ()),
-        ("mlp-shared", (1, 3), ()),
-        ("mlp-separate", (1, 3), ()),
-        ("conv", (1,), (2, 3)),
-        ("conv-relu", (1,), (2, 3)),
-        ("conv-bottleneck", (), (1, 2)),
-    ],
-)
-def test_native_says_which_of_our_models_it_trains(
-    family: str, trained: tuple[int, ...], refused: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("family", architectures.names())
+def test_native_trains_our_models_of_every_depth(
+    family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "trouble", lambda engine: "")
-    for depth in trained:
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    for depth in (1, 2, 7):
         assert engines.untrainable("native", family, depth) == ""
-        assert engines.choose(family, "cpu", depth).engine == "native"
-    for depth in refused:
-        assert f"not {family} of depth {depth}" in engines.untrainable("native", family, depth)
-        assert engines.choose(family, "cpu", depth).engine == "eager"
-    # Without a depth, the smallest is meant; the other engines train everything.
-    assert engines.untrainable("native", family) == engines.untrainable("native", family, 1)
+        choice = engines.choose(family, "cpu", depth)
+        assert choice == ("native", "the fastest known for chains of layers on a CPU", "")
+    # The other engines train everything.
     others = ("reference", "eager", "graph")
     assert not any(engines.untrainable(engine, family, 9) for engine in others)
+
+
+def test_what_an_engine_cannot_train_is_said_with_the_depth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shallow = dataclasses.replace(ENGINES["native"], trains={"conv": 1}, fastest={"conv": 1})
+    monkeypatch.setitem(ENGINES, "native", shallow)
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    assert engines.untrainable("native", "conv", 1) == engines.untrainable("native", "conv") == ""
+    assert "not conv of depth 2" in engines.untrainable("native", "conv", 2)
+    assert engines.choose("conv", "cpu", 1).engine == "native"
+    assert engines.choose("conv", "cpu", 2) == (
+        "eager", "nothing faster is known for its layers", "",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["mine", "convnext", "mlp-mixer", "conv-of-mine", "native-mlp"])
@@ -137,25 +205,27 @@ def test_a_user_s_family_is_not_taken_for_ours_by_its_name(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-    monkeypatch.setattr(engines, "trouble", lambda engine: "")
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
     size = architectures.get("mlp").size
     architectures.architecture(name, size=size)(lambda shape, latent, depth: None)
     for device, depth in itertools.product(engines.DEVICES, (1, 2)):
-        assert engines.choose(name, device, depth) == ("eager", "")
+        choice = engines.choose(name, device, depth)
+        assert choice == ("eager", f"what layers {name} has is not declared", "")
     # `native` asks the built model itself.
     assert engines.untrainable("native", name, 5) == ""
     # A plan takes it for an MLP, whose size this one has.
     assert Estimator().job(Job(name, "digits", 2)) == Estimator().job(Job("mlp", "digits", 2))
 
 
+@pytest.mark.parametrize(("layers", "on_cuda"), [("linear", "graph"), ("chain", "eager")])
 def test_a_user_s_family_may_say_what_its_models_are_made_of(
-    monkeypatch: pytest.MonkeyPatch,
+    layers: str, on_cuda: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-    monkeypatch.setattr(engines, "trouble", lambda engine: "")
-    architectures.architecture("mine", layers="linear")(lambda shape, latent, depth: None)
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    architectures.architecture("mine", layers=layers)(lambda shape, latent, depth: None)
     assert engines.choose("mine", "cpu", 3).engine == "native"
-    assert engines.choose("mine", "cuda", 3).engine == "graph"
+    assert engines.choose("mine", "cuda", 3).engine == on_cuda
     with pytest.raises(RequestError, match="did you mean 'linear'"):
         architectures.architecture("other", layers="linar")
 

@@ -254,7 +254,9 @@ def test_warm_up_leaves_no_trace(engine: str, images: torch.Tensor) -> None:
 def test_an_engine_refuses_a_device_that_is_not_its_own(images: torch.Tensor) -> None:
     job = Job("mlp", "digits", 3, engine="native")
     setup = training.Setup(job, torch.nn.Identity(), images, torch.device("cuda"))
-    with pytest.raises(RequestError, match="exists on the CPU in fp32 only; use eager"):
+    with pytest.raises(
+        RequestError, match="exists on the CPU in fp32, bf16 or bf16x3 only; use eager"
+    ):
         training.create(setup)
 
 
@@ -266,6 +268,19 @@ def test_steps_are_adams_own_count() -> None:
         layer(torch.ones(1)).sum().backward()
         adam.step()
     assert training.steps_taken(adam) == 3
+
+
+def test_on_a_cpu_convolutions_and_their_batches_lie_channels_last(images: torch.Tensor) -> None:
+    seen = []
+    job = Job("conv", "digits", 6, depth=2, epochs=1, batch_size=64)
+    made, model = ready("eager", job, images[:64].expand(-1, 3, -1, -1))
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    made.train_epoch()
+    for tensor in (seen[0], model.encoder[0].weight, model.encoder[2].weight):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+        assert not tensor.is_contiguous()
+    plain, _ = ready("eager", Job("mlp", "digits", 6), images)
+    assert plain.setup.layout is torch.contiguous_format
 
 
 def test_partial_batch_is_dropped(images: torch.Tensor) -> None:

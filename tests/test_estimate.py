@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aebench import architectures, machine
+from aebench import architectures, engines, machine
 from aebench.estimate import Estimator, Guess
 from aebench.grid import size, steps
 from aebench.job import Job
@@ -133,6 +133,52 @@ def test_deep_convolutions_have_a_rate_of_their_own() -> None:
     shallow, deep = Job("conv", "mnist", 512), Job("conv", "mnist", 64, 2)
     each = [Estimator()._step(job, gflop(job)).likely_s / gflop(job) for job in (shallow, deep)]
     assert each[0] > 3 * each[1]
+
+
+KNOWN_MS = [  # of two cores of an AMD EPYC, with nothing else on the machine
+    (Job("mlp", "mnist", 512, engine="native"), 1.30),
+    (Job("mlp", "mnist", 128, engine="native"), 0.37),
+    (Job("mlp", "mnist", 32, 3, engine="native"), 0.97),
+    (Job("conv", "mnist", 16, engine="native"), 0.39),
+    (Job("conv", "mnist", 128, engine="native"), 2.89),
+    (Job("conv", "mnist", 512, engine="native"), 11.60),
+    (Job("mlp-separate", "cifar10", 8500, engine="native"), 97.5),
+    (Job("conv", "mnist", 64, 2), 163),
+    (Job("conv", "mnist", 16, 3), 358),
+    (Job("conv-bottleneck", "mnist", 32), 6.22),
+    (Job("conv-bottleneck", "mnist", 128), 9.58),
+    (Job("conv-bottleneck", "mnist", 32, 2), 12.6),
+]
+
+
+@pytest.mark.parametrize(("job", "ms"), KNOWN_MS, ids=lambda value: getattr(value, "name", ""))
+def test_a_first_plan_is_near_what_was_measured(
+    job: Job, ms: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    step = Estimator()._step(job, gflop(job)).likely_s
+    assert ms / 1.25 < 1e3 * step < 1.25 * ms
+
+
+def test_a_slower_processor_is_known_by_the_products_of_other_jobs(results: Store) -> None:
+    """What was measured of another kind of model says how fast this machine multiplies."""
+    from aebench import estimate
+
+    slow = {"threads": 2, "peak_gflops": estimate._TABLE_PEAK}  # half of that a core
+    write(results, 1, Job("conv", "mnist", 8), **slow)
+    write(results, 2, Job("conv", "mnist", 16), **slow | {"precision": "bf16", "peak_gflops": 1e6})
+    job = Job("mlp-separate", "cifar10", 8500, engine="native")
+    known, rough = (e._step(job, gflop(job)) for e in (Estimator.from_store(results), Estimator()))
+    assert known.likely_s == pytest.approx(2 * rough.likely_s, rel=0.01)
+
+
+def test_every_engine_has_a_rate_for_every_kind_of_model() -> None:
+    families = [("mlp", 1), ("conv", 1), ("conv", 2), ("conv-bottleneck", 1), ("mlp-shared", 1)]
+    for engine in engines.ENGINES.values():
+        for device in engine.devices:
+            for family, depth in families:
+                job = Job(family, "cifar10", 4, depth, engine=engine.name, device=device)
+                assert likely(Estimator(), job) > 0
 
 
 def test_fixed_cost_does_not_grow_with_the_epochs(results: Store) -> None:

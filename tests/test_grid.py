@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_a_table_wins_over_the_file_and_an_option_over_both(toml: Any) -> None:
 def test_options_alone_describe_a_grid_and_defaults_yield() -> None:
     options = {"architecture": ["mlp"], "latent": [4]}
     (job,) = load_grid(None, options, {"dataset": "digits", "device": "cpu"}).jobs
-    assert job == Job("mlp", "digits", 4)
+    assert job == Job("mlp", "digits", 4, engine=engines.choose("mlp", "cpu").engine)
     (job,) = load_grid(None, options | {"dataset": "mnist"}, {"dataset": "digits"}).jobs
     assert job.dataset == "mnist"
 
@@ -284,6 +285,35 @@ def test_shards_are_a_disjoint_cover(toml: Any) -> None:
             grid.shard(index, count)
 
 
+def test_parts_are_the_same_where_auto_means_another_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that machines with a compiler and without one divide the work and leave nothing out."""
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    grid = load_grid("quick", {"device": "cpu"})
+    monkeypatch.setattr(engines, "trouble", lambda name, *_: "none" if name == "native" else "")
+    other = load_grid("quick", {"device": "cpu"})
+    assert {j.engine for j in grid.jobs} == {"native"}
+    assert {j.engine for j in other.jobs} == {"eager"}
+    for i in range(1, 4):
+        parts = [{(j.architecture, j.latent) for j in g.shard(i, 3).jobs} for g in (grid, other)]
+        assert parts[0] == parts[1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_engine_is_auto_unless_told_otherwise(
+    name: str, toml: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "choose", lambda *_, **__: engines.Choice("compiled", "so"))
+    jobs = load_grid(name).jobs
+    assert {(j.engine, j.engine_choice) for j in jobs} == {("compiled", "auto: so")}
+    given = load_grid(name, {"engine": "reference"}).jobs
+    assert {(j.engine, j.engine_choice) for j in given} == {("reference", "given")}
+    assert load_grid(name, {}, {"engine": "eager"}).jobs[0].engine == "eager"
+    (job,) = toml(BASE + 'latent = 2\nengine = "eager"').jobs
+    assert job.engine == "eager"
+
+
 def test_running_a_shard_without_jobs_is_no_mistake(invoke) -> None:
     empty = [i for i in range(1, 10) if not load_grid("quick").shard(i, 9).jobs]
     assert empty  # five jobs in nine parts
@@ -326,7 +356,7 @@ def test_ten_thousand_jobs_can_be_planned_and_sliced(toml: Any) -> None:
 )
 def test_impossible_jobs_carry_the_reason(job: Job, says: str) -> None:
     fields = ("architecture", "dataset", "latent", "depth", "batch_size")
-    table = {name: [getattr(job, name)] for name in fields}
+    table = {name: [getattr(job, name)] for name in fields} | {"engine": ["eager"]}
     with pytest.raises(RequestError, match=says):  # nothing else in the grid: a mistake
         load_grid(None, table)
     beside = load_grid(
@@ -370,6 +400,7 @@ def test_options_of_an_architecture_are_axes(toml: Any) -> None:
         dataset = "digits"
         latent = 4
         depth = 2
+        engine = "eager"
         options = { activation = ["relu", "gelu"] }
         [[product]]
         architecture = "mlp"
@@ -436,17 +467,37 @@ def test_a_model_that_its_options_make_impossible_is_one_of_the_impossible() -> 
     assert size(hidden).parameters == 2 * (64 * 20 + 20 * 4) + 2 * 20 + 4 + 64
 
 
-def test_auto_takes_an_engine_that_knows_options_and_optimizer() -> None:
-    axes = {"architecture": "mlp", "dataset": "digits", "latent": 4, "depth": 2, "device": "cuda"}
-    chosen = [
-        load_grid(None, axes | {"engine": "auto"} | more).jobs[0].engine
-        for more in ({}, {"optimizer": "sgd"}, {"weight_decay": 0.1}, {"clip_gradient": 1.0})
-    ]
-    assert chosen == ["graph", "eager", "eager", "eager"]
-    on_cpu = axes | {"device": "cpu", "options": {"hidden": 20}}
-    assert load_grid(None, on_cpu | {"engine": "auto"}).jobs[0].engine == "eager"
+def test_auto_takes_an_engine_that_has_the_optimizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    axes = {"architecture": "mlp", "dataset": "digits", "latent": 4, "engine": "auto"}
+
+    def chosen(device: str, **more: Any) -> str:
+        return load_grid(None, axes | {"device": device} | more).jobs[0].engine
+
+    for device, fastest in (("cuda", "graph"), ("cpu", "native")):
+        assert chosen(device) == chosen(device, warmup=0.1) == fastest
+        for more in ({"optimizer": "sgd"}, {"weight_decay": 0.1}, {"clip_gradient": 1.0}):
+            assert chosen(device, **more) == "eager"
+    (job,) = load_grid(None, axes | {"device": "cpu", "optimizer": "sgd"}).jobs
+    assert job.engine_choice == "auto: native has not its optimizer"
+
+
+def test_models_with_options_are_chains_of_layers_and_no_longer_what_is_usual(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "trouble", lambda *_: "")
+    native = engines.ENGINES["native"]
+    linear = dataclasses.replace(native, trains={"linear": 9}, fastest={"linear": 9})
+    monkeypatch.setitem(engines.ENGINES, "native", linear)
+    axes = {"architecture": "mlp", "dataset": "digits", "latent": 4, "depth": 2, "device": "cpu"}
+    with_options = axes | {"options": {"hidden": 20}}
+    assert load_grid(None, axes | {"engine": "auto"}).jobs[0].engine == "native"
+    assert load_grid(None, with_options | {"engine": "auto"}).jobs[0].engine == "eager"
     with pytest.raises(RequestError, match="not mlp of depth 2 with hidden=20; use another engine"):
-        load_grid(None, on_cpu | {"engine": "native"})
+        load_grid(None, with_options | {"engine": "native"})
+    chain = dataclasses.replace(native, trains={"chain": 9}, fastest={"chain": 9})
+    monkeypatch.setitem(engines.ENGINES, "native", chain)
+    assert load_grid(None, with_options | {"engine": "auto"}).jobs[0].engine == "native"
 
 
 def test_a_file_of_settings_may_name_an_optimizer(tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_a_value_spelled_out_is_the_default() -> None:
     assert Job("mlp", "mnist", 512, depth=1, engine="eager").key == ONE.key
 
 
+def test_the_key_by_another_engine_is_that_of_the_job_by_it() -> None:
+    other = dataclasses.replace(ONE, engine="native")
+    assert other.key_by("eager") == ONE.key != other.key == ONE.key_by("native")
+    assert other.common_key == other.key
+    assert dataclasses.replace(other, engine_choice="auto: so").common_key == ONE.key
+
+
 def test_equal_jobs_have_equal_keys() -> None:
     whole, real = (Job("mlp", "mnist", 512, learning_rate=rate) for rate in (1, 1.0))
     assert whole == real
@@ -99,6 +106,9 @@ def test_name_says_what_is_not_usual() -> None:
     other = dataclasses.replace(ONE, depth=2, options="hidden=32", protocol="tuned")
     assert other.name == "mnist mlp-512 depth 2 (hidden=32) tuned"
     assert foreign.name == "mnist mlp-512 code 3fa2c1 pixels 91b0d2"
+    assert dataclasses.replace(odd, engine="native", precision="bf16x3").name.endswith(
+        "repeat 1 native bf16x3"
+    )
     assert dataclasses.replace(ONE, code="version 2").name == "mnist mlp-512 version 2"
 
 
@@ -135,6 +145,9 @@ def test_name_says_what_is_not_usual() -> None:
         ("precision", "fp23", "did you mean 'fp32'"),
         ("device", "tpu", "unknown device 'tpu'"),
         ("precision", "tf32", "CUDA devices only"),
+        ("precision", "bf16x3", "on the CPU by engine native only; use that engine there, or fp32"),
+        ("engine_choice", "mine", "begins with given or auto"),
+        ("engine_choice", None, "begins with given or auto"),
     ],
 )
 def test_refuses_what_can_be_no_job(field: str, value: Any, says: str) -> None:

@@ -136,3 +136,26 @@ def test_cores_and_memory_are_those_of_this_process() -> None:
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)
     now = psutil.Process().memory_info().rss
     assert 0.9 * now <= machine.peak_host_bytes() <= 1000 * now  # systems count it in two units
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx512_bf16 avx512f", "avx512_bf16"),
+        ("fpu amx_bf16 avx512_bf16 amx_tile", "amx_bf16"),
+        ("fpu amx_bf16 avx512_bf16", "avx512_bf16"),  # tiles that the system does not offer
+        ("fpu amx_bf16", ""),
+        ("fpu avx512_bf16x", ""),
+        ("", ""),
+    ],
+)
+def test_products_of_bf16_are_read_from_the_flags(
+    flags: str, expected: str, tmp_path: Path
+) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"model name\t: avx512_bf16 in its name\nflags\t\t: {flags}\n")
+    assert machine.bf16_instructions(info) == expected
+
+
+def test_of_other_systems_no_products_of_bf16_are_known(tmp_path: Path) -> None:
+    assert machine.bf16_instructions(tmp_path / "none") == ""

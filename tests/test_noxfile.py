@@ -213,3 +213,48 @@ def test_constraints_name_versions_only():
     pins = [line for line in lines if not line.startswith("#")]
     assert [pin for pin in pins if not re.match(r"[a-z0-9-]+==[\w.]+( ; [^:/]+)?$", pin)] == []
     assert [pin for pin in pins if re.match(r"(torch|torchvision|triton|nvidia-|cuda-)", pin)] == []
+
+
+CARELESS = {
+    "heap-buffer-overflow": "new int[n - 1]",
+    "signed integer overflow": "new int[n]{2147483647}",
+}
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("said", CARELESS)
+def test_sanitizers_stop_what_reads_beyond_its_memory_or_overflows(said, checkout, tmp_path):
+    if why := checkout.without_sanitizers():
+        pytest.skip(why)
+    source = tmp_path / "careless.cpp"
+    source.write_text(
+        f'extern "C" int f(int n) {{ int *p = {CARELESS[said]}; return p[n - 1] + p[0] + n; }}\n'
+    )
+    code = (
+        "import sys; from pathlib import Path; from aebench.engines import compiler\n"
+        "compiler.library(Path(sys.argv[1])).f(2); print('unnoticed')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(source)],
+        env=os.environ
+        | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path)}
+        | checkout.sanitizers(),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode
+    assert said in ran.stderr
+    assert "unnoticed" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("cxx", "says"),
+    [
+        ("no-such-compiler", "there is no no-such-compiler: install g++"),
+        ("echo clang version 15", "CXX is clang"),
+        ("echo", "echo comes without the sanitizer of memory"),
+    ],
+)
+def test_without_sanitizers_it_says_why(cxx, says, checkout, monkeypatch):
+    monkeypatch.setenv("CXX", cxx)
+    assert says in checkout.without_sanitizers()

@@ -68,15 +68,15 @@ def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> No
         table, text = timed(*alike)
         assert "kernels" not in [c.name for c in table.columns]
         assert said not in text
-    table, text = timed("linear=onednn", "torch", None)
+    table, text = timed("linear=native", "torch", None)
     assert table.columns[-1].name == "kernels"
-    assert [row[-1].text for row in table.rows] == ["linear=onednn", "torch", words.NONE]
+    assert [row[-1].text for row in table.rows] == ["linear=native", "torch", words.NONE]
     assert said in text
     # Layers of other kinds have other kernels: nothing that is unfair to either.
-    table, text = timed("linear=onednn", "conv=onednn conv_transpose=product")
+    table, text = timed("linear=native", "conv=native conv_transpose=native")
     assert table.columns[-1].name == "kernels"
     assert said not in text
-    assert said in timed("linear=onednn", "conv=onednn conv_transpose=product+torch")[1]
+    assert said in timed("linear=native", "conv=native conv_transpose=native+torch")[1]
 
 
 def test_every_section_carries_what_check_says_to_times(tmp_path: Path) -> None:

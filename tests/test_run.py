@@ -83,7 +83,8 @@ def test_run_leaves_records_a_table_and_a_report(small) -> None:
     assert done.returncode == 0, done.stderr
     assert "digits conv-4" in done.stdout
     told = [line for line in done.stderr.splitlines() if "running" not in line]  # a heartbeat
-    assert [line[:6] for line in told[:2]] == ["[1/2] ", "[2/2] "]
+    assert told[0].startswith("engines: ")
+    assert [line[:6] for line in told[1:3]] == ["[1/2] ", "[2/2] "]
     assert "\x1b" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     found = read(folder / "results" / "custom")

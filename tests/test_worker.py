@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import aebench
-from aebench import datasets, interference, protocols, records, worker
+from aebench import datasets, engines, interference, protocols, records, worker
 from aebench.architectures.autoencoder import Autoencoder
 from aebench.engines import device as devices
 from aebench.engines.device import PhaseClock, read_precision, set_precision
@@ -222,34 +222,33 @@ def test_the_study_s_loop_says_how_long_it_waited_for_its_loader() -> None:
     assert worker.run_job(job()).job["loading_s"] is None
 
 
-@pytest.mark.parametrize("engine", ["reference", "eager"])
-def test_a_job_in_bf16_is_evaluated_in_float32(
-    engine: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("engine", "precision"),
+    [("reference", "bf16"), ("eager", "bf16"), ("native", "bf16"), ("native", "bf16x3")],
+)
+def test_whatever_a_job_is_trained_in_it_is_evaluated_in_float32(
+    engine: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """After every epoch, and in the end."""
+    if why := engines.lacking(engine, precision):
+        pytest.skip(why)
     seen: list[tuple[bool, torch.dtype]] = []
+    epochs: list[int] = []
 
-    @aebench.architecture("tells-its-arithmetic")
-    def build(shape: tuple[int, int, int], latent: int, depth: int) -> nn.Module:
-        return Autoencoder(nn.Sequential(nn.Flatten(), nn.Linear(64, latent), Tells()), Decoder())
+    def forward(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        output = nn.functional.linear(x, layer.weight, layer.bias)
+        seen.append((layer.training, output.dtype))
+        return output
 
-    class Tells(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.append((self.training, x.dtype))
-            return x
-
-    class Decoder(nn.Linear):
-        def __init__(self) -> None:
-            super().__init__(3, 64)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(x).unflatten(1, (1, 8, 8))
-
-    with registered("tells-its-arithmetic"):
-        one = job("tells-its-arithmetic", engine=engine, precision="bf16", epochs=1)
-        row = worker.run_job(coded(one)).job
+    monkeypatch.setattr(nn.Linear, "forward", forward)
+    one = job(engine=engine, precision=precision)
+    row = worker.run_job(one, on_epoch=lambda *_: epochs.append(len(seen))).job
     assert row["status"] == "ok", row["reason"]
-    assert {dtype for training, dtype in seen if training} == {torch.bfloat16}
-    assert {dtype for training, dtype in seen[1:] if not training} == {torch.float32}
+    assert len(epochs) == 2
+    for part in (seen[epochs[0] : epochs[1]], seen[epochs[1] :]):
+        assert {dtype for training, dtype in part if not training} == {torch.float32}
+    by_torch = set() if engine == "native" else {torch.bfloat16}
+    assert {dtype for training, dtype in seen if training} == by_torch
 
 
 def test_evaluation_leaves_the_switches_of_the_job_as_they_were() -> None:
@@ -315,6 +314,7 @@ def test_a_job_tells_how_it_was_measured() -> None:
     phases = ("build_s", "compile_s", "warmup_s", "train_s")
     assert row["cold_s"] == pytest.approx(sum(row[name] for name in phases))
     assert row["position"] == 7
+    assert row["kernels"] == "torch"
     assert row["device_train_s"] is None
     flops = row["steps"] * row["flops_per_step"]
     assert row["flop_floor_s"] == pytest.approx(flops / row["peak_gflops"] / 1e9)

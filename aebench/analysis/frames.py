@@ -105,15 +105,16 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
     """What an error depends on besides model, dataset and seed: ``study``, ``study with epochs=2``.
 
     Engine and device do not belong here, nor does tf32 beside fp32: torch's own defaults, which
-    the study used, mix the two. bf16 rounds to three digits and is another experiment. `without`
-    names a field of a job whose changes are not told.
+    the study used, mix the two; nor bf16x3, which keeps 16 bits of a number where tf32 keeps 11.
+    bf16 rounds to three digits and is another experiment. `without` names a field of a job whose
+    changes are not told.
     """
 
     def text(protocol: str, modified: Any, precision: str) -> str:
         # `Job.modified` writes each change as field=value.
         changes = "unknown changes" if modified is None or modified != modified else modified
         told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
-        told += [precision] if precision not in ("fp32", "tf32") else []
+        told += [precision] if precision not in ("fp32", "tf32", "bf16x3") else []
         return f"{protocol} with {', '.join(told)}" if told else str(protocol)
 
     rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)

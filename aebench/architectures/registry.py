@@ -50,9 +50,9 @@ class Architecture:
     `build` would amount to, and raises `RequestError` where no such model exists; a family without
     it is measured when built and planned without sizes. `layers` says what its models are made of,
     where that is known of all of them: ``linear``, ``conv`` (3 x 3, stride 1, no padding),
-    ``strided conv``, or ``chain``: any of these, with whatever activations and norms, one after the
-    other. `version` is what its author calls this state of its code, and `plugin` the module whose
-    import registered it. `layers` to `plugin` are empty where nothing is known of them.
+    ``strided conv``, or ``chain``: any layers that engine ``native`` knows, one after another.
+    `version` is what its author calls this state of its code, and `plugin` the module whose import
+    registered it. `layers` to `plugin` are empty where nothing is known of them.
     """
 
     name: str

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
+from aebench import engines
 from aebench.cli import text
 from aebench.errors import printable
 from aebench.estimate import Estimator
@@ -59,6 +61,10 @@ def print_plan(
     for reason in dict.fromkeys(grid.impossible.values()):
         out.print(f"impossible: {printable(reason)}")
     run = [job for job in todo if job not in grid.impossible]
+    if run:
+        out.print(chosen(run))
+    for sentence in by_other_engines(run, there):
+        out.print(sentence)
     known = [job for job in run if estimator.job(job) is not None]
     total = estimator.total(known, workers)
     about = text.between(total.low_s, total.high_s) if known else "no time"
@@ -78,3 +84,35 @@ def print_plan(
         out.print(
             f"{text.count(len(failed), 'job')} did not end ok; --retry-failed runs them again"
         )
+
+
+def chosen(jobs: Iterable[Job]) -> str:
+    """Which engines run `jobs`, how many each, and why: ``engines: native 2 jobs (auto: ...)``."""
+    counts = Counter((job.engine, job.engine_choice) for job in jobs)
+    told = (
+        f"{engine} {text.count(n, 'job')} ({printable(why.replace('given', 'as given', 1))})"
+        for (engine, why), n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+    return f"engines: {', '.join(told)}"
+
+
+def by_other_engines(todo: Iterable[Job], there: Mapping[str, str]) -> list[str]:
+    """What to tell of jobs to do, their engine chosen by `auto`, that others have trained already.
+
+    `there` maps the keys of stored jobs to their status.
+    """
+    if "ok" not in there.values():
+        return []
+    counts = Counter(
+        engine
+        for job in todo
+        if job.by_auto
+        for engine in engines.ENGINES
+        if engine != job.engine and there.get(job.key_by(engine)) == "ok"
+    )
+    return [
+        f"{n} of these jobs {'is' if n == 1 else 'are'} here already, trained by {engine} with the"
+        f" same errors within rounding: --engine {engine} keeps to those, and without it they are"
+        " trained again"
+        for engine, n in counts.most_common()
+    ]

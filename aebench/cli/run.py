@@ -20,7 +20,7 @@ import typer
 
 from aebench.cli import axes, complete, folders, text
 from aebench.cli.options import DATA_FOLDER, default
-from aebench.cli.plan import print_plan
+from aebench.cli.plan import by_other_engines, chosen, print_plan
 from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
@@ -107,7 +107,7 @@ _OPTIONS = (
     _option(_AXES, "train_noise",
         f"Amplitude of Gaussian noise on training inputs. {default('0')}"),
     _option(_AXES, "engine",
-        f"{', '.join(ENGINES)}, or auto: by device and family. {default('eager')}",
+        f"{', '.join(ENGINES)}, or auto: the fastest known. {default('auto')}",
         autocompletion=complete.engine),
     _option(_AXES, "precision", f"{', '.join(PRECISIONS)}. {default('fp32')}",
         autocompletion=complete.precision),
@@ -169,6 +169,7 @@ def run(**given: Any) -> None:
     if given["plan"]:
         print_plan(grid, there, todo, estimator, options.workers)
         return
+    text.warn(by_other_engines([job for job in todo if job not in grid.impossible], there))
     finished = _execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)
     _conclude(grid, store, shown, finished, given["report"], known.problems)
@@ -186,16 +187,16 @@ def _grid(
         defaults["dataset"] = "mnist"
     else:
         source = source or "quick"
-    chosen = load_grid(source, asked, defaults, data)
-    text.warn(chosen.notes)
+    grid = load_grid(source, asked, defaults, data)
+    text.warn(grid.notes)
     if shard:
-        chosen = chosen.shard(*axes.part(shard))
-    for job in {(j.architecture, j.depth, j.engine, j.device): j for j in chosen.jobs}.values():
-        why = "chosen by auto" if job.engine_choice == "auto" else "as asked for, or the default"
+        grid = grid.shard(*axes.part(shard))
+    for job in {(j.architecture, j.depth, j.engine, j.device): j for j in grid.jobs}.values():
         text.detail(
-            f"{job.architecture} of depth {job.depth}: engine {job.engine} on {job.device} ({why})"
+            f"{job.architecture} of depth {job.depth}: engine {job.engine} on {job.device}"
+            f" ({printable(job.engine_choice)})"
         )
-    return chosen
+    return grid
 
 
 def _execute(
@@ -232,6 +233,7 @@ def _execute(
             f"{options.workers} jobs share this machine: errors are exact, but their times cannot"
             " be compared and stay out of the time tables. Use --workers 1 for times."
         )
+    console.print(chosen(possible), soft_wrap=True)
     text.detail(f"data cache: {cache_directory(options.data)}")
     for name in sorted({job.dataset for job in possible}):
         fetch_visibly(name, options.data, console)

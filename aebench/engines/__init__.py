@@ -1,8 +1,8 @@
-"""What each engine can do, said once: devices, precisions, models, rates for plans. No torch here.
+"""What each engine can do, said once: devices, precisions, models. No torch here.
 
 How an engine takes its steps is decided in its own module, behind `engines.training`. Which one
 ``--engine auto`` means is decided here, when a grid is enumerated, so that a job always names the
-engine that runs it; that it was chosen is told in its record and is no part of its key.
+engine that runs it; that it was chosen, and why, is told in its record and is no part of its key.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from aebench import architectures
+from aebench import architectures, machine
 from aebench.engines import compiler
 from aebench.errors import RequestError
 
 DEVICES = ("cpu", "cuda")
-PRECISIONS = ("fp32", "tf32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16", "bf16x3")
+"""bf16x3: each number as the sum of two of bf16, and three of the four products of these."""
+_TORCHS = PRECISIONS[:3]
 _ON = {"cpu": "on the CPU", "cuda": "on CUDA devices"}
 _ANY_DEPTH = 1 << 62
 NATIVE_SOURCE = Path(__file__).with_name("cpp") / "steps.cpp"
@@ -29,31 +31,28 @@ class Capabilities:
 
     `trains` and `fastest` go from what models are made of (`Architecture.layers`) to the greatest
     depth: which models it can train, None for all, and for which `auto` takes it where it exists.
-    `models` says the first in words. `only_adam`: by Adam without weight decay and clipping of
-    gradients; `only_mse`: by no loss of a model's own. `source` is what a C++ compiler must be able
-    to compile.
-
-    For plans without a measured time: `step_s` is what a step costs besides its arithmetic, in
-    seconds; `gflops` the rate that it reaches on one core, 1e9 FLOP/s, None for that of torch; and
-    `compile_s` what it takes once for each shape of model.
+    `models` says the first in words, `merit` why `auto` takes it. `only_adam`: by Adam without
+    weight decay and clipping of gradients; `only_mse`: by no loss of a model's own. `source` is
+    what a C++ compiler must be able to compile; with it, products in bf16 are the engine's own, and
+    need a processor that has them. `compile_s` is what it takes once for each shape of model.
     """
 
     name: str
     about: str
     devices: tuple[str, ...] = DEVICES
-    precisions: tuple[str, ...] = PRECISIONS
+    precisions: tuple[str, ...] = _TORCHS
     trains: Mapping[str, int] | None = None
     models: str = "every model"
     only_adam: bool = False
     only_mse: bool = False
     fastest: Mapping[str, int] = field(default_factory=dict)
+    merit: str = ""
     source: Path | None = None
-    step_s: float = 4e-4
-    gflops: float | None = None
     compile_s: float = 0.0
 
 
-_SMALL = {"linear": _ANY_DEPTH, "conv": 1}
+_SMALL = {"linear": _ANY_DEPTH, "conv": 1, "strided conv": 1}
+_CHAINS = dict.fromkeys(("linear", "conv", "strided conv", "chain"), _ANY_DEPTH)
 
 ENGINES = {
     engine.name: engine
@@ -62,14 +61,13 @@ ENGINES = {
             "reference",
             "The study's training loop as it stands in the study: slow, and the measure of the"
             " rest.",
-            step_s=1.2e-2,  # 128 samples through PIL, ToTensor and a DataLoader
         ),
         # Where nothing is faster. Measured on one AMD EPYC core, MNIST mlp-128: eager 1.94 ms a
         # step (CPU time, median of 5), compiled 1.96 after half a minute of compiling.
         Capabilities(
             "eager",
-            "The default engine: data resident on the device, no host synchronization inside an"
-            " epoch.",
+            "Plain PyTorch, for every model: data resident on the device, no host synchronization"
+            " inside an epoch.",
         ),
         Capabilities(
             "compiled",
@@ -88,33 +86,32 @@ ENGINES = {
             " host.",
             devices=("cuda",),
             only_adam=True,
-            fastest=_SMALL | {"strided conv": 1},
-            step_s=6e-5,  # estimated from the number of kernels, not measured
+            fastest=_SMALL,
+            merit="the fastest known for small steps on a CUDA device",
         ),
-        # Measured on two Intel Xeon cores, MNIST, eager and native took 2.75 and 1.39 ms a step of
-        # mlp-512, 1.16 and 0.41 ms of mlp-128, 2.86 and 0.54 ms of conv-16 (`bench/roofline.py`).
+        # Measured with `bench/roofline.py`, whose table is in `bench/RESULTS.md`.
         Capabilities(
             "native",
-            "Whole epochs on a CPU in one call of our own C++, for the study's models in float32.",
+            "Whole epochs on a CPU in one call of our own C++, for chains of known layers.",
             devices=("cpu",),
-            precisions=("fp32",),
-            trains=_SMALL,
-            models="MLPs and conv of depth 1",
+            precisions=("fp32", "bf16", "bf16x3"),
+            trains=_CHAINS,
+            models="chains of known layers",
             only_adam=True,
             only_mse=True,
-            fastest=_SMALL,
+            fastest=_CHAINS,
+            merit="the fastest known for chains of layers on a CPU",
             source=NATIVE_SOURCE,
-            step_s=1e-4,
-            gflops=100.0,  # 70 (conv-16) to 160 (mlp-512) measured
         ),
     )
 }
 
 
 class Choice(NamedTuple):
-    """An engine, and why it is not the fastest known where it is not; mostly empty."""
+    """An engine, `why` it was chosen, and what to tell where it is not the fastest known."""
 
     engine: str
+    why: str
     note: str = ""
 
 
@@ -130,32 +127,60 @@ def choose(
     """The engine that `auto` means for a job: the fastest known that this machine can have.
 
     `plain`: whether it is trained by Adam as it is (see `protocols.plain`).
+
+    Raises:
+        RequestError: only one engine has the precision, and this machine cannot have that.
     """
-    layers, note = _made_of(architecture, options), ""
-    for engine in ENGINES.values():
-        if depth > engine.fastest.get(layers, 0) or unsupported(engine.name, device, precision):
+    layers = _made_of(architecture, options)
+    able = [name for name in ENGINES if not unsupported(name, device, precision)]
+    why, note = "nothing faster is known for its layers", ""
+    if not layers:
+        why = f"what layers {architecture} has is not declared"
+    for name in able:
+        engine = ENGINES[name]
+        if depth > engine.fastest.get(layers, 0):
             continue
-        if untaught(engine.name, plain):
+        if untaught(name, plain):
+            why = f"{name} has not its optimizer"
             continue
-        if not (why := trouble(engine.name)):
-            return Choice(engine.name)
-        note = (
-            f"engine auto takes eager, not {engine.name}, which would be about twice as fast: {why}"
-        )
-    return Choice("eager", note)
+        if not (missing := trouble(name, precision)):
+            return Choice(name, engine.merit)
+        why = f"{name} cannot be had here: {missing}"
+        note = f"engine auto takes eager, not {name}, which would be faster: {missing}"
+    if "eager" in able or not able:  # a job that cannot be is refused where it is made
+        return Choice("eager", why, note)
+    (only,) = able
+    if missing := trouble(only, precision):
+        raise unavailable(only, missing, precision)
+    return Choice(only, f"alone in computing in {precision}")
+
+
+def offered(engine: str) -> str:
+    """Where an engine exists, in words: ``on the CPU in fp32, bf16 or bf16x3``."""
+    can = ENGINES[engine]
+    where = " or ".join(_ON[name] for name in can.devices)
+    *most, last = can.precisions
+    return where + (f" in {', '.join(most)} or {last}" if can.precisions != _TORCHS else "")
 
 
 def unsupported(engine: str, device: str, precision: str) -> str:
-    """Why there is no such engine for the device in this precision; empty if there is."""
+    """Why there is no such engine for the device in this precision; empty if there is.
+
+    Of any machine; what this one lacks is said by `trouble`.
+    """
     if precision == "tf32" and device != "cuda":
         return "precision 'tf32' exists on CUDA devices only; use fp32 or bf16 here"
     can = ENGINES[engine]
     if device in can.devices and precision in can.precisions:
         return ""
-    where = " or ".join(_ON[name] for name in can.devices)
-    where += f" in {' or '.join(can.precisions)}" if can.precisions != PRECISIONS else ""
+    if precision == "bf16x3":
+        return (
+            "precision 'bf16x3' exists on the CPU by engine native only; use that engine there,"
+            " or fp32, or bf16"
+        )
     return (
-        f"engine {engine!r} exists {where} only; use eager here, or auto, which chooses by device"
+        f"engine {engine!r} exists {offered(engine)} only; use eager here, or auto, which chooses"
+        " by device"
     )
 
 
@@ -190,18 +215,31 @@ def untrainable(engine: str, architecture: str, depth: int = 1, options: str = "
     )
 
 
-def trouble(engine: str) -> str:
-    """Why this machine cannot have the engine; empty if it can.
+def lacking(engine: str, precision: str) -> str:
+    """What the processor lacks for the engine's own products in `precision`; empty if nothing."""
+    if not ENGINES[engine].source or not precision.startswith("bf16"):
+        return ""
+    if machine.bf16_instructions():
+        return ""
+    return (
+        f"precision {precision!r} takes a processor with products of bf16 (avx512_bf16, or amx_bf16"
+        " with amx_tile), and none is known of this one"
+    )
+
+
+def trouble(engine: str, precision: str = "fp32") -> str:
+    """Why this machine cannot have the engine in that precision; empty if it can.
 
     The first time, this has a compiler read the engine's source: a second, once a machine.
     """
     source = ENGINES[engine].source
-    return compiler.trouble(source) if source else ""
+    return lacking(engine, precision) or (compiler.trouble(source) if source else "")
 
 
-def unavailable(engine: str, why: str) -> RequestError:
+def unavailable(engine: str, why: str, precision: str = "fp32") -> RequestError:
     """What to tell who has asked for an engine where it cannot be had."""
-    return RequestError(
-        f"engine {engine!r} cannot be had here: {why}. Use --engine eager, or auto, which takes"
-        f" {engine} wherever it can be had"
-    )
+    way = f"--engine eager, or auto, which takes {engine} wherever it can be had"
+    if precision != "fp32":
+        way = "--precision fp32"
+        way += ", or --engine eager" if precision in ENGINES["eager"].precisions else ""
+    return RequestError(f"engine {engine!r} cannot be had here: {why}. Use {way}")

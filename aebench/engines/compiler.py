@@ -39,6 +39,7 @@ _OPTIONS = [
     "-fPIC",
     "-pthread",
 ]
+_MORE = "AEBENCH_CXXFLAGS"  # the variable with further options, behind ours
 _IF_THERE = ["-fopenmp"]  # not every compiler comes with it
 _FOLDER = "aebench-native"  # among the user's caches, beside that of the data, never in it
 _PATIENCE_S = 300.0  # what is called a compiler may wait for something for ever
@@ -79,6 +80,21 @@ def _command() -> list[str]:
     raise CompilerError(f"the variable CXX names {printable(given)}, and there is no such program")
 
 
+def _options() -> list[str]:
+    """What a compiler is called with: our options, and then those in the variable.
+
+    Raises:
+        CompilerError: the variable holds no words of a command line.
+    """
+    given = os.environ.get(_MORE, "")
+    try:
+        return [*_OPTIONS, *shlex.split(given)]
+    except ValueError as error:
+        raise CompilerError(
+            f"the variable {_MORE} is no list of options ({error}): {printable(given)}"
+        ) from error
+
+
 def library(source: Path) -> ctypes.CDLL:
     """`source`, with the headers beside it, compiled for this processor, and loaded.
 
@@ -105,17 +121,18 @@ def trouble(source: Path) -> str:
     The compiler reads `source` without translating it, and what it makes of a few words is loaded
     and called. That too is kept, so this takes a second once, and then no time.
     """
-    return _trouble(os.environ.get("CXX", ""), os.environ.get("PATH"), source)
+    named = tuple(os.environ.get(name) for name in ("CXX", "PATH", _MORE))
+    return _trouble(named, source)
 
 
 @lru_cache
-def _trouble(_cxx: str, _path: str | None, source: Path) -> str:
+def _trouble(_named: tuple[str | None, ...], source: Path) -> str:
     try:
         command = _command()
         # Named by the source as well, so that a probe that is there says that it could be read.
         digest = _digest(command, source)
         if (probe := _kept(_PROBE.stem, digest)) is None:
-            _compile([*command, *_OPTIONS, "-fsyntax-only", str(source)])
+            _compile([*command, *_options(), "-fsyntax-only", str(source)])
             probe = _made(_PROBE, digest)
         if probe.aebench_probe(41) != 42:
             return f"what {_shown(command)} compiles computes nonsense"
@@ -127,7 +144,7 @@ def _trouble(_cxx: str, _path: str | None, source: Path) -> str:
 
 
 def _digest(command: Sequence[str], source: Path) -> str:
-    digest = hashlib.sha256(repr((list(command), _OPTIONS, _IF_THERE)).encode(errors="replace"))
+    digest = hashlib.sha256(repr((list(command), _options(), _IF_THERE)).encode(errors="replace"))
     digest.update(_told(tuple(command)))
     for path in (source, *sorted(source.parent.glob("*.h"))):
         digest.update(path.read_bytes())
@@ -180,7 +197,7 @@ def _made(source: Path, digest: str) -> ctypes.CDLL:
     command = _command()
     with tempfile.TemporaryDirectory(prefix="aebench-native-", ignore_cleanup_errors=True) as work:
         result = Path(work) / f"{source.stem}.so"
-        _compile([*command, *_OPTIONS, str(source)], result)
+        _compile([*command, *_options(), str(source)], result)
         _keep(result, source.stem, digest)
         if (kept := _kept(source.stem, digest)) is not None:
             return kept

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from aebench.engines import ENGINES
 from aebench.schema import PHASES
 
 # A peak is measured in moments and may be missed by turbo clocks or a busy neighbour.
@@ -27,6 +28,7 @@ PAUSE_S = 2.0  # a GPU that was idle for longer gets a warm second
 WARM_S = 1.0
 
 _PEAKS: dict[tuple[str, str, int], float] = {}
+_BF16_PRODUCTS = {"bf16": 1, "bf16x3": 3}
 _LONG_S = 0.02  # one product of this length is long enough to know its rate
 _LARGEST = {"cpu": 4096, "cuda": 8192}
 # Size of the noise probe: rows of the square matrix, numbers copied, copies. The work of a round
@@ -43,7 +45,10 @@ _ENOUGH_S = 0.03  # no further round after this, so that the probe of a busy mac
 
 
 def set_precision(precision: str) -> None:
-    """Make `fp32`, `tf32` or `bf16` what this process computes in."""
+    """Make what this process computes in by torch: `tf32` where that is asked, else `fp32`.
+
+    bf16 is asked of torch by `autocast`; bf16x3, and the bf16 of engine native, are that engine's.
+    """
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
@@ -67,11 +72,13 @@ def ieee_float32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
-def read_precision(precision: str) -> str:
-    """What torch says of itself now, for the record."""
+def read_precision(precision: str, engine: str = "eager") -> str:
+    """What torch says of itself now, for the record, and what bf16 is made of beside it."""
     matmul = torch.get_float32_matmul_precision()
     cudnn = "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
-    cast = " autocast=bfloat16" if precision == "bf16" else ""
+    ours = ENGINES[engine].source is not None
+    how = {"bf16": "bfloat16", "bf16x3": "3 x bfloat16"}.get(precision)
+    cast = f" {'products' if ours else 'autocast'}={how}" if how else ""
     return f"matmul={matmul} cudnn={cudnn}{cast}"
 
 
@@ -126,12 +133,14 @@ def peak_gflops(device: torch.device, precision: str, *, again: bool = False) ->
     Measured once per process, precision and number of threads, in about a second on a CPU; with
     `again` once more, and the larger of both is kept. On a CPU torch gives products to MKL,
     which on some processors reaches half of what oneDNN does, so both are asked; `bf16` may
-    also compute in float32, so its peak is that of the faster one.
+    also compute in float32, so its peak is that of the faster one, and so may `bf16x3`, which
+    takes three products of bfloat16 for one.
     """
     key = (str(device), precision, torch.get_num_threads())
     if again or key not in _PEAKS:
-        dtypes = [torch.float32] + [torch.bfloat16] * (precision == "bf16")
-        rate = max(_rate(device, dtype) for dtype in dtypes)
+        rate = _rate(device, torch.float32)
+        if products := _BF16_PRODUCTS.get(precision):
+            rate = max(rate, _rate(device, torch.bfloat16) / products)
         _PEAKS[key] = max(rate, _PEAKS.get(key, 0.0))
     return _PEAKS[key]
 

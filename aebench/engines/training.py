@@ -20,7 +20,7 @@ from torch.nn.functional import mse_loss
 from aebench import architectures, protocols
 from aebench.architectures.autoencoder import own_loss, reconstruction_of
 from aebench.datasets import shuffled
-from aebench.engines import ENGINES, unsupported, untaught
+from aebench.engines import ENGINES, lacking, unavailable, unsupported, untaught
 from aebench.engines.device import autocast
 from aebench.errors import RequestError
 
@@ -209,17 +209,15 @@ class Work:
 class Learner:
     """A model that learns by torch's own means, autograd and its optimizers.
 
-    `kernels` says what computes its layers; `clip` is the largest norm of its gradients, 0 for any.
+    `clip` is the largest norm of its gradients all together, 0 for any.
     """
-
-    kernels = "torch"
 
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, clip: float = 0.0
     ) -> None:
         self.model, self.optimizer, self.loss, self.clip = model, optimizer, loss, clip
 
-    def step(self, inputs: Tensor, targets: Tensor) -> Tensor | float:
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Take a training step; the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(inputs, targets)
@@ -289,7 +287,8 @@ def create(setup: Setup) -> Engine:
     """The engine that the job names, ready for `load`.
 
     Raises:
-        RequestError: there is no such engine for the device, or it cannot train the model.
+        RequestError: there is no such engine for device and precision, or it cannot train the
+            model.
     """
     job = setup.job
     why = unsupported(job.engine, setup.device.type, job.precision)
@@ -301,5 +300,7 @@ def create(setup: Setup) -> Engine:
         )
     if why:
         raise RequestError(why)
+    if why := lacking(job.engine, job.precision):
+        raise unavailable(job.engine, why, job.precision)
     engine: Engine = import_module(f"aebench.engines.{job.engine}").create(setup)
     return engine
