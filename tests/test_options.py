@@ -183,7 +183,7 @@ def test_activations_stand_between_layers_and_not_at_the_ends() -> None:
 
 
 def test_norms_stand_before_activations() -> None:
-    for name, kind in (("batch", torch.nn.BatchNorm2d), ("layer", torch.nn.GroupNorm)):
+    for name, kind in (("batch", torch.nn.BatchNorm2d), ("layer", torch.nn.LayerNorm)):
         job = Job("conv-bottleneck", "digits", 4, depth=2, options=f"norm={name}")
         for part in build(job, GREY).model.children():
             modules = list(part)

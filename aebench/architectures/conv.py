@@ -213,8 +213,12 @@ def bottleneck_size(
     parameters, macs = _convolutions(ladder, STRIDED_KERNEL, heights, widths)
     flat = ladder[-1] * heights[-1] * widths[-1]
     parameters += 2 * latent * flat + latent + flat
-    if norm != "none":  # scale and shift of each channel, after all layers but code and output
-        parameters += 2 * 2 * sum(ladder[1:])
+    # Scale and shift after all layers but code and output: of each channel, or of each number.
+    if norm == "batch":
+        parameters += 4 * sum(ladder[1:])
+    elif norm == "layer":
+        sides = zip(ladder[1:], heights[1:], widths[1:], strict=True)
+        parameters += 4 * sum(map(prod, sides))
     return Size(parameters, latent, _flops([*macs, flat * latent]))
 
 
@@ -238,33 +242,33 @@ def build_bottleneck(
 
     `channels` are those of the first layer; they double from layer to layer, up to eight times
     as many. `activation` stands in place of ReLU. `norm`, before every activation but the output's:
-    ``batch`` (S. Ioffe, C. Szegedy, 2015), or ``layer``, over all numbers of an image with scale
-    and shift by channel (group normalization with one group: Y. Wu, K. He, ECCV 2018).
+    ``batch`` (S. Ioffe, C. Szegedy, ICML 2015), or ``layer``, over all numbers of an image, each
+    with a scale and a shift of its own (J. L. Ba, J. R. Kiros, G. E. Hinton, 2016).
     """
     from torch import nn
 
     from aebench.architectures.autoencoder import Autoencoder, activated
 
-    def normed(count: int) -> list[nn.Module]:
+    def normed(numbers: Shape) -> list[nn.Module]:
         if norm == "none":
             return []
-        return [nn.BatchNorm2d(count) if norm == "batch" else nn.GroupNorm(1, count)]
+        return [nn.BatchNorm2d(numbers[0]) if norm == "batch" else nn.LayerNorm(numbers)]
 
     shapes = strided_shapes(shape, depth, channels)
-    flat, most = prod(shapes[-1]), shapes[-1][0]
+    smallest, flat = shapes[-1], prod(shapes[-1])
     down: list[nn.Module] = []
-    for (inputs, *_), (outputs, *_) in pairwise(shapes):
+    for (inputs, *_), outputs in pairwise(shapes):
         down += [
-            nn.Conv2d(inputs, outputs, STRIDED_KERNEL, STRIDE, PADDING),
+            nn.Conv2d(inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING),
             *normed(outputs),
             activated(activation),
         ]
-    up: list[nn.Module] = [nn.Linear(latent, flat), nn.Unflatten(1, shapes[-1]), *normed(most)]
+    up: list[nn.Module] = [nn.Linear(latent, flat), nn.Unflatten(1, smallest), *normed(smallest)]
     up.insert(1 if norm == "none" else len(up), activated(activation))
-    for (inputs, *_), (outputs, height, width) in pairwise(shapes[::-1]):
-        lost = (height % STRIDE, width % STRIDE)
+    for (inputs, *_), outputs in pairwise(shapes[::-1]):
+        lost = (outputs[1] % STRIDE, outputs[2] % STRIDE)
         up += [
-            nn.ConvTranspose2d(inputs, outputs, STRIDED_KERNEL, STRIDE, PADDING, lost),
+            nn.ConvTranspose2d(inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING, lost),
             *normed(outputs),
             activated(activation),
         ]
