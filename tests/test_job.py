@@ -16,7 +16,7 @@ from aebench.datasets import split
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import FIELDS, LEAST, MOST, OPTIONS, Job
-from aebench.store import Store
+from aebench.store import Store, read
 
 ONE = Job("mlp", "mnist", 512)
 # A value other than the default for every field; a field added later must be added here.
@@ -70,6 +70,17 @@ def test_every_field_changes_the_key() -> None:
         for name, value in OTHER.items()
     }
     assert len(keys | {ONE.key, taught.key}) == len(FIELDS) + 2
+
+
+def test_records_from_before_a_field_have_its_default_and_their_key() -> None:
+    quick = Path(__file__).parents[1] / "results" / "reference-quick"
+    if not quick.is_dir():
+        pytest.skip("not a checkout: no results/reference-quick")
+    jobs = read(quick).jobs
+    assert len(jobs) == 5
+    for row in jobs.to_dict("records"):
+        assert (row["options"], row["optimizer"], row["warmup"]) == ("", "adam", 0.0)
+        assert Job(**{name: row[name] for name in FIELDS}).key == row["key"]
 
 
 def test_a_value_spelled_out_is_the_default() -> None:

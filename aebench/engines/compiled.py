@@ -19,7 +19,7 @@ from aebench.engines import resident
 from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Loss, unit
 from aebench.errors import RequestError
 
-# A resident model with its Adam and its compiled loss, all bound to each other: a few MB at times.
+# A resident model, its optimizer and its compiled loss, all bound to each other: a few MB at times.
 _programs: resident.Shelf[Learner] = resident.Shelf(most=64)
 
 
