@@ -162,6 +162,8 @@ def hour_paragraph(hour: Reference) -> str:
     took = text.duration(hour.took_s(concurrent=True))
     deep = jobs[(jobs["depth"] == 2) & (jobs["latent"] == 64) & frames.settings(jobs).eq("study")]
     alone = words.listed(text.duration(s) for s in sorted(deep["total_s"], reverse=True))
+    engine = together["engine"].mode().iloc[0]
+    given = not together["engine_choice"].str.startswith("auto").all()
     n = findings.tally(hour.outcomes)
     said = words.listed(
         [
@@ -173,11 +175,11 @@ def hour_paragraph(hour: Reference) -> str:
         ]
     )
     return (
-        f"`aebench run --grid hour --workers 2` trained {len(together)} jobs, every system of the "
-        f"study and ours beside them, in {took} on {int(jobs['cores'].iloc[0])} cores of an "
-        f"{_short(str(jobs['cpu_name'].iloc[0]))}, by engine "
-        f"`{together['engine'].mode().iloc[0]}`. Two deeper models were added since, in {alone} "
-        "alone on the machine: [report](reports/reference-hour.html), "
+        f"`aebench run --grid hour --workers 2{f' --engine {engine}' * given}` trained "
+        f"{len(together)} jobs, every system of the study and ours beside them, in {took} on "
+        f"{int(jobs['cores'].iloc[0])} cores of an {_short(str(jobs['cpu_name'].iloc[0]))}, by "
+        f"engine `{engine}` of commit {together['commit'].mode().iloc[0]}. Two deeper models were "
+        f"added since, in {alone} alone on the machine: [report](reports/reference-hour.html), "
         "[records](results/reference-hour). What two cores cannot train in full trained fewer "
         "epochs, says so in its settings, and decides nothing. Of the study's "
         f"{len(hour.outcomes)} findings {said}:"

@@ -67,7 +67,7 @@ def profile(
         try:
             trainers[engine] = Trainer(engine, case, pixels, device, how)
         except RequestError as error:
-            missing.append(f"{name}, {engine}: {error}")
+            missing.append(f"{engine}: {error}")
     taken: dict[str, list[float]] = {engine: [] for engine in trainers}
     if "eager" in trainers:
         trainers["eager"].epoch()  # the first step is torch's own
@@ -107,7 +107,7 @@ def tables(images: torch.Tensor, precisions: list[str], names: list[str], rounds
         found = [profile(name, images, precision, peak, rounds) for name in names]
         lines += [f"{precision}, peak {peak:.0f} GFLOP/s", ""]
         lines += table(columns, [row for row, _ in found], 1)
-        lines += ["", *(why for _, missing in found for why in missing), ""]
+        lines += ["", *dict.fromkeys(why for _, missing in found for why in missing), ""]
     return lines
 
 

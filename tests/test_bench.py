@@ -389,7 +389,11 @@ def test_roofline_says_why_an_engine_is_missing(digits, monkeypatch):
     monkeypatch.setattr(engines, "trouble", lambda engine: "gone" if engine == "native" else "")
     row, missing = roofline.profile("mlp-128", digits, "fp32", peak_gflops=1.0, rounds=1)
     assert row[-4:] == ["-"] * 4
-    assert missing == ["mlp-128, native: gone"]
+    assert missing == ["native: gone"]
+    monkeypatch.setattr(roofline.calibration, "peak_gflops", lambda device, precision: 1.0)
+    told = roofline.tables(digits, ["fp32"], ["mlp-128", "conv-16"], rounds=1)
+    assert told[0] == "fp32, peak 1 GFLOP/s"
+    assert told.count("native: gone") == 1
 
 
 def test_roofline_times_slow_steps_over_fewer_of_them(digits, monkeypatch):

@@ -165,7 +165,10 @@ def test_lists_hold_what_there_is_and_say_what_it_is(invoke) -> None:
         "findings": [finding.id for finding in FINDINGS],
     }
     assert list(csv.DictReader(io.StringIO(invoke("list", "--format", "csv")[1]))) == rows
-    engines = [row["name"] for row in rows if row["kind"] == "engines"]
+    told = {row["name"]: row["what it is"] for row in rows if row["kind"] == "engines"}
+    assert told["native"].endswith("Runs on the CPU in fp32, bf16 or bf16x3.")
+    assert told["eager"].endswith("Runs on the CPU or on CUDA devices.")
+    engines = list(told)
     for form in ("table", "markdown"):
         code, out, _ = invoke("list", "engines", "--format", form)
         assert code == 0

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from test_report_records import MEAN_MSE, record, stored
 
@@ -77,6 +78,12 @@ def test_changed_settings_stay_apart(tmp_path: Path) -> None:
     records = [record("mlp", 4), record("mlp", 4, epochs=2), record("mlp", 4, precision="bf16")]
     summary = frames.summary(frames.ordered(stored(tmp_path, *records)).jobs)
     assert list(summary["settings"]) == ["study", "study with bf16", "study with epochs=2"]
+
+
+def test_errors_of_near_float32_are_those_of_float32() -> None:
+    near = ("fp32", "tf32", "bf16x3")
+    jobs = pd.DataFrame({"protocol": "study", "modified": "", "precision": [*near, "bf16"]})
+    assert list(frames.settings(jobs)) == ["study"] * 3 + ["study with bf16"]
 
 
 def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:

@@ -247,6 +247,8 @@ def test_whatever_a_job_is_trained_in_it_is_evaluated_in_float32(
     assert len(epochs) == 2
     for part in (seen[epochs[0] : epochs[1]], seen[epochs[1] :]):
         assert {dtype for training, dtype in part if not training} == {torch.float32}
+    how = "products=" if engine == "native" else "autocast="
+    assert how + {"bf16": "bfloat16", "bf16x3": "3 x bfloat16"}[precision] in row["precision_read"]
     by_torch = set() if engine == "native" else {torch.bfloat16}
     assert {dtype for training, dtype in seen if training} == by_torch
 

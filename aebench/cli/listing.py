@@ -16,7 +16,7 @@ from aebench.architectures import options
 from aebench.cli import complete, formats, text
 from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption, default
-from aebench.engines import ENGINES
+from aebench.engines import ENGINES, offered
 from aebench.grid import PRESETS
 from aebench.plugins import load_plugins
 
@@ -24,7 +24,7 @@ _HEADS = ("kind", "name", "what it is")
 
 
 def _engines() -> Iterable[tuple[str, str]]:
-    return ((engine.name, engine.about) for engine in ENGINES.values())
+    return ((e.name, f"{e.about} Runs {offered(e.name)}.") for e in ENGINES.values())
 
 
 def _options() -> Iterable[tuple[str, str]]:

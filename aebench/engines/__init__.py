@@ -156,7 +156,7 @@ def choose(
 
 
 def offered(engine: str) -> str:
-    """Where an engine exists, in words: ``on the CPU in fp32, bf16 or bf16x3``."""
+    """Where an engine runs, in words: ``on the CPU in fp32, bf16 or bf16x3``."""
     can = ENGINES[engine]
     where = " or ".join(_ON[name] for name in can.devices)
     *most, last = can.precisions
