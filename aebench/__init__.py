@@ -20,6 +20,7 @@ _HOMES = {
     "run_job": "aebench.worker",
     "Store": "aebench.store",
     "read": "aebench.store",
+    "load": "aebench.models.weights",
     "architecture": "aebench.architectures",
     "render": "aebench.page",
 }

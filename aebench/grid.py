@@ -28,7 +28,7 @@ _TABLES = ("product", "job", "exclude")
 # Options of `aebench run` that say how to run a grid, not which jobs it has.
 _RUN_OPTIONS = (
     "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
-    "report",
+    "report", "keep_weights", "retrain", "checkpoint",
 )  # fmt: skip
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
 _MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 3
+VERSION = 4
 # What a table that lacks a column means by it, where that is not null: written before it was added.
-ABSENT = {"code": "", "pixels": ""}
+ABSENT = dict.fromkeys(("code", "pixels", "weights_sha256", "resumed", "keeping_note"), "")
 # Parts of a job, each timed in a column of its own, and those that a first training costs.
 PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
 COLD_PHASES = ("build", "compile", "warmup", "train")
@@ -129,6 +129,9 @@ clock_events | string | why the GPU lowered its clock while training; null where
 gpu_processes | int64 | other processes computing on the GPU; null where it tells nothing
 threads | int64 | threads torch computed with
 engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
+resumed | string | epochs after which training went on from a checkpoint; empty where never stopped
+weights_sha256 | string | checksum of the kept file of trained weights; empty where none was kept
+keeping_note | string | weights or checkpoints that could not be stored or used, and why; else empty
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
 amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
 precision_read | string | precision settings as read back from torch

@@ -5,6 +5,7 @@ Only axes of numbers turn words into numbers: a folder may be called 2024, an ar
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Mapping
@@ -92,6 +93,22 @@ def device(given: str) -> str:
             f"{' (numbered from 0)' if present else '; use --device cpu'}"
         )
     return kind
+
+
+def seconds(option: str, given: str) -> float:
+    """``10m``, ``90s``, ``1.5h``, or a number of seconds, as seconds.
+
+    Raises:
+        RequestError: it is none of that, or no time at all.
+    """
+    unit = {"s": 1, "m": 60, "h": 3600}.get(given[-1:], 0)
+    try:
+        took = float(given[:-1] if unit else given) * (unit or 1)
+    except ValueError:
+        took = math.nan
+    if not 0 < took < math.inf:
+        raise RequestError(f"{option} takes a time like 10m, 90s or 1h, not {printable(given)!r}")
+    return took
 
 
 def part(given: str) -> tuple[int, int]:
