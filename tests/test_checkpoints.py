@@ -229,7 +229,7 @@ def test_what_is_no_time_is_refused(given: str) -> None:
 
 def test_a_killed_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
     words = ["run", "--architecture", "mlp", "--latent", "3", "--dataset", "digits"]
-    words += ["--epochs", "300", "--device", "cpu", "--results", "r", "--checkpoint", "0.05s"]
+    words += ["--epochs", "100", "--device", "cpu", "--results", "r", "--checkpoint", "0.01s"]
     how = {"cwd": tmp_path, "env": environment(), "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([*COMMAND, *words], **how) as process:
         until = time.monotonic() + 120
@@ -245,7 +245,7 @@ def test_a_killed_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
     assert {row["key"]} == found
     assert row["status"] == "ok"
     assert row["resumed"].startswith("after epoch ")
-    assert row["steps"] == 9 * 300
+    assert row["steps"] == 9 * 100
     assert kept.keys(tmp_path / "r", kept.CHECKPOINTS) == set()
 
 
