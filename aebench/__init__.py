@@ -22,6 +22,7 @@ _HOMES = {
     "read": "aebench.store",
     "load": "aebench.models.weights",
     "architecture": "aebench.architectures",
+    "dataset": "aebench.datasets.own",
     "render": "aebench.page",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aebench import machine
 from aebench.cli import text
-from aebench.datasets import folder
+from aebench.datasets import own
 from aebench.errors import RequestError, printable
 
 _NUMBERS = ("latent", "depth", "epochs", "batch_size", "learning_rate", "train_noise")
@@ -125,12 +125,15 @@ def part(given: str) -> tuple[int, int]:
 
 
 def command(dataset: str | None, datasets: list[str], data: Path | None) -> str:
-    """The command line as records keep it: a folder of images by its name, not by its path."""
+    """The command line as records keep it: data of one's own by its name, not by its path."""
     words = ["aebench", *sys.argv[1:]]
     if dataset is not None:
+        found = [
+            own.find(part, Path(), data) if own.is_path(part, Path()) else None for part in datasets
+        ]
         names = ",".join(
-            folder.adopt(part, data).info.name if folder.is_path(part, Path()) else part
-            for part in datasets
+            adopted.info.name if adopted else part
+            for part, adopted in zip(datasets, found, strict=True)
         )
         known = {dataset: names, f"--dataset={dataset}": f"--dataset={names}"}
         words = [known.get(word, word) for word in words]

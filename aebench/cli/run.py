@@ -82,7 +82,8 @@ _OPTIONS = (
     _option(_AXES, "architecture",
         "Families of autoencoders: mlp, conv, ...; see `aebench list architectures`.",
         autocompletion=complete.architecture),
-    _option(_AXES, "dataset", f"mnist, digits, ..., or a folder of images. {default('mnist')}",
+    _option(_AXES, "dataset", "mnist, digits, ..., torchvision:SVHN, or a folder or file of"
+        f" images. {default('mnist')}",
         autocompletion=complete.dataset),
     _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
     _option(_AXES, "depth", f"Encoder layers. {default('1')}"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from aebench.datasets.catalogue import BadData
 
@@ -68,7 +68,7 @@ def utf8(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def open_all(paths: Sequence[Path]) -> list[Image | str]:
+def open_all(paths: Sequence[Path | IO[bytes]]) -> list[Image | str]:
     """Every picture, L or RGB, as it is if small and 32 x 32 if not; or why it cannot be read."""
     return _open_each(paths, _open)
 
@@ -78,7 +78,9 @@ def open_whole(paths: Sequence[Path]) -> list[Image | str]:
     return _open_each(paths, partial(_open, largest=None))
 
 
-def _open_each(paths: Sequence[Path], opened: Callable[[Path], Image | str]) -> list[Image | str]:
+def _open_each(
+    paths: Sequence[Path | IO[bytes]], opened: Callable[[Path | IO[bytes]], Image | str]
+) -> list[Image | str]:
     from PIL.Image import DecompressionBombWarning
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
@@ -87,7 +89,7 @@ def _open_each(paths: Sequence[Path], opened: Callable[[Path], Image | str]) -> 
         return list(pool.map(opened, paths))
 
 
-def _open(path: Path, largest: int | None = KEPT_SIDE) -> Image | str:
+def _open(path: Path | IO[bytes], largest: int | None = KEPT_SIDE) -> Image | str:
     """The picture, L or RGB, 32 x 32 if its side is above `largest`; or why it cannot be read."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -102,8 +104,16 @@ def _open(path: Path, largest: int | None = KEPT_SIDE) -> Image | str:
     except UnidentifiedImageError:
         return "not an image"
     except Exception as error:  # Pillow's many readers raise whatever they run into
-        text = str(error).partition("\n")[0].replace(str(path), path.name)
+        text = str(error).partition("\n")[0]
+        if isinstance(path, Path):
+            text = text.replace(str(path), path.name)
         return text or type(error).__name__
+
+
+def small(picture: Image) -> Image:
+    """An image in memory, L or RGB, as it is if small and 32 x 32 if not."""
+    plain = _eight_bit(picture)
+    return plain if max(plain.size) <= KEPT_SIDE else fit(plain)
 
 
 def _eight_bit(picture: Image) -> Image:
