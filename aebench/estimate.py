@@ -135,6 +135,7 @@ class Estimator:
         mine = jobs[
             (jobs["status"] == "ok")
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise
+            & jobs["resumed"].fillna("").eq("")
             & (jobs["cpu_name"] == machine.cpu_name())
             & (jobs["cores"] == machine.cores())
             & jobs["train_s"].gt(0)

@@ -18,7 +18,7 @@ from typing import Any
 
 from aebench import architectures, datasets, engines, protocols
 from aebench.axes import MOST_VALUES, OF_MODEL, Axes, read_axes
-from aebench.datasets import folder
+from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import Job
 
@@ -63,20 +63,20 @@ def load_grid(
 
     `overrides` maps option names to a value, a list or a range text (``"0..4"``); each replaces
     that key everywhere in the file. `defaults` holds where neither says anything; the engine is
-    then ``auto``. A dataset may be a path to a folder of images, relative to the grid file or, in
-    `overrides`, to the current folder; its pixels are then prepared in the data cache `data` (see
-    `datasets.folder`).
+    then ``auto``. A dataset may be a path to a folder or file of images, relative to the grid file
+    or, in `overrides`, to the current folder; its pixels are then prepared in the data cache `data`
+    (see `datasets.own`).
 
     Raises:
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
     notes: dict[str, None] = {}
-    forced = _with_folders(overrides or {}, Path(), data, notes)
+    forced = _with_own_data(overrides or {}, Path(), data, notes)
     name, shown_source = "custom", "the command line"
     content = {"engine": "auto", **(defaults or {})}
     if source is not None:
         name, shown_source = Path(source).stem, printable(source)
-        content |= _with_folders(_table(source), Path(source).parent, data, notes)
+        content |= _with_own_data(_table(source), Path(source).parent, data, notes)
     grid = _enumerate(name, content, forced, shown_source)
     return replace(grid, notes=(*notes, *grid.notes))
 
@@ -101,20 +101,16 @@ def _table(source: str) -> dict[str, Any]:
         raise RequestError(f"{shown_source} is not valid TOML: {error}") from None
 
 
-def _with_folders(
+def _with_own_data(
     table: Mapping[str, Any], base: Path, data: Path | None, notes: dict[str, None]
 ) -> dict[str, Any]:
-    """`table` with every folder of images replaced by the name of the dataset that it becomes."""
+    """`table` with all data of one's own replaced by the name of the dataset that it becomes."""
 
     def named(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        if folder.is_path(value, base):
-            tilde = value.startswith("~")
-            adopted = folder.adopt(value if tilde else base / value, data)
-        elif folder.is_name(value):
-            adopted = folder.cached(value, data)
-        else:
+        adopted = own.find(value, base, data)
+        if adopted is None:
             return value
         notes.update({adopted.note: None} if adopted.note else {})
         return adopted.info.name
@@ -130,7 +126,7 @@ def _with_folders(
             ]
         elif key in _TABLES and isinstance(value, list):
             replaced[key] = [
-                _with_folders(t, base, data, notes) if isinstance(t, dict) else t for t in value
+                _with_own_data(t, base, data, notes) if isinstance(t, dict) else t for t in value
             ]
     return replaced
 

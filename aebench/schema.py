@@ -12,9 +12,10 @@ from dataclasses import dataclass
 VERSION = 4
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT: dict[str, str | float] = {
-    "code": "", "pixels": "", "options": "", "optimizer": "adam", "momentum": 0.0,
-    "weight_decay": 0.0, "warmup": 0.0, "clip_gradient": 0.0,
-}  # fmt: skip
+    **dict.fromkeys(("code", "pixels", "options", "weights_sha256", "resumed", "keeping_note"), ""),
+    **dict.fromkeys(("momentum", "weight_decay", "warmup", "clip_gradient"), 0.0),
+    "optimizer": "adam",
+}
 # Parts of a job, each timed in a column of its own, and those that a first training costs.
 PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
 COLD_PHASES = ("build", "compile", "warmup", "train")
@@ -139,6 +140,9 @@ clock_events | string | why the GPU lowered its clock while training; null where
 gpu_processes | int64 | other processes computing on the GPU; null where it tells nothing
 threads | int64 | threads torch computed with
 engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
+resumed | string | epochs after which training went on from a checkpoint; empty where never stopped
+weights_sha256 | string | checksum of the kept file of trained weights; empty where none was kept
+keeping_note | string | weights or checkpoints that could not be stored or used, and why; else empty
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
 amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
 precision_read | string | precision settings as read back from torch, and how bf16 is computed

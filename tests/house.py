@@ -17,8 +17,8 @@ GUIDE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- house: drawn by tests/house.py -->\n", "<!-- end of house -->\n"
 
 ORDER = (
-    "cli", "page", "analysis", "tune", "estimate", "executors", "worker", "records", "store",
-    "grid", "axes", "job", "evaluation", "engines", "plugins", "architectures", "datasets",
+    "cli", "page", "analysis", "tune", "estimate", "executors", "worker", "records", "models",
+    "store", "grid", "axes", "job", "evaluation", "engines", "plugins", "architectures", "datasets",
     "protocols", "fingerprint", "interference", "machine", "schema", "disk", "errors",
 )  # fmt: skip
 """Every room, from the top of the house down: each may import those behind it."""

@@ -17,6 +17,11 @@ _ON_CHART = 40  # characters of a name on a chart
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def known(value: object) -> str:
+    """A value in words, or that it is unknown."""
+    return "unknown" if missing(value) else str(value)
+
+
 def missing(value: Any) -> bool:
     """Tell whether a cell of a frame holds nothing: None, NaN or an empty string."""
     return value is None or value == "" or value != value

@@ -10,6 +10,7 @@ import typer
 
 import aebench
 from aebench.cli import (
+    apply,
     check,
     compare,
     data,
@@ -54,6 +55,7 @@ app.command("findings", cls=Command)(findings.findings)
 app.command("check", cls=Command)(check.check)
 app.command("compare", cls=Command, epilog=compare.EPILOG)(compare.compare)
 app.command("merge", cls=Command)(merge.merge)
+app.command("apply", cls=Command, epilog=apply.EPILOG)(apply.apply)
 app.command("report", cls=Command)(report.report)
 app.command("tune", cls=Command)(tune.tune)
 app.command("list", cls=Command)(listing.list_)

@@ -36,8 +36,8 @@ def _one(values: Callable[[], Iterable[str]], suffix: str = "") -> Complete:
     return complete
 
 
-def _several(values: Callable[[], Iterable[str]], suffix: str | None = "") -> Complete:
-    """Complete the last item of a list like ``mlp,conv``, or a file of `suffix`; None: a folder."""
+def _several(values: Callable[[], Iterable[str]], suffix: str | tuple[str, ...] = "") -> Complete:
+    """Complete the last item of a list like ``mlp,conv``, or a folder or file of `suffix`."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -50,7 +50,7 @@ def _several(values: Callable[[], Iterable[str]], suffix: str | None = "") -> Co
 
 
 architecture = _several(architectures.names)
-dataset = _several(datasets.names, None)
+dataset = _several(datasets.names, (".npz", ".npy", ".parquet"))
 named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")
@@ -89,7 +89,7 @@ def folders(incomplete: str) -> list[str]:
     return list(_paths(incomplete, None))
 
 
-def _paths(incomplete: str, suffix: str | None) -> Iterator[str]:
+def _paths(incomplete: str, suffix: str | tuple[str, ...] | None) -> Iterator[str]:
     """Folders, and files of a suffix, that begin with what is typed; hidden ones if that does."""
     typed, last = os.path.split(incomplete)
     try:

@@ -75,12 +75,15 @@ _OPTIONS = (
     _option(_GRID, "shard", "Only part I of N.", metavar="I/N"),
     _option(_GRID, "plan", "Show the jobs and their cost; run nothing.", bool, False),
     _option(_GRID, "retry_failed", "Run again what did not end ok.", bool, False),
+    _option(_GRID, "retrain", "With --keep-weights: run again what is there without weights.",
+        bool, False),
     _option(_GRID, "plugin", "Python file with architectures of your own.", list[Path],
         metavar="FILE.py", autocompletion=complete.plugin),
     _option(_AXES, "architecture",
         "Families of autoencoders: mlp, conv, ...; see `aebench list architectures`.",
         autocompletion=complete.architecture),
-    _option(_AXES, "dataset", f"mnist, digits, ..., or a folder of images. {default('mnist')}",
+    _option(_AXES, "dataset", "mnist, digits, ..., torchvision:SVHN, or a folder or file of"
+        f" images. {default('mnist')}",
         autocompletion=complete.dataset),
     _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
     _option(_AXES, "depth", f"Encoder layers. {default('1')}"),
@@ -117,6 +120,10 @@ _OPTIONS = (
         usual=1, **_FROM_1),
     _option(_HOW, "timeout", f"Stop a job after this long. {default('never')}", float, min=0.001,
         metavar="SECONDS"),
+    _option(_HOW, "checkpoint", "Store jobs in training this often, at the end of an epoch: 10m,"
+        f" 90s, 1h. {default('never')}", metavar="TIME"),
+    _option(_WHERE, "keep_weights", "Store trained models in RESULTS/weights, for `aebench apply`.",
+        bool, False),
     _option(_WHERE, "results", f"Folder. {default('results/GRID')}", Path,
         autocompletion=complete.results),
     _option(_WHERE, "data", f"Folder of the data cache. {default(DATA_FOLDER)}", Path,
@@ -130,6 +137,8 @@ def run(**given: Any) -> None:
     """Train a grid of autoencoders; what is there already is not run again."""
     if given["timeout"] is not None and not math.isfinite(given["timeout"]):
         raise RequestError(f"--timeout takes a number of seconds, not {given['timeout']:g}")
+    if given["retrain"] and not given["keep_weights"]:
+        raise RequestError("--retrain is of use with --keep-weights only: give both")
     # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
     plugins = tuple(str(here / path) for path in given["plugin"] or ())
@@ -147,6 +156,9 @@ def run(**given: Any) -> None:
         data=data,
         command=axes.command(given["dataset"], asked.get("dataset", []), data),
         plugins=plugins,
+        keep_weights=given["keep_weights"],
+        retrain=given["retrain"],
+        checkpoint_s=given["checkpoint"] and axes.seconds("--checkpoint", given["checkpoint"]),
     )
     grid = _grid(given["grid"], asked, given["shard"], data)
     os.chdir(here)
@@ -166,6 +178,10 @@ def run(**given: Any) -> None:
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     again = given["retry_failed"]
     todo = [j for j in grid.jobs if j.key not in there or (again and there[j.key] != "ok")]
+    if options.keep_weights:
+        bare = [j for j in grid.jobs if there.get(j.key) == "ok" and j.key not in known.weights]
+        _tell_of_weights(bare, options.retrain)
+        todo = [j for j in grid.jobs if j in {*todo, *(bare if options.retrain else ())}]
     if given["plan"]:
         print_plan(grid, there, todo, estimator, options.workers)
         return
@@ -176,6 +192,19 @@ def run(**given: Any) -> None:
 
 
 run.__signature__ = inspect.Signature(_OPTIONS)  # type: ignore[attr-defined]
+
+
+def _tell_of_weights(bare: Sequence[Job], retrain: bool) -> None:
+    """Say what becomes of jobs that are there already, but without weights."""
+    if bare:
+        what = (
+            "trained again to keep their weights, and the later record counts"
+            if retrain
+            else "not trained again, so they stay without; --retrain trains them"
+        )
+        text.stderr().print(
+            f"{text.count(len(bare), 'finished job')} without kept weights: {what}", soft_wrap=True
+        )
 
 
 def _grid(
@@ -212,11 +241,14 @@ def _execute(
     from aebench.datasets import cache_directory
     from aebench.executors import local
     from aebench.records import Circumstances, ended_without_record
+    from aebench.store import kept
 
     if todo:
         store.prepare()
     console = text.stderr()
     there = len(grid.jobs) - len(todo)
+    if going := kept.keys(store.path, kept.CHECKPOINTS) & {job.key for job in todo}:
+        console.print(f"{text.count(len(going), 'job')} to go on with from checkpoints.")
     if there:
         console.print(f"{there} of {len(grid.jobs)} jobs are in {shown} already.")
     possible = [job for job in todo if job not in grid.impossible]

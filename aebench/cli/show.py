@@ -94,8 +94,10 @@ def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
         )
     heads = ["system", "depth", *varies, "study error", "MSE", "mean image", "PCA", "bottleneck"]
     heads += ["parameters", "train", "images/s", "status"]
+    weights = int(jobs["weights_sha256"].fillna("").ne("").sum())
     shared = any("*" in row[-3] for row in rows)
     note = "; *: shared the machine, not to be compared" if shared else ""
+    note += f"; weights kept of {weights}, for `aebench apply`" if weights else ""
     return text.table(
         f"{title}: {text.count(len(rows), 'job')}",
         heads,

@@ -15,8 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aebench.datasets import cache, catalogue
-from aebench.datasets import folder as folders
+from aebench.datasets import adopted, cache, catalogue
 from aebench.datasets.cache import Dataset, cache_directory
 from aebench.datasets.catalogue import (
     BadData,
@@ -131,7 +130,7 @@ def add(name: str, path: Path, directory: Path | None = None) -> Dataset:
 
 def is_ours(name: str) -> bool:
     """Whether it is aebench's own code that gives the pixels of a dataset, and not a user's."""
-    return catalogue.is_ours(name) or folders.is_name(name)
+    return catalogue.is_ours(name) or adopted.is_name(name)
 
 
 def pixels(name: str) -> str:
@@ -188,8 +187,8 @@ def status(name: str, directory: Path | None = None, *, full: bool = False) -> S
 def _home(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
     """What is known of a dataset, and its folder in the cache."""
     store = cache.cache_directory(directory)
-    if folders.is_name(name):
-        return folders.cached(name, store).info, folders.cache_folder(name, store)
+    if adopted.is_name(name):
+        return adopted.cached(name, store).info, adopted.cache_folder(name, store)
     return catalogue.info(name), store / name
 
 

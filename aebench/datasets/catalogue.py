@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
+    Labels = NDArray[np.int64]
     Loader = Callable[[], tuple[Pixels, Pixels]]
 
 

@@ -28,7 +28,7 @@ from aebench.datasets.catalogue import BadData, DatasetInfo, Member, SourceFaile
 from aebench.errors import printable
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Pixels
+    from aebench.datasets.catalogue import Labels, Pixels
 
 # Some programs write a dot where the published names have a hyphen; gzip is told by content.
 _IDX_STEMS = ("{}-images-idx3-ubyte", "{}-images.idx3-ubyte")
@@ -44,11 +44,18 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in."""
+    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in.
+
+    Where the images have labels, they are whole numbers from 0, int64 [N], the places of names in
+    `classes` if those are known.
+    """
 
     train: Pixels
     test: Pixels
     source: str
+    train_labels: Labels | None = None
+    test_labels: Labels | None = None
+    classes: tuple[str, ...] = ()
 
 
 def read(path: Path, info: DatasetInfo) -> Images:
