@@ -154,6 +154,14 @@ def test_optimizers_are_those_of_torch(name: str, engine: str, images: torch.Ten
     assert losses[-1] < losses[0]
 
 
+def test_optimizers_are_one_kernel_where_torch_has_it(images: torch.Tensor) -> None:
+    for name in OPTIMIZERS:
+        setup = training.Setup(with_optimizer(name), torch.nn.Linear(1, 1), images, CPU)
+        made = setup.optimizer_of(setup.model)
+        assert bool(made.defaults.get("fused")) is (name != "rmsprop")
+        assert not setup.optimizer_of(setup.model, fused=False).defaults.get("fused")
+
+
 def test_jobs_of_other_optimizers_share_no_compiled_program(images: torch.Tensor) -> None:
     def shape(**fields: Any) -> tuple[object, ...]:
         job = Job("mlp", "digits", 6, depth=2, **fields)
