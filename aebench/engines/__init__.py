@@ -145,7 +145,7 @@ def choose(
             continue
         if not (missing := trouble(name, precision)):
             return Choice(name, engine.merit)
-        why = f"{name} cannot be had here: {missing}"
+        why = f"{name} cannot be had here"  # what is missing may name a folder: not for records
         note = f"engine auto takes eager, not {name}, which would be faster: {missing}"
     if "eager" in able or not able:  # a job that cannot be is refused where it is made
         return Choice("eager", why, note)
@@ -230,7 +230,7 @@ def lacking(engine: str, precision: str) -> str:
 def trouble(engine: str, precision: str = "fp32") -> str:
     """Why this machine cannot have the engine in that precision; empty if it can.
 
-    The first time, this has a compiler read the engine's source: a second, once a machine.
+    The first time, this has a compiler read the engine's source: some seconds, once a machine.
     """
     source = ENGINES[engine].source
     return lacking(engine, precision) or (compiler.trouble(source) if source else "")
@@ -239,7 +239,9 @@ def trouble(engine: str, precision: str = "fp32") -> str:
 def unavailable(engine: str, why: str, precision: str = "fp32") -> RequestError:
     """What to tell who has asked for an engine where it cannot be had."""
     way = f"--engine eager, or auto, which takes {engine} wherever it can be had"
-    if precision != "fp32":
-        way = "--precision fp32"
-        way += ", or --engine eager" if precision in ENGINES["eager"].precisions else ""
+    eager_too = precision in ENGINES["eager"].precisions
+    if lacking(engine, precision):
+        way = "--precision fp32" + ", or --engine eager" * eager_too
+    elif not eager_too:
+        way = "--engine eager and --precision fp32"
     return RequestError(f"engine {engine!r} cannot be had here: {why}. Use {way}")

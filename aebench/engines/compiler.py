@@ -119,7 +119,7 @@ def trouble(source: Path) -> str:
     """Why `library` would not work here; empty if it would. Quick: compiles at most a trifle.
 
     The compiler reads `source` without translating it, and what it makes of a few words is loaded
-    and called. That too is kept, so this takes a second once, and then no time.
+    and called. That too is kept, so this takes some seconds once, and then no time.
     """
     named = tuple(os.environ.get(name) for name in ("CXX", "PATH", _MORE))
     return _trouble(named, source)

@@ -197,6 +197,10 @@ class Buffer {
         std::memset(data_, 0, count * 4 + 64);
     }
     Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+    Buffer& operator=(Buffer&& other) noexcept {
+        std::swap(data_, other.data_);
+        return *this;
+    }
     Buffer(const Buffer&) = delete;
     ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
     operator float*() const { return data_; }

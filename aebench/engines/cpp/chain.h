@@ -1,0 +1,481 @@
+// Training steps of whatever is a chain of layers: convolutions, linear layers, norms, activations.
+//
+// Each thread takes its share of a batch, some images at a time, through forward and backward pass, so that what lies
+// between stays in its caches, and adds up gradients of its own. When all have, each takes a share of all weights:
+// adds up the threads' gradients, lets Adam learn from them, and packs the weights anew for the next step. Where a
+// norm looks at a batch as a whole, a thread takes all of its images at once, and the threads wait for each other.
+#pragma once
+
+#include "convolution.h"
+#include "linear.h"
+#include "norms.h"
+
+namespace chain {
+
+enum Kind : int64_t { LINEAR, CONV, CONV_TRANSPOSE, LAYER_NORM, BATCH_NORM, JUST_ACTIVATION };
+enum Precision : int64_t { FP32, BF16, BF16X3 };
+
+// One layer and the activation behind it. Mirrored field by field in `native.py`.
+struct Stage {
+    int64_t kind, activation;
+    double leak, eps, momentum;
+    Shape input, output;
+    Pair kernel, stride, padding;
+    Learned weight, bias;
+    float *running_mean, *running_variance;  // null: none
+    int64_t weight_strides[4];  // of a convolution's, [small, big, kernel, kernel]
+};
+
+struct Chain {
+    int64_t first_plane, planes;  // those of an image that are images of their own here: all, one, or 1 of all channels
+    Shape image;
+    int64_t precision, count;
+    const Stage* stages;
+};
+
+INLINE bool convolves(const Stage& s) { return s.kind == CONV || s.kind == CONV_TRANSPOSE; }
+
+inline Geometry geometry(const Stage& s) {
+    if (s.kind == CONV) return {s.input, s.output, s.kernel, s.stride, s.padding};
+    return {s.output, s.input, s.kernel, s.stride, s.padding};
+}
+
+// Where in torch's images, [channels, height, width], number `i` of ours, [height, width, channels], lies.
+INLINE int64_t torch_index(Shape s, int64_t i) { return i % s.channels * s.height * s.width + i / s.channels; }
+
+// What all threads share: all that is learned, laid out as the products want it, in three arrays. First comes that
+// whose gradients are added up by each thread and then over all, then the weights of linear layers.
+template <class P>
+class Model {
+   public:
+    struct Place {
+        int64_t weight, bias;  // where a stage's numbers begin
+    };
+
+    Model(const Chain& chain, int64_t threads) : chain(chain), places(layout()), value(size), mean(size), square(size) {
+        for (int64_t l = 0; l < chain.count; l++) {
+            const Stage& s = chain.stages[l];
+            convolutions.emplace_back(convolves(s) ? std::make_unique<Convolution<P>>(geometry(s), l > 0 || s.kind == CONV_TRANSPOSE, value + places[l].weight)
+                                                   : nullptr);
+            linears.emplace_back(s.kind == LINEAR ? std::make_unique<Linear<P>>(s.input, s.output, l > 0, value + places[l].weight) : nullptr);
+            sums.emplace_back(s.kind == BATCH_NORM ? std::make_unique<Sums>(threads, s.input.channels, 4) : nullptr);
+        }
+    }
+
+    // From torch, the share of one thread,
+    void read(int64_t me, int64_t threads) const {
+        move(me, threads, [](float* mine, float* torch) { *mine = *torch; });
+    }
+    // and back to it.
+    void write(int64_t me, int64_t threads) const {
+        move(me, threads, [](float* mine, float* torch) { *torch = *mine; });
+    }
+
+    // Inputs of a linear layer that are one thread's, whole vectors of them.
+    int64_t begin(int64_t l, const Team& team, int64_t me) const { return team.begin(me, round_up(chain.stages[l].input.count(), V), V); }
+
+    const Chain& chain;
+    int64_t size = 0, added = 0;  // numbers, and how many of them have gradients that are added up
+    const std::vector<Place> places;
+    const Buffer value, mean, square;
+    std::vector<std::unique_ptr<Convolution<P>>> convolutions;
+    std::vector<std::unique_ptr<Linear<P>>> linears;
+    std::vector<std::unique_ptr<Sums>> sums;  // of each batch norm
+
+   private:
+    static int64_t weights(const Stage& s) {
+        return convolves(s) ? Convolution<P>::master_size(geometry(s)) : s.kind == LAYER_NORM ? s.input.count() : s.kind == BATCH_NORM ? s.input.channels : 0;
+    }
+    static int64_t biases(const Stage& s) { return convolves(s) ? s.output.channels : s.kind == LINEAR ? s.output.count() : weights(s); }
+
+    std::vector<Place> layout() {
+        std::vector<Place> to(chain.count);
+        for (int64_t l = 0; l < chain.count; l++) {
+            const Stage& s = chain.stages[l];
+            to[l] = {size, size + round_up(weights(s), V)};
+            size = to[l].bias + round_up(biases(s), V) + V;
+        }
+        added = size;
+        for (int64_t l = 0; l < chain.count; l++) {
+            const Stage& s = chain.stages[l];
+            if (s.kind != LINEAR) continue;
+            to[l].weight = size;
+            size += Linear<P>::master_size(s.input, s.output);
+        }
+        return to;
+    }
+
+    template <class Move>
+    void move(int64_t me, int64_t threads, const Move& move) const {
+        const auto one = [&](int64_t mine, const Learned& torch, int64_t at) {
+            if (!torch.weight) return;
+            move(value + mine, torch.weight + at);
+            move(mean + mine, torch.mean + at);
+            move(square + mine, torch.square + at);
+        };
+        for (int64_t l = 0; l < chain.count; l++) {
+            const Stage& s = chain.stages[l];
+            const auto [weight, bias] = places[l];
+            for (int64_t i = me; i < biases(s); i += threads)
+                one(bias + i, s.bias, s.kind == LINEAR ? torch_index(s.output, i) : s.kind == LAYER_NORM ? torch_index(s.input, i) : i);
+            if (s.kind == LINEAR) {
+                for (int64_t o = me; o < s.output.count(); o += threads)
+                    for (int64_t i = 0; i < s.input.count(); i++)
+                        one(weight + Linear<P>::master_index(s.input, s.output, o, i), s.weight, torch_index(s.output, o) * s.input.count() + torch_index(s.input, i));
+            } else if (convolves(s)) {
+                const Geometry g = geometry(s);
+                const int64_t* strides = s.weight_strides;
+                for (int64_t o = me; o < g.small.channels; o += threads)
+                    for (int64_t i = 0; i < g.big.channels; i++)
+                        for (int64_t y = 0; y < g.kernel.y; y++)
+                            for (int64_t x = 0; x < g.kernel.x; x++)
+                                one(weight + Convolution<P>::master_index(g, o, i, y, x), s.weight, o * strides[0] + i * strides[1] + y * strides[2] + x * strides[3]);
+            } else {
+                for (int64_t i = me; i < weights(s); i += threads) one(weight + i, s.weight, s.kind == LAYER_NORM ? torch_index(s.input, i) : i);
+            }
+        }
+    }
+};
+
+// One thread's share of the work.
+template <class P>
+class Share {
+   public:
+    Share(const Model<P>& model, const Steps& steps, Team& team, int64_t me)
+        : grads(model.added), model(model), chain(model.chain), steps(steps), team(team), me(me),
+          begin(team.begin(me, batch(), 1)), end(team.begin(me + 1, batch(), 1)),
+          mine(std::max<int64_t>(1, end - begin)), last(chain.count - 1), segments(find_segments()), at_once(images_at_once()),
+          input(is_whole(0) ? mine : at_once, chain.image, border_of_input(0)), target(mine * chain.image.count()) {
+        int64_t tile_channels = 0, tile_columns = 0, sums = 0;
+        for (int64_t l = 0; l < chain.count; l++) {
+            const Stage& s = chain.stages[l];
+            const int64_t images = is_whole(l) || (l < last && is_whole(l + 1)) ? mine : at_once;
+            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : images, s.output, l == last ? Border{} : border_of_input(l + 1),
+                                                          Activation{s.activation, float(s.leak)}));
+            gradients.push_back(std::make_unique<Tensor<P>>(images, s.output, border_of_gradient(l)));
+            if (s.kind == LINEAR) model.linears[l]->reserve(batch(), team.size, row);
+            const Convolution<P>* layer = model.convolutions[l].get();
+            fast.emplace_back(layer ? layer->fast_grads() : 0);
+            spread.emplace_back(by_patches(l) ? s.output.width * s.output.channels + V : 0);
+            means.emplace_back();
+            scales.emplace_back();
+            if (layer && layer->patches()) sums = std::max(sums, layer->g.big.count() + V);
+            if (layer && layer->is_fast()) {
+                const int64_t most = std::max(layer->g.big.channels, layer->g.small.channels);
+                tile_channels = std::max(tile_channels, most), tile_columns = std::max(tile_columns, most);
+            }
+        }
+        if (tile_channels) scratch.tiles.emplace(tile_channels, tile_columns);
+        scratch.sums = Buffer(sums);
+        if constexpr (!std::is_same_v<P, Float32>) {
+            std::vector<const Convolution<P>*> layers;
+            for (const auto& layer : model.convolutions)
+                if (layer) layers.push_back(layer.get());
+            reserve(scratch, layers);
+        }
+    }
+
+    // Forward and backward pass of this thread's images; gives the sum of their squared errors.
+    double train(int64_t step) {
+        double loss = 0;
+        spread_biases();
+        const auto pass = [&](const Segment& segment, bool up, bool down) {
+            each_chunk(segment, [&](int64_t n, int64_t images) {
+                if (up && segment.first == 0) read(step, n, images);
+                for (int64_t l = segment.first; up && l < segment.end; l++) forward(l, images, loss);
+                for (int64_t l = segment.end - 1; down && l >= segment.first; l--) backward(l, images);
+            });
+        };
+        for (size_t i = 0; i + 1 < segments.size(); i++) pass(segments[i], true, false);
+        pass(segments.back(), true, true);
+        for (int64_t i = int64_t(segments.size()) - 2; i >= 0; i--) pass(segments[i], false, true);
+        for (int64_t l = 0; l < chain.count; l++)
+            if (model.convolutions[l]) model.convolutions[l]->finish(fast[l], grads + model.places[l].weight);
+        return loss;
+    }
+
+    // This thread's part in learning from a step, after which its threads' `shares` may begin the next.
+    void learn(const std::vector<Share*>& shares, const Adam& adam) {
+        for (int64_t j = team.begin(me, model.added, V), end = team.begin(me + 1, model.added, V); j < end; j += V) {
+            vec grad = {};
+            for (const Share* share : shares) {
+                grad += load(share->grads + j);
+                store(share->grads + j, vec{});
+            }
+            adam(model.value + j, model.mean + j, model.square + j, grad);
+        }
+        for (int64_t l = 0; l < chain.count; l++) {
+            if (!model.linears[l]) continue;
+            std::vector<typename Linear<P>::Seen> seen;
+            for (const Share* share : shares) {
+                seen.push_back({share->before(l), *share->gradients[l], share->end - share->begin});
+            }
+            const int64_t place = model.places[l].weight;
+            model.linears[l]->learn(seen, model.begin(l, team, me), model.begin(l, team, me + 1), model.mean + place, model.square + place, adam, row);
+        }
+        team.barrier();
+        pack_convolutions();
+    }
+
+    // Before the first step.
+    void pack() {
+        for (int64_t l = 0; l < chain.count; l++)
+            if (model.linears[l]) model.linears[l]->pack(model.begin(l, team, me), model.begin(l, team, me + 1));
+        pack_convolutions();
+    }
+
+    const Buffer grads;  // as the model's weights
+
+   private:
+    void pack_convolutions() {
+        for (auto& layer : model.convolutions)
+            if (layer) layer->pack(me, team.size);
+        team.barrier();
+        for (auto& layer : model.convolutions)
+            if (layer) layer->pack_fast(me, team.size);
+        team.barrier();
+    }
+
+    int64_t batch() const { return steps.batch * chain.planes; }
+
+    // Layers that take as many images at once: some, so that these stay in the caches, or all of a share, as linear
+    // layers do, whose weights take the place of images there. Between segments, all images are kept.
+    struct Segment {
+        int64_t first, end;
+        bool whole;
+    };
+
+    std::vector<Segment> find_segments() const {
+        std::vector<Segment> to;
+        for (int64_t l = 0; l < chain.count; l++) {
+            const bool whole = batch_norms() || chain.stages[l].kind == LINEAR;
+            if (to.empty() || to.back().whole != whole) to.push_back({l, l, whole});
+            to.back().end = l + 1;
+        }
+        return to;
+    }
+
+    // Whether of what goes into a layer, and comes out of it, all images are kept.
+    bool is_whole(int64_t l) const { return segments.back().whole || l < segments.back().first; }
+
+    template <class Work>
+    void each_chunk(const Segment& segment, const Work& work) {
+        const auto begin_at = [&](int64_t n) {
+            if (is_whole(0)) input.chunk = n;
+            for (int64_t l = 0; l < chain.count; l++)
+                if (is_whole(l) || (l < last && is_whole(l + 1))) outputs[l]->values.chunk = gradients[l]->chunk = n;
+            first = n;
+        };
+        const int64_t step = segment.whole ? mine : at_once;
+        for (int64_t n = 0; n < end - begin || (n == 0 && batch_norms()); n += step) {
+            begin_at(n);
+            work(begin + n, std::min(step, end - begin - n));
+        }
+        begin_at(0);
+    }
+
+    bool batch_norms() const {
+        for (int64_t l = 0; l < chain.count; l++)
+            if (chain.stages[l].kind == BATCH_NORM) return true;
+        return false;
+    }
+
+    // Whether a layer gives whole lines at a time, for which its biases are spread over one.
+    bool by_patches(int64_t l) const { return chain.stages[l].kind == CONV_TRANSPOSE && model.convolutions[l]->patches(); }
+
+    // So many images that what layers give, and the gradients by it, lie in the caches.
+    int64_t images_at_once() const {
+        int64_t numbers = chain.image.count();
+        for (int64_t l = 0; l < chain.count; l++) numbers += 2 * chain.stages[l].output.count();
+        const int64_t bytes = numbers * P::PARTS * int64_t(sizeof(typename P::Element));
+        return batch_norms() ? mine : std::min(mine, std::max<int64_t>(1, CACHED / bytes));
+    }
+
+    Border border_of_input(int64_t l) const {
+        const Convolution<P>* layer = model.convolutions[l].get();
+        return !layer ? Border{} : chain.stages[l].kind == CONV_TRANSPOSE ? layer->small_border() : layer->big_border();
+    }
+    Border border_of_gradient(int64_t l) const {
+        const Convolution<P>* layer = model.convolutions[l].get();
+        return !layer ? Border{} : chain.stages[l].kind == CONV_TRANSPOSE ? layer->big_border() : layer->small_border();
+    }
+
+    // Images of a batch, from the `first` on: input and target.
+    void read(int64_t step, int64_t first, int64_t images) {
+        const Shape& s = chain.image;
+        const int64_t plane = s.height * s.width;
+        std::vector<float>& pixels = read_;
+        pixels.resize(s.count() + V);
+        for (int64_t i = 0; i < images; i++) {
+            const int64_t row = first + i, n = row / chain.planes, offset = (chain.first_plane + row % chain.planes) * s.count();
+            load_pixels(steps.image(step, n) + offset, pixels.data(), s.count());
+            const float* noise = steps.noise_of(step, n);
+            for (int64_t y = 0; y < s.height; y++)
+                for (int64_t x = 0; x < s.width; x++)
+                    for (int64_t c = 0; c < s.channels; c++) target[(((this->first + i) * s.height + y) * s.width + x) * s.channels + c] = pixels[c * plane + y * s.width + x];
+            for (int64_t j = 0; noise && j < s.count(); j++) pixels[j] += noise[offset + j];
+            for (int64_t y = 0; y < s.height; y++)
+                for (int64_t f = 0; f < s.width * s.channels; f += V) {
+                    vec v = {};
+                    for (int64_t k = 0; k < std::min(V, s.width * s.channels - f); k++)
+                        v[k] = pixels[(f + k) % s.channels * plane + y * s.width + (f + k) / s.channels];
+                    input.store(input.at(i, y, 0) + f, v, s.width * s.channels - f);
+                }
+        }
+    }
+
+    const Tensor<P>& before(int64_t l) const { return l ? outputs[l - 1]->values : input; }
+
+    void spread_biases() {
+        for (int64_t l = 0; l < chain.count; l++) {
+            if (!by_patches(l)) continue;
+            const Shape& s = chain.stages[l].output;
+            for (int64_t i = 0; i < s.width * s.channels; i++) spread[l][i] = model.value[model.places[l].bias + i % s.channels];
+        }
+    }
+
+    void forward(int64_t l, int64_t images, double& loss) {
+        const Stage& s = chain.stages[l];
+        const float* bias = (!convolves(s) && s.kind != LINEAR) || !s.bias.weight ? nullptr : by_patches(l) ? spread[l] : model.value + model.places[l].bias;
+        const int64_t bias_pixel = s.kind == LINEAR ? s.output.channels : 0;
+        if (l < last) {
+            Forward<P> sink{*outputs[l], bias, bias_pixel};
+            compute(l, images, sink);
+        } else {
+            const float scale = 2.0f / float(batch() * chain.image.count());
+            Compare<P> sink{outputs[l]->activation, bias, bias_pixel, target + first * chain.image.count(), *gradients[l], scale, loss};
+            compute(l, images, sink);
+        }
+    }
+
+    template <class Sink>
+    void compute(int64_t l, int64_t images, Sink& sink) {
+        const Stage& s = chain.stages[l];
+        const Tensor<P>& x = before(l);
+        if (s.kind == LINEAR) model.linears[l]->forward(x, images, row, sink);
+        else if (s.kind == CONV) model.convolutions[l]->gather(x, images, scratch, sink);
+        else if (s.kind == CONV_TRANSPOSE) model.convolutions[l]->scatter(x, images, scratch, sink);
+        else if (s.kind == JUST_ACTIVATION) pass(x, images, sink);
+        else {
+            const Norm norm = norm_of(l);
+            norm.statistics(x, images, means[l], scales[l]);
+            norm.forward(x, images, s.weight.weight ? model.value + model.places[l].weight : nullptr, model.value + model.places[l].bias,
+                         means[l], scales[l], sink);
+            if (s.running_mean && me == 0) remember(s, norm.variances, means[l]);
+        }
+    }
+
+    void backward(int64_t l, int64_t images) {
+        const Stage& s = chain.stages[l];
+        const Tensor<P>&grad = *gradients[l], &x = before(l);
+        float *to = grads + model.places[l].weight, *to_bias = grads + model.places[l].bias;
+        std::optional<Backward<P>> sink;
+        if (l) sink.emplace(Backward<P>{*outputs[l - 1], *gradients[l - 1]});
+        if (s.kind == LINEAR) {
+            if (s.bias.weight) sum_features(grad, images, to_bias);
+            if (l) model.linears[l]->backward(grad, images, row, *sink);
+        } else if (convolves(s)) {
+            const bool up = s.kind == CONV_TRANSPOSE;
+            if (s.bias.weight) sum_channels(grad, images, to_bias);
+            model.convolutions[l]->weigh(up ? grad : x, up ? x : grad, images, scratch, to, fast[l]);
+            if (l && up) model.convolutions[l]->gather(grad, images, scratch, *sink);
+            else if (l) model.convolutions[l]->scatter(grad, images, scratch, *sink);
+        } else if (s.kind == JUST_ACTIVATION) {
+            if (l) pass(grad, images, *sink);
+        } else {
+            const bool learned = s.weight.weight;
+            norm_of(l).backward(x, grad, images, learned ? model.value + model.places[l].weight : nullptr, means[l], scales[l],
+                                learned ? to : nullptr, s.bias.weight ? to_bias : nullptr, sink ? &*sink : nullptr);
+        }
+    }
+
+    Norm norm_of(int64_t l) {
+        const Stage& s = chain.stages[l];
+        return {s.kind == LAYER_NORM, float(s.eps), batch(), model.sums[l].get(), &team, me, {}};
+    }
+
+    // What a batch norm keeps for use, as torch does: the variance of a sample.
+    void remember(const Stage& s, const std::vector<double>& variances, const std::vector<float>& now) const {
+        const double count = double(batch() * s.input.height * s.input.width), m = s.momentum;
+        for (size_t c = 0; c < now.size(); c++) {
+            s.running_mean[c] = float((1 - m) * s.running_mean[c] + m * now[c]);
+            s.running_variance[c] = float((1 - m) * s.running_variance[c] + m * variances[c] * count / (count - 1));
+        }
+    }
+
+    template <class Sink>
+    static void pass(const Tensor<P>& from, int64_t images, Sink& sink) {
+        const Shape& s = from.shape;
+        for (int64_t n = 0; n < images; n++) {
+            for (int64_t y = 0; y < s.height; y++)
+                for (int64_t x = 0; x < s.width; x++)
+                    for (int64_t c = 0; c < s.channels; c += V)
+                        sink(n, y, x, c, s.channels - c, from.load(from.at(n, y, x) + c, s.channels - c));
+            sink.finish();
+        }
+    }
+
+    // The gradient by the biases of a linear layer, which has one for every number.
+    static void sum_features(const Tensor<P>& grad, int64_t images, float* to) {
+        const int64_t count = grad.shape.count();
+        for (int64_t f = 0; f < count; f += V) {
+            vec total = {};
+            for (int64_t n = 0; n < images; n++) total += grad.load(grad.at(n, 0, 0) + f, count - f);
+            store(to + f, load(to + f) + total);
+        }
+    }
+
+    static constexpr int64_t CACHED = 1 << 20;  // bytes of images at once
+
+    const Model<P>& model;
+    const Chain& chain;
+    const Steps& steps;
+    Team& team;
+    const int64_t me, begin, end, mine, last;  // `mine`: images, at least 1
+    const std::vector<Segment> segments;
+    const int64_t at_once;
+    int64_t first = 0;  // image of a chunk
+    Tensor<P> input;
+    const Buffer target;
+    std::vector<float> read_;
+    std::vector<std::unique_ptr<Output<P>>> outputs;
+    std::vector<std::unique_ptr<Tensor<P>>> gradients;  // by what layers give before their activations
+    std::vector<Buffer> fast, spread;
+    std::vector<std::vector<float>> means, scales;
+    Scratch<P> scratch;
+    Row row;
+};
+
+template <class P>
+void train(Steps& steps, const Chain* chains, int64_t count) {
+    Team team(steps.threads);
+    std::vector<std::unique_ptr<Model<P>>> models;
+    for (int64_t i = 0; i < count; i++) models.push_back(std::make_unique<Model<P>>(chains[i], team.size));
+    std::vector<std::vector<std::unique_ptr<Share<P>>>> owned(count);
+    std::vector<std::vector<Share<P>*>> shares(count);
+    for (int64_t i = 0; i < count; i++) owned[i].resize(team.size), shares[i].resize(team.size);
+    std::vector<double> losses(team.size);
+    team.run([&](int64_t me) {
+        for (int64_t i = 0; i < count; i++) {
+            models[i]->read(me, team.size);
+            owned[i][me] = std::make_unique<Share<P>>(*models[i], steps, team, me);  // in memory near this thread
+            shares[i][me] = owned[i][me].get();
+        }
+        team.barrier();
+        for (int64_t i = 0; i < count; i++) shares[i][me]->pack();
+        for (int64_t at = 0; at < steps.count; at++) {
+            for (int64_t i = 0; i < count; i++) losses[me] += shares[i][me]->train(at);
+            team.barrier();
+            const Adam adam(steps.rates[at], steps.beta1, steps.beta2, steps.eps, steps.taken + at + 1);
+            for (int64_t i = 0; i < count; i++) shares[i][me]->learn(shares[i], adam);
+        }
+        for (int64_t i = 0; i < count; i++) models[i]->write(me, team.size);
+#if defined(HAS_TILES)
+        Tiles::release();
+#endif
+    });
+    for (const double loss : losses) steps.loss += loss / double(steps.batch * steps.planes * steps.plane);
+    steps.taken += steps.count;
+}
+
+}  // namespace chain

@@ -1,0 +1,198 @@
+// Linear layers: products between all the numbers of one image and all those of another.
+//
+// Their weights may be many, so their gradients are never stored: when all threads have gone back, each takes some
+// inputs of every layer, adds up in registers what all images say of their weights, and lets Adam learn from that.
+#pragma once
+
+#include "sliding.h"
+
+namespace chain {
+
+// Memory of one thread for a moment: results of some images, and what a gradient of weights multiplies.
+struct Row {
+    Buffer results{0}, turned{0}, paired{0};
+
+    // Make each at least so many bytes long.
+    void reserve(int64_t of_results, int64_t of_turned, int64_t of_paired) {
+        const int64_t wanted[] = {of_results, of_turned, of_paired};
+        Buffer* const buffers[] = {&results, &turned, &paired};
+        for (int i = 0; i < 3; i++) {
+            if (wanted[i] <= bytes_[i]) continue;
+            *buffers[i] = Buffer(wanted[i] / 4 + V);
+            bytes_[i] = wanted[i];
+        }
+    }
+
+   private:
+    int64_t bytes_[3] = {};
+};
+
+template <class P>
+class Linear {
+   public:
+    using Element = typename P::Element;
+
+    // `master` are the weights in panels of float32, [outputs / width, inputs, width], and stay where they are.
+    Linear(Shape input, Shape output, bool goes_back, float* master)
+        : input_(input), output_(output), master_(output.count(), 1, input.count(), master), forward_(output.count(), 1, input.count()),
+          back_(goes_back ? input.count() : 0, 1, output.count()) {}
+
+    static int64_t master_size(Shape input, Shape output) {
+        return panels(output.count()) * input.count() * panel_width(output.count());
+    }
+    static int64_t master_index(Shape input, Shape output, int64_t to, int64_t from) {
+        const int64_t width = panel_width(output.count());
+        return (to / PANEL * input.count() + from) * width + to % PANEL;
+    }
+
+    // From the master panels to all others, for inputs begin to end, whole vectors of them.
+    void pack(int64_t begin, int64_t end) const {
+        for (int64_t i = begin; i < end; i += V)
+            for (int64_t o = 0; o < output_.count(); o += V) {
+                vec square[V];
+                const int64_t p = o / PANEL, j = o % PANEL / V;
+                for (int64_t r = 0; r < V; r++) square[r] = i + r < master_.places ? load(master(p, i + r) + j * V) : vec{};
+                if constexpr (!std::is_same_v<P, Float32>)
+                    for (int64_t r = 0; r < std::min(V, master_.places - i); r++) forward_.put(p, 0, i + r, j, square[r]);
+                if (!back_.columns) continue;
+                transpose(square);
+                for (int64_t r = 0; r < std::min(V, output_.count() - o); r++) back_.put(i / PANEL, 0, o + r, i % PANEL / V, square[r]);
+            }
+    }
+
+    template <class Sink>
+    void forward(const Tensor<P>& x, int64_t images, Row& row, Sink& sink) const {
+        if constexpr (std::is_same_v<P, Float32>) multiply(x, images, master_, output_, row, sink);
+        else multiply(x, images, forward_, output_, row, sink);
+    }
+
+    template <class Sink>
+    void backward(const Tensor<P>& grad, int64_t images, Row& row, Sink& sink) const {
+        multiply(grad, images, back_, input_, row, sink);
+    }
+
+    // One thread's images of a whole batch.
+    struct Seen {
+        const Tensor<P>&x, &grad;
+        int64_t images;
+    };
+
+    // A step of Adam for the weights of inputs begin to end, whole vectors of them; `mean` and `square` lie as the master.
+    void learn(const std::vector<Seen>& seen, int64_t begin, int64_t end, float* mean, float* square, const Adam& adam, Row& row) const {
+        alignas(64) float tile[V * PANEL];
+        pair(seen, row);
+        for (int64_t i = begin; i < end; i += V) {
+            const int64_t rows = std::min(V, master_.places - i), height = tall<P>(V);
+            turn(seen, i, row);
+            for (int64_t p = 0; p < panels(output_.count()); p++) {
+                for (int64_t r = 0; r < rows; r += height) gradient(seen, i, r, std::min(height, rows - r), p, row, tile + r * PANEL);
+                for (int64_t r = 0; r < rows; r++) {
+                    float* weight = master(p, i + r);
+                    const int64_t at = weight - master_.data;
+                    for (int64_t j = 0; j < master_.width; j += V) adam(weight + j, mean + at + j, square + at + j, load(tile + r * PANEL + j));
+                }
+            }
+            pack(i, i + V);
+        }
+    }
+
+    // A thread's memory for `images` images, which are all threads' of a batch.
+    void reserve(int64_t images, int64_t threads, Row& row) const {
+        const int64_t places = std::is_same_v<P, Float32> ? 0 : images + threads * P::GRAIN;
+        row.reserve(images * PANEL * 4, P::PARTS * V * places * 2, P::PARTS * panels(output_.count()) * places * master_.width * 2);
+    }
+
+   private:
+    static constexpr int64_t BLOCK = 256;  // places at once: a block of a panel stays in the first cache for all images
+
+    float* master(int64_t p, int64_t i) const { return const_cast<float*>(master_.at(p)) + i * master_.width; }
+
+    // All images times all weights, panel by panel. `shape` is that of the results.
+    template <class Sink>
+    static void multiply(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape shape, Row& row, Sink& sink) {
+        const int64_t height = tall<P>(images);
+        float* results = row.results;
+        for (int64_t p = 0; p < panels(b.columns); p++) {
+            for (int64_t k = 0; k < b.padded; k += BLOCK)
+                for (int64_t n = 0; n < images; n += height)
+                    P::multiply({from.at(n, 0, 0) + k, from.image, 1, 0, b.at(p) + k * b.width, b.width, 0, 1, std::min(BLOCK, b.padded - k),
+                                 results + n * PANEL, PANEL, k > 0},
+                                std::min(height, images - n), vectors(b.columns, p), from.part, b.part);
+            for (int64_t n = 0; n < images; n++) {
+                const int64_t end = std::min((p + 1) * PANEL, b.columns);
+                for (int64_t f = p * PANEL; f < end;) {  // as many numbers of a pixel as fill a vector
+                    const int64_t pixel = f / shape.channels, c = f % shape.channels, count = std::min(end - f, shape.channels - c);
+                    sink(n, pixel / shape.width, pixel % shape.width, c, count, load(results + n * PANEL + f - p * PANEL));
+                    f += std::min(count, V);
+                }
+            }
+            sink.finish();
+        }
+    }
+
+    // The gradient by the weights of inputs i + r and some more, to a tile.
+    void gradient(const std::vector<Seen>& seen, int64_t i, int64_t r, int64_t rows, int64_t p, const Row& row, float* tile) const {
+        bool add = false;
+        const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(row.turned)), *paired = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
+        const int64_t all = places(seen);
+        for (const Seen& s : seen) {
+            if (!s.images) continue;
+            const int64_t count = round_up(s.images, P::GRAIN), width = vectors(output_.count(), p);
+            if constexpr (std::is_same_v<P, Float32>) {
+                P::multiply({s.x.at(0, 0, 0) + i + r, 1, s.x.image, 0, s.grad.at(0, 0, 0) + p * PANEL, s.grad.image, 0, 1, count, tile, PANEL, add},
+                            rows, width, 0, 0);
+            } else {
+                P::multiply({turned + r * all, all, 1, 0, paired + p * all * master_.width, master_.width, 0, 1, count, tile, PANEL, add}, rows, width,
+                            V * all, panels(output_.count()) * all * master_.width);
+                turned += count, paired += count * master_.width;
+            }
+            add = true;
+        }
+    }
+
+    static int64_t places(const std::vector<Seen>& seen) {
+        int64_t all = 0;
+        for (const Seen& s : seen) all += round_up(s.images, P::GRAIN);
+        return all;
+    }
+
+    // In bf16 pairs of images lie side by side: of what came in, transposed, inputs from `i` on;
+    void turn(const std::vector<Seen>& seen, int64_t i, Row& row) const {
+        if constexpr (!std::is_same_v<P, Float32>) {
+            const int64_t all = places(seen);
+            Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.turned));
+            for (const Seen& s : seen) {
+                const int64_t count = round_up(s.images, P::GRAIN);
+                for (int64_t n = 0; n < count; n += V) {
+                    vec square[V];
+                    for (int64_t r = 0; r < V; r++) square[r] = n + r < s.images ? s.x.load(s.x.at(n + r, 0, 0) + i, master_.places - i) : vec{};
+                    transpose(square);
+                    for (int64_t r = 0; r < V; r++) P::store(to + r * all + n, V * all, square[r], std::min(V, count - n));
+                }
+                to += count;
+            }
+        }
+    }
+
+    // and of the gradients, in panels.
+    void pair(const std::vector<Seen>& seen, Row& row) const {
+        if constexpr (!std::is_same_v<P, Float32>) {
+            const int64_t all = places(seen), part = panels(output_.count()) * all * master_.width;
+            int64_t first = 0;
+            for (const Seen& s : seen) {
+                const int64_t count = round_up(s.images, P::GRAIN);
+                for (int64_t n = 0; n < count; n++)
+                    for (int64_t o = 0; o < output_.count(); o += V)
+                        put_pair<P>(reinterpret_cast<Element*>(static_cast<float*>(row.paired)) + o / PANEL * all * master_.width, first + n, master_.width,
+                                    o % PANEL / V, n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{}, part);
+                first += count;
+            }
+        }
+    }
+
+    const Shape input_, output_;
+    const Panels<Float32> master_;
+    const Panels<P> forward_, back_;
+};
+
+}  // namespace chain
