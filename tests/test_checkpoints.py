@@ -18,6 +18,7 @@ from aebench import architectures, worker
 from aebench.analysis import fitness, frames
 from aebench.architectures.autoencoder import Autoencoder, build
 from aebench.cli import axes
+from aebench.engines.training import Work
 from aebench.errors import RequestError
 from aebench.executors import RunOptions, local
 from aebench.job import Job
@@ -160,13 +161,18 @@ def test_seconds_of_all_parts_are_added_and_the_watching_of_one_is_left_out(
 ) -> None:
     work = job(engine="reference", epochs=2)
     assert run(work, tmp_path, stop_after=1) is None
-    (first,) = checkpoints._read(kept.checkpoint(tmp_path, work.key), work)[0].epochs
+    found = checkpoints.Checkpoints(tmp_path, work)
+    past = found.resume(build(work, (1, 8, 8)).model, "here")
+    assert past is not None
+    assert past.loading_s > 0
+    assert found.all_work(Work(9, loading_s=1.0)).loading_s == 1.0 + past.loading_s
+    (first,) = past.epochs
     record = run(work, tmp_path)
     assert record is not None
     row = record.job
     assert record.epochs[0] == {"key": work.key, **first}
     assert row["train_s"] == pytest.approx(sum(e["train_s"] for e in record.epochs))
-    assert row["loading_s"] > record.epochs[1]["train_s"] / 4
+    assert row["loading_s"] > past.loading_s
     assert row["total_s"] > row["train_s"]
     assert row["steal_s"] is None
     assert row["involuntary_switches"] is None
@@ -273,10 +279,13 @@ def test_a_killed_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
 
 
 def test_a_finished_job_s_checkpoint_is_removed_by_the_next_run(tmp_path: Path) -> None:
-    for key in ("a", "b"):
-        kept.checkpoint(tmp_path, key).parent.mkdir(exist_ok=True)
-        kept.checkpoint(tmp_path, key).touch()
-    kept.remove_finished(tmp_path, {"a": "ok", "b": "killed"})
+    store, finished = Store(tmp_path), run(job(epochs=1), tmp_path)
+    assert finished is not None
+    store.prepare()
+    store.write(finished)
+    kept.checkpoint(tmp_path, "b").touch()
+    assert kept.keys(tmp_path, kept.CHECKPOINTS) == {job(epochs=1).key, "b"}
+    local.run([], store)
     assert kept.keys(tmp_path, kept.CHECKPOINTS) == {"b"}
 
 
