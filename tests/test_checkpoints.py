@@ -16,9 +16,11 @@ from torch import nn
 import aebench
 from aebench import architectures, worker
 from aebench.analysis import fitness, frames
-from aebench.architectures.autoencoder import Autoencoder
+from aebench.architectures.autoencoder import Autoencoder, build
 from aebench.cli import axes
+from aebench.engines.training import Work
 from aebench.errors import RequestError
+from aebench.executors import RunOptions, local
 from aebench.job import Job
 from aebench.models import checkpoints
 from aebench.records import Circumstances
@@ -53,7 +55,7 @@ def run(work: Job, results: Path, *, stop_after: int = 0) -> Record | None:
         if epoch == stop_after + 1:  # the checkpoint of this epoch is not written yet
             raise KeyboardInterrupt
 
-    where = Circumstances(keep_weights=True, checkpoint_s=0.0)
+    where = Circumstances(device=work.device, keep_weights=True, checkpoint_s=0.0)
     try:
         return worker.run_job(work, where, on_epoch if stop_after else None, results)
     except KeyboardInterrupt:
@@ -118,6 +120,28 @@ def test_every_optimizer_goes_on_to_the_same_bits(
     assert resumed.job["weights_sha256"] == whole.job["weights_sha256"] != ""
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("engine", ["eager", "graph", "compiled"])
+def test_on_a_gpu_as_well(engine: str, tmp_path: Path) -> None:
+    work = job(engine=engine, device="cuda", train_noise=0.1)
+    whole = run(work, tmp_path / "whole")
+    assert run(work, tmp_path / "parts", stop_after=2) is None
+    resumed = run(work, tmp_path / "parts")
+    assert whole is not None and resumed is not None  # noqa: PT018
+    assert whole.job["status"] == "ok", whole.job["reason"]
+    alike(whole, resumed)
+    assert resumed.job["weights_sha256"] == whole.job["weights_sha256"] != ""
+    tensors = list(loaded(tmp_path / "parts", resumed))
+    assert {tensor.device.type for tensor in tensors} == {"cpu"}
+
+
+def loaded(results: Path, record: Record) -> Iterator[torch.Tensor]:
+    """The parameters of the model that was kept with a record."""
+    Store(results).prepare()
+    Store(results).write(record)
+    yield from aebench.load(results).parameters()
+
+
 class Dropping(nn.Module):
     """Draws random numbers in training, and counts in a buffer."""
 
@@ -160,13 +184,18 @@ def test_seconds_of_all_parts_are_added_and_the_watching_of_one_is_left_out(
 ) -> None:
     work = job(engine="reference", epochs=2)
     assert run(work, tmp_path, stop_after=1) is None
-    (first,) = checkpoints._read(kept.checkpoint(tmp_path, work.key), work)[0].epochs
+    found = checkpoints.Checkpoints(tmp_path, work)
+    past = found.resume(build(work, (1, 8, 8)).model, "here")
+    assert past is not None
+    assert past.loading_s > 0
+    assert found.all_work(Work(9, loading_s=1.0)).loading_s == 1.0 + past.loading_s
+    (first,) = past.epochs
     record = run(work, tmp_path)
     assert record is not None
     row = record.job
     assert record.epochs[0] == {"key": work.key, **first}
     assert row["train_s"] == pytest.approx(sum(e["train_s"] for e in record.epochs))
-    assert row["loading_s"] > record.epochs[1]["train_s"] / 4
+    assert row["loading_s"] > past.loading_s
     assert row["total_s"] > row["train_s"]
     assert row["steal_s"] is None
     assert row["involuntary_switches"] is None
@@ -273,8 +302,27 @@ def test_a_killed_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
 
 
 def test_a_finished_job_s_checkpoint_is_removed_by_the_next_run(tmp_path: Path) -> None:
-    for key in ("a", "b"):
-        kept.checkpoint(tmp_path, key).parent.mkdir(exist_ok=True)
-        kept.checkpoint(tmp_path, key).touch()
-    kept.remove_finished(tmp_path, {"a": "ok", "b": "killed"})
+    store, finished = Store(tmp_path), run(job(epochs=1), tmp_path)
+    assert finished is not None
+    store.prepare()
+    store.write(finished)
+    kept.checkpoint(tmp_path, "b").touch()
+    assert kept.keys(tmp_path, kept.CHECKPOINTS) == {job(epochs=1).key, "b"}
+    local.run([], store)
     assert kept.keys(tmp_path, kept.CHECKPOINTS) == {"b"}
+
+
+def test_what_was_stopped_by_its_time_limit_goes_on_when_it_is_retried(tmp_path: Path) -> None:
+    work = job(epochs=10_000)
+    store = Store(tmp_path)
+    local.run([work], store, RunOptions(timeout_s=2.0, checkpoint_s=0.001, threads=1))
+    row = aebench.read(tmp_path).jobs.iloc[0]
+    assert row["status"] == "timed_out"
+    assert kept.keys(tmp_path, kept.CHECKPOINTS) == {work.key}
+    past, _ = checkpoints._read(kept.checkpoint(tmp_path, work.key), work)
+    model = build(work, (1, 8, 8)).model
+    found = checkpoints.Checkpoints(tmp_path, work)
+    assert found.resume(model, "elsewhere") == past
+    said = found.columns({"steal_s": 0.5}, {})
+    assert said["resumed"] == f"after epoch {len(past.epochs)} on machine {past.machine_id}"
+    assert said["steal_s"] is None

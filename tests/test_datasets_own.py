@@ -139,7 +139,7 @@ def test_without_test_images_a_tenth_is_taken_out_with_its_labels() -> None:
     loaded = datasets.load(name)
     assert (len(loaded.train), len(loaded.test)) == (36, 4)
     both = np.concatenate([loaded.train, loaded.test])[:, 0]
-    places = [int(np.flatnonzero((GREY == image).all((1, 2)))[0]) for image in both]
+    places = [int(np.flatnonzero((image == GREY).all((1, 2)))[0]) for image in both]
     assert sorted(places) == list(range(40))
     assert places != list(range(40))
     labels = np.concatenate([loaded.train_labels, loaded.test_labels])

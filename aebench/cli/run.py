@@ -54,6 +54,8 @@ aebench run --architecture mlp,conv --latent 4,32 --dataset digits --seeds 3
 aebench run --grid study --epochs 2 --results results/trial --workers 2
 
 aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
+
+aebench run --architecture conv --latent 16 --keep-weights --checkpoint 10m: keep the model
 """
 
 

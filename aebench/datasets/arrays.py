@@ -15,7 +15,7 @@ from aebench.datasets.adopted import LEAST_IMAGES
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Labels, Pixels
+    from aebench.datasets.catalogue import LabelPair, Labels, Pixels
 
     Array = np.ndarray[Any, Any]
 
@@ -45,8 +45,7 @@ class Checked:
 
     train: Pixels
     test: Pixels
-    train_labels: Labels | None
-    test_labels: Labels | None
+    labels: LabelPair | None
     classes: tuple[str, ...]
     remark: str
 
@@ -79,8 +78,7 @@ def check(given: Given) -> Checked:
         return Checked(
             train[first],
             train[last],
-            None if labels is None else labels[first],
-            None if labels is None else labels[last],
+            None if labels is None else (labels[first], labels[last]),
             classes,
             "; ".join(remarks),
         )
@@ -97,7 +95,8 @@ def check(given: Given) -> Checked:
         raise RequestError(f"{given.what}: labels of one part only; give both or none")
     train_labels, test_labels, classes = _labels(given.what, *both, len(train), len(test))
     said = "; ".join(dict.fromkeys(remarks))
-    return Checked(train, test, train_labels, test_labels, classes, said)
+    pair = None if train_labels is None or test_labels is None else (train_labels, test_labels)
+    return Checked(train, test, pair, classes, said)
 
 
 def as_pixels(given: Any, what: str, remarks: list[str]) -> Pixels:

@@ -28,11 +28,9 @@ from aebench.disk import user_caches
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Labels, Pixels
+    from aebench.datasets.catalogue import LabelPair, Labels, Pixels
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Images
-
-    LabelPair = tuple[Labels, Labels]
 
 _FORMAT = 1
 _LABELS = ("train_labels.npy", "test_labels.npy")
@@ -229,8 +227,7 @@ def store(
         }
         files |= {
             name: _write_labels(fresh / name, labels)
-            for name, labels in zip(_LABELS, (images.train_labels, images.test_labels), strict=True)
-            if labels is not None
+            for name, labels in zip(_LABELS, images.labels or (), strict=False)
         }
         meta = {
             "format": _FORMAT,

@@ -124,8 +124,7 @@ def _read(
         numbers = np.array([names.index(name) for name in classes], np.int64)
         images = replace(
             images,
-            train_labels=numbers[:-test_images],
-            test_labels=numbers[-test_images:],
+            labels=(numbers[:-test_images], numbers[-test_images:]),
             classes=tuple(names),
         )
     return Adopted(adopted.named(begin, images, test_images), count, left_out), images

@@ -155,8 +155,7 @@ def _adopt(
         checked.train,
         checked.test,
         printable(source),
-        checked.train_labels,
-        checked.test_labels,
+        checked.labels,
         checked.classes,
     )
     made = Adopted(adopted.named(begin, images, held_out, chosen), remark=checked.remark)
@@ -166,8 +165,8 @@ def _adopt(
 
 def _labels_sha256(images: Images) -> str:
     digest = hashlib.sha256(str(images.classes).encode())
-    for labels in (images.train_labels, images.test_labels):
-        digest.update(b"none" if labels is None else labels.tobytes())
+    for labels in images.labels or ():
+        digest.update(labels.tobytes())
     return digest.hexdigest()
 
 

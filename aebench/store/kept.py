@@ -17,8 +17,6 @@ from aebench.store.files import UNFINISHED, Problem
 WEIGHTS = "weights"
 CHECKPOINTS = "checkpoints"
 SUFFIX = ".safetensors"
-# After these endings a job may go on where it was: what ended it was not its own doing.
-UNFINISHED_ENDINGS = ("killed", "timed_out")
 
 
 def weights(results: Path, key: str) -> Path:
