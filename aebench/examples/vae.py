@@ -1,7 +1,7 @@
 """A variational autoencoder: a loss of its own, and a forward pass that gives it what it needs.
 
     aebench run --plugin vae.py --architecture vae --latent 20 --learning-rate 1e-3 \
-        --order shuffled --epochs 7 --engine eager
+        --order shuffled --epochs 7
 
 Model and training are those of PyTorch's own example (pytorch/examples, vae/main.py): 400 units
 between image and code, cross-entropy and Kullback-Leibler divergence in nats per image. Its log
