@@ -120,6 +120,26 @@ def test_every_optimizer_goes_on_to_the_same_bits(
     assert resumed.job["weights_sha256"] == whole.job["weights_sha256"] != ""
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"optimizer": "sgd", "momentum": 0.9},
+        {"optimizer": "sgd"},
+        {"optimizer": "rmsprop", "momentum": 0.5},
+        {"optimizer": "adamw", "weight_decay": 0.1, "warmup": 0.5, "clip_gradient": 0.01},
+    ],
+)
+def test_every_optimizer_goes_on_as_well(how: dict, tmp_path: Path) -> None:
+    work = job(engine="eager", **how)
+    whole = run(work, tmp_path / "whole")
+    assert run(work, tmp_path / "parts", stop_after=2) is None
+    resumed = run(work, tmp_path / "parts")
+    assert whole is not None and resumed is not None  # noqa: PT018
+    assert resumed.job["status"] == "ok", resumed.job["reason"]
+    alike(whole, resumed)
+    assert resumed.job["weights_sha256"] == whole.job["weights_sha256"]
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("engine", ["eager", "graph", "compiled"])
 def test_on_a_gpu_as_well(engine: str, tmp_path: Path) -> None:

@@ -95,6 +95,11 @@ def test_what_is_unclear_is_refused_with_what_to_write(given: Any, said: str) ->
     assert str(error.value).startswith("mine: ")
 
 
+def test_many_floats_are_rounded_part_by_part() -> None:
+    given = np.linspace(0, 1, 2500 * 4, dtype=np.float32).reshape(2500, 2, 2)
+    assert np.array_equal(pixels(given)[:, 0], np.rint(given.astype(np.float64) * 255))
+
+
 def test_rounding_is_told_only_where_something_is_lost() -> None:
     remarks: list[str] = []
     arrays.as_pixels((GREY / 255).astype(np.float32), "mine", remarks)

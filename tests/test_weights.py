@@ -308,6 +308,7 @@ def test_a_finished_job_without_weights_is_trained_again_only_if_asked(
     shutil.copytree(results, folder)
     words = ["run", "--architecture", "mlp", "--latent", "3", "--dataset", "digits"]
     words += ["--epochs", "1", "--seeds", "2", "--device", "cpu", "--results", "copy"]
+    words += ["--engine", "eager"]
     code, out, err = invoke(*words, "--keep-weights", "--plan")
     assert code == 0
     assert "1 finished job without kept weights: not trained again" in err

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aebench import architectures, datasets, engines, protocols
 from aebench.cli import folders as results_folders
+from aebench.datasets import own
 from aebench.grid import PRESETS
 
 Complete = Callable[[str], list[str]]
@@ -50,7 +51,7 @@ def _several(values: Callable[[], Iterable[str]], suffix: str | tuple[str, ...] 
 
 
 architecture = _several(architectures.names)
-dataset = _several(datasets.names, (".npz", ".npy", ".parquet"))
+dataset = _several(datasets.names, own.FILES)
 named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")

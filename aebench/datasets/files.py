@@ -30,7 +30,6 @@ from aebench.errors import RequestError, printable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIXES = (".npz", ".npy", ".parquet")
 _PAIRS = (("train", "test"), ("x_train", "x_test"))
 _LABEL_PAIRS = (("train_labels", "test_labels"), ("y_train", "y_test"))
 _SINGLE, _SINGLE_LABELS = ("images", "x", "data"), ("labels", "label", "y")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aebench.datasets.given import Images
 
 _VALIDATION_SHARE = 10
-_FILES = (".npz", ".npy", ".parquet")
+FILES = (".npz", ".npy", ".parquet")
 _RULES = 1  # of files, arrays and torchvision's datasets; raise it when one changes
 
 
@@ -36,7 +36,7 @@ def is_path(name: str, base: Path) -> bool:
     separators = {"/", os.sep, os.altsep or "/"}
     if name.startswith(("~", ".")) or any(s in name for s in separators):
         return True
-    if name.lower().endswith(_FILES) and name not in catalogue.names():
+    if name.lower().endswith(FILES) and name not in catalogue.names():
         return True
     try:
         return name not in catalogue.names() and (base / name).is_dir()
@@ -60,7 +60,7 @@ def find(name: str, base: Path, directory: Path | None = None) -> Adopted | None
     if not is_path(name, base):
         return None
     path = Path(name) if name.startswith("~") else base / name
-    if name.lower().endswith(_FILES):
+    if name.lower().endswith(FILES):
         return _file(path, directory)
     from aebench.datasets import folder
 
