@@ -20,7 +20,9 @@ _HOMES = {
     "run_job": "aebench.worker",
     "Store": "aebench.store",
     "read": "aebench.store",
+    "load": "aebench.models.weights",
     "architecture": "aebench.architectures",
+    "dataset": "aebench.datasets.own",
     "render": "aebench.page",
 }
 

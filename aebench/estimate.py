@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from aebench.store import Store
 
-_ALIKE = ("architecture", "depth", "engine", "precision", "device")  # what a rate depends on
+# What a rate depends on.
+_ALIKE = ("architecture", "depth", "options", "engine", "precision", "device")
 _Alike = tuple[object, ...]
 
 
@@ -134,6 +135,7 @@ class Estimator:
         mine = jobs[
             (jobs["status"] == "ok")
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise
+            & jobs["resumed"].fillna("").eq("")
             & (jobs["cpu_name"] == machine.cpu_name())
             & (jobs["cores"] == machine.cores())
             & jobs["train_s"].gt(0)

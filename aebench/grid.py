@@ -10,32 +10,22 @@ import dataclasses
 import itertools
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from aebench import architectures, datasets, engines, protocols
-from aebench.datasets import folder
+from aebench.axes import MOST_VALUES, OF_MODEL, Axes, read_axes
+from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
-from aebench.job import LEAST, NAMES, OPTIONS, Job, checked, shown
+from aebench.job import Job
 
 PRESETS = ("quick", "hour", "study", "full", "search")
 
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
-# Options of `aebench run` that say how to run a grid, not which jobs it has.
-_RUN_OPTIONS = (
-    "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
-    "report",
-)  # fmt: skip
-_LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
-_MOST = 1_000_000  # values of one option, jobs of one table: far more is a slip, and would hang
-_COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
-_NAMES = NAMES | {"engine": (*NAMES["engine"], "auto")}
-
-Axes = dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -73,20 +63,20 @@ def load_grid(
 
     `overrides` maps option names to a value, a list or a range text (``"0..4"``); each replaces
     that key everywhere in the file. `defaults` holds where neither says anything; the engine is
-    then ``auto``. A dataset may be a path to a folder of images, relative to the grid file or, in
-    `overrides`, to the current folder; its pixels are then prepared in the data cache `data` (see
-    `datasets.folder`).
+    then ``auto``. A dataset may be a path to a folder or file of images, relative to the grid file
+    or, in `overrides`, to the current folder; its pixels are then prepared in the data cache `data`
+    (see `datasets.own`).
 
     Raises:
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
     notes: dict[str, None] = {}
-    forced = _with_folders(overrides or {}, Path(), data, notes)
+    forced = _with_own_data(overrides or {}, Path(), data, notes)
     name, shown_source = "custom", "the command line"
     content = {"engine": "auto", **(defaults or {})}
     if source is not None:
         name, shown_source = Path(source).stem, printable(source)
-        content |= _with_folders(_table(source), Path(source).parent, data, notes)
+        content |= _with_own_data(_table(source), Path(source).parent, data, notes)
     grid = _enumerate(name, content, forced, shown_source)
     return replace(grid, notes=(*notes, *grid.notes))
 
@@ -111,20 +101,16 @@ def _table(source: str) -> dict[str, Any]:
         raise RequestError(f"{shown_source} is not valid TOML: {error}") from None
 
 
-def _with_folders(
+def _with_own_data(
     table: Mapping[str, Any], base: Path, data: Path | None, notes: dict[str, None]
 ) -> dict[str, Any]:
-    """`table` with every folder of images replaced by the name of the dataset that it becomes."""
+    """`table` with all data of one's own replaced by the name of the dataset that it becomes."""
 
     def named(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        if folder.is_path(value, base):
-            tilde = value.startswith("~")
-            adopted = folder.adopt(value if tilde else base / value, data)
-        elif folder.is_name(value):
-            adopted = folder.cached(value, data)
-        else:
+        adopted = own.find(value, base, data)
+        if adopted is None:
             return value
         notes.update({adopted.note: None} if adopted.note else {})
         return adopted.info.name
@@ -140,7 +126,7 @@ def _with_folders(
             ]
         elif key in _TABLES and isinstance(value, list):
             replaced[key] = [
-                _with_folders(t, base, data, notes) if isinstance(t, dict) else t for t in value
+                _with_own_data(t, base, data, notes) if isinstance(t, dict) else t for t in value
             ]
     return replaced
 
@@ -149,9 +135,9 @@ def _enumerate(
     name: str, content: dict[str, Any], overrides: Mapping[str, Any], source: str
 ) -> Grid:
     mistakes: list[str] = []
-    forced = _axes(overrides, "the command line", mistakes)
+    forced = read_axes(overrides, "the command line", mistakes)
     common = {k: v for k, v in content.items() if k not in _TABLES and k != "title"}
-    defaults = _axes(common, source, mistakes, beside=("title", *_TABLES))
+    defaults = read_axes(common, source, mistakes, beside=("title", *_TABLES))
     tables = {name: content.get(name, []) for name in _TABLES}
     for wrong in (n for n, t in tables.items() if not _is_tables(t)):
         mistakes.append(f"{source}: write {wrong} as [[{wrong}]] tables")
@@ -163,15 +149,19 @@ def _enumerate(
     for name_of_table in ("product", "job"):
         for table in tables[name_of_table]:
             where = f"{source}, [[{name_of_table}]]" if table else source
-            axes = defaults | _axes(table, where, mistakes) | forced
+            axes = defaults | read_axes(table, where, mistakes) | forced
             if missing := [axis for axis in _REQUIRED if axis not in axes]:
                 mistakes.append(f"{where}: {', '.join(missing)} not given")
             else:
                 _multiply(axes, where, jobs, mistakes, notes)
     kept = dict(jobs)
     for table in tables["exclude"]:
-        axes = _axes(table, f"{source}, [[exclude]]", mistakes)
-        hit = [job for job in jobs if all(getattr(job, k) in v for k, v in axes.items())]
+        axes = read_axes(table, f"{source}, [[exclude]]", mistakes)
+        try:
+            hit = [job for job in jobs if _matches(job, axes)]
+        except RequestError as error:
+            mistakes.append(f"{source}, [[exclude]]: {error}")
+            continue
         # What the command line has overridden may rightly leave nothing to exclude.
         if not hit and not mistakes and not forced:
             mistakes.append(f"{source}, [[exclude]] {table}: matches no job")
@@ -198,8 +188,8 @@ def _multiply(
     if [] in axes.values():
         return  # a wrong value, named already
     count = math.prod(map(len, axes.values()))
-    if count > _MOST:
-        mistakes.append(f"{where}: {count:,} jobs, and a grid holds at most {_MOST:,}")
+    if count > MOST_VALUES:
+        mistakes.append(f"{where}: {count:,} jobs, and a grid holds at most {MOST_VALUES:,}")
         return
     for values in itertools.product(*axes.values()):
         try:
@@ -209,7 +199,30 @@ def _multiply(
             return
 
 
+def _matches(job: Job, axes: Axes) -> bool:
+    """Whether a job has one of the values of every axis."""
+    family = architectures.get(job.architecture)
+    given = family.values(job.options)
+    for axis, values in axes.items():
+        name = axis.removeprefix(OF_MODEL)
+        if name == axis:
+            here = getattr(job, axis)
+        elif option := family.options.get(name):
+            here = given.get(name, option.default)
+            values = [option.value(value) for value in values]
+        else:
+            return False
+        if here not in values:
+            return False
+    return True
+
+
 def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
+    options = {k: v for k, v in fields.items() if k.startswith(OF_MODEL)}
+    fields = {k: v for k, v in fields.items() if k not in options}
+    if options:
+        named = {k.removeprefix(OF_MODEL): v for k, v in options.items()}
+        fields["options"] = architectures.canonical(fields["architecture"], named)
     protocol = fields.get("protocol", Job.protocol)
     if protocols.is_file(protocol):
         chosen = protocols.from_file(Path(protocol), fields["architecture"])
@@ -220,9 +233,13 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
             raise engines.unavailable(job.engine, why, job.precision)
         return job
     asked = {
-        name: fields.get(name, getattr(Job, name)) for name in ("device", "depth", "precision")
+        name: fields.get(name, getattr(Job, name))
+        for name in ("device", "depth", "precision", "options")
     }
-    engine, why, note = engines.choose(fields["architecture"], **asked)
+    how = protocols.settings(fields.get("protocol", Job.protocol), fields["architecture"])
+    how = replace(how, **{n: fields[n] for n in vars(how) if n in fields})
+    plain = protocols.plain(how)
+    engine, why, note = engines.choose(fields["architecture"], **asked, plain=plain)
     if note:
         notes[note] = None
     return Job.create(**fields | {"engine": engine, "engine_choice": f"auto: {why}"})
@@ -232,95 +249,15 @@ def _is_tables(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(table, dict) for table in value)
 
 
-def _axes(
-    table: Mapping[str, Any], where: str, mistakes: list[str], beside: Sequence[str] = ()
-) -> Axes:
-    """Turn options into lists of checked values; what is wrong goes into `mistakes`.
-
-    An option whose value is wrong keeps its place with an empty list, so that nobody says it was
-    not given. `beside` names what else may stand in the table.
-    """
-    axes: Axes = {}
-    for written, given in table.items():
-        option = written.replace("-", "_")
-        name = _COUNTS.get(option, option)
-        if option in _RUN_OPTIONS:
-            mistakes.append(
-                f"{where}: {written} says how to run a grid, not which jobs it has;"
-                f" give it on the command line, as --{option.replace('_', '-')}"
-            )
-        elif name not in OPTIONS:
-            mistakes.append(f"{where}: {unknown('option', written, [*OPTIONS, *_COUNTS, *beside])}")
-        elif name in axes:
-            mistakes.append(f"{where}: {name} is given twice, the second time as {written}")
-        else:
-            try:
-                values = _first(option, given) if option in _COUNTS else _listed(name, given)
-                axes[name] = list(dict.fromkeys(_value(name, v) for v in values))
-            except RequestError as error:
-                axes[name] = []
-                mistakes.append(f"{where}: {error}")
-    return axes
-
-
-def _first(option: str, given: Any) -> Iterable[int]:
-    """Seeds, or repeats, 0 to `given` - 1."""
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST:
-        raise RequestError(
-            f"{option} is how many, a whole number from 1 to {_MOST:,}, not {shown(given)}"
-        )
-    return range(given)
-
-
-def _listed(name: str, given: Any) -> Iterable[Any]:
-    """The values an option stands for: one, a list, or for whole numbers a range ``"0..4"``."""
-    values = given if isinstance(given, list | tuple) else [given]
-    if not values:
-        raise RequestError(f"{name} is an empty list")
-    for value in values:
-        if name in LEAST and isinstance(value, str):
-            first, dots, last = (part.strip() for part in value.partition(".."))
-            if not (dots and first.isdecimal() and last.isdecimal()):
-                raise RequestError(
-                    f"{name} takes whole numbers or a range like 0..4, not {shown(value)}"
-                )
-            if max(len(first), len(last)) > _LONGEST_NUMBER:
-                raise RequestError(f"{name}: a number in the range is too long")
-            if int(last) < int(first):
-                raise RequestError(f"{name}: the range {value} is empty")
-            if int(last) - int(first) >= _MOST:
-                raise RequestError(f"{name}: the range {value} has more than {_MOST:,} values")
-            yield from range(int(first), int(last) + 1)
-        else:
-            yield value
-
-
-def _value(name: str, value: Any) -> Any:
-    """Check one value of one option, and suggest the nearest name where a name is wrong."""
-    if name in LEAST or name in ("learning_rate", "train_noise"):
-        return checked(name, value)
-    if not isinstance(value, str):
-        quoted = f'; in a grid file names stand in quotes: "{shown(value)}"'
-        hint = quoted if isinstance(value, int | float) else ""
-        raise RequestError(f"{name} takes a name, not {shown(value)}{hint}")
-    if name == "architecture":
-        architectures.get(value)
-    elif name == "dataset":
-        datasets.info(value)
-    elif value not in _NAMES[name] and not (name == "protocol" and protocols.is_file(value)):
-        raise RequestError(unknown(name, value, _NAMES[name]))
-    return value
-
-
 def size(job: Job) -> architectures.Size | None:
     """What the job's model amounts to, or None for a family that can only be measured.
 
     Raises:
         RequestError: there is no such model for these images.
     """
-    sizer = architectures.get(job.architecture).size
     shape = datasets.info(job.dataset).image_shape
-    return sizer(shape, job.latent, job.depth) if sizer else None
+    family = architectures.get(job.architecture)
+    return family.sized(shape, job.latent, job.depth, job.options)
 
 
 def steps(job: Job) -> int:
@@ -345,4 +282,4 @@ def _why_impossible(job: Job) -> str:
             f"batch_size {job.batch_size} is more than the {_images(job):,} training images of"
             f" {job.dataset}, so no full batch is left; give --batch-size {_images(job)} or less"
         )
-    return engines.untrainable(job.engine, job.architecture, job.depth)
+    return engines.untrainable(job.engine, job.architecture, job.depth, job.options)

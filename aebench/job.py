@@ -22,12 +22,14 @@ from aebench.errors import RequestError, unknown
 class Job:
     """One training job. `latent` is a code width (mlp) or a channel count (conv).
 
-    `protocol` names where the training settings came from; `epochs`, `batch_size`,
-    `learning_rate`, `schedule` and `order` are what is really used, and `modified` tells where
-    they depart from the protocol. `train_noise` is the amplitude of Gaussian noise added to the
-    inputs, not the targets, while training. `repeat` numbers repetitions of the same job for
-    timing: same seed, same result. `engine_choice` tells whether the engine was ``given`` or
-    chosen (``auto: `` and why): no part of what the job is, nor of its key.
+    `options` are those of the architecture that are not its defaults, as one text,
+    ``activation=gelu width=16``; a mapping may be given. `protocol` names where the training
+    settings came from; `epochs` to `clip_gradient` (see `protocols.TrainingSettings`) are what is
+    really used, and `modified` tells where they depart from the protocol. `train_noise` is the
+    amplitude of Gaussian noise added to the inputs, not the targets, while training. `repeat`
+    numbers repetitions of the same job for timing: same seed, same result. `engine_choice` tells
+    whether the engine was ``given`` or chosen (``auto: `` and why): no part of what the job is, nor
+    of its key.
 
     `code` and `pixels` say what the names of an architecture and of a dataset stand for where
     these are not ours: see `architectures.code` and `datasets.pixels`. Nobody gives them; they are
@@ -45,11 +47,17 @@ class Job:
     learning_rate: float = 1e-4
     schedule: str = "constant"
     order: str = "fixed"
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    warmup: float = 0.0
+    clip_gradient: float = 0.0
     train_noise: float = 0.0
     engine: str = "eager"
     precision: str = "fp32"
     device: str = "cpu"
     repeat: int = 0
+    options: str = ""
     code: str = ""
     pixels: str = ""
     engine_choice: str = dataclasses.field(default="given", compare=False)
@@ -62,11 +70,15 @@ class Job:
         """
         for f in dataclasses.fields(self):
             object.__setattr__(self, f.name, checked(f.name, getattr(self, f.name)))
+        options = architectures.canonical(self.architecture, self.options)
+        object.__setattr__(self, "options", options)
         if not self.code:
             object.__setattr__(self, "code", architectures.code(self.architecture))
         if not self.pixels:
             object.__setattr__(self, "pixels", datasets.pixels(self.dataset))
-        if why := engines.unsupported(self.engine, self.device, self.precision):
+        why = engines.unsupported(self.engine, self.device, self.precision)
+        why = why or protocols.contradiction(self)
+        if why := why or engines.untaught(self.engine, protocols.plain(self)):
             raise RequestError(why)
 
     @classmethod
@@ -125,6 +137,7 @@ class Job:
         """The name of the very same job by that engine; of eager, which is the default, no word."""
         parts = [f"{self.dataset} {self.architecture}-{self.latent}"]
         parts += [f"depth {self.depth}"] if self.depth > 1 else []
+        parts += [f"({self.options})"] if self.options else []
         parts += [self.protocol] if self.protocol != "study" else []
         parts += [f"noise {self.train_noise:g}"] if self.train_noise else []
         parts += [f"seed {self.seed}"] if self.seed else []
@@ -150,11 +163,12 @@ def checked(name: str, value: Any) -> Any:
             )
         if value > MOST[name]:
             raise RequestError(f"{name} must be at most {MOST[name]}, not {shown(value)}")
-    elif name in ("learning_rate", "train_noise"):
-        zero = name == "train_noise"
+    elif name in FRACTIONS:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 <= value <= sys.float_info.max or (value == 0 and not zero):
+        zero, most = FRACTIONS[name]
+        if not number or not 0 <= value <= most or (value == 0 and not zero):
             wanted = "number from 0" if zero else "positive number"
+            wanted += f" to {most:g}" * (most <= 1)
             raise RequestError(f"{name} must be a {wanted}, not {shown(value)}")
         # 1 and 1.0 are the same job, and JSON would write them, and so the key, differently.
         return float(value)
@@ -187,10 +201,20 @@ def shown(value: object) -> str:
 # would take hours to count.
 LEAST = {"latent": 1, "depth": 1, "seed": 0, "epochs": 1, "batch_size": 1, "repeat": 0}
 MOST = dict.fromkeys(LEAST, 2**63 - 1) | {"depth": 1_000, "epochs": 1_000_000}
+# Of every other number whether it may be 0, and its largest value.
+FRACTIONS = {
+    "learning_rate": (False, sys.float_info.max),
+    "train_noise": (True, sys.float_info.max),
+    "momentum": (True, 1.0),
+    "weight_decay": (True, sys.float_info.max),
+    "warmup": (True, 1.0),
+    "clip_gradient": (True, sys.float_info.max),
+}
 NAMES = {
     "protocol": protocols.NAMES,
     "schedule": protocols.SCHEDULES,
     "order": protocols.ORDERS,
+    "optimizer": protocols.OPTIMIZERS,
     "engine": engines.ENGINES,
     "precision": engines.PRECISIONS,
     "device": engines.DEVICES,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aebench.errors import RequestError, unknown
 
@@ -27,6 +27,11 @@ ABOUT = {
 NAMES = tuple(ABOUT)
 SCHEDULES = ("constant", "cosine")
 ORDERS = ("fixed", "shuffled")
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+"""Those of `torch.optim`, at its defaults for all that is no field of `TrainingSettings`."""
+# What a file of settings must say; of the rest those that are not there have their default.
+_NEEDED = ("epochs", "batch_size", "learning_rate", "schedule", "order")
+_WITH_MOMENTUM = ("sgd", "rmsprop")
 TUNED = Path(__file__).with_name("tuned.toml")
 
 
@@ -35,8 +40,14 @@ class TrainingSettings:
     """Adam on the mean squared error over all elements of a batch; partial batches are dropped.
 
     `schedule` is how the learning rate goes on from `learning_rate`: ``constant``, or ``cosine``
-    down to zero at the last step. `order` is ``fixed``, images pass in the order of the split in
-    every epoch, or ``shuffled``, in a new order each epoch.
+    down to zero at the last step. Over the first `warmup` of all steps, a share of 1, it rises in
+    equal steps from near zero to `learning_rate`, and the schedule has the others. `order` is
+    ``fixed``, images pass in the order of the split in every epoch, or ``shuffled``, in a new order
+    each epoch.
+
+    `optimizer` is one of `OPTIMIZERS`, of which sgd and rmsprop take a `momentum`. `weight_decay`
+    is torch's: added to the gradients, but by adamw taken off the weights. Gradients whose norm,
+    over all weights together, is above `clip_gradient` are scaled down to it; 0 is never.
     """
 
     epochs: int
@@ -44,6 +55,41 @@ class TrainingSettings:
     learning_rate: float
     schedule: str = "constant"
     order: str = "fixed"
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    warmup: float = 0.0
+    clip_gradient: float = 0.0
+
+
+class HowTaught(Protocol):
+    """What says by which optimizer a model is trained: a job, or training settings."""
+
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def clip_gradient(self) -> float: ...
+
+
+def plain(how: HowTaught) -> bool:
+    """Whether a model is trained by Adam as it is, which every engine knows."""
+    return how.optimizer == "adam" and not how.weight_decay and not how.clip_gradient
+
+
+def contradiction(how: HowTaught) -> str:
+    """What of the optimizer's settings cannot go together, and what to do; empty if all can."""
+    if how.momentum and how.optimizer not in _WITH_MOMENTUM:
+        return (
+            f"momentum belongs to {' and '.join(_WITH_MOMENTUM)}, and optimizer {how.optimizer} has"
+            " none to set; leave it out"
+        )
+    if how.momentum == 1:
+        return "momentum 1 never forgets a gradient; give less than 1"
+    return ""
 
 
 _STUDY = TrainingSettings(epochs=15, batch_size=128, learning_rate=1e-4)
@@ -67,7 +113,8 @@ def settings(name: str, architecture: str) -> TrainingSettings:
             " --epochs, --learning-rate, --schedule and --order with --protocol study instead, or"
             " run the search with it: aebench run --grid search --architecture NAME, aebench tune"
         )
-    return TrainingSettings(**{f.name: table[f.name] for f in dataclasses.fields(TrainingSettings)})
+    names = [f.name for f in dataclasses.fields(TrainingSettings)]
+    return TrainingSettings(**{name: table[name] for name in names if name in table})
 
 
 def is_file(name: str) -> bool:
@@ -85,9 +132,9 @@ def from_file(path: Path, architecture: str) -> TrainingSettings:
     names = [f.name for f in dataclasses.fields(TrainingSettings)]
     if not isinstance(table, Mapping):
         raise RequestError(f"{path} holds no settings for architecture {architecture!r}")
-    if missing := [name for name in names if name not in table]:
+    if missing := [name for name in _NEEDED if name not in table]:
         raise RequestError(f"{path}, [{architecture}]: {', '.join(missing)} not given")
-    return TrainingSettings(**{name: table[name] for name in names})
+    return TrainingSettings(**{name: table[name] for name in names if name in table})
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -109,6 +156,12 @@ def _tables(path: Path, _changed_ns: int) -> dict[str, Any]:
     return tomllib.loads(path.read_text("utf-8-sig"))
 
 
+def told(settings: TrainingSettings) -> dict[str, Any]:
+    """What a file says of `settings`: all that is needed, and the rest where it is not usual."""
+    usual = {f.name: f.default for f in dataclasses.fields(settings) if f.name not in _NEEDED}
+    return {n: v for n, v in dataclasses.asdict(settings).items() if v != usual.get(n)}
+
+
 def chosen_by(name: str, architecture: str) -> str:
     """Which search chose the settings of protocol `name` for a family, by grid, keys and date.
 
@@ -123,12 +176,21 @@ def chosen_by(name: str, architecture: str) -> str:
     return f"grid {grid}, keys {keys[:16]}, {date[:10]}"
 
 
-def learning_rate(protocol_rate: float, schedule: str, step: int, steps: int) -> float:
+def learning_rate(
+    protocol_rate: float, schedule: str, step: int, steps: int, warmup: float = 0.0
+) -> float:
     """Learning rate of training step `step` of `steps`, counted from 0.
+
+    Over the first `warmup` of the steps, a share of 1, it rises linearly to `protocol_rate`: P.
+    Goyal et al.: Accurate, Large Minibatch SGD (arXiv:1706.02677, 2017), section 2.2.
 
     ``cosine`` is I. Loshchilov, F. Hutter: SGDR (ICLR 2017), equation 5, with one period and no
     restart, from `protocol_rate` to 0.
     """
+    rising = round(warmup * steps)
+    if step < rising:
+        return protocol_rate * (step + 1) / rising
+    step, steps = step - rising, steps - rising
     if schedule == "cosine":
         return protocol_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
     return protocol_rate

@@ -36,7 +36,8 @@ class Circumstances:
 
     `device` is torch's name for where to compute (``cpu``, ``cuda:1``); `threads` None leaves
     torch's own choice; `data` is the folder of the data cache, None for the default one.
-    `position` is the job's number in the order of its run, from 1.
+    `position` is the job's number in the order of its run, from 1. With `keep_weights` the trained
+    model is stored beside the record; `checkpoint_s` is how often a job in training is, in seconds.
     """
 
     device: str = "cpu"
@@ -45,6 +46,8 @@ class Circumstances:
     data: Path | None = None
     command: str = ""
     position: int | None = None
+    keep_weights: bool = False
+    checkpoint_s: float | None = None
 
 
 def starting_row(job: Job, where: Circumstances, started_at: datetime | None = None) -> Row:
@@ -57,6 +60,7 @@ def starting_row(job: Job, where: Circumstances, started_at: datetime | None = N
         "concurrent": where.concurrent,
         "command": where.command,
         "position": where.position,
+        **dict.fromkeys(("weights_sha256", "resumed", "keeping_note"), ""),
         "load_1m": machine.load_1m(),
         "started_at": (started_at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
     }

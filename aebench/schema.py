@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 3
+VERSION = 4
 # What a table that lacks a column means by it, where that is not null: written before it was added.
-ABSENT = {"code": "", "pixels": ""}
+ABSENT: dict[str, str | float] = {
+    **dict.fromkeys(("code", "pixels", "options", "weights_sha256", "resumed", "keeping_note"), ""),
+    **dict.fromkeys(("momentum", "weight_decay", "warmup", "clip_gradient"), 0.0),
+    "optimizer": "adam",
+}
 # Parts of a job, each timed in a column of its own, and those that a first training costs.
 PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "samples", "probe")
 COLD_PHASES = ("build", "compile", "warmup", "train")
@@ -57,13 +61,19 @@ architecture | string | family of autoencoders
 dataset | string | data set
 latent | int64 | the study's latent-size: code width of an MLP, code channels of a conv
 depth | int64 | encoder layers up to and including the code
+options | string | options of the architecture that are not its defaults; empty where none is
 seed | int64 | seeds initial weights, split and order
 protocol | string | named training settings the job started from
 epochs | int64 | passes over the training split
 batch_size | int64 | images per training step
-learning_rate | float64 | Adam's step size
+learning_rate | float64 | the optimizer's step size
 schedule | string | how the learning rate goes on: constant, or cosine down to zero
 order | string | order of the training images: fixed, or shuffled anew each epoch
+optimizer | string | which of torch's optimizers: adam, adamw, sgd or rmsprop
+momentum | float64 | momentum of sgd and rmsprop
+weight_decay | float64 | pull of the weights towards 0: in the gradients, but by adamw apart
+warmup | float64 | share of the steps over which the learning rate rises to learning_rate
+clip_gradient | float64 | largest norm of the gradients together; 0 where they are not scaled down
 train_noise | float64 | amplitude of Gaussian noise added to the inputs while training
 engine | string | how the training steps were executed
 engine_choice | string | given, or auto: chosen by aebench for the job, and why
@@ -80,7 +90,8 @@ study_error | float64 | sum over the full test batches of 128 of the batch's MSE
 mse | float64 | mean squared error per pixel over the whole test set, pixels in [0, 1]
 psnr_db | float64 | 10 log10(1 / mse)
 val_mse | float64 | mean squared error over the whole validation split after the last epoch
-train_mse | float64 | mean loss over the steps of the last epoch, while the weights still moved
+train_mse | float64 | train_loss where that is the MSE; null for a model with a loss of its own
+train_loss | float64 | mean loss over the steps of the last epoch, while the weights still moved
 mean_mse | float64 | test error of the mean training image: no latent at all
 pca_mse | float64 | test error of PCA with as many components as this job's bottleneck
 luma_mse | float64 | mean squared error of the luma Y (ITU-R BT.601); null for grey images
@@ -129,6 +140,9 @@ clock_events | string | why the GPU lowered its clock while training; null where
 gpu_processes | int64 | other processes computing on the GPU; null where it tells nothing
 threads | int64 | threads torch computed with
 engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
+resumed | string | epochs after which training went on from a checkpoint; empty where never stopped
+weights_sha256 | string | checksum of the kept file of trained weights; empty where none was kept
+keeping_note | string | weights or checkpoints that could not be stored or used, and why; else empty
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
 amortised_train_s | float64 | in place of train_s for jobs trained as one model: their time shared
 precision_read | string | precision settings as read back from torch, and how bf16 is computed
@@ -154,7 +168,8 @@ started_at | string | when the job started, UTC, ISO 8601
 EPOCHS = _columns("""
 key | string | content key of the job
 epoch | int64 | 1 is the first
-train_mse | float64 | mean loss over the steps of the epoch
+train_mse | float64 | train_loss where that is the MSE; null for a model with a loss of its own
+train_loss | float64 | mean loss over the steps of the epoch; null in older records
 val_mse | float64 | error over the whole validation split after the epoch
 train_s | float64 | seconds of training in the epoch
 device_train_s | float64 | the same by the accelerator's own clock; null on a CPU

@@ -26,14 +26,14 @@ import tomli_w
 from aebench.disk import write_whole
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.protocols import ORDERS, SCHEDULES, TUNED, TrainingSettings
+from aebench.protocols import ORDERS, SCHEDULES, TUNED, TrainingSettings, told
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = tuple(f.name for f in dataclasses.fields(TrainingSettings))
 _MODEL = (
-    *("architecture", "dataset", "latent", "depth", "seed", "train_noise"),
+    *("architecture", "dataset", "latent", "depth", "options", "seed", "train_noise"),
     *("engine", "precision", "device"),
 )
 COLUMNS = ("key", "status", "val_mse", "aebench", "commit", "started_at", *SETTINGS, *_MODEL)
@@ -60,9 +60,11 @@ class Candidate:
     def name(self) -> str:
         """The settings in words: ``learning_rate 0.003, cosine, shuffled, 15 epochs of 128``."""
         s = self.settings
+        named = ("learning_rate", "schedule", "order", "epochs", "batch_size")
+        more = [f", {name}={value}" for name, value in told(s).items() if name not in named]
         return (
             f"learning_rate {s.learning_rate:g}, {s.schedule}, {s.order},"
-            f" {s.epochs} epochs of {s.batch_size}"
+            f" {s.epochs} epochs of {s.batch_size}{''.join(more)}"
         )
 
 
@@ -197,12 +199,12 @@ def write(choices: Iterable[Choice], path: Path) -> None:
     for choice in choices:
         best, second = choice.candidates[:2]
         tables[choice.architecture] = {
-            **dataclasses.asdict(best.settings),
+            **told(best.settings),
             "ratio": best.ratio,
             **choice.search,
             "val_mse": best.val_mse,
             "runner_up": {
-                **dataclasses.asdict(second.settings),
+                **told(second.settings),
                 "ratio": second.ratio,
                 "val_mse": second.val_mse,
             },

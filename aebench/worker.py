@@ -11,25 +11,29 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from aebench import architectures, datasets, interference, machine
 from aebench.architectures import Size
-from aebench.architectures.autoencoder import build
+from aebench.architectures.autoencoder import build, own_loss
 from aebench.datasets import pool
 from aebench.datasets.pool import Splits
 from aebench.engines import device as devices
 from aebench.engines import training
 from aebench.engines.device import DeviceClock, PhaseClock, read_precision, set_precision
-from aebench.engines.training import Setup, Work
+from aebench.engines.training import Engine, Setup, Work
 from aebench.errors import RequestError
 from aebench.evaluation import baselines, probes, reconstruction, speed
 from aebench.evaluation.reconstruction import STUDY_BATCH, Errors, psnr_db
 from aebench.evaluation.speed import Speed
 from aebench.job import Job
+from aebench.models import weights
+from aebench.models.checkpoints import Checkpoints
 from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
 from aebench.schema import COLD_PHASES
 from aebench.store import Record, Row
@@ -56,9 +60,15 @@ def prepare(job: Job, where: Circumstances) -> None:
 
 
 def run_job(
-    job: Job, where: Circumstances | None = None, on_epoch: OnEpoch | None = None
+    job: Job,
+    where: Circumstances | None = None,
+    on_epoch: OnEpoch | None = None,
+    results: Path | None = None,
 ) -> Record:
     """Run one job in this process and return its record, whatever happens to it.
+
+    Weights and checkpoints lie in the folder `results`; without it, none are kept, and the job is
+    trained from its start.
 
     Only `KeyboardInterrupt` and its like pass through; every other exception, `SystemExit` too,
     becomes a record with status `failed`, `out_of_memory` or `diverged` and its reason.
@@ -69,7 +79,7 @@ def run_job(
             prepare(job, where)
         except Exception as error:
             return unprepared(job, where, error)
-        known = Known(job, where)
+        known = Known(job, where, results)
         try:
             with torch.random.fork_rng(devices=[known.device] if known.on_gpu else []):
                 _phases(job, where, known, on_epoch)
@@ -99,6 +109,7 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
         validation, test = splits.validation.to(device), splits.pool.test.to(device)
     with clock.phase("build"):
         setup, known.size = _build(job, splits, device)
+        known.go_on(setup.model)
         engine, model = training.create(setup), setup.model
     with clock.phase("data"):
         engine.load()
@@ -114,25 +125,28 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
     # A model that draws random numbers as it trains, such as one with dropout, draws the same ones
     # whatever ran in this process before.
     torch.manual_seed(job.seed)
+    known.checkpoints.resume_training(engine, device)
     device_clock = DeviceClock(device)
     with known.watch.training():
-        for epoch in range(1, job.epochs + 1):
+        for epoch in range(len(known.epochs) + 1, job.epochs + 1):
             with known.watch.epoch(), clock.phase("train"), device_clock.span():
                 mean_loss = engine.train_epoch()
-            train_s, train_mse = clock.last_s, float(mean_loss)
-            if not math.isfinite(train_mse):
-                raise Diverged(f"the mean training loss of epoch {epoch} is {train_mse}")
+            train_s, train_loss = clock.last_s, float(mean_loss)
+            if not math.isfinite(train_loss):
+                raise Diverged(f"the mean training loss of epoch {epoch} is {train_loss}")
             with clock.phase("eval"):
                 val_mse = reconstruction.measure(model, validation, device).mse
             times = (train_s, device_clock.last_s, clock.last_s)
-            known.epochs.append(Epoch(epoch, train_mse, val_mse, *times))
+            train_mse = None if own_loss(model) else train_loss
+            known.epochs.append(Epoch(epoch, train_mse, train_loss, val_mse, *times))
             known.note_company()
             if on_epoch:
-                on_epoch(epoch, train_mse, val_mse)
+                on_epoch(epoch, train_loss, val_mse)
+            known.save(engine, model)
     with known.aside():
         known.noise_after_s = devices.noise_probe(device)
     _warmer.was_busy(device)
-    known.work = engine.work()
+    known.work = known.checkpoints.all_work(engine.work())
     known.speed, implausible = speed.measure(
         setup, known.work, clock.seconds["train"], known.size.flops * job.batch_size
     )
@@ -156,6 +170,9 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
         for rows, pictures in (probes.denoising(subject), probes.strangers(subject, where.data)):
             known.probes += rows
             known.samples += pictures
+    if where.keep_weights and known.results:
+        shape = setup.images.shape[1:]
+        known.kept = weights.keep(known.results, job, model, (shape[0], shape[1], shape[2]))
 
 
 def _build(job: Job, splits: Splits, device: torch.device) -> tuple[Setup, Size]:
@@ -177,7 +194,8 @@ class Epoch:
     """A row of the `epochs` table, without its key."""
 
     epoch: int
-    train_mse: float
+    train_mse: float | None
+    train_loss: float
     val_mse: float
     train_s: float
     device_train_s: float | None
@@ -193,6 +211,7 @@ class Known:
 
     job: Job
     where: Circumstances
+    results: Path | None = None
     surroundings: Row = field(default_factory=dict)  # machine, threads, precision
     splits: Splits | None = None
     size: Size | None = None
@@ -207,6 +226,7 @@ class Known:
     probes: list[Row] = field(default_factory=list)
     samples: list[Row] = field(default_factory=list)
     peak_device_bytes: int | None = None
+    kept: Row = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start the clock."""
@@ -217,6 +237,21 @@ class Known:
         self.watch = interference.Watch()
         self.start = starting_row(self.job, self.where)
         self.concurrent = self.where.concurrent
+        self.checkpoints = Checkpoints(self.results, self.job, self.where.checkpoint_s)
+
+    def go_on(self, model: nn.Module) -> None:
+        """Give the model the weights of the job's checkpoint, and this its errors and seconds."""
+        past = self.checkpoints.resume(model, str(self.surroundings["machine_id"]))
+        if past:
+            self.epochs = [Epoch(**row) for row in past.epochs]
+            self.clock.go_on(past.seconds, past.total_s)
+            self.concurrent = self.concurrent or past.concurrent
+
+    def save(self, engine: Engine, model: nn.Module) -> None:
+        """Store a checkpoint, if it is time to."""
+        if self.checkpoints.due():
+            rows = [asdict(epoch) for epoch in self.epochs]
+            self.checkpoints.save(engine, model, rows, self.clock, self.concurrent)
 
     def look_around(self) -> None:
         """Note who else computes here, what this machine is, and get ready to watch it."""
@@ -254,7 +289,8 @@ class Known:
         self._see_peak()
         seconds = {f"{phase}_s": s for phase, s in self.clock.seconds.items()}
         device_s = [e.device_train_s for e in self.epochs if e.device_train_s is not None]
-        row = self.start | self.surroundings | end | seconds | self.watch.columns()
+        row = self.start | self.surroundings | end | seconds
+        row |= self.checkpoints.columns(self.watch.columns(), self.kept)
         row |= self.appearance | {
             "concurrent": self.concurrent,
             "noise_before_s": self.noise_before_s,
@@ -289,7 +325,8 @@ class Known:
                 "loading_s": work.loading_s if self.speed else None,
             }
         if self.epochs:
-            row |= {"train_mse": self.epochs[-1].train_mse, "val_mse": self.epochs[-1].val_mse}
+            last = asdict(self.epochs[-1])
+            row |= {name: last[name] for name in ("train_mse", "train_loss", "val_mse")}
         row |= asdict(self.speed) if self.speed else {}
         if errors := self.errors:
             sums = None if math.isnan(errors.study_error) else errors.study_error

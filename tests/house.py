@@ -17,8 +17,8 @@ GUIDE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- house: drawn by tests/house.py -->\n", "<!-- end of house -->\n"
 
 ORDER = (
-    "cli", "page", "analysis", "tune", "estimate", "executors", "worker", "records", "store",
-    "grid", "job", "evaluation", "engines", "plugins", "architectures", "datasets",
+    "cli", "page", "analysis", "tune", "estimate", "executors", "worker", "records", "models",
+    "store", "grid", "axes", "job", "evaluation", "engines", "plugins", "architectures", "datasets",
     "protocols", "fingerprint", "interference", "machine", "schema", "disk", "errors",
 )  # fmt: skip
 """Every room, from the top of the house down: each may import those behind it."""
@@ -29,6 +29,8 @@ def modules(package: Path = ROOT / "aebench") -> dict[str, Path]:
     """Every module of the package by its full name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
+        if path.parent.name == "examples":  # which are no part of the house, but its visitors
+            continue
         parts = path.relative_to(package.parent).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

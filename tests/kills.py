@@ -33,7 +33,7 @@ from aebench import machine
 from aebench.grid import load_grid
 from aebench.job import Job
 from aebench.records import Circumstances
-from aebench.store import Store
+from aebench.store import Store, kept
 from aebench.worker import run_job
 
 WHOM = ("group", "parent", "worker", "starting worker", "keeper", "folding group")
@@ -123,6 +123,9 @@ class Run:
             "--results",
             str(around.store.path),
             "--retry-failed",
+            "--keep-weights",
+            "--checkpoint",
+            "0.001s",
         ]
         with log.open("w") as file:
             self.process = subprocess.Popen(
@@ -254,6 +257,12 @@ def resumed(around: Round, runs: int, expected: Figures) -> None:
     if sorted(rows.index) != sorted(expected):
         around.failures.append(f"{len(rows)} rows for {len(expected)} jobs")
         return
+    sums = dict(zip(rows.index, rows["weights_sha256"], strict=True))
+    around.failures += map(str, kept.problems(around.store.path, sums))
+    if bare := [key for key, known in sums.items() if not known]:
+        around.failures.append(f"jobs without weights: {bare}")
+    if left := kept.keys(around.store.path, kept.CHECKPOINTS):
+        around.failures.append(f"checkpoints of finished jobs: {sorted(left)}")
     for key, figures in expected.items():
         row = rows.loc[key]
         if (row["mse"], row["study_error"], row["val_mse"]) != figures:

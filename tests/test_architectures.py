@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -280,14 +282,36 @@ def test_a_code_of_several_tensors_counts_whole_and_frozen_weights_do_not() -> N
 
 
 class Pair(nn.Module):
-    """Gives two results, as variational autoencoders do."""
+    """Gives several things, as variational autoencoders do."""
 
-    def __init__(self) -> None:
+    def __init__(self, give: Callable[[Tensor], Any], loss: Any = None) -> None:
         super().__init__()
         self.encoder = nn.Conv2d(1, 1, 1)
+        self.give, self.loss = give, loss
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.encoder(x), x
+    def forward(self, x: Tensor) -> Any:
+        return self.give(self.encoder(x))
+
+
+def test_the_reconstruction_is_the_first_of_what_a_model_gives() -> None:
+    for give in (lambda y: y, lambda y: (y, y.mean()), lambda y: [y, None]):
+        assert measure(Pair(give), GREY) == measure(Pair(lambda y: y), GREY)
+
+
+def test_a_loss_of_its_own_is_measured_with_the_model() -> None:
+    calls = []
+
+    def loss(images: Tensor, output: tuple[Tensor, Tensor]) -> Tensor:
+        calls.append((images.shape, output[1].shape))
+        return (output[0] - images).abs().sum() + (output[1] @ torch.ones(8, 8)).sum()
+
+    size = measure(Pair(lambda y: (y, y), loss), GREY)
+    assert calls == [((2, *GREY), (2, *GREY))]
+    assert size.flops > measure(Pair(lambda y: y), GREY).flops  # its product counts as well
+
+
+def with_loss(loss: Any) -> Callable[[], nn.Module]:
+    return lambda: Pair(lambda y: (y, y), loss)
 
 
 class MeanOfBatch(nn.Module):
@@ -322,7 +346,18 @@ class Spare(nn.Module):
             r"mine: \[2, 1, 8, 8\] went in and \[1, 1, 8, 8\] came out",
         ),
         (lambda: Autoencoder(Spare(), nn.Identity()), r"mine: encoder\.spare\.weight, .* stayed"),
-        (Pair, "mine: the model gave a tuple; `forward` must return the reconstruction"),
+        (lambda: Pair(lambda y: {"x": y}), "mine: the model gave a dict; `forward` must return"),
+        (lambda: Pair(lambda y: ()), "mine: the model gave a tuple; `forward` must return the"),
+        (lambda: Pair(lambda y: (y.mean(), y)), r"mine: \[2, 1, 8, 8\] went in and \[\] came out"),
+        (with_loss(nn.MSELoss()), "mine: the model's `loss` is a MSELoss; write it as a method"),
+        (with_loss(0.5), "mine: the model's `loss` is a float; write it as a method"),
+        (with_loss(lambda x, y: 0.5), "mine: the model's `loss` gave a float; it must give a tens"),
+        (
+            with_loss(lambda x, y: y[0] - x),
+            r"mine: .* gave \[2, 1, 8, 8\] numbers; take their mean",
+        ),
+        (with_loss(lambda x, y: y[0].mean() * math.nan), "mine: the model's `loss` gave nan for"),
+        (with_loss(lambda x, y: y[0].mean().detach()), "mine: .* gave a number without a gradient"),
     ],
 )
 def test_a_model_that_breaks_the_contract_is_told_where(

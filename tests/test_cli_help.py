@@ -14,7 +14,7 @@ import pytest
 from command_line import environment
 from test_report_records import record, stored
 
-from aebench import architectures, datasets, grid, protocols, schema
+from aebench import architectures, axes, datasets, protocols, schema
 from aebench.analysis.findings import FINDINGS
 from aebench.cli import complete, run
 from aebench.engines import ENGINES
@@ -38,8 +38,11 @@ DEFAULTS = {
         "--grid": "quick", "--dataset": "mnist", "--depth": "1", "--seeds": "1", "--repeats": "1",
         "--protocol": "study", "--epochs": "the protocol's", "--batch-size": "the protocol's",
         "--learning-rate": "the protocol's", "--schedule": "the protocol's",
-        "--order": "the protocol's", "--train-noise": "0", "--engine": "auto",
-        "--precision": "fp32", "--device": "auto", "--workers": "1", "--timeout": "never",
+        "--order": "the protocol's", "--optimizer": "the protocol's",
+        "--momentum": "the protocol's", "--weight-decay": "the protocol's",
+        "--warmup": "the protocol's", "--clip-gradient": "the protocol's", "--train-noise": "0",
+        "--engine": "auto", "--precision": "fp32", "--device": "auto", "--workers": "1",
+        "--timeout": "never",
         "--results": "results/GRID", "--data": "$AEBENCH_DATA, else the user's cache",
     },
     "show": {"--format": "table", "results": "the newest of yours below results/"},
@@ -49,6 +52,7 @@ DEFAULTS = {
     "compare": {"--format": "table"},
     "tune": {"--out": "tuned.toml"},
     "list": {"kind": "all", "--format": "table"},
+    "example": {"name": "a list of them"},
     "data list": {"--data": "$AEBENCH_DATA, else the user's cache"},
     "data verify": {"names": "all that are here"},
 }  # fmt: skip
@@ -74,7 +78,8 @@ def test_no_command_shows_a_type_as_python_has_it(invoke, monkeypatch) -> None:
 
 def test_an_option_of_run_is_an_axis_or_one_that_grid_files_refuse() -> None:
     options = {option.name for option in run._OPTIONS}
-    assert options - set(run._AXIS_NAMES) == set(grid._RUN_OPTIONS)
+    # Of the options of architectures each has a name of its own, in a table `options`.
+    assert options - set(run._AXIS_NAMES) == {*axes._RUN_OPTIONS, "option"}
 
 
 def test_run_shows_examples_that_can_be_planned(invoke, monkeypatch) -> None:
@@ -150,6 +155,9 @@ def test_lists_hold_what_there_is_and_say_what_it_is(invoke) -> None:
         assert "\n" not in row["what it is"]
     assert found == {
         "architectures": list(architectures.names()),
+        "options": [
+            f"{n} {o}" for n in architectures.names() for o in architectures.get(n).options
+        ],
         "engines": list(ENGINES),
         "datasets": list(datasets.names()),
         "probes": list(schema.PROBE_KINDS),
@@ -174,10 +182,12 @@ def test_a_plugin_is_listed(invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     Path("mine.py").write_text(
         "import aebench\n\n@aebench.architecture('of-mine')\n"
-        "def build(shape, latent, depth):\n    '''All my own.'''\n"
+        "def build(shape, latent, depth, width=4):\n    '''All my own.'''\n"
     )
     _, out, _ = invoke("list", "architectures", "--plugin", "mine.py", "--format", "csv")
     assert "architectures,of-mine,All my own." in out
+    _, out, _ = invoke("list", "options", "--plugin", "mine.py", "--format", "csv")
+    assert "options,of-mine width,a whole number; by default 4" in out
 
 
 def test_every_probe_that_a_job_records_is_listed(tmp_path: Path) -> None:
@@ -232,6 +242,10 @@ def test_every_value_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert complete.architecture("mlp-s") == ["mlp-separate", "mlp-shared"][::-1]
     assert complete.architecture("conv,conv-r") == ["conv,conv-relu"]
     assert set(complete.engine("")) == {*ENGINES, "auto"}
+    assert complete.optimizer("sgd,ad") == ["sgd,adam", "sgd,adamw"]
+    assert complete.option("k") == ["kernel="]
+    assert complete.option("norm=batch,") == ["norm=batch,none", "norm=batch,layer"]
+    assert complete.option("kernel=") == []
     assert complete.dataset("p") == ["pictures/"]
     assert complete.dataset("mnist,dig") == ["mnist,digits"]
     assert complete.named_dataset("mn") == ["mnist"]

@@ -79,6 +79,17 @@ def build(shape, latent, depth):
         (["--results", "file/below"], "file/below (Not a directory)"),
         (["--latents", "4"], "No such option"),
         (["stray"], "stray"),
+        (["--option", "hidden"], "takes a name and its values, like width=16,32, not 'hidden'"),
+        (["--option", "hidden="], "takes a name and its values"),
+        (["--option", "hidden=3,"], "--option hidden"),
+        (["--option", "hidden=3", "--option", "hidden=4"], "hidden is given twice; write its"),
+        (["--option", "hiden=3"], "did you mean 'hidden'"),
+        (["--option", "hidden=many"], "option hidden takes whole numbers joined by -"),
+        (["--option", "hidden=3"], "an mlp of depth 1 has none: give a greater depth"),
+        (["--optimizer", "adamww"], "did you mean 'adamw'"),
+        (["--momentum", "0.9"], "momentum belongs to sgd and rmsprop"),
+        (["--warmup", "2"], "warmup must be a number from 0 to 1, not 2"),
+        (["--engine", "native", "--optimizer", "sgd"], "'native' trains by plain Adam"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -212,6 +223,16 @@ def test_a_plan_leaves_out_what_has_ended_and_what_cannot_exist(invoke) -> None:
     assert "1 job did not end ok; --retry-failed runs them again" in later
     assert most_s(later) < most_s(out)
     assert "to do: 2 jobs" in invoke(*words, "--retry-failed")[1]
+
+
+def test_options_of_an_architecture_are_planned_as_systems_of_their_own(invoke) -> None:
+    words = ["--depth", "2", "--option", "hidden=20,30-30", "--option", "activation=gelu,relu"]
+    code, out, err = invoke("run", *MLP, "--latent", "4", *words, "--plan")
+    assert (code, err) == (0, "")
+    assert "digits mlp-4 depth 2 (activation=gelu hidden=20)" in out
+    assert "digits mlp-4 depth 2 (hidden=20)" in out
+    assert "to do: 2 jobs" in out
+    assert "impossible: hidden gives the widths 30, 30, and an mlp of depth 2 takes 1" in out
 
 
 def test_a_plan_says_which_engines_run_and_why(invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,16 @@ def test_the_table_shows_odd_words_as_they_are(results: Path, invoke) -> None:
     assert r'a | b, [/red] [bold] "quoted" \n second line' in out
 
 
+def test_options_are_shown_where_there_are_any(invoke) -> None:
+    plain = record("conv", 4, dataset="digits", depth=2)
+    stored(Path("plain"), plain)
+    stored(Path("both"), plain, record("conv", 4, dataset="digits", depth=2, options="kernel=2"))
+    assert "options" not in invoke("show", "plain")[1]
+    _, out, _ = invoke("show", "both")
+    assert " options " in out
+    assert out.index(" kernel=2 ") > out.index("digits conv-4")
+
+
 def test_without_a_folder_the_newest_is_shown_even_of_a_killed_run(
     results: Path, invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:

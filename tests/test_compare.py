@@ -442,6 +442,24 @@ def test_code_is_part_of_a_system_unless_it_is_what_is_compared(tmp_path: Path) 
     assert len(compare(with_code("", None, ""), read, (), ["mse"]).changes) == 1
 
 
+def test_models_with_other_options_are_compared_if_that_is_asked(tmp_path: Path) -> None:
+    relu, gelu, both = (
+        stored(tmp_path / name, *(record("mlp", 4, depth=2, options=o, seed=s) for o in given
+                                  for s in range(3)))
+        for name, given in (
+            ("relu", [""]), ("gelu", ["activation=gelu"]), ("both", ["", "hidden=9"]),
+        )
+    )  # fmt: skip
+    with pytest.raises(RequestError, match="no finished job in common"):
+        compare(relu, gelu)
+    (change,) = compare(relu, gelu, ["options"], ["mse"]).changes
+    assert (change.job, change.n) == ("mnist mlp-4 depth 2", 3)
+    with pytest.raises(RequestError, match="across options, each side must have one"):
+        compare(relu, both, ["options"])
+    names = [change.job for change in compare(both, both, (), ["mse"]).changes]
+    assert names[:2] == ["mnist mlp-4 depth 2", "mnist mlp-4 depth 2 (hidden=9)"]
+
+
 def test_errors_on_other_pixels_are_not_compared(tmp_path: Path) -> None:
     one, other, old = (
         stored(tmp_path / name, record("mlp", 4, row={"data_sha256": sha}))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from aebench import datasets, load_grid, read
-from aebench.datasets import catalogue, folder, pictures
+from aebench.datasets import adopted, catalogue, folder, own, pictures
 from aebench.errors import RequestError
 
 AXES = {"architecture": "mlp", "latent": 4, "batch_size": 8, "epochs": 1}
@@ -61,19 +61,19 @@ def grey(tmp_path: Path) -> Path:
 
 
 def test_rules_for_colour_photographs(photos: Path, tmp_path: Path) -> None:
-    adopted = folder.adopt(photos, tmp_path / "data")
-    info = adopted.info
+    made = folder.adopt(photos, tmp_path / "data")
+    info = made.info
     assert info.image_shape == (3, 32, 32)
     assert (info.train_images, info.test_images, info.validation_images) == (27, 3, 3)
-    assert adopted.files == 32
-    assert [name for name, _ in adopted.left_out] == ["broken.png", "summer/notes.txt"]
-    assert "summer/notes.txt (not an image)" in adopted.note
-    assert "2 of 32 files" in adopted.note
+    assert made.files == 32
+    assert [name for name, _ in made.left_out] == ["broken.png", "summer/notes.txt"]
+    assert "summer/notes.txt (not an image)" in made.note
+    assert "2 of 32 files" in made.note
     data = datasets.load(info.name, tmp_path / "data")
     assert data.train.shape == info.train_shape
     assert data.sha256.startswith(info.name.rpartition("-")[2])
     assert info.name.startswith("folder:my-photos-")
-    assert str(photos.parent) not in info.title + data.source + adopted.note
+    assert str(photos.parent) not in info.title + data.source + made.note
 
 
 def test_one_small_size_and_grey_are_kept_exactly(grey: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_unchanged_folder_is_not_decoded_again(
 def test_cached_pixels_that_were_changed_are_read_again(grey: Path, tmp_path: Path) -> None:
     store = tmp_path / "data"
     name = folder.adopt(grey, store).info.name
-    kept = folder.cache_folder(name, store) / "train.npy"
+    kept = adopted.cache_folder(name, store) / "train.npy"
     before, content = kept.stat(), bytearray(kept.read_bytes())
     content[-1] ^= 0xFF
     kept.write_bytes(content)
@@ -223,22 +223,22 @@ def test_what_cannot_be_read_is_named_and_counted(
         return really(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    adopted = folder.adopt(root, tmp_path / "data")
-    assert adopted.files == plain + 5
-    assert dict(adopted.left_out) == {
+    made = folder.adopt(root, tmp_path / "data")
+    assert made.files == plain + 5
+    assert dict(made.left_out) == {
         "around/": "a link to a folder",
         "locked/": "cannot be read: Permission denied",
         "nowhere.png": "cannot be read: No such file or directory",
         "odd/\x1b]0;title\x07\n.png": "not an image",
         "pipe.png": "not a regular file",
     }
-    assert f"5 of {plain + 5} files" in adopted.note
-    assert "locked/ (cannot be read: Permission denied)" in adopted.note
-    assert r"odd/\x1b]0;title\x07\n.png (not an image)" in adopted.note
-    assert adopted.note.isprintable()
-    assert folder.adopt(root, tmp_path / "data") == adopted  # from the cache as well
+    assert f"5 of {plain + 5} files" in made.note
+    assert "locked/ (cannot be read: Permission denied)" in made.note
+    assert r"odd/\x1b]0;title\x07\n.png (not an image)" in made.note
+    assert made.note.isprintable()
+    assert folder.adopt(root, tmp_path / "data") == made  # from the cache as well
     monkeypatch.undo()
-    assert folder.adopt(root, tmp_path / "data").note != adopted.note
+    assert folder.adopt(root, tmp_path / "data").note != made.note
 
 
 @pytest.mark.parametrize("name", ["2024", "nan", "1e3", "a,b", "X.TOML"])
@@ -266,12 +266,12 @@ def test_paths_that_lead_nowhere(path: str, says: str) -> None:
 
 def test_a_long_name_is_cut_to_what_a_file_may_be_called(grey: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(grey, tmp_path / ("\u00e9" * 120)))
-    adopted = folder.adopt(root, tmp_path / "data")
-    assert datasets.load(adopted.info.name, tmp_path / "data").info == adopted.info
+    made = folder.adopt(root, tmp_path / "data")
+    assert datasets.load(made.info.name, tmp_path / "data").info == made.info
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
-    for i in range(folder.LEAST_IMAGES - 1):
+    for i in range(adopted.LEAST_IMAGES - 1):
         save(tmp_path / "few" / f"{i}.png", picture(i))
     (tmp_path / "few" / "text.txt").write_text("x")
     cases = {
@@ -316,10 +316,10 @@ def test_catalogue_wins_over_a_folder_of_the_same_name(
 ) -> None:
     (tmp_path / "digits").mkdir()
     (tmp_path / "other").mkdir()
-    assert not folder.is_path("digits", tmp_path)
-    assert folder.is_path("other", tmp_path)
-    assert folder.is_path("./digits", tmp_path)
-    assert not folder.is_path("folder:other-12345678", tmp_path)
+    assert not own.is_path("digits", tmp_path)
+    assert own.is_path("other", tmp_path)
+    assert own.is_path("./digits", tmp_path)
+    assert not own.is_path("folder:other-12345678", tmp_path)
 
 
 def _aebench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -359,3 +359,25 @@ def test_plan_and_run_in_a_worker_process(grey: Path, tmp_path: Path) -> None:
 
     again = _aebench("run", *axes[:-1], name, "--results", "out", cwd=tmp_path)
     assert "3 of 3 jobs are in out already" in again.stderr
+
+
+# Classes
+
+
+def test_one_folder_per_class_gives_labels(tmp_path: Path) -> None:
+    for i in range(30):
+        side = tmp_path / "classes" / ("zebra" if i % 3 else "ant")
+        side.mkdir(parents=True, exist_ok=True)
+        level = 250 if i % 3 else i  # what tells the classes apart below
+        Image.new("L", (8, 8), level).save(side / f"{i}.png")
+    info = folder.adopt(tmp_path / "classes", tmp_path / "data").info
+    data = datasets.load(info.name, tmp_path / "data")
+    assert data.classes == ("ant", "zebra")
+    for pixels, labels in ((data.train, data.train_labels), (data.test, data.test_labels)):
+        assert labels is not None
+        assert labels.tolist() == [int(image[0, 0, 0] == 250) for image in pixels]
+    (tmp_path / "classes" / "beside.png").write_bytes(
+        (tmp_path / "classes" / "ant" / "0.png").read_bytes()
+    )
+    again = folder.adopt(tmp_path / "classes", tmp_path / "data").info
+    assert datasets.load(again.name, tmp_path / "data").train_labels is None

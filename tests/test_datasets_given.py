@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aebench import datasets
-from aebench.datasets import formats
+from aebench.datasets import catalogue, formats
 from aebench.datasets.catalogue import digits as pixels
 from bench import idx
 
@@ -107,6 +107,45 @@ def test_add_idx_as_kaggle_unpacks_it(
     added = datasets.add("digits", tmp_path / "archive" / place, tmp_path / "data")
     assert np.array_equal(added.train, digits[0])
     assert np.array_equal(added.test, digits[1])
+
+
+def write_labels(path: Path, labels: Images, magic: str = "00000801") -> None:
+    head = bytes.fromhex(magic) + len(labels).to_bytes(4, "big")
+    path.write_bytes(head + labels.astype(np.uint8).tobytes())
+
+
+def test_add_idx_with_labels(tmp_path: Path, digits: tuple[Images, Images]) -> None:
+    path = write_idx_pair(tmp_path / "files", *digits)
+    labels = catalogue.labelled_digits()[2:]
+    for part, known in zip(("train", "t10k"), labels, strict=True):
+        write_labels(path / f"{part}-labels-idx1-ubyte", known)
+    added = datasets.add("digits", path, tmp_path / "data")
+    assert np.array_equal(added.train_labels, labels[0])
+    assert np.array_equal(added.test_labels, labels[1])
+    write_labels(path / "t10k-labels-idx1-ubyte", labels[1][::-1])
+    with pytest.raises(datasets.BadData, match="the test labels have sha256"):
+        datasets.add("digits", path, tmp_path / "data")
+
+
+@pytest.mark.parametrize("spoil", ["short", "long", "magic", "empty"])
+def test_idx_labels_are_whole_or_refused(tmp_path: Path, spoil: str) -> None:
+    path = tmp_path / "a-labels-idx1-ubyte"
+    write_labels(path, np.arange(9), "00000803" if spoil == "magic" else "00000801")
+    content = path.read_bytes()
+    path.write_bytes(
+        {"short": content[:-1], "long": content + b"x", "empty": b""}.get(spoil, content)
+    )
+    with pytest.raises(datasets.BadData, match="no whole idx file of labels"):
+        formats.read_idx_labels(path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2", "{}", "[1, 256]", "[true]", '["a"]', "[" * 100_000])
+def test_json_labels_are_whole_numbers_or_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text("[3, 0, 255]")
+    assert formats.read_json_labels(tmp_path / "a.json").tolist() == [3, 0, 255]
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(datasets.BadData, match=r"a\.json"):
+        formats.read_json_labels(tmp_path / "a.json")
 
 
 def test_add_idx_whose_two_files_are_named_by_two_customs(
@@ -273,9 +312,10 @@ def test_mnist_pickle_is_exact_256ths(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(formats, "MNIST_PICKLES", frozenset({digest}))
 
     write(off=0)
-    train, test = formats.read_mnist_pickle(path)
+    train, test, labels = formats.read_mnist_pickle(path)
     assert np.array_equal(train.reshape(-1, 784), images[:200])
     assert np.array_equal(test.reshape(-1, 784), images[200:])
+    assert np.concatenate(labels).tolist() == list(range(256))
     write(off=1 / 1024)
     with pytest.raises(datasets.BadData, match="not pixels divided by 256"):
         formats.read_mnist_pickle(path)
@@ -309,6 +349,7 @@ def test_cifar10_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed
     assert found.train.shape == (15, 3, 32, 32)
     assert found.train[:, 2, 31, 31].tolist() == list(range(15))
     assert found.test[:, 0, 0, 0].tolist() == [15, 16, 17]
+    assert [labels.tolist() for labels in found.labels] == [[0, 1, 2] * 5, [0, 1, 2]]
     with pytest.raises(datasets.BadData, match="train 15 x 3 x 32 x 32"):
         datasets.add("cifar10", path, tmp_path / "data")
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import mse_loss
 
 from aebench import datasets, engines
-from aebench.architectures.autoencoder import build
-from aebench.engines import ENGINES, graph, training
+from aebench.architectures.autoencoder import Autoencoder, build
+from aebench.engines import ENGINES, graph, resident, training
 from aebench.errors import RequestError
 from aebench.evaluation import reconstruction
 from aebench.job import Job
@@ -82,6 +85,25 @@ def test_engine_gives_the_losses_of_the_study(
     assert theirs[0][-1] < theirs[0][0]
 
 
+@pytest.mark.parametrize("engine", ["eager", "native"])
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("mlp", "activation=gelu hidden=9"),
+        ("conv", "activation=tanh channels=5 kernel=2"),
+        ("conv-bottleneck", "activation=leaky-relu channels=4 norm=layer"),
+    ],
+)
+def test_models_with_options_have_the_losses_of_the_study(
+    architecture: str, options: str, engine: str, images: torch.Tensor
+) -> None:
+    job = Job(architecture, "digits", 6, 2, epochs=3, batch_size=64, learning_rate=1e-3)
+    job = replace(job, options=options)
+    theirs, ours = (trained(name, job, images[:256]) for name in ("reference", engine))
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
+    assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
+
+
 @pytest.mark.parametrize(("engine", "architecture", "depth"), pairs(ENGINES))
 def test_first_losses_are_those_of_float64(
     engine: str, architecture: str, depth: int, images: torch.Tensor
@@ -100,6 +122,150 @@ def test_first_losses_are_those_of_float64(
         adam.step()
         expected.append(loss.item())
     assert trained(engine, job, few)[0] == pytest.approx(expected, rel=1e-5)
+
+
+OPTIMIZERS = {
+    "adam": {"weight_decay": 0.1, "clip_gradient": 1e-3},
+    "adamw": {"weight_decay": 0.1, "warmup": 0.3},
+    "sgd": {"momentum": 0.9, "clip_gradient": 0.1, "schedule": "cosine", "warmup": 0.5},
+    "rmsprop": {"momentum": 0.5, "weight_decay": 0.01},
+}
+
+
+def with_optimizer(name: str, **fields: Any) -> Job:
+    job = Job("mlp", "digits", 6, epochs=STEPS, batch_size=64, learning_rate=1e-2, **fields)
+    return replace(job, optimizer=name, **OPTIMIZERS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [*itertools.product(OPTIMIZERS, ("reference", "eager")), ("sgd", "compiled")],
+)
+def test_optimizers_are_those_of_torch(name: str, engine: str, images: torch.Tensor) -> None:
+    job, few = with_optimizer(name), images[:64]
+    oracle = build(job, (1, 8, 8)).model.double()
+    classes = {
+        "adam": torch.optim.Adam, "adamw": torch.optim.AdamW,
+        "sgd": partial(torch.optim.SGD, momentum=job.momentum),
+        "rmsprop": partial(torch.optim.RMSprop, momentum=job.momentum),
+    }  # fmt: skip
+    optimizer = classes[name](oracle.parameters(), lr=1.0, weight_decay=job.weight_decay)
+    rising, expected = round(job.warmup * STEPS), []
+    for step in range(STEPS):
+        rate = 1e-2
+        if step < rising:
+            rate *= (step + 1) / rising
+        elif job.schedule == "cosine":
+            rate *= 0.5 * (1 + math.cos(math.pi * (step - rising) / (STEPS - rising)))
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        loss = mse_loss(oracle(few.double() / 255), few.double() / 255)
+        loss.backward()
+        if job.clip_gradient:
+            torch.nn.utils.clip_grad_norm_(oracle.parameters(), job.clip_gradient)
+        optimizer.step()
+        expected.append(loss.item())
+    made, _ = ready(engine, job, few)
+    assert made.work().steps == 0  # what the warm-up took is not counted
+    losses = [float(made.train_epoch()) for _ in range(STEPS)]
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert made.work().steps == STEPS
+    assert losses[-1] < losses[0]
+
+
+def test_optimizers_are_one_kernel_where_torch_has_it(images: torch.Tensor) -> None:
+    for name in OPTIMIZERS:
+        setup = training.Setup(with_optimizer(name), torch.nn.Linear(1, 1), images, CPU)
+        made = setup.optimizer_of(setup.model)
+        assert bool(made.defaults.get("fused")) is (name != "rmsprop")
+        assert not setup.optimizer_of(setup.model, fused=False).defaults.get("fused")
+
+
+def test_jobs_of_other_optimizers_share_no_compiled_program(images: torch.Tensor) -> None:
+    def shape(**fields: Any) -> tuple[object, ...]:
+        job = Job("mlp", "digits", 6, depth=2, **fields)
+        setup = training.Setup(job, torch.nn.Linear(1, 1), images, CPU)
+        return resident.shape_of(setup)
+
+    others = [
+        *({"optimizer": name} for name in OPTIMIZERS if name != "adam"),
+        *({"weight_decay": 0.1}, {"clip_gradient": 1.0}, {"options": "hidden=9"}),
+        {"optimizer": "sgd", "momentum": 0.9},
+    ]
+    assert len({shape(), *(shape(**fields) for fields in others)}) == 1 + len(others)
+    assert shape(warmup=0.1) == shape()  # of which only the rates are others
+
+
+@pytest.mark.parametrize("engine", ["native", "graph"])
+def test_an_engine_with_adam_alone_refuses_other_optimizers(engine: str) -> None:
+    device = ENGINES[engine].devices[0]
+    for settings in ({"optimizer": "sgd"}, {"weight_decay": 0.1}, {"clip_gradient": 1.0}):
+        with pytest.raises(RequestError, match=rf"'{engine}' trains by plain Adam, .* eager"):
+            Job("mlp", "digits", 6, engine=engine, device=device, **settings)
+    Job("mlp", "digits", 6, engine=engine, device=device, warmup=0.1)
+
+
+class Sparse(Autoencoder):
+    """Its code costs something: training minimises more than the error."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        code = self.encoder(images)
+        return self.decoder(code), code
+
+    def loss(self, images: torch.Tensor, output: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return mse_loss(output[0], images) + 0.01 * output[1].abs().mean()
+
+
+def sparse(job: Job, images: torch.Tensor) -> training.Setup:
+    plain = build(job, (1, 8, 8)).model
+    # Under a name of its own, for engines share what they compile among the jobs of one family.
+    own = replace(job, architecture="sparse")
+    return training.Setup(own, Sparse(plain.encoder, plain.decoder), images, CPU)
+
+
+@pytest.mark.parametrize("engine", ["reference", "eager", "compiled", "graph"])
+def test_a_loss_of_its_own_is_what_a_model_is_trained_by(engine: str, images: torch.Tensor) -> None:
+    job, few = Job("mlp", "digits", 6, epochs=STEPS, batch_size=64, train_noise=0.1), images[:64]
+    setup = sparse(job, few)
+    oracle = copy.deepcopy(setup.model)
+    adam, expected = torch.optim.Adam(oracle.parameters(), lr=job.learning_rate), []
+    for epoch in range(STEPS):
+        batch = few / 255
+        adam.zero_grad()
+        noisy = setup.inputs(batch, setup.noise(epoch))
+        loss = oracle.loss(batch, oracle(noisy))
+        loss.backward()
+        adam.step()
+        expected.append(loss.item())
+    if engine == "graph":
+        made: training.Engine = graph.Graph(setup, capture=False)
+    else:
+        made = import_module(f"aebench.engines.{engine}").create(setup)
+    made.load()
+    made.compile()
+    made.warm_up()
+    assert [float(made.train_epoch()) for _ in range(STEPS)] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_of_its_own_is_computed_in_float32(images: torch.Tensor) -> None:
+    class Told(Sparse):
+        def loss(self, images: torch.Tensor, output: tuple[torch.Tensor, ...]) -> torch.Tensor:
+            kinds.extend(tensor.dtype for tensor in (images, *output))
+            return super().loss(images, output)
+
+    kinds: list[torch.dtype] = []
+    job = Job("mlp", "digits", 6, precision="bf16")
+    plain = sparse(job, images).model
+    model = Told(plain.encoder, plain.decoder)
+    batch = torch.rand(2, 1, 8, 8)
+    assert training.Setup(job, model, images, CPU).loss_of(model)(batch, batch).isfinite()
+    assert kinds == [torch.float32] * 3
+
+
+def test_native_refuses_a_model_with_a_loss_of_its_own(images: torch.Tensor) -> None:
+    setup = sparse(Job("mlp", "digits", 6, engine="native"), images)
+    with pytest.raises(RequestError, match="trains by the mean squared error, and this model has"):
+        training.create(setup)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

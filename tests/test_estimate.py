@@ -31,6 +31,7 @@ def write(results: Store, n: int, job: Job = JOB, step_s: float = STEP_S, **row:
     """A record of `job` as a worker leaves it, its steps `step_s` long."""
     usual = {
         "key": f"{n:016x}", "status": "ok", "architecture": job.architecture, "depth": job.depth,
+        "options": job.options,
         "dataset": job.dataset, "engine": job.engine, "precision": "fp32", "device": job.device,
         "seed": 0, "epochs": job.epochs, "batch_size": job.batch_size, "steps": steps(job),
         "flops_per_step": size(job).flops * job.batch_size, "concurrent": False,
@@ -119,12 +120,17 @@ def test_without_results_it_says_so_and_gives_a_wide_range(tmp_path: Path) -> No
 
 def test_each_kind_of_job_has_its_own_rate(results: Store) -> None:
     slow, deep = Job("mlp", "digits", 8, engine="reference"), Job("mlp", "digits", 8, 2)
+    wide = Job("mlp", "digits", 8, 2, options="hidden=8")
     write(results, 1)
     write(results, 2, slow, step_s=4 * STEP_S)
     estimator = Estimator.from_store(results)
     steps_s = [estimator._step(job, gflop(job)).likely_s for job in (slow, JOB)]
     assert steps_s == pytest.approx([4 * STEP_S, STEP_S])
     assert estimator._step(deep, gflop(deep)) == Estimator()._step(deep, gflop(deep))
+    write(results, 3, wide)
+    learnt = Estimator.from_store(results)
+    assert learnt._step(deep, gflop(deep)) == Estimator()._step(deep, gflop(deep))
+    assert learnt._step(wide, gflop(wide)).likely_s == pytest.approx(STEP_S)
 
 
 def test_deep_convolutions_have_a_rate_of_their_own() -> None:

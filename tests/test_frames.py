@@ -43,6 +43,22 @@ def test_systems_of_one_name_and_different_code_stay_apart(tmp_path: Path) -> No
     assert named(code=[None, "", "12345678"]) == ["mine (code 123456): 1", "mine: 2"]
 
 
+def test_options_make_another_system_that_says_nothing_of_the_study(tmp_path: Path) -> None:
+    with_kernel = record("conv", 16, depth=2, options="kernel=5", row={"code": "3fa2c1d2e3f4"})
+    plain = record("conv", 16, depth=2)
+    results = frames.ordered(stored(tmp_path, with_kernel, plain))
+    assert list(frames.summary(results.jobs)["architecture"]) == ["conv", "conv (kernel=5)"]
+    assert list(frames.counting(results.jobs)["key"]) == [plain.job["key"]]
+    own = results.jobs.assign(code="")
+    assert list(frames.counting(own)["key"]) == [plain.job["key"]]
+    assert frames.ordered(results) is results
+
+
+def test_settings_tell_the_optimizer(tmp_path: Path) -> None:
+    results = stored(tmp_path, record("mlp", 4, optimizer="sgd", momentum=0.9))
+    assert list(frames.settings(results.jobs)) == ["study with optimizer=sgd, momentum=0.9"]
+
+
 def test_data_of_one_name_and_different_pixels_stay_apart(tmp_path: Path) -> None:
     records = [
         record("mlp", 4, seed=s, row={"data_sha256": sha})

@@ -16,7 +16,7 @@ from aebench.datasets import split
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import FIELDS, LEAST, MOST, OPTIONS, Job
-from aebench.store import Store
+from aebench.store import Store, read
 
 ONE = Job("mlp", "mnist", 512)
 # A value other than the default for every field; a field added later must be added here.
@@ -25,10 +25,16 @@ OTHER: dict[str, Any] = {
     "dataset": "digits",
     "latent": 16,
     "depth": 2,
+    "options": "hidden=32",
     "seed": 1,
     "protocol": "tuned",
     "schedule": "cosine",
     "order": "shuffled",
+    "optimizer": "adamw",
+    "momentum": 0.9,
+    "weight_decay": 0.01,
+    "warmup": 0.1,
+    "clip_gradient": 1.0,
     "train_noise": 0.3,
     "epochs": 2,
     "batch_size": 64,
@@ -58,8 +64,23 @@ def test_keys_of_published_results_come_out_again(published: str) -> None:
 
 def test_every_field_changes_the_key() -> None:
     assert set(OTHER) == set(FIELDS)
-    keys = {dataclasses.replace(ONE, **{name: value}).key for name, value in OTHER.items()}
-    assert len(keys | {ONE.key}) == len(FIELDS) + 1
+    taught = dataclasses.replace(ONE, optimizer="sgd")  # which alone takes a momentum
+    keys = {
+        dataclasses.replace(taught if name == "momentum" else ONE, **{name: value}).key
+        for name, value in OTHER.items()
+    }
+    assert len(keys | {ONE.key, taught.key}) == len(FIELDS) + 2
+
+
+def test_records_from_before_a_field_have_its_default_and_their_key() -> None:
+    quick = Path(__file__).parents[1] / "results" / "reference-quick"
+    if not quick.is_dir():
+        pytest.skip("not a checkout: no results/reference-quick")
+    jobs = read(quick).jobs
+    assert len(jobs) == 5
+    for row in jobs.to_dict("records"):
+        assert (row["options"], row["optimizer"], row["warmup"]) == ("", "adam", 0.0)
+        assert Job(**{name: row[name] for name in FIELDS}).key == row["key"]
 
 
 def test_a_value_spelled_out_is_the_default() -> None:
@@ -93,6 +114,8 @@ def test_name_says_what_is_not_usual() -> None:
     odd = dataclasses.replace(ONE, depth=2, seed=3, repeat=1, engine="reference", precision="bf16")
     assert odd.name == "mnist mlp-512 depth 2 seed 3 repeat 1 reference bf16"
     foreign = dataclasses.replace(ONE, code="3fa2c1d2e3f4", pixels="91b0d2e3f4a5")
+    other = dataclasses.replace(ONE, depth=2, options="hidden=32", protocol="tuned")
+    assert other.name == "mnist mlp-512 depth 2 (hidden=32) tuned"
     assert foreign.name == "mnist mlp-512 code 3fa2c1 pixels 91b0d2"
     assert dataclasses.replace(odd, engine="native", precision="bf16x3").name.endswith(
         "repeat 1 native bf16x3"
@@ -114,6 +137,13 @@ def test_name_says_what_is_not_usual() -> None:
         ("depth", 1.0, "not 1.0"),
         ("seed", "1", "not '1'"),
         ("learning_rate", 0, "positive number, not 0"),
+        ("warmup", 1.5, "warmup must be a number from 0 to 1, not 1.5"),
+        ("momentum", 0.9, "momentum belongs to sgd and rmsprop, and optimizer adam has none"),
+        ("weight_decay", -1, "weight_decay must be a number from 0, not -1"),
+        ("clip_gradient", True, "clip_gradient must be a number from 0, not True"),
+        ("optimizer", "adamww", "did you mean 'adamw'"),
+        ("options", "hiden=3", "unknown option of mlp 'hiden'; did you mean 'hidden'"),
+        ("options", 3, "options are a text like 'width=16', not 3"),
         ("learning_rate", -1.0, "positive number"),
         ("learning_rate", math.nan, "positive number"),
         ("learning_rate", math.inf, "positive number"),

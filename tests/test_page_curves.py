@@ -1,5 +1,6 @@
 """Learning curves: each loss is drawn from its own column."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,21 @@ def test_training_and_validation_are_drawn_from_their_own_losses(
     lines = {line.get_marker(): list(line.get_ydata()) for line in drawn[0].axes[0].lines}
     assert lines["o"] == pytest.approx([0.3, 0.2, 0.1])  # markers: after the epoch
     assert lines["None"] == pytest.approx([0.345, 0.23, 0.115])  # no marker: while training
+
+
+def test_a_loss_of_a_models_own_is_no_curve_of_mse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = record("mlp", 8, losses=(0.3, 0.2), epochs=2)
+    for epoch in made.epochs:
+        epoch |= {"train_mse": None, "train_loss": 99.0}
+    results = frames.ordered(stored(tmp_path, made))
+    drawn = []
+    monkeypatch.setattr(page_charts, "inline", lambda figure, *_: drawn.append(figure) or "")
+    learning_curves.chart(frames.curves(results), "label")
+    lines = {line.get_marker(): list(line.get_ydata()) for line in drawn[0].axes[0].lines}
+    assert lines["o"] == pytest.approx([0.3, 0.2])
+    assert all(math.isnan(y) for y in lines["None"])
+    section = learning_curves.section(results)
+    assert "99" not in str(section.charts[0].tables)
+    assert "loss of its own" in section.charts[0].reading

@@ -115,6 +115,26 @@ def test_seeds_are_models_and_repeats_are_not() -> None:
     assert [c.ratio for c in found.candidates] == [1, 2]
 
 
+def test_models_with_options_are_models_and_optimizers_are_settings(tmp_path: Path) -> None:
+    found = chosen(
+        *(row(1, e, options=o, depth=2) for o, e in (("", 0.1), ("hidden=9", 0.1))),
+        *(
+            row(1, e, options=o, depth=2, optimizer="sgd", momentum=0.9)
+            for o, e in (("", 0.05), ("hidden=9", 0.1))
+        ),
+    )
+    best = found.candidates[0]
+    assert best.name.endswith(", 15 epochs of 128, optimizer=sgd, momentum=0.9")
+    assert best.val_mse == {
+        "digits mlp-1 depth 2": 0.05, "digits mlp-1 depth 2 (hidden=9)": 0.1,
+    }  # fmt: skip
+    tune.write([found], tmp_path / "mine.toml")
+    written = tomllib.loads((tmp_path / "mine.toml").read_text())["mlp"]
+    assert (written["optimizer"], written["momentum"]) == ("sgd", 0.9)
+    assert "optimizer" not in written["runner_up"]
+    assert protocols.from_file(tmp_path / "mine.toml", "mlp") == best.settings
+
+
 def test_families_are_apart_and_impossible_ones_say_why() -> None:
     rows = [row(1, 0.2, learning_rate=r) for r in (1e-3, 3e-3)]
     rows += [row(1, 0.1, architecture="conv", learning_rate=1e-3)]

@@ -4,6 +4,7 @@ import pytest
 from test_report_records import CPU
 
 from aebench.analysis import words
+from aebench.job import Job
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,15 @@ def test_conditions_name_what_must_be_alike() -> None:
         "machine 0f1e2d3c"
     )
     assert words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_model_is_named_before_what_tells_it_apart() -> None:
+    assert words.model("conv", 16) == "conv-16"
+    assert words.model("conv (kernel=5)", 16, 2) == "conv-16 depth 2 (kernel=5)"
+    assert words.line("mine (code 1a2b3c)", 2) == "mine depth 2 (code 1a2b3c)"
+    job = Job("conv", "mnist", 16, depth=2, options="kernel=5", seed=1)
+    row = vars(job) | {"modified": ""}
+    assert words.job(row) == job.name == "mnist conv-16 depth 2 (kernel=5) seed 1"
+    assert words.job(row | {"architecture": "conv (kernel=5)"}) == job.name  # told apart already
+    assert words.job(row, without=["options"]) == "mnist conv-16 depth 2 seed 1"
+    assert words.job(row | {"options": None}) == "mnist conv-16 depth 2 seed 1"

@@ -104,6 +104,16 @@ def test_each_part_of_an_engine_is_timed_as_what_it_is(fake: Fake) -> None:
     assert row["val_mse"] == record.epochs[1]["val_mse"] == told[1][2]
 
 
+def test_a_loss_of_a_models_own_is_no_mse(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert worker.run_job(job()).job["train_loss"] == 0.25
+    fake.epoch = 0
+    monkeypatch.setattr(worker, "own_loss", lambda model: nn.MSELoss())
+    record = worker.run_job(job())
+    assert (record.job["train_mse"], record.job["train_loss"]) == (None, 0.25)
+    assert [(e["train_mse"], e["train_loss"]) for e in record.epochs] == [(None, 0.5), (None, 0.25)]
+    assert record.job["val_mse"] == record.epochs[1]["val_mse"] > 0
+
+
 def test_a_failure_keeps_what_was_known_by_then(fake: Fake) -> None:
     fake.losses = (0.5, math.nan)
     record = worker.run_job(job())

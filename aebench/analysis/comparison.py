@@ -30,7 +30,7 @@ from aebench.store import Results
 
 TIMES = ("train_s", "cold_s", "total_s")
 ERRORS = ("mse", "study_error", "val_mse")
-ACROSS = ("engine", "device", "precision", "threads", "torch", "machine", "code")
+ACROSS = ("engine", "device", "precision", "threads", "torch", "machine", "code", "options")
 OVERALL = "overall"
 SAME = 0.001  # ratios closer to 1 than this are rounding, whatever their interval
 

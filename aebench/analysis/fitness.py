@@ -21,6 +21,7 @@ SPREAD = 0.05
 CLOCKS_APART = 0.02
 SLOW_START = 1.1
 _STEAL, _PRESSURE, _THROTTLED = 0.01, 0.05, 0.01  # shares of the training time
+_text = words.known
 _LOAD = 1.0  # above the job's own threads: one more process computing all the time
 
 # Fields of a job that its time does not depend on.
@@ -190,6 +191,17 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
 
 
 @_kind(
+    "resumed",
+    "The training was interrupted, and went on from a checkpoint.",
+    "Its time is of parts, each begun cold, and another load or machine may have had its share.",
+    "Its errors count; for its time, run it undisturbed in a new --results folder.",
+)
+def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in _rows(jobs[jobs["resumed"].fillna("").ne("")]):
+        yield row, f"went on {row['resumed']}"
+
+
+@_kind(
     "throttled",
     "The system or the GPU slowed the job down while it trained.",
     "The time shows the quota, the heat or the power supply, not the job.",
@@ -216,8 +228,7 @@ def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
         apart = abs(row["device_train_s"] / row["train_s"] - 1)
         if apart > CLOCKS_APART:
             host, device = f"{row['train_s']:.4g} s", f"{row['device_train_s']:.4g} s"
-            detail = f"{host} by the host, {device} by the device: {_percent(apart)} apart"
-            yield row, detail
+            yield row, f"{host} by the host, {device} by the device: {_percent(apart)} apart"
 
 
 @_kind(
@@ -280,10 +291,6 @@ def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
                 yield row, detail
 
 
-def _text(value: Any) -> str:
-    return "unknown" if words.missing(value) else str(value)
-
-
 @_kind(
     "few-repeats",
     "Fewer than six runs.",
@@ -292,8 +299,7 @@ def _text(value: Any) -> str:
     unfit=False,
 )
 def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
-    few = [group for group in _systems(jobs) if len(group) < REPEATS]
-    return [(group, words.counted(len(group), "run")) for group in few]
+    return [(g, words.counted(len(g), "run")) for g in _systems(jobs) if len(g) < REPEATS]
 
 
 @_kind(

@@ -140,6 +140,7 @@ def counting(jobs: pd.DataFrame) -> pd.DataFrame:
     """Rows that may speak about the study: finished, its own models, its protocol unchanged."""
     rows = done(jobs)
     plain = (settings(rows) == "study") & (texts(rows, "code") == "")
+    plain &= texts(rows, "options") == ""
     return rows[plain & (rows["study_error"].astype("float64") > 0)]
 
 
@@ -152,12 +153,12 @@ def probed(jobs: pd.DataFrame, probes: pd.DataFrame, *more: str) -> pd.DataFrame
 
 
 def timed(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose times may be compared: finished, alone on the machine, with a time.
+    """Rows whose times may be compared: finished, alone on the machine, in one go, with a time.
 
     Jobs trained as one model have none, and one run otherwise than its engine's name says is
     no time of that engine.
     """
-    known = has_time(jobs)
+    known = has_time(jobs) & jobs["resumed"].fillna("").eq("")
     as_named = jobs["engine_note"].fillna("").eq("")
     return jobs[jobs["status"].eq("ok") & jobs["concurrent"].eq(False) & known & as_named]
 

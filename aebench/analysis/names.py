@@ -54,9 +54,13 @@ def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
     """The same rows, with another name for each code and each data that share one name.
 
     An edited plugin, or another folder of images of the same name, is another system: ``mine``
-    becomes ``mine (code 1a2b3c)``. Where all rows agree, names stay as they are.
+    becomes ``mine (code 1a2b3c)``. Where all rows agree, names stay as they are. An architecture
+    with options is always called by them: ``conv (kernel=5)``.
     """
     jobs = jobs.copy()
+    options = texts(jobs, "options")
+    with_options = jobs["architecture"].astype("str") + " (" + options + ")"
+    jobs["architecture"] = jobs["architecture"].where(options == "", with_options)
     pairs = ("architecture", "code"), ("dataset", "pixels"), ("dataset", "data_sha256")
     for name, column in pairs:
         parts = texts(jobs, column)

@@ -17,6 +17,11 @@ _ON_CHART = 40  # characters of a name on a chart
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
+def known(value: object) -> str:
+    """A value in words, or that it is unknown."""
+    return "unknown" if missing(value) else str(value)
+
+
 def missing(value: Any) -> bool:
     """Tell whether a cell of a frame holds nothing: None, NaN or an empty string."""
     return value is None or value == "" or value != value
@@ -90,8 +95,13 @@ def listed(words: Iterable[str]) -> str:
 
 
 def model(architecture: str, latent: Any, depth: Any = 1) -> str:
-    """Name a model as `Job.name` does: mlp-512, conv-128 depth 2."""
-    return f"{architecture}-{int(latent)}" + (f" depth {int(depth)}" if int(depth) > 1 else "")
+    """Name a model as `Job.name` does: mlp-512, conv-128 depth 2, conv-16 (kernel=5).
+
+    What `names.told_apart` says of an architecture, in brackets after its name, comes last.
+    """
+    family, bracket, told = architecture.partition(" (")
+    deep = f" depth {int(depth)}" if int(depth) > 1 else ""
+    return f"{family}-{int(latent)}{deep}{bracket}{told}"
 
 
 def model_of(row: Any) -> str:
@@ -108,6 +118,8 @@ def job(row: Any, *, without: Iterable[str] = ()) -> str:
     """Name a row of the `jobs` table as `Job.name` does, without the fields named."""
     left_out = set(without)
     parts = [f"{row['dataset']} {model_of(row)}"]
+    options = "" if missing(row.get("options")) or "options" in left_out else row["options"]
+    parts += [f"({options})"] if options and f"({options})" not in parts[0] else []
     usually = {"protocol": "study", "engine": "eager", "precision": "fp32", "device": "cpu"}
     parts += [
         str(row[name])
@@ -128,7 +140,8 @@ def short(name: str, most: int = _ON_CHART) -> str:
 
 def line(architecture: str, depth: Any) -> str:
     """Name a family of models that differ only in latent size: conv, conv depth 2."""
-    return architecture + (f" depth {int(depth)}" if int(depth) > 1 else "")
+    family, bracket, told = architecture.partition(" (")
+    return family + (f" depth {int(depth)}" if int(depth) > 1 else "") + bracket + told
 
 
 def dataset(name: str) -> str:

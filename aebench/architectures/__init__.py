@@ -6,6 +6,7 @@ from aebench.architectures.registry import (
     Shape,
     Size,
     architecture,
+    canonical,
     check_code,
     code,
     get,
@@ -22,6 +23,6 @@ from aebench.architectures import mlp, conv  # isort: skip
 note_ours()
 
 __all__ = [
-    "LAYERS", "Architecture", "Shape", "Size", "architecture", "check_code", "code", "conv", "get",
-    "is_ours", "layers", "mlp", "names", "registering",
+    "LAYERS", "Architecture", "Shape", "Size", "architecture", "canonical", "check_code", "code",
+    "conv", "get", "is_ours", "layers", "mlp", "names", "registering",
 ]  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +14,24 @@ from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
 from aebench.architectures import registry
+from aebench.architectures.options import Activation
 from aebench.architectures.registry import Shape, Size
 
 if TYPE_CHECKING:
     from aebench.job import Job
 
 ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "sigmoid"}
+
+
+_BY_NAME: dict[Activation, type[nn.Module]] = {
+    "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "leaky-relu": nn.LeakyReLU,
+    "tanh": nn.Tanh, "sigmoid": nn.Sigmoid,
+}  # fmt: skip
+
+
+def activated(name: Activation) -> nn.Module:
+    """The module of an activation function, with torch's defaults: leaky ReLU has slope 0.01."""
+    return _BY_NAME[name]()
 
 
 class Autoencoder(nn.Module):
@@ -53,6 +66,41 @@ class PerChannel(nn.Module):
             for module, part in zip(self.channels, images.split(1, dim=1), strict=True)
         ]
         return torch.cat([p if p.dim() > 2 else p.unsqueeze(1) for p in parts], dim=1)
+
+
+def reconstruction_of(output: object) -> Tensor:
+    """The reconstruction in what a model's `forward` gave: that itself, or its first element.
+
+    Raises:
+        ValueError: it is no tensor, nor a tuple or list that begins with one.
+    """
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(first, Tensor):
+        raise ValueError(
+            f"the model gave a {type(output).__name__}; `forward` must return the reconstruction,"
+            " or a tuple whose first element it is"
+        )
+    return first
+
+
+def own_loss(model: nn.Module) -> Callable[[Tensor, Any], Tensor] | None:
+    """The model's own ``loss(images, output)``, which training minimises in place of the MSE.
+
+    `images` are those to reconstruct, float32 [N, C, H, W]; `output` is what `forward` gave, in
+    float32. None where it has none.
+
+    Raises:
+        ValueError: it has something else under that name.
+    """
+    loss = getattr(model, "loss", None)
+    if loss is None:
+        return None
+    if isinstance(loss, nn.Module) or not callable(loss):
+        raise ValueError(
+            f"the model's `loss` is a {type(loss).__name__}; write it as a method,"
+            " `def loss(self, images, output)`, or give it another name to train by the MSE"
+        )
+    return loss  # type: ignore[no-any-return]  # the user's
 
 
 def leaves(module: nn.Module) -> Iterator[nn.Module]:
@@ -121,7 +169,7 @@ def build(job: Job, shape: Shape) -> Built:
     family = registry.get(job.architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(job.seed)
-        model = family.build(shape, job.latent, job.depth)
+        model = family.build(shape, job.latent, job.depth, **family.values(job.options))
         return Built(model, measure(model, shape, job.architecture))
 
 
@@ -135,8 +183,8 @@ def measure(model: nn.Module, shape: Shape, name: str = "model") -> Size:
     their weights by this.
 
     Raises:
-        ValueError: no `encoder`, a layer that stays without weights, or the output is no tensor of
-            the input's shape.
+        ValueError: no `encoder`, a layer that stays without weights, no reconstruction of the
+            input's shape in the output, or a loss of its own that nothing can be learnt by.
     """
     if not isinstance(getattr(model, "encoder", None), nn.Module):
         raise ValueError(
@@ -169,17 +217,19 @@ def _measured(model: nn.Module, shape: Shape, name: str) -> Size:
     with counter:
         # Other images each time, and others still to compare with: a model may change its input.
         output = model(_grey(shape))
-        if not isinstance(output, Tensor):
+        try:
+            reconstruction, loss = reconstruction_of(output), own_loss(model)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if reconstruction.shape != (_IMAGES, *shape):
             raise ValueError(
-                f"{name}: the model gave a {type(output).__name__}; `forward` must return the"
-                " reconstruction and nothing else"
-            )
-        if output.shape != (_IMAGES, *shape):
-            raise ValueError(
-                f"{name}: {[_IMAGES, *shape]} went in and {list(output.shape)} came out;"
+                f"{name}: {[_IMAGES, *shape]} went in and {list(reconstruction.shape)} came out;"
                 " an autoencoder's output has the shape of its input"
             )
-        torch.nn.functional.mse_loss(output, _grey(shape)).backward()
+        if loss:
+            _sound(loss(_grey(shape), output), name).backward()
+        else:
+            torch.nn.functional.mse_loss(reconstruction, _grey(shape)).backward()
     with torch.no_grad():
         code = model.get_submodule("encoder")(_grey(shape))
     codes = code if isinstance(code, tuple | list) else [code]
@@ -188,6 +238,27 @@ def _measured(model: nn.Module, shape: Shape, name: str) -> Size:
         bottleneck=-(-sum(c.numel() for c in codes) // _IMAGES),
         flops=counter.get_total_flops() // _IMAGES,
     )
+
+
+def _sound(loss: object, name: str) -> Tensor:
+    """What a model's own loss gave, if it can be learnt by.
+
+    Raises:
+        ValueError: it is no single number, not finite, or no weight can change it.
+    """
+    told = f"{name}: the model's `loss` gave"
+    if not isinstance(loss, Tensor):
+        raise ValueError(f"{told} a {type(loss).__name__}; it must give a tensor, one number")
+    if loss.dim():
+        raise ValueError(f"{told} {list(loss.shape)} numbers; take their mean or their sum")
+    if not math.isfinite(value := loss.item()):
+        raise ValueError(f"{told} {value} for grey images and the initial weights")
+    if not loss.requires_grad:
+        raise ValueError(
+            f"{told} a number without a gradient: it must be computed from the output, or from the"
+            " weights, and not under no_grad or after detach"
+        )
+    return loss
 
 
 def _grey(shape: Shape) -> Tensor:

@@ -7,11 +7,13 @@ holds the models; a user's own family joins through the `architecture` decorator
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aebench import fingerprint
+from aebench.architectures import options as optional
+from aebench.architectures.options import Option, Value
 from aebench.errors import RequestError, printable, unknown
 
 if TYPE_CHECKING:
@@ -36,21 +38,21 @@ class Size:
     flops: int
 
 
-Builder = Callable[[Shape, int, int], "nn.Module"]
-Sizer = Callable[[Shape, int, int], Size]
+Builder = Callable[..., "nn.Module"]
+Sizer = Callable[..., Size]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A family: `build(shape, latent, depth)` gives a module with an `encoder` and a `decoder`.
+    """A family: `build(shape, latent, depth, **options)` gives a module with an `encoder`.
 
-    `size` computes without torch what `build` would amount to, and raises `RequestError` where
-    no such model exists; a family without it is measured when built and planned without sizes.
-    `layers` says what its models are made of, where that is known of all of them: ``linear``,
-    ``conv`` (3 x 3, stride 1, no padding), ``strided conv``, or ``chain``: any layers that engine
-    ``native`` knows, one after another. `version` is what its author calls
-    this state of its code, and `plugin` the module whose import registered it. All three are empty
-    where nothing is known of them.
+    `options` are those of its builder, by name (see `options`). `size` computes without torch what
+    `build` would amount to, and raises `RequestError` where no such model exists; a family without
+    it is measured when built and planned without sizes. `layers` says what its models are made of,
+    where that is known of all of them: ``linear``, ``conv`` (3 x 3, stride 1, no padding),
+    ``strided conv``, or ``chain``: any layers that engine ``native`` knows, one after another.
+    `version` is what its author calls this state of its code, and `plugin` the module whose import
+    registered it. `layers` to `plugin` are empty where nothing is known of them.
     """
 
     name: str
@@ -60,6 +62,26 @@ class Architecture:
     layers: str = ""
     version: str = ""
     plugin: str = ""
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def values(self, given: str) -> dict[str, Value]:
+        """The options of a job as arguments of the builder, without those that are its defaults.
+
+        Raises:
+            RequestError: there is no such option, or no such value of it.
+        """
+        return optional.checked(self.name, self.options, given)
+
+    def sized(self, shape: Shape, latent: int, depth: int, given: str = "") -> Size | None:
+        """What the model with these options amounts to; None where `size` says nothing of them.
+
+        Raises:
+            RequestError: no such model exists.
+        """
+        values = self.values(given)
+        if self.size is None or not optional.accepts(self.size, values):
+            return None
+        return self.size(shape, latent, depth, **values)
 
 
 LAYERS = ("", "linear", "conv", "strided conv", "chain")
@@ -74,7 +96,9 @@ def architecture(
 ) -> Callable[[Builder], Builder]:
     """Register the decorated ``build(shape, latent, depth) -> nn.Module`` as a family.
 
-    The first line of its docstring describes the family in listings. A job's key covers the code
+    The first line of its docstring describes the family in listings. Further arguments with a
+    default are its options, axes of a grid; see `options`. A `size` that does not take one of them
+    says nothing of jobs that set it. A job's key covers the code
     of the family (see `code`), so that edited code is run again; with a `version`, that word
     stands for the code, and it is its author who changes it. `layers` is one of `LAYERS`, for plans
     and the choice of an engine.
@@ -104,8 +128,9 @@ def architecture(
                 f"an architecture named {name!r} exists already; choose another name"
             )
         about = (build.__doc__ or "").strip().partition("\n")[0]
+        plugin = _registering[-1] if _registering else ""
         _registry[name] = Architecture(
-            name, about, build, size, layers, version, *_registering[-1:]
+            name, about, build, size, layers, version, plugin, optional.of(build)
         )
         _codes.pop(name, None)
         return build
@@ -130,6 +155,18 @@ def registering(plugin: str) -> Iterator[None]:
 def layers(name: str) -> str:
     """What the models of a family are made of; empty where it does not say or is not registered."""
     return _registry[name].layers if name in _registry else ""
+
+
+def canonical(name: str, given: object) -> str:
+    """The one text of the options `given`, a text or a mapping, for jobs of a family.
+
+    Unchecked where the family is not registered here.
+
+    Raises:
+        RequestError: the family has no such option, or no such value of it.
+    """
+    known = _registry[name].options if name in _registry else None
+    return optional.canonical(name, known, given)
 
 
 def note_ours() -> None:

@@ -10,9 +10,11 @@ import typer
 
 import aebench
 from aebench.cli import (
+    apply,
     check,
     compare,
     data,
+    example,
     findings,
     listing,
     merge,
@@ -53,9 +55,11 @@ app.command("findings", cls=Command)(findings.findings)
 app.command("check", cls=Command)(check.check)
 app.command("compare", cls=Command, epilog=compare.EPILOG)(compare.compare)
 app.command("merge", cls=Command)(merge.merge)
+app.command("apply", cls=Command, epilog=apply.EPILOG)(apply.apply)
 app.command("report", cls=Command)(report.report)
 app.command("tune", cls=Command)(tune.tune)
 app.command("list", cls=Command)(listing.list_)
+app.command("example", cls=Command, epilog=example.EPILOG)(example.example)
 app.add_typer(data.app, name="data")
 
 

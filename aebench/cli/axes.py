@@ -5,18 +5,20 @@ Only axes of numbers turn words into numbers: a folder may be called 2024, an ar
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aebench import machine
 from aebench.cli import text
-from aebench.datasets import folder
+from aebench.datasets import own
 from aebench.errors import RequestError, printable
+from aebench.job import FRACTIONS, LEAST
 
-_NUMBERS = ("latent", "depth", "epochs", "batch_size", "learning_rate", "train_noise")
+_NUMBERS = (*LEAST, *FRACTIONS)
 _PATHS = ("dataset", "protocol")
 
 
@@ -39,6 +41,28 @@ def _values(name: str, given: str | int) -> Any:
         return _paths(option, given)
     words = text.items(option, given)
     return [_number(word) for word in words] if name in _NUMBERS else words
+
+
+def options(given: Sequence[str]) -> dict[str, list[str]]:
+    """Options of architectures, ``["width=16,32"]``, as `load_grid` takes them.
+
+    Raises:
+        RequestError: one is not of that form, or is given twice.
+    """
+    found: dict[str, list[str]] = {}
+    for word in given:
+        name, equals, values = (part.strip() for part in word.partition("="))
+        if not (name and equals and values):
+            raise RequestError(
+                f"--option takes a name and its values, like width=16,32, not {printable(word)!r}"
+            )
+        if name in found:
+            raise RequestError(
+                f"--option {printable(name)} is given twice; write its values as"
+                f" one list: {printable(name)}=A,B"
+            )
+        found[name] = text.items(f"--option {printable(name)}", values)
+    return found
 
 
 def _number(word: str) -> int | float | str:
@@ -94,6 +118,22 @@ def device(given: str) -> str:
     return kind
 
 
+def seconds(option: str, given: str) -> float:
+    """``10m``, ``90s``, ``1.5h``, or a number of seconds, as seconds.
+
+    Raises:
+        RequestError: it is none of that, or no time at all.
+    """
+    unit = {"s": 1, "m": 60, "h": 3600}.get(given[-1:], 0)
+    try:
+        took = float(given[:-1] if unit else given) * (unit or 1)
+    except ValueError:
+        took = math.nan
+    if not 0 < took < math.inf:
+        raise RequestError(f"{option} takes a time like 10m, 90s or 1h, not {printable(given)!r}")
+    return took
+
+
 def part(given: str) -> tuple[int, int]:
     """``"1/4"`` as part and count.
 
@@ -108,12 +148,15 @@ def part(given: str) -> tuple[int, int]:
 
 
 def command(dataset: str | None, datasets: list[str], data: Path | None) -> str:
-    """The command line as records keep it: a folder of images by its name, not by its path."""
+    """The command line as records keep it: data of one's own by its name, not by its path."""
     words = ["aebench", *sys.argv[1:]]
     if dataset is not None:
+        found = [
+            own.find(part, Path(), data) if own.is_path(part, Path()) else None for part in datasets
+        ]
         names = ",".join(
-            folder.adopt(part, data).info.name if folder.is_path(part, Path()) else part
-            for part in datasets
+            adopted.info.name if adopted else part
+            for part, adopted in zip(datasets, found, strict=True)
         )
         known = {dataset: names, f"--dataset={dataset}": f"--dataset={names}"}
         words = [known.get(word, word) for word in words]

@@ -23,14 +23,20 @@ def check(
     results: Results = None,
     form: Annotated[Answer, typer.Option("--format", help="json names every row.")] = Answer.text,
 ) -> None:
-    """Check whether times are fit to compare: exit code 0 if they are, 1 if not or without any."""
+    """Check whether times are fit to compare: exit code 0 if they are, 1 if not or without any.
+
+    Kept weights are looked at as well; those without a record, or damaged, are named.
+    """
     from aebench.analysis import fitness
+    from aebench.store import kept
 
     folder, stored = folders.read(results)
     if not len(stored.jobs):
         raise RequestError(f"there is no job in {folder}, so there is no time to check")
     finished = int(stored.jobs["status"].eq("ok").sum())
     timed = bool((stored.jobs["train_s"].astype("float64") > 0).any())
+    sums = stored.jobs["weights_sha256"].fillna("")
+    text.warn(kept.problems(folder, dict(zip(stored.jobs["key"], sums, strict=True))))
     doubts = fitness.check(stored)
     fit = timed and fitness.fit(doubts)
     if form is Answer.json:

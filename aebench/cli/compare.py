@@ -40,7 +40,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="What may differ: engine, device, precision, threads, torch, machine, code.",
+            help="What may differ: engine, device, precision, threads, torch, machine, code,"
+            " options.",
             autocompletion=complete.across,
         ),
     ] = None,

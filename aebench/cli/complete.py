@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aebench import architectures, datasets, engines, protocols
 from aebench.cli import folders as results_folders
+from aebench.datasets import own
 from aebench.grid import PRESETS
 
 Complete = Callable[[str], list[str]]
@@ -23,6 +24,7 @@ FINDINGS = (
     "deep-128", "deep-64", "deep-better", "deep-slower", "denoise-0.3", "denoise-0.8",
     "colour-mlp", "colour-mlp-wide", "colour-conv", "colour-harder",
 )  # fmt: skip
+EXAMPLES = ("patches", "resnet", "sparse", "vae")  # a test holds them to what is there
 
 
 def _one(values: Callable[[], Iterable[str]], suffix: str = "") -> Complete:
@@ -35,8 +37,8 @@ def _one(values: Callable[[], Iterable[str]], suffix: str = "") -> Complete:
     return complete
 
 
-def _several(values: Callable[[], Iterable[str]], suffix: str | None = "") -> Complete:
-    """Complete the last item of a list like ``mlp,conv``, or a file of `suffix`; None: a folder."""
+def _several(values: Callable[[], Iterable[str]], suffix: str | tuple[str, ...] = "") -> Complete:
+    """Complete the last item of a list like ``mlp,conv``, or a folder or file of `suffix`."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -49,18 +51,32 @@ def _several(values: Callable[[], Iterable[str]], suffix: str | None = "") -> Co
 
 
 architecture = _several(architectures.names)
-dataset = _several(datasets.names, None)
+dataset = _several(datasets.names, own.FILES)
 named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")
 plugin = _one(tuple, ".py")
+example = _one(lambda: EXAMPLES)
 device = _one(lambda: ("auto", *engines.DEVICES))
 engine = _several(lambda: (*engines.ENGINES, "auto"))
 precision = _several(lambda: engines.PRECISIONS)
 schedule = _several(lambda: protocols.SCHEDULES)
+optimizer = _several(lambda: protocols.OPTIMIZERS)
 order = _several(lambda: protocols.ORDERS)
 finding = _several(lambda: FINDINGS)
-across = _several(lambda: ("engine", "device", "precision", "threads", "torch", "machine"))
+across = _several(
+    lambda: ("engine", "device", "precision", "threads", "torch", "machine", "code", "options")
+)
+
+
+def option(incomplete: str) -> list[str]:
+    """Options of the families that are there without a plugin: their names, then their choices."""
+    name, equals, typed = incomplete.partition("=")
+    known = [o for n in architectures.names() for o in architectures.get(n).options.values()]
+    if not equals:
+        return list(dict.fromkeys(f"{o.name}=" for o in known if o.name.startswith(name)))
+    choices = dict.fromkeys(str(c) for o in known if o.name == name for c in o.choices)
+    return [f"{name}={value}" for value in _several(lambda: choices)(typed)]
 
 
 def results(incomplete: str) -> list[str]:
@@ -74,7 +90,7 @@ def folders(incomplete: str) -> list[str]:
     return list(_paths(incomplete, None))
 
 
-def _paths(incomplete: str, suffix: str | None) -> Iterator[str]:
+def _paths(incomplete: str, suffix: str | tuple[str, ...] | None) -> Iterator[str]:
     """Folders, and files of a suffix, that begin with what is typed; hidden ones if that does."""
     typed, last = os.path.split(incomplete)
     try:

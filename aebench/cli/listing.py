@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from aebench import architectures, datasets, protocols, schema
+from aebench.architectures import options
 from aebench.cli import complete, formats, text
 from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption, default
@@ -24,6 +25,15 @@ _HEADS = ("kind", "name", "what it is")
 
 def _engines() -> Iterable[tuple[str, str]]:
     return ((e.name, f"{e.about} Runs {offered(e.name)}.") for e in ENGINES.values())
+
+
+def _options() -> Iterable[tuple[str, str]]:
+    for name in architectures.names():
+        for option in architectures.get(name).options.values():
+            yield (
+                f"{name} {option.name}",
+                f"{option.about}; by default {options.text(option.default)}",
+            )
 
 
 def _datasets() -> Iterable[tuple[str, str]]:
@@ -50,6 +60,7 @@ def _findings() -> Iterable[tuple[str, str]]:
 
 _LISTS: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
     "architectures": lambda: ((n, architectures.get(n).about) for n in architectures.names()),
+    "options": _options,
     "engines": _engines,
     "datasets": _datasets,
     "probes": schema.PROBE_KINDS.items,
@@ -72,7 +83,7 @@ def list_(
     ] = None,
     form: FormatOption = Format.table,
 ) -> None:
-    """List architectures, engines, datasets, probes, grids, protocols and findings."""
+    """List architectures, options, engines, datasets, probes, grids, protocols and findings."""
     load_plugins(tuple(str(path) for path in plugin or ()))
     found = {name: list(_LISTS[name]()) for name in ([kind.value] if kind else _LISTS)}
     if form is not Format.table:

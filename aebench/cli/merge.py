@@ -36,7 +36,8 @@ def merge(
     """Merge results folders into one, losing nothing.
 
     Of several records of one job, one that is ok counts before any other, and then the one that
-    started later. Times stay those of the machine that measured them.
+    started later; its kept weights come with it. Times stay those of the machine that measured
+    them.
     """
     from aebench.store import merging
 

@@ -30,7 +30,7 @@ from aebench.job import OPTIONS as JOB_OPTIONS
 from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
-from aebench.protocols import ORDERS, SCHEDULES
+from aebench.protocols import OPTIMIZERS, ORDERS, SCHEDULES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +54,8 @@ aebench run --architecture mlp,conv --latent 4,32 --dataset digits --seeds 3
 aebench run --grid study --epochs 2 --results results/trial --workers 2
 
 aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
+
+aebench run --architecture conv --latent 16 --keep-weights --checkpoint 10m: keep the model
 """
 
 
@@ -75,15 +77,20 @@ _OPTIONS = (
     _option(_GRID, "shard", "Only part I of N.", metavar="I/N"),
     _option(_GRID, "plan", "Show the jobs and their cost; run nothing.", bool, False),
     _option(_GRID, "retry_failed", "Run again what did not end ok.", bool, False),
+    _option(_GRID, "retrain", "With --keep-weights: run again what is there without weights.",
+        bool, False),
     _option(_GRID, "plugin", "Python file with architectures of your own.", list[Path],
         metavar="FILE.py", autocompletion=complete.plugin),
     _option(_AXES, "architecture",
         "Families of autoencoders: mlp, conv, ...; see `aebench list architectures`.",
         autocompletion=complete.architecture),
-    _option(_AXES, "dataset", f"mnist, digits, ..., or a folder of images. {default('mnist')}",
+    _option(_AXES, "dataset", "mnist, digits, ..., torchvision:SVHN, or a folder or file of"
+        f" images. {default('mnist')}",
         autocompletion=complete.dataset),
     _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
     _option(_AXES, "depth", f"Encoder layers. {default('1')}"),
+    _option(_AXES, "option", "Option of the architecture, once for each: width=16,32; see `aebench"
+        " list options`.", list[str], metavar="NAME=LIST", autocompletion=complete.option),
     _option(_AXES, "seeds", f"How many: 0 to N-1. {default('1')}", **_FROM_1),
     _option(_AXES, "repeats", f"How often, for times; 6 or more to publish. {default('1')}",
         **_FROM_1),
@@ -91,11 +98,17 @@ _OPTIONS = (
         f" `aebench tune`. {default('study')}", autocompletion=complete.protocol),
     _option(_AXES, "epochs", f"Passes over the training images. {_PROTOCOLS}"),
     _option(_AXES, "batch_size", f"Images per training step. {_PROTOCOLS}"),
-    _option(_AXES, "learning_rate", f"Adam's step size. {_PROTOCOLS}"),
+    _option(_AXES, "learning_rate", f"The optimizer's step size. {_PROTOCOLS}"),
     _option(_AXES, "schedule", f"Learning rate: {', '.join(SCHEDULES)}. {_PROTOCOLS}",
         autocompletion=complete.schedule),
     _option(_AXES, "order", f"Training images: {', '.join(ORDERS)}. {_PROTOCOLS}",
         autocompletion=complete.order),
+    _option(_AXES, "optimizer", f"{', '.join(OPTIMIZERS)}. {_PROTOCOLS}",
+        autocompletion=complete.optimizer),
+    _option(_AXES, "momentum", f"Of sgd and rmsprop. {_PROTOCOLS}"),
+    _option(_AXES, "weight_decay", f"Pull of the weights towards 0. {_PROTOCOLS}"),
+    _option(_AXES, "warmup", f"Share of the steps in which the learning rate rises. {_PROTOCOLS}"),
+    _option(_AXES, "clip_gradient", f"Largest norm of a step's gradients; 0: any. {_PROTOCOLS}"),
     _option(_AXES, "train_noise",
         f"Amplitude of Gaussian noise on training inputs. {default('0')}"),
     _option(_AXES, "engine",
@@ -109,6 +122,10 @@ _OPTIONS = (
         usual=1, **_FROM_1),
     _option(_HOW, "timeout", f"Stop a job after this long. {default('never')}", float, min=0.001,
         metavar="SECONDS"),
+    _option(_HOW, "checkpoint", "Store jobs in training this often, at the end of an epoch: 10m,"
+        f" 90s, 1h. {default('never')}", metavar="TIME"),
+    _option(_WHERE, "keep_weights", "Store trained models in RESULTS/weights, for `aebench apply`.",
+        bool, False),
     _option(_WHERE, "results", f"Folder. {default('results/GRID')}", Path,
         autocompletion=complete.results),
     _option(_WHERE, "data", f"Folder of the data cache. {default(DATA_FOLDER)}", Path,
@@ -122,6 +139,8 @@ def run(**given: Any) -> None:
     """Train a grid of autoencoders; what is there already is not run again."""
     if given["timeout"] is not None and not math.isfinite(given["timeout"]):
         raise RequestError(f"--timeout takes a number of seconds, not {given['timeout']:g}")
+    if given["retrain"] and not given["keep_weights"]:
+        raise RequestError("--retrain is of use with --keep-weights only: give both")
     # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
     plugins = tuple(str(here / path) for path in given["plugin"] or ())
@@ -129,6 +148,8 @@ def run(**given: Any) -> None:
     load_plugins(plugins)
     os.chdir(here)
     asked = axes.axes({name: given[name] for name in _AXIS_NAMES})
+    if given["option"]:
+        asked["options"] = axes.options(given["option"])
     device = given["device"] or "auto"
     options = RunOptions(
         cuda=device if device.startswith("cuda") else "cuda",
@@ -137,6 +158,9 @@ def run(**given: Any) -> None:
         data=data,
         command=axes.command(given["dataset"], asked.get("dataset", []), data),
         plugins=plugins,
+        keep_weights=given["keep_weights"],
+        retrain=given["retrain"],
+        checkpoint_s=given["checkpoint"] and axes.seconds("--checkpoint", given["checkpoint"]),
     )
     grid = _grid(given["grid"], asked, given["shard"], data)
     os.chdir(here)
@@ -156,6 +180,10 @@ def run(**given: Any) -> None:
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     again = given["retry_failed"]
     todo = [j for j in grid.jobs if j.key not in there or (again and there[j.key] != "ok")]
+    if options.keep_weights:
+        bare = [j for j in grid.jobs if there.get(j.key) == "ok" and j.key not in known.weights]
+        _tell_of_weights(bare, options.retrain)
+        todo = [j for j in grid.jobs if j in {*todo, *(bare if options.retrain else ())}]
     if given["plan"]:
         print_plan(grid, there, todo, estimator, options.workers)
         return
@@ -166,6 +194,19 @@ def run(**given: Any) -> None:
 
 
 run.__signature__ = inspect.Signature(_OPTIONS)  # type: ignore[attr-defined]
+
+
+def _tell_of_weights(bare: Sequence[Job], retrain: bool) -> None:
+    """Say what becomes of jobs that are there already, but without weights."""
+    if bare:
+        what = (
+            "trained again to keep their weights, and the later record counts"
+            if retrain
+            else "not trained again, so they stay without; --retrain trains them"
+        )
+        text.stderr().print(
+            f"{text.count(len(bare), 'finished job')} without kept weights: {what}", soft_wrap=True
+        )
 
 
 def _grid(
@@ -202,11 +243,14 @@ def _execute(
     from aebench.datasets import cache_directory
     from aebench.executors import local
     from aebench.records import Circumstances, ended_without_record
+    from aebench.store import kept
 
     if todo:
         store.prepare()
     console = text.stderr()
     there = len(grid.jobs) - len(todo)
+    if going := kept.keys(store.path, kept.CHECKPOINTS) & {job.key for job in todo}:
+        console.print(f"{text.count(len(going), 'job')} to go on with from checkpoints.")
     if there:
         console.print(f"{there} of {len(grid.jobs)} jobs are in {shown} already.")
     possible = [job for job in todo if job not in grid.impossible]

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 
 ORDER = [
-    *("dataset", "architecture", "depth", "latent", "protocol", "engine", "seed", "repeat", "key")
+    *(
+        "dataset",
+        "architecture",
+        "depth",
+        "latent",
+        "options",
+        "protocol",
+        "engine",
+        "seed",
+        "repeat",
+        "key",
+    )
 ]
 
 
@@ -62,6 +73,7 @@ def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
     """The columns a person looks for first; the rest is a `--format csv` away."""
     rows = []
     varies = [name for name in (*_OFTEN_ALIKE, "code", "pixels") if jobs[name].nunique() > 1]
+    varies = ["options"] * bool(jobs["options"].ne("").any()) + varies
     for job in jobs.sort_values(ORDER).to_dict("records"):
         good = job["status"] == "ok"
         rows.append(
@@ -82,8 +94,10 @@ def jobs_table(jobs: pd.DataFrame, title: str) -> Table:
         )
     heads = ["system", "depth", *varies, "study error", "MSE", "mean image", "PCA", "bottleneck"]
     heads += ["parameters", "train", "images/s", "status"]
+    weights = int(jobs["weights_sha256"].fillna("").ne("").sum())
     shared = any("*" in row[-3] for row in rows)
     note = "; *: shared the machine, not to be compared" if shared else ""
+    note += f"; weights kept of {weights}, for `aebench apply`" if weights else ""
     return text.table(
         f"{title}: {text.count(len(rows), 'job')}",
         heads,

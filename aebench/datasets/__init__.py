@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aebench.datasets import cache, catalogue
-from aebench.datasets import folder as folders
+from aebench.datasets import adopted, cache, catalogue
 from aebench.datasets.cache import Dataset, cache_directory
 from aebench.datasets.catalogue import (
     BadData,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from aebench.datasets.catalogue import Loader
+    from aebench.datasets.catalogue import LabelPair, Loader
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Images
     from aebench.job import Job
@@ -76,6 +75,8 @@ def load(name: str, directory: Path | None = None, report: Progress | None = Non
     The arrays are in memory, read-only, and are those whose checksums were compared: what the
     cache holds damaged is fetched again.
 
+    Labels, where there are any, are read when they are first asked for.
+
     Raises:
         UnknownDataset: no such name.
         DataUnavailable: no source could deliver it; what was cached before is still there.
@@ -83,18 +84,34 @@ def load(name: str, directory: Path | None = None, report: Progress | None = Non
     info, folder = _home(name, directory)
     if not info.sha256:
         return _computed(info)
-    if (ready := _ready(info, folder)) is not None:
-        return ready
-    with cache.locked(info, folder, report):
-        if (ready := _ready(info, folder)) is not None:  # another process has fetched it
-            return ready
-        with cache.scratch_folder(folder) as scratch:
-            try:
-                images = _obtain(info, folder, scratch, report or (lambda *_: None))
-            except OSError as error:  # full, or read-only since a moment ago
-                raise cache.cannot_write(folder.parent, error) from error
-            cache.store(images, info, folder, scratch)
-        return cache.read(info, folder, full=True)
+    if (ready := _ready(info, folder)) is None:
+        with cache.locked(info, folder, report):
+            # Another process may have fetched it meanwhile.
+            ready = _ready(info, folder) or _fetched(info, folder, report)
+    return replace(ready, labels_of=partial(_labels, info, folder))
+
+
+def _fetched(info: DatasetInfo, folder: Path, report: Progress | None) -> Dataset:
+    """Get a dataset from its loader or sources into the cache, whose lock is held."""
+    with cache.scratch_folder(folder) as scratch:
+        try:
+            images = _obtain(info, folder, scratch, report or (lambda *_: None))
+        except OSError as error:  # full, or read-only since a moment ago
+            raise cache.cannot_write(folder.parent, error) from error
+        cache.store(images, info, folder, scratch)
+    return cache.read(info, folder, full=True)
+
+
+def _labels(info: DatasetInfo, folder: Path) -> LabelPair | None:
+    """Labels from the cache; fetched with the pixels, if an older aebench has kept none."""
+    found = cache.read_labels(info, folder)
+    if found is None and info.train_labels_sha256:
+        with cache.locked(info, folder):
+            found = cache.read_labels(info, folder)
+            if found is None:
+                _fetched(info, folder, None)
+                found = cache.read_labels(info, folder)
+    return found
 
 
 def cached(name: str, directory: Path | None = None) -> Dataset | None:
@@ -131,7 +148,7 @@ def add(name: str, path: Path, directory: Path | None = None) -> Dataset:
 
 def is_ours(name: str) -> bool:
     """Whether it is aebench's own code that gives the pixels of a dataset, and not a user's."""
-    return catalogue.is_ours(name) or folders.is_name(name)
+    return catalogue.is_ours(name) or adopted.is_name(name)
 
 
 def pixels(name: str) -> str:
@@ -188,8 +205,8 @@ def status(name: str, directory: Path | None = None, *, full: bool = False) -> S
 def _home(name: str, directory: Path | None) -> tuple[DatasetInfo, Path]:
     """What is known of a dataset, and its folder in the cache."""
     store = cache.cache_directory(directory)
-    if folders.is_name(name):
-        return folders.cached(name, store).info, folders.cache_folder(name, store)
+    if adopted.is_name(name):
+        return adopted.cached(name, store).info, adopted.cache_folder(name, store)
     return catalogue.info(name), store / name
 
 
@@ -209,8 +226,14 @@ def _computed(info: DatasetInfo) -> Dataset:
                 f"the loader of {info.name} gave {pixels.dtype} {pixels.shape}, not uint8 {shape}"
             )
         pixels.setflags(write=False)
+    for labels, (part, shape, _) in zip(images.labels or (), info.parts, strict=False):
+        if labels.shape != shape[:1] or labels.dtype.kind not in "iu":
+            raise BadData(
+                f"the loader of {info.name} gave {labels.dtype} {labels.shape} as labels of"
+                f" {part}, not whole numbers {shape[:1]}"
+            )
     digest = combined_sha256(*map(pixel_sha256, arrays))
-    return Dataset(info, *arrays, images.source, digest)
+    return Dataset(info, *arrays, images.source, digest, lambda: images.labels)
 
 
 def _from_loader(info: DatasetInfo) -> Images:
@@ -218,7 +241,9 @@ def _from_loader(info: DatasetInfo) -> Images:
 
     loader = catalogue.loader(info.name)
     assert loader, f"`register` lets nothing in without a loader or sources: {info.name}"
-    return Images(*loader(), f"loader of {info.name}")
+    train, test, *labels = loader()
+    pair = (labels[0], labels[1]) if labels else None
+    return Images(train, test, f"loader of {info.name}", pair)
 
 
 def _obtain(info: DatasetInfo, folder: Path, scratch: Path, report: Progress) -> Images:

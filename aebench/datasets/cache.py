@@ -9,34 +9,39 @@ folder. Where pixels come from is decided in `sources`.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aebench.datasets.catalogue import DatasetInfo, pixel_sha256
+from aebench.datasets.catalogue import BadData, DatasetInfo, pixel_sha256
 from aebench.disk import user_caches
 from aebench.errors import RequestError, printable
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Pixels
+    from aebench.datasets.catalogue import LabelPair, Labels, Pixels
     from aebench.datasets.clients import Progress
     from aebench.datasets.given import Images
 
 _FORMAT = 1
+_LABELS = ("train_labels.npy", "test_labels.npy")
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A dataset in memory, or mapped from the cache: read-only uint8, N x C x H x W.
 
-    `source` names where it came from; `sha256` is that of all pixels (`combined_sha256`).
+    `source` names where it came from; `sha256` is that of all pixels (`combined_sha256`). Labels
+    are read when they are first asked for, by `labels_of`.
     """
 
     info: DatasetInfo
@@ -44,6 +49,22 @@ class Dataset:
     test: Pixels
     source: str
     sha256: str
+    labels_of: Callable[[], LabelPair | None] = lambda: None
+    classes: tuple[str, ...] = ()
+
+    @cached_property
+    def _labels(self) -> LabelPair | None:
+        return self.labels_of()
+
+    @property
+    def train_labels(self) -> Labels | None:
+        """The label of every training image, int64 [N]; None where there are none."""
+        return self._labels and self._labels[0]
+
+    @property
+    def test_labels(self) -> Labels | None:
+        """The label of every test image, int64 [N]; None where there are none."""
+        return self._labels and self._labels[1]
 
 
 class Absent(Exception):
@@ -116,7 +137,44 @@ def read(info: DatasetInfo, folder: Path, *, full: bool = False) -> Dataset:
         arrays[part] = pixels
     if stale:
         _note_dates(folder, meta)
-    return Dataset(info, arrays["train"], arrays["test"], str(meta["source"]), info.sha256)
+    return Dataset(
+        info,
+        arrays["train"],
+        arrays["test"],
+        str(meta["source"]),
+        info.sha256,
+        partial(read_labels, info, folder),
+        tuple(map(str, meta.get("classes", ()))),
+    )
+
+
+def read_labels(info: DatasetInfo, folder: Path) -> LabelPair | None:
+    """The labels of the training and of the test images; None where none were stored.
+
+    Raises:
+        BadData: they are damaged.
+    """
+    import numpy as np
+
+    meta, labels = read_meta(folder), []
+    for (part, shape, _), name in zip(info.parts, _LABELS, strict=True):
+        if name not in meta["files"]:
+            return None
+        try:
+            content = (folder / name).read_bytes()
+            if hashlib.sha256(content).hexdigest() != meta["files"][name]["sha256"]:
+                raise ValueError("its checksum differs")
+            array = np.load(io.BytesIO(content), allow_pickle=False)
+            if array.shape != shape[:1] or array.dtype != np.int64:
+                raise ValueError(f"it is {array.dtype} {array.shape}")
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise BadData(
+                f"the labels of the {part} images of {info.name} in the data cache are damaged"
+                f" ({error}); remove {folder} and fetch or give the data again"
+            ) from error
+        array.setflags(write=False)
+        labels.append(array)
+    return labels[0], labels[1]
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -167,6 +225,10 @@ def store(
             f"{part}.npy": _write(fresh / f"{part}.npy", getattr(images, part), digest)
             for part, _, digest in info.parts
         }
+        files |= {
+            name: _write_labels(fresh / name, labels)
+            for name, labels in zip(_LABELS, images.labels or (), strict=False)
+        }
         meta = {
             "format": _FORMAT,
             "name": info.name,
@@ -174,6 +236,7 @@ def store(
             "sha256": info.sha256,
             "fetched_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
+            "classes": images.classes,
             **(more or {}),
         }
         (fresh / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
@@ -192,6 +255,18 @@ def _write(path: Path, pixels: Pixels, digest: str) -> dict[str, int | str]:
         file.flush()
         os.fsync(file.fileno())
     stat = path.stat()
+    return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
+
+
+def _write_labels(path: Path, labels: Labels) -> dict[str, int | str]:
+    import numpy as np
+
+    with path.open("wb") as file:
+        np.save(file, np.ascontiguousarray(labels, np.int64), allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    stat = path.stat()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
 
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
-    Loader = Callable[[], tuple[Pixels, Pixels]]
+    Labels = NDArray[np.int64]
+    LabelPair = tuple[Labels, Labels]
+    Loader = Callable[[], tuple[Pixels, Pixels] | tuple[Pixels, Pixels, Labels, Labels]]
 
 
 # What can go wrong between a name and pixels, in words for the person who asked.
@@ -105,8 +107,8 @@ class DatasetInfo:
     `train_images` and `test_images` count the official sets; `validation_images` is how many
     the study's protocol takes out of the training set. The checksums are sha256 in hexadecimal
     of the pixels as uint8, N x C x H x W, C order, without any header. A dataset without
-    checksums is taken as its loader gives it and is not cached. `short` is what a page calls it,
-    where that is not its name.
+    checksums is taken as its loader gives it and is not cached. Those of the labels are of uint8
+    [N], empty where there are none. `short` is what a page calls it, where that is not its name.
     """
 
     name: str
@@ -120,6 +122,8 @@ class DatasetInfo:
     citation: str
     train_sha256: str = ""
     test_sha256: str = ""
+    train_labels_sha256: str = ""
+    test_labels_sha256: str = ""
     sources: tuple[Source, ...] = ()
     short: str = ""
 
@@ -173,7 +177,8 @@ _LOADERS: dict[str, Loader] = {}
 def register(info: DatasetInfo, loader: Loader | None = None) -> DatasetInfo:
     """Add a dataset to the catalogue; `loader` computes (train, test) where no source is needed.
 
-    Both arrays of the loader are uint8, N x C x H x W. Registering the same dataset again is
+    Both arrays of the loader are uint8, N x C x H x W; where there are labels it gives them behind,
+    whole numbers [N] for train and for test. Registering the same dataset again is
     allowed, since a plugin may be imported twice; another one under the same name is not.
 
     Raises:
@@ -227,12 +232,18 @@ def digits() -> tuple[Pixels, Pixels]:
     nearest, halves up, in integers: (255 v + 8) // 16. The last 360 images, in
     scikit-learn's order, are the test set.
     """
+    train, test, *_ = labelled_digits()
+    return train, test
+
+
+def labelled_digits() -> tuple[Pixels, Pixels, Labels, Labels]:
+    """`digits`, and their labels."""
     import numpy as np
 
     table = np.loadtxt(bundled("data", "digits.csv.gz"), dtype=np.int64, delimiter=",")
-    values = table[:, :-1].reshape(-1, 8, 8)  # the last column is the digit
+    values, labels = table[:, :-1].reshape(-1, 8, 8), table[:, -1]
     images = ((values * 255 + 8) // 16).astype(np.uint8)[:, None]
-    return images[:-360], images[-360:]
+    return images[:-360], images[-360:], labels[:-360], labels[-360:]
 
 
 def bundled(*path: str) -> Path:
@@ -260,7 +271,7 @@ def _entry(name: str, facts: dict[str, Any]) -> DatasetInfo:
 
 _OURS = tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text("utf-8"))
 for _name, _facts in _OURS.items():
-    register(_entry(_name, _facts), digits if _name == "digits" else None)
+    register(_entry(_name, _facts), labelled_digits if _name == "digits" else None)
 
 
 def is_ours(name: str) -> bool:

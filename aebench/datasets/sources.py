@@ -8,19 +8,16 @@ Where the pixels are stored afterwards is decided in `cache`.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aebench.datasets import catalogue, clients, given
 from aebench.datasets.catalogue import BadData, DatasetInfo, DataUnavailable, Source, SourceFailed
 from aebench.datasets.clients import Progress
 from aebench.datasets.given import Images
-
-if TYPE_CHECKING:
-    pass
 
 
 def obtain(
@@ -92,6 +89,18 @@ def check(images: Images, info: DatasetInfo) -> None:
             whose = f"these are the pixels of {actual}" if actual else "damaged or altered"
             raise BadData(
                 f"the {part} pixels have sha256 {got}, {info.name}'s is {pinned}: {whose}"
+            )
+    _check_labels(images, info)
+
+
+def _check_labels(images: Images, info: DatasetInfo) -> None:
+    """Compare labels with the catalogue, where both have any."""
+    pinned = (info.train_labels_sha256, info.test_labels_sha256)
+    for labels, known, (part, _, _) in zip(images.labels or (), pinned, info.parts, strict=False):
+        got = hashlib.sha256(labels.astype("uint8").tobytes()).hexdigest()
+        if known and got != known:
+            raise BadData(
+                f"the {part} labels have sha256 {got}, {info.name}'s is {known}: damaged or altered"
             )
 
 

@@ -31,9 +31,10 @@ class Capabilities:
 
     `trains` and `fastest` go from what models are made of (`Architecture.layers`) to the greatest
     depth: which models it can train, None for all, and for which `auto` takes it where it exists.
-    `models` says the first in words, `merit` why `auto` takes it. `source` is what a C++ compiler
-    must be able to compile; with it, products in bf16 are the engine's own, and need a processor
-    that has them. `compile_s` is what it takes once for each shape of model.
+    `models` says the first in words, `merit` why `auto` takes it. `only_adam`: by Adam without
+    weight decay and clipping of gradients; `only_mse`: by no loss of a model's own. `source` is
+    what a C++ compiler must be able to compile; with it, products in bf16 are the engine's own, and
+    need a processor that has them. `compile_s` is what it takes once for each shape of model.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Capabilities:
     precisions: tuple[str, ...] = _TORCHS
     trains: Mapping[str, int] | None = None
     models: str = "every model"
+    only_adam: bool = False
+    only_mse: bool = False
     fastest: Mapping[str, int] = field(default_factory=dict)
     merit: str = ""
     source: Path | None = None
@@ -68,8 +71,8 @@ ENGINES = {
         ),
         Capabilities(
             "compiled",
-            "Forward pass, loss and backward pass compiled by torch's inductor; Adam is the fused"
-            " one.",
+            "Forward pass, loss and backward pass compiled by torch's inductor; optimizers are"
+            " eager's.",
             compile_s=30.0,
         ),
         # Estimates: no CUDA device was at hand. An MLP's step is bound by kernel launches, which a
@@ -82,6 +85,7 @@ ENGINES = {
             "Dozens of training steps captured in one CUDA graph, replayed without a word from the"
             " host.",
             devices=("cuda",),
+            only_adam=True,
             fastest=_SMALL,
             merit="the fastest known for small steps on a CUDA device",
         ),
@@ -93,6 +97,8 @@ ENGINES = {
             precisions=("fp32", "bf16", "bf16x3"),
             trains=_CHAINS,
             models="chains of known layers",
+            only_adam=True,
+            only_mse=True,
             fastest=_CHAINS,
             merit="the fastest known for chains of layers on a CPU",
             source=NATIVE_SOURCE,
@@ -109,13 +115,23 @@ class Choice(NamedTuple):
     note: str = ""
 
 
-def choose(architecture: str, device: str, depth: int = 1, precision: str = "fp32") -> Choice:
+def choose(
+    architecture: str,
+    device: str,
+    depth: int = 1,
+    precision: str = "fp32",
+    *,
+    options: str = "",
+    plain: bool = True,
+) -> Choice:
     """The engine that `auto` means for a job: the fastest known that this machine can have.
+
+    `plain`: whether it is trained by Adam as it is (see `protocols.plain`).
 
     Raises:
         RequestError: only one engine has the precision, and this machine cannot have that.
     """
-    layers = architectures.layers(architecture)
+    layers = _made_of(architecture, options)
     able = [name for name in ENGINES if not unsupported(name, device, precision)]
     why, note = "nothing faster is known for its layers", ""
     if not layers:
@@ -123,6 +139,9 @@ def choose(architecture: str, device: str, depth: int = 1, precision: str = "fp3
     for name in able:
         engine = ENGINES[name]
         if depth > engine.fastest.get(layers, 0):
+            continue
+        if untaught(name, plain):
+            why = f"{name} has not its optimizer"
             continue
         if not (missing := trouble(name, precision)):
             return Choice(name, engine.merit)
@@ -165,16 +184,33 @@ def unsupported(engine: str, device: str, precision: str) -> str:
     )
 
 
-def untrainable(engine: str, architecture: str, depth: int = 1) -> str:
+def untaught(engine: str, plain: bool) -> str:
+    """Why the engine has not the optimizer asked for; empty if it has."""
+    if plain or not ENGINES[engine].only_adam:
+        return ""
+    return (
+        f"engine {engine!r} trains by plain Adam, without weight decay and clipping of gradients;"
+        " use --engine eager, or auto"
+    )
+
+
+def _made_of(architecture: str, options: str) -> str:
+    """What models with these options are made of: whatever they are, no longer what is usual."""
+    layers = architectures.layers(architecture)
+    return "chain" if layers and options else layers
+
+
+def untrainable(engine: str, architecture: str, depth: int = 1, options: str = "") -> str:
     """Why the engine cannot train that family at that depth; empty if it can, or may.
 
     Of a family that does not say what its models are made of, the engine asks the built model.
     """
-    can, layers = ENGINES[engine], architectures.layers(architecture)
+    can, layers = ENGINES[engine], _made_of(architecture, options)
     if not layers or can.trains is None or depth <= can.trains.get(layers, 0):
         return ""
+    told = f" with {options}" if options else ""
     return (
-        f"engine {engine!r} trains {can.models}, not {architecture} of depth {depth};"
+        f"engine {engine!r} trains {can.models}, not {architecture} of depth {depth}{told};"
         " use another engine for it"
     )
 

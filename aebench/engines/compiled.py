@@ -1,4 +1,4 @@
-"""Forward pass, loss and backward pass compiled by torch's inductor; Adam is the fused one.
+"""Forward pass, loss and backward pass compiled by torch's inductor; optimizers are eager's.
 
 Everything else is as in `eager`. Compiling takes seconds and is timed apart; jobs of one shape
 in one worker share the compiled code. A model that cannot be compiled in one piece, or a machine
@@ -19,7 +19,7 @@ from aebench.engines import resident
 from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Loss, unit
 from aebench.errors import RequestError
 
-# A resident model with its Adam and its compiled loss, all bound to each other: a few MB at times.
+# A resident model, its optimizer and its compiled loss, all bound to each other: a few MB at times.
 _programs: resident.Shelf[Learner] = resident.Shelf(most=64)
 
 
@@ -51,9 +51,8 @@ class Compiled(Engine):
     def _compile(self) -> Learner:
         setup = self.setup
         model = resident.twin(setup).train()
-        learning = (p for p in model.parameters() if p.requires_grad)
-        adam = torch.optim.Adam(learning, lr=setup.job.learning_rate, fused=True)
-        program = Learner(model, adam, _compiled(setup.loss_of(model)))
+        optimizer, loss = setup.optimizer_of(model), _compiled(setup.loss_of(model))
+        program = Learner(model, optimizer, loss, setup.job.clip_gradient)
         targets = unit(self.images[: setup.job.batch_size])
         targets = targets.contiguous(memory_format=setup.layout)
         # With noise, input and target are two tensors, and that is compiled differently.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from math import prod
@@ -121,6 +121,12 @@ class PhaseClock:
             self.last_s = (self._now() - start) / 1e9
             self.seconds[name] += self.last_s
             self._open = None
+
+    def go_on(self, seconds: Mapping[str, float], total_s: float) -> None:
+        """Add seconds of phases, and of all, that another clock has counted for the same job."""
+        for name, took in seconds.items():
+            self.seconds[name] += took
+        self._started -= round(total_s * 1e9)
 
     def total_s(self) -> float:
         """Seconds since the clock was made, phases and everything between them."""

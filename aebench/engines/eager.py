@@ -1,14 +1,13 @@
 """Plain PyTorch: data resident on the device, no host synchronization inside an epoch.
 
-The split lies on the device as uint8; a batch is a slice of it. Gradients come from autograd, Adam
-is torch's fused one, and losses add up on the device.
+The split lies on the device as uint8; a batch is a slice of it. Gradients come from autograd,
+optimizers are torch's fused ones where it has them, and losses add up on the device.
 """
 
 from __future__ import annotations
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from aebench.engines.training import WARMUP_STEPS, Engine, Learner, Setup
@@ -23,8 +22,8 @@ class Eager(Engine):
 
     def _learner(self, model: nn.Module) -> Learner:
         setup = self.setup
-        adam = torch.optim.Adam(model.parameters(), lr=setup.job.learning_rate, fused=True)
-        return Learner(model, adam, setup.loss_of(model))
+        optimizer, loss = setup.optimizer_of(model), setup.loss_of(model)
+        return Learner(model, optimizer, loss, setup.job.clip_gradient)
 
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""

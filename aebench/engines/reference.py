@@ -19,8 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision import datasets as torchvision_datasets
 from torchvision import transforms
 
-from aebench.engines.device import autocast
-from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work
+from aebench.engines.training import WARMUP_STEPS, Engine, Setup, Work, clip_gradient
 
 
 def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
@@ -44,12 +43,12 @@ def _as_torchvision(images: Tensor) -> torchvision_datasets.VisionDataset:
 class Reference(Engine):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self.adam = self.optimizer = self._adam(setup.model)
+        self.taught = self.optimizer = self._optimizer(setup.model)
         self.loading_s = 0.0
         self.loader: DataLoader[tuple[Tensor, int]] | None = None
 
-    def _adam(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(model.parameters(), lr=self.setup.job.learning_rate)
+    def _optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return self.setup.optimizer_of(model, fused=False)
 
     def load(self) -> None:
         """Wrap the split; the loader reads it sample by sample, every epoch anew."""
@@ -66,14 +65,14 @@ class Reference(Engine):
     def warm_up(self) -> None:
         """Take a few steps with a copy of the model."""
         twin = copy.deepcopy(self.setup.model)
-        self._learn(twin, self._adam(twin), 0, WARMUP_STEPS)
+        self._learn(twin, self._optimizer(twin), 0, WARMUP_STEPS)
         self.loading_s = 0.0
 
     def work(self) -> Work:
         return replace(super().work(), loading_s=self.loading_s)
 
     def _train(self, epoch: int, steps: int) -> float:
-        return self._learn(self.setup.model, self.adam, epoch, steps)
+        return self._learn(self.setup.model, self.taught, epoch, steps)
 
     def _learn(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, steps: int
@@ -83,17 +82,16 @@ class Reference(Engine):
         order, generator = setup.order(epoch), setup.noise(epoch)
         loader = self.loader if order is None else self._loader(order)
         rates = setup.rates[epoch * setup.steps_per_epoch :]
-        criterion = nn.MSELoss()
+        criterion = setup.loss_of(model)
         model.train()
         losses: list[float] = []
         for image, rate in zip(self._timed(islice(loader, steps)), rates, strict=False):
             image = image.to(device)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
-            with autocast(setup.job.precision, device):
-                output = model(setup.inputs(image, generator))
-            loss = criterion(output.float(), image)
+            loss = criterion(setup.inputs(image, generator), image)
             loss.backward()
+            clip_gradient(model, setup.job.clip_gradient)
             optimizer.step()
             losses.append(loss.item())
         return sum(losses, 0.0)

@@ -1,9 +1,9 @@
-"""What outlives a job in a worker: a model and its Adam, for engines that compile or capture.
+"""What outlives a job in a worker: a model and its optimizer, for engines that compile or capture.
 
 Compiling takes seconds, and a captured graph is bound to the memory that it saw. So jobs alike
-in shape use one resident model: a job's weights are copied in, Adam's state is set to zero in
-place, and after every epoch the weights are copied back to the job's own model, which is the
-one that is evaluated.
+in shape use one resident model: a job's weights are copied in, the optimizer's state is set to
+zero in place, and after every epoch the weights are copied back to the job's own model, which is
+the one that is evaluated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def shape_of(setup: Setup) -> tuple[Hashable, ...]:
         tuple(setup.images.shape[1:]),
         job.latent,
         job.depth,
+        job.options,
         job.batch_size,
+        (job.optimizer, job.momentum, job.weight_decay, job.clip_gradient),
         job.precision,
         job.train_noise > 0,
         str(setup.device),
@@ -70,7 +72,7 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 
 def start(source: nn.Module, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Give a resident model a job's weights, and its Adam zeros, where a graph finds them."""
+    """Give a resident model a job's weights, and its optimizer zeros, where a graph finds them."""
     copy_weights(source, model)
     for state in optimizer.state.values():
         for tensor in state.values():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from aebench import architectures, protocols
+from aebench.architectures.autoencoder import own_loss, reconstruction_of
 from aebench.datasets import shuffled
-from aebench.engines import lacking, unavailable, unsupported
+from aebench.engines import ENGINES, lacking, unavailable, unsupported, untaught
 from aebench.engines.device import autocast
 from aebench.errors import RequestError
 
@@ -31,7 +32,14 @@ WARMUP_STEPS = 3
 _NOISE_STREAM = int.from_bytes(b"noise", "big")
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Mean squared error of the model's output for some inputs, against their targets."""
+"""Of the model's output for some inputs, against their targets: one number."""
+_OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+}
+_FUSED = ("adam", "adamw", "sgd")  # those that torch has as one kernel
 
 
 def unit(pixels: Tensor) -> Tensor:
@@ -78,7 +86,7 @@ class Setup:
         """The learning rate of every step of the job; all engines read it here."""
         job, steps = self.job, self.steps_per_epoch * self.job.epochs
         return [
-            protocols.learning_rate(job.learning_rate, job.schedule, step, steps)
+            protocols.learning_rate(job.learning_rate, job.schedule, step, steps, job.warmup)
             for step in range(steps)
         ]
 
@@ -129,22 +137,64 @@ class Setup:
             yield self.rates[first + step], self.inputs(targets, generator), targets
 
     def loss_of(self, model: nn.Module) -> Loss:
-        """The loss of `model`, a forward pass in the job's precision and the error in float32."""
-        precision, device = self.job.precision, self.device
+        """The loss of `model`, a forward pass in the job's precision and the error in float32.
 
-        def loss(inputs: Tensor, targets: Tensor) -> Tensor:
+        That is the mean squared error of the reconstruction, or the model's own: see `own_loss`.
+        """
+        precision, device = self.job.precision, self.device
+        own = own_loss(model)
+        if own is None:
+
+            def loss(inputs: Tensor, targets: Tensor) -> Tensor:
+                with autocast(precision, device):
+                    output = model(inputs)
+                return mse_loss(reconstruction_of(output).float(), targets)
+
+            return loss
+
+        def loss_of_its_own(inputs: Tensor, targets: Tensor) -> Tensor:
             with autocast(precision, device):
                 output = model(inputs)
-            return mse_loss(output.float(), targets)
+            return own(targets, _float32(output))
 
-        return loss
+        return loss_of_its_own
+
+    def optimizer_of(self, model: nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
+        """The job's optimizer for all that learns in `model`, as one kernel where torch has it."""
+        job = self.job
+        how: dict[str, Any] = {"lr": job.learning_rate, "weight_decay": job.weight_decay}
+        if job.optimizer in ("sgd", "rmsprop"):
+            how["momentum"] = job.momentum
+        if fused and job.optimizer in _FUSED:
+            how["fused"] = True
+        learning = [p for p in model.parameters() if p.requires_grad]
+        optimizer = _OPTIMIZERS[job.optimizer](learning, **how)
+        if job.optimizer == "sgd":  # which alone counts no steps
+            optimizer.register_step_post_hook(_count)
+        return optimizer
+
+
+def _float32(output: Any) -> Any:
+    """The tensors of an output in float32, whatever they were computed in."""
+    if isinstance(output, Tensor):
+        return output.float() if output.is_floating_point() else output
+    if isinstance(output, tuple) and hasattr(output, "_fields"):
+        return type(output)(*map(_float32, output))
+    return type(output)(map(_float32, output)) if isinstance(output, tuple | list) else output
+
+
+def _count(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Count a step where the others do, in the state of the first weight."""
+    state = optimizer.state[optimizer.param_groups[0]["params"][0]]
+    state.setdefault("step", torch.zeros(())).add_(1)
 
 
 @dataclass(frozen=True)
 class Work:
     """What an engine did: columns of the `jobs` table.
 
-    `steps` are Adam's own count. `note` says how, and why, it ran otherwise than its name says.
+    `steps` are the optimizer's own count. `note` says how, and why, it ran otherwise than its name
+    says.
     `skipped_flops_per_step` is arithmetic on pixels of 0 that it left out, on average over the
     split. `loading_s` is how long training waited for a data loader; None without one.
     """
@@ -157,16 +207,22 @@ class Work:
 
 
 class Learner:
-    """A model that learns by torch's own means, autograd and its fused Adam."""
+    """A model that learns by torch's own means, autograd and its optimizers.
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss) -> None:
-        self.model, self.optimizer, self.loss = model, optimizer, loss
+    `clip` is the largest norm of its gradients all together, 0 for any.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, clip: float = 0.0
+    ) -> None:
+        self.model, self.optimizer, self.loss, self.clip = model, optimizer, loss, clip
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Take a training step; the loss before it."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(inputs, targets)
         loss.backward()
+        clip_gradient(self.model, self.clip)
         self.optimizer.step()
         return loss.detach()
 
@@ -215,10 +271,16 @@ class Engine:
         return total
 
 
+def clip_gradient(model: nn.Module, norm: float) -> None:
+    """Scale the gradients of `model` down to `norm`, all together, if they exceed it; 0: never."""
+    if norm:
+        nn.utils.clip_grad_norm_(model.parameters(), norm)
+
+
 def steps_taken(optimizer: torch.optim.Optimizer | None) -> int:
-    """Training steps as Adam itself has counted them."""
+    """Training steps as the optimizer itself has counted them."""
     states = optimizer.state.values() if optimizer else ()
-    return max((int(state["step"]) for state in states), default=0)
+    return max((int(state["step"]) for state in states if "step" in state), default=0)
 
 
 def create(setup: Setup) -> Engine:
@@ -229,7 +291,14 @@ def create(setup: Setup) -> Engine:
             model.
     """
     job = setup.job
-    if why := unsupported(job.engine, setup.device.type, job.precision):
+    why = unsupported(job.engine, setup.device.type, job.precision)
+    why = why or untaught(job.engine, protocols.plain(job))
+    if not why and own_loss(setup.model) and ENGINES[job.engine].only_mse:
+        why = (
+            f"engine {job.engine!r} trains by the mean squared error, and this model has a loss of"
+            " its own; use --engine eager"
+        )
+    if why:
         raise RequestError(why)
     if why := lacking(job.engine, job.precision):
         raise unavailable(job.engine, why, job.precision)

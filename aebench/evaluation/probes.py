@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aebench import datasets, schema
-from aebench.datasets import folder
+from aebench.datasets import adopted
 from aebench.datasets.catalogue import bundled
 from aebench.engines.training import unit
 from aebench.evaluation.reconstruction import (
@@ -128,7 +128,7 @@ def _strangers(subject: Subject, directory: Path | None) -> Iterator[tuple[str, 
         for name in PHOTOS:
             yield name, _photo_of_size(name, channels, height, width)
     for name in datasets.names():
-        if folder.is_name(name):  # which of those a process knows depends on what it ran before
+        if adopted.is_name(name):  # which of those a process knows depends on what it ran before
             continue
         if name != subject.dataset and datasets.info(name).channels == channels:
             try:

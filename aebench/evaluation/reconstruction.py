@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from aebench import schema
+from aebench.architectures.autoencoder import reconstruction_of
 from aebench.engines.device import ieee_float32
 from aebench.engines.training import unit
 
@@ -43,8 +44,8 @@ def psnr_db(mse: float) -> float:
 def reconstruct(model: nn.Module, images: Tensor) -> Tensor:
     """Run a copy of `images`, float32 [N, C, H, W] on the model's device, through the model."""
     with torch.inference_mode(), ieee_float32():
-        output: Tensor = model.eval()(images.clone())
-    return output.float()
+        output = model.eval()(images.clone())
+    return reconstruction_of(output).float()
 
 
 def _batches(

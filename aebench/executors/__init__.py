@@ -21,6 +21,11 @@ class RunOptions:
     equal share of the cores. `data` is the folder of the data cache; `command` is kept in the
     records; `plugins` are absolute paths of Python files that workers import. A job's time begins
     when its worker has all that it needs to know of the device.
+
+    With `keep_weights` trained models are stored beside the records, for `aebench.load`; with
+    `retrain` as well, jobs are trained again whose records are there and their weights are not.
+    `checkpoint_s` is after how many seconds, at the end of an epoch, a job in training is stored,
+    so that a run that finds it interrupted goes on from there.
     """
 
     cuda: str = "cuda"
@@ -30,6 +35,9 @@ class RunOptions:
     data: Path | None = None
     command: str = ""
     plugins: tuple[str, ...] = ()
+    keep_weights: bool = False
+    retrain: bool = False
+    checkpoint_s: float | None = None
 
 
 @dataclass(frozen=True)

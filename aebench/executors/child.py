@@ -102,7 +102,7 @@ def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> Non
     from aebench.executors.warming import warm_process
     from aebench.job import Job
     from aebench.records import Circumstances
-    from aebench.store import Store
+    from aebench.store import Store, kept
 
     store, warm = Store(results), False
     for told in asked:
@@ -117,7 +117,7 @@ def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> Non
                 with contextlib.suppress(Exception):  # `run_job` meets it again
                     worker.prepare(job, where)
             tell("started")
-            record = worker.run_job(job, where, tell.epoch)
+            record = worker.run_job(job, where, tell.epoch, results)
         except ParentGone:
             raise
         # What a plugin raises as it is imported, or a model that is no Exception; and Ctrl-C,
@@ -129,6 +129,7 @@ def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> Non
         except RequestError as error:
             tell("unwritable", reason=str(error))
             continue
+        kept.remove_checkpoint(results, job.key)
         tell("ended", **asdict(Ending.of(record.job)))
 
 

@@ -26,7 +26,7 @@ from aebench.executors.leases import Leases
 from aebench.executors.processes import Worker, foreign_code
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
-from aebench.store import Row, Store
+from aebench.store import Row, Store, kept
 
 _POLL_S = 0.25
 _WAIT_S = 1.0  # how often to ask whether another run has given up a job
@@ -107,6 +107,7 @@ class _Pool:
         self.positions = {job: place for place, job in enumerate(jobs, start=1)}
         known = store.survey().jobs
         self.before = dict(zip(known["key"], known["started_at"], strict=True))
+        self.statuses = dict(zip(known["key"], known["status"], strict=True))
         self.leases = Leases(store.parts)
         self.stop, self._told = _Stop(), False
         self.trouble = ""
@@ -118,6 +119,8 @@ class _Pool:
             concurrent=count > 1,
             data=options.data.absolute() if options.data else None,
             command=options.command,
+            keep_weights=options.keep_weights,
+            checkpoint_s=options.checkpoint_s,
         )
         self.slots = [_Slot() for _ in range(count)]
         self.news = threading.Event()
@@ -125,6 +128,7 @@ class _Pool:
     def serve(self) -> None:
         """Keep the slots busy until no job is left or the user wants no more."""
         self.store.prepare()
+        kept.remove_finished(self.store.path, self.statuses)
         while not all(slot.closed for slot in self.slots):
             if self.stop.asked > 1:
                 return
@@ -202,7 +206,8 @@ class _Pool:
 
     def _is_new(self, job: Job, row: Row) -> bool:
         """Whether a record is what this run, or one beside it, was to bring about."""
-        return bool(row["status"] == "ok" or row["started_at"] != self.before.get(job.key))
+        done = row["status"] == "ok" and (row["weights_sha256"] or not self.options.retrain)
+        return bool(done or row["started_at"] != self.before.get(job.key))
 
     def _assign(self, slot: _Slot, job: Job) -> None:
         ours = architectures.is_ours(job.architecture) and datasets.is_ours(job.dataset)

@@ -31,7 +31,8 @@ def section(results: Results) -> Section:
                 "Numbers at the line ends are latent sizes; where there are several seeds, a "
                 "point is their geometric mean. The training loss is the mean over an epoch's "
                 "steps while the weights still moved, so it lies above the validation loss as long "
-                "as a model learns fast; that is no sign of better generalization.",
+                "as a model learns fast; that is no sign of better generalization. A model that is "
+                "trained by a loss of its own has no training MSE.",
                 (losses(rows, f"{title}: points of the curves"),),
             )
         )

@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError, printable
-from aebench.store import files, layout
+from aebench.store import files, kept, layout
 from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
 from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
@@ -47,7 +47,9 @@ _COMPACT_AT = 200  # parts; reading one costs some milliseconds, one in a pack n
 _MANY_PACKS = 8
 _LARGE_BYTES = 512 * 1024**2  # a pack that is not worth writing again for a few records more
 _LOCK_S = 60.0  # longer than a fold takes; then whoever holds the lock is stopped, not at work
-_ENDING = ["key", "status", "reason", "started_at", "study_error", "mse", "train_s"]
+_ENDING = [
+    *("key", "status", "reason", "started_at", "study_error", "mse", "train_s", "weights_sha256")
+]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,13 @@ class Survey:
 
     jobs: pd.DataFrame
     problems: list[Problem]
+    path: Path
+
+    @property
+    def weights(self) -> set[str]:
+        """The key of every job whose weights were kept and are still there."""
+        recorded = self.jobs["key"][self.jobs["weights_sha256"].fillna("").ne("")]
+        return set(recorded) & kept.keys(self.path, kept.WEIGHTS)
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -153,7 +162,8 @@ class Store:
     def ending(self, key: str) -> Row | None:
         """How the job `key` ended, by the record of it that counts; None without a readable one.
 
-        Some columns of `jobs`: status, reason, started_at, study_error, mse, train_s.
+        Some columns of `jobs`: status, reason, started_at, study_error, mse, train_s,
+        weights_sha256.
         """
         rows = [row for _, row in self._found(key)]
         # As `layout.winners` has it; where even the start is the same, they are one record.
@@ -184,7 +194,7 @@ class Store:
         """
         contents = gather(self.path, nested=False)
         jobs = contents.rows.jobs.filter(pa.array(contents.wins)).to_pandas()
-        return Survey(jobs, contents.problems)
+        return Survey(jobs, contents.problems, self.path)
 
     def statuses(self) -> dict[str, str]:
         """Map the key of every job with a readable record to its status."""
@@ -306,7 +316,10 @@ class Store:
 
         By age alone: a process that writes at this moment may run on another machine.
         """
-        for path in self.path.rglob(f"{files.UNFINISHED}*.parquet"):
+        ours = {".parquet", kept.SUFFIX}
+        for path in self.path.rglob(f"{files.UNFINISHED}*"):
+            if path.suffix not in ours:
+                continue
             with contextlib.suppress(OSError):  # another process removed it, or owns it
                 if time.time() - path.stat().st_mtime > _STALE_S:
                     path.unlink()

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from aebench.errors import RequestError, printable
-from aebench.store import Store, layout
+from aebench.store import Store, files, kept, layout
 from aebench.store.contents import gather
 from aebench.store.files import Problem
-from aebench.store.layout import Mask, joined
+from aebench.store.layout import Mask, Positions, joined
 
 SAME = "the same record"
 OK_FIRST = "ok before another ending"
@@ -42,7 +42,7 @@ class Merging:
 def merge(sources: Sequence[Path], into: Path) -> Merging:
     """Put the records of all `sources` into the folder `into`, beside what it holds already.
 
-    The sources are read and nothing else.
+    With a record come the weights that were kept of it. The sources are read and nothing else.
 
     Raises:
         RequestError: a source is missing, or holds no results, or `into` lies in it; or the
@@ -73,12 +73,27 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
         curves = layout.curves(records.tables["baselines"], records.owner["baselines"])
         target.add(records.only(new, curves))
     problems = [problem for each in read for problem in each.problems]
+    with files.writing(into):
+        problems += _copy_weights(records.jobs, new, origin, sources, into)
     told = target.compact()
     brought = [
         Brought(folder, size, int(wins[origin == i].sum()))
         for i, (folder, size) in enumerate(zip(folders, sizes, strict=True))
     ]
     return Merging(brought, _settled(records.jobs, wins), [*problems, *told])
+
+
+def _copy_weights(
+    jobs: pa.Table, new: Mask, origin: Positions, sources: Sequence[Path], into: Path
+) -> list[Problem]:
+    """Copy the weights of the records that are new in `into`, each from the folder it is from.
+
+    Or from another that has the very same: a record may be in several, its weights in one.
+    """
+    keys, sums = (jobs.column(name).to_pylist() for name in ("key", "weights_sha256"))
+    wanted = {keys[i]: str(sums[i] or "") for i in np.flatnonzero(new)}
+    homes = {keys[i]: [sources[origin[i]], *sources] for i in np.flatnonzero(new)}
+    return kept.copy_weights(wanted, homes, into)
 
 
 def _settled(jobs: pa.Table, wins: Mask) -> dict[str, int]:
