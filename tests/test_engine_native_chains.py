@@ -28,15 +28,15 @@ HERE = Path(__file__).resolve().parent
 # Of the losses of 20 steps, relative, from those in float64. Measured over all that is below, on
 # AVX512-BF16 and on emulated tiles: at most 1.6e-6, 2.7e-6 and 2.0e-3.
 TOLERANCE = {"fp32": 1e-5, "bf16x3": 5e-5, "bf16": 2e-2}
-STEPS = 20
+STEPS, RATE = 20, 1e-4  # the study's
 
-pytest_bf16 = pytest.mark.skipif(
+needs_bf16 = pytest.mark.skipif(
     not machine.bf16_instructions(), reason="this processor has no products of bf16"
 )
 PRECISIONS = [
     "fp32",
-    pytest.param("bf16x3", marks=pytest_bf16),
-    pytest.param("bf16", marks=pytest_bf16),
+    pytest.param("bf16x3", marks=needs_bf16),
+    pytest.param("bf16", marks=needs_bf16),
 ]
 
 Shape = tuple[int, int, int]
@@ -60,7 +60,8 @@ def trained(
 ) -> tuple[list[float], nn.Module, Engine]:
     """Losses of steps on one batch after the other, the model after them, and its engine."""
     ours = copy.deepcopy(model)
-    one = job(engine="native", precision=precision, batch_size=batch, epochs=steps)
+    settings = {"batch_size": batch, "epochs": steps, "learning_rate": RATE}
+    one = job(engine="native", precision=precision, **settings)
     images = pixels(shape, batch)
     engine = training.create(Setup(one, ours, images, CPU))
     engine.load()
@@ -72,7 +73,7 @@ def trained(
 def in_float64(model: nn.Module, shape: Shape, batch: int = 7) -> tuple[list[float], nn.Module]:
     """The same by torch's own layers, autograd and Adam."""
     oracle = copy.deepcopy(model).double().train()
-    adam = torch.optim.Adam(oracle.parameters(), lr=job().learning_rate)
+    adam = torch.optim.Adam(oracle.parameters(), lr=RATE)
     images = torch.div(pixels(shape, batch), 255).double()
     losses = []
     for _ in range(STEPS):
@@ -275,7 +276,7 @@ def test_fast_convolution_is_told_where_it_is_taken() -> None:
         assert others == f"conv=native conv_transpose=native {words}"
 
 
-@pytest_bf16
+@needs_bf16
 def test_the_record_says_which_instructions_computed() -> None:
     record = run_job(job("conv-bottleneck", engine="native", precision="bf16", epochs=1))
     assert record.job["status"] == "ok"
