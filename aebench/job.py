@@ -40,7 +40,6 @@ class Job:
     dataset: str
     latent: int
     depth: int = 1
-    options: str = ""
     seed: int = 0
     protocol: str = "study"
     epochs: int = 15
@@ -58,6 +57,7 @@ class Job:
     precision: str = "fp32"
     device: str = "cpu"
     repeat: int = 0
+    options: str = ""
     code: str = ""
     pixels: str = ""
     engine_choice: str = dataclasses.field(default="given", compare=False)

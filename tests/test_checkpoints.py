@@ -98,29 +98,6 @@ def test_every_engine_goes_on_to_the_same_bits(
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"optimizer": "sgd", "momentum": 0.9, "warmup": 0.5},
-        {"optimizer": "rmsprop", "momentum": 0.5, "options": "hidden=9", "depth": 2},
-        {"optimizer": "adamw", "weight_decay": 0.1, "clip_gradient": 0.01},
-    ],
-    ids=lambda settings: settings["optimizer"],
-)
-def test_every_optimizer_goes_on_to_the_same_bits(
-    settings: dict[str, object], tmp_path: Path
-) -> None:
-    work = job(**settings)
-    whole = run(work, tmp_path / "whole")
-    assert run(work, tmp_path / "parts", stop_after=2) is None
-    resumed = run(work, tmp_path / "parts")
-    assert whole is not None
-    assert resumed is not None
-    assert resumed.job["resumed"] == "after epoch 2"
-    alike(whole, resumed)
-    assert resumed.job["weights_sha256"] == whole.job["weights_sha256"] != ""
-
-
-@pytest.mark.parametrize(
     "how",
     [
         {"optimizer": "sgd", "momentum": 0.9},

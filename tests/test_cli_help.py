@@ -52,6 +52,7 @@ DEFAULTS = {
     "compare": {"--format": "table"},
     "tune": {"--out": "tuned.toml"},
     "list": {"kind": "all", "--format": "table"},
+    "example": {"name": "a list of them"},
     "data list": {"--data": "$AEBENCH_DATA, else the user's cache"},
     "data verify": {"names": "all that are here"},
 }  # fmt: skip

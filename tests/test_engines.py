@@ -85,6 +85,25 @@ def test_engine_gives_the_losses_of_the_study(
     assert theirs[0][-1] < theirs[0][0]
 
 
+@pytest.mark.parametrize("engine", ["eager", "native"])
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("mlp", "activation=gelu hidden=9"),
+        ("conv", "activation=tanh channels=5 kernel=2"),
+        ("conv-bottleneck", "activation=leaky-relu channels=4 norm=layer"),
+    ],
+)
+def test_models_with_options_have_the_losses_of_the_study(
+    architecture: str, options: str, engine: str, images: torch.Tensor
+) -> None:
+    job = Job(architecture, "digits", 6, 2, epochs=3, batch_size=64, learning_rate=1e-3)
+    job = replace(job, options=options)
+    theirs, ours = (trained(name, job, images[:256]) for name in ("reference", engine))
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
+    assert ours[1] == pytest.approx(theirs[1], rel=1e-4)
+
+
 @pytest.mark.parametrize(("engine", "architecture", "depth"), pairs(ENGINES))
 def test_first_losses_are_those_of_float64(
     engine: str, architecture: str, depth: int, images: torch.Tensor

@@ -104,11 +104,18 @@ def test_one_text_for_all_ways_to_give_a_value(given: object, says: str) -> None
         ("width", "written name=value"),
         ("width=1 width=2", "written name=value, each once"),
         (7, "options are a text"),
+        ("a=b=c", "unknown option of mine 'a'"),
     ],
 )
 def test_what_an_option_does_not_take_is_said(given: object, says: str) -> None:
     with pytest.raises(RequestError, match=says):
         options.canonical("mine", KNOWN, given)
+
+
+@pytest.mark.parametrize("given", [{"a": "b c"}, {"a b": 1}, {"": 1}, {"a": ""}, "a"])
+def test_of_a_family_not_known_here_only_what_can_be_read_again_is_taken(given: object) -> None:
+    with pytest.raises(RequestError):
+        options.canonical("elsewhere", None, given)
 
 
 def test_a_family_without_options_says_how_it_gets_them(own_registry: None) -> None:

@@ -40,6 +40,15 @@ def test_charts_follow_the_theme(tmp_path: Path) -> None:
     assert 'aria-label="a &lt;label&gt;"' in charts[0]
 
 
+def test_models_with_options_are_a_line_of_their_own(tmp_path: Path) -> None:
+    records = (record("conv", k, depth=2, options=o) for k in (1, 16) for o in ("", "kernel=5"))
+    results = frames.ordered(stored(tmp_path, *records))
+    rows, points = frames.summary(results.jobs), frames.seeds(results.jobs)
+    chart = reconstruction.by_latent(rows, points, frames.baseline_curve(results, "mnist"), "label")
+    assert re.search(r">\s*conv depth 2</text>", chart)
+    assert re.search(r">\s*conv depth 2 \(kernel=5\)</text>", chart)
+
+
 def test_models_worse_than_every_baseline_keep_the_baselines_in_sight(tmp_path: Path) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 16, 14.0, dataset="digits")))
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)

@@ -214,8 +214,8 @@ def bottleneck_size(
     flat = ladder[-1] * heights[-1] * widths[-1]
     parameters += 2 * latent * flat + latent + flat
     # Scale and shift after all layers but code and output: of each channel, or of each number.
-    if norm == "batch":
-        parameters += 4 * sum(ladder[1:])
+    if norm == "batch":  # and no bias before it, in the encoder and in all but the last back
+        parameters += 4 * sum(ladder[1:]) - sum(ladder[1:]) - sum(ladder[1:-1])
     elif norm == "layer":
         sides = zip(ladder[1:], heights[1:], widths[1:], strict=True)
         parameters += 4 * sum(map(prod, sides))
@@ -242,8 +242,9 @@ def build_bottleneck(
 
     `channels` are those of the first layer; they double from layer to layer, up to eight times
     as many. `activation` stands in place of ReLU. `norm`, before every activation but the output's:
-    ``batch`` (S. Ioffe, C. Szegedy, ICML 2015), or ``layer``, over all numbers of an image, each
-    with a scale and a shift of its own (J. L. Ba, J. R. Kiros, G. E. Hinton, 2016).
+    ``batch`` (S. Ioffe, C. Szegedy, ICML 2015), after convolutions without a bias; or ``layer``,
+    over all numbers of an image, each with a scale and a shift of its own (J. L. Ba, J. R. Kiros,
+    G. E. Hinton, 2016).
     """
     from torch import nn
 
@@ -254,26 +255,29 @@ def build_bottleneck(
             return []
         return [nn.BatchNorm2d(numbers[0]) if norm == "batch" else nn.LayerNorm(numbers)]
 
+    # A bias just before batch norm changes nothing, and Adam would train it on rounding errors.
+    bias = norm != "batch"
     shapes = strided_shapes(shape, depth, channels)
     smallest, flat = shapes[-1], prod(shapes[-1])
     down: list[nn.Module] = []
     for (inputs, *_), outputs in pairwise(shapes):
         down += [
-            nn.Conv2d(inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING),
+            nn.Conv2d(inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING, bias=bias),
             *normed(outputs),
             activated(activation),
         ]
     up: list[nn.Module] = [nn.Linear(latent, flat), nn.Unflatten(1, smallest), *normed(smallest)]
     up.insert(1 if norm == "none" else len(up), activated(activation))
-    for (inputs, *_), outputs in pairwise(shapes[::-1]):
+    for i in reversed(range(depth)):
+        (inputs, *_), outputs = shapes[i + 1], shapes[i]
         lost = (outputs[1] % STRIDE, outputs[2] % STRIDE)
-        up += [
-            nn.ConvTranspose2d(inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING, lost),
-            *normed(outputs),
-            activated(activation),
-        ]
-    while not isinstance(up[-1], nn.ConvTranspose2d):  # the output has neither, but a sigmoid
-        up.pop()
+        up.append(
+            nn.ConvTranspose2d(
+                inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING, lost, bias=bias or i == 0
+            )
+        )
+        if i:  # the output has neither, but a sigmoid
+            up += [*normed(outputs), activated(activation)]
     return Autoencoder(
         encoder=nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, latent)),
         decoder=nn.Sequential(*up, nn.Sigmoid()),

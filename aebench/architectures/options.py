@@ -195,10 +195,12 @@ def canonical(family: str, known: Mapping[str, Option] | None, given: object) ->
         RequestError: the family has no such option, or the value is none that it takes.
     """
     asked = written(given)
-    if known is None:
-        return " ".join(f"{name}={text(value)}" for name, value in sorted(asked.items()))
-    values = checked(family, known, asked)
-    return " ".join(f"{name}={text(value)}" for name, value in sorted(values.items()))
+    values = asked if known is None else checked(family, known, asked)
+    told = {name: text(values[name]) for name in sorted(values)}
+    one = " ".join(f"{name}={value}" for name, value in told.items())
+    if known is None and written(one) != told:  # with a space in it, say
+        raise RequestError(f"{family}: no options can be {printable(asked, _LONGEST)}")
+    return one
 
 
 def checked(family: str, known: Mapping[str, Option], given: object) -> dict[str, Value]:

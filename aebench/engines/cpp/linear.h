@@ -85,7 +85,14 @@ class Linear {
             const int64_t rows = std::min(V, master_.places - i), height = tall<P>(V);
             turn(seen, i, row);
             for (int64_t p = 0; p < panels(output_.count()); p++) {
-                for (int64_t r = 0; r < rows; r += height) gradient(seen, i, r, std::min(height, rows - r), p, row, tile + r * PANEL);
+                for (int64_t r = 0; r < rows; r++)
+                    for (int64_t j = 0; j < master_.width; j += 16) {
+                        const int64_t at = master(p, i + r) - master_.data + j;
+                        __builtin_prefetch(master_.data + at, 1);
+                        __builtin_prefetch(mean + at, 1);
+                        __builtin_prefetch(square + at, 1);
+                    }
+                for (int64_t r = 0; r < rows; r += height) gradient(seen, r, std::min(height, rows - r), p, row, tile + r * PANEL);
                 for (int64_t r = 0; r < rows; r++) {
                     float* weight = master(p, i + r);
                     const int64_t at = weight - master_.data;
@@ -98,8 +105,8 @@ class Linear {
 
     // A thread's memory for `images` images, which are all threads' of a batch.
     void reserve(int64_t images, int64_t threads, Row& row) const {
-        const int64_t places = std::is_same_v<P, Float32> ? 0 : images + threads * P::GRAIN;
-        row.reserve(images * PANEL * 4, P::PARTS * V * places * 2, P::PARTS * panels(output_.count()) * places * master_.width * 2);
+        const int64_t places = images + threads * P::GRAIN, bytes = P::PARTS * places * int64_t(sizeof(Element));
+        row.reserve(images * PANEL * 4, bytes * V, std::is_same_v<P, Float32> ? 0 : bytes * panels(output_.count()) * master_.width);
     }
 
    private:
@@ -131,7 +138,7 @@ class Linear {
     }
 
     // The gradient by the weights of inputs i + r and some more, to a tile.
-    void gradient(const std::vector<Seen>& seen, int64_t i, int64_t r, int64_t rows, int64_t p, const Row& row, float* tile) const {
+    void gradient(const std::vector<Seen>& seen, int64_t r, int64_t rows, int64_t p, const Row& row, float* tile) const {
         bool add = false;
         const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(row.turned)), *paired = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
         const int64_t all = places(seen);
@@ -139,8 +146,8 @@ class Linear {
             if (!s.images) continue;
             const int64_t count = round_up(s.images, P::GRAIN), width = vectors(output_.count(), p);
             if constexpr (std::is_same_v<P, Float32>) {
-                P::multiply({s.x.at(0, 0, 0) + i + r, 1, s.x.image, 0, s.grad.at(0, 0, 0) + p * PANEL, s.grad.image, 0, 1, count, tile, PANEL, add},
-                            rows, width, 0, 0);
+                P::multiply({turned + r, 1, V, 0, s.grad.at(0, 0, 0) + p * PANEL, s.grad.image, 0, 1, count, tile, PANEL, add}, rows, width, 0, 0);
+                turned += count * V;
             } else {
                 P::multiply({turned + r * all, all, 1, 0, paired + p * all * master_.width, master_.width, 0, 1, count, tile, PANEL, add}, rows, width,
                             V * all, panels(output_.count()) * all * master_.width);
@@ -156,11 +163,14 @@ class Linear {
         return all;
     }
 
-    // In bf16 pairs of images lie side by side: of what came in, transposed, inputs from `i` on;
+    // What came in, inputs from `i` on, image after image. In bf16 pairs of images lie side by side: it is transposed,
     void turn(const std::vector<Seen>& seen, int64_t i, Row& row) const {
-        if constexpr (!std::is_same_v<P, Float32>) {
+        Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.turned));
+        if constexpr (std::is_same_v<P, Float32>) {
+            for (const Seen& s : seen)
+                for (int64_t n = 0; n < s.images; n++, to += V) store(to, s.x.load(s.x.at(n, 0, 0) + i, master_.places - i));
+        } else {
             const int64_t all = places(seen);
-            Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.turned));
             for (const Seen& s : seen) {
                 const int64_t count = round_up(s.images, P::GRAIN);
                 for (int64_t n = 0; n < count; n += V) {
