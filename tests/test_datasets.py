@@ -378,3 +378,12 @@ def test_labels_of_another_number_are_refused() -> None:
     datasets.register(info, lambda: (train, test, np.arange(2), np.arange(1)))
     with pytest.raises(datasets.BadData, match="labels of train"):
         datasets.load("own")
+
+
+def test_damaged_labels_are_found_by_who_verifies(tmp_path: Path) -> None:
+    datasets.load("digits", tmp_path)
+    assert datasets.status("digits", tmp_path, full=True).state == "ready"
+    (tmp_path / "digits" / "test_labels.npy").write_bytes(b"spoilt")
+    assert datasets.status("digits", tmp_path).state == "ready"
+    found = datasets.status("digits", tmp_path, full=True)
+    assert (found.state, "labels of the test images" in found.reason) == ("damaged", True)

@@ -181,6 +181,19 @@ def test_a_full_disk_costs_the_weights_and_not_the_record(
         aebench.load(tmp_path)
 
 
+def test_a_run_says_that_weights_could_not_be_kept(tmp_path: Path, invoke: Invoke) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "weights").write_text("where a folder should be")
+    words = ["run", "--architecture", "mlp", "--latent", "3", "--dataset", "digits", "--engine"]
+    words += ["eager", "--epochs", "1", "--device", "cpu", "--results", "r", "--keep-weights"]
+    code, out, err = invoke(*words)
+    assert code == 1
+    assert "digits mlp-3" in out
+    assert "1 job: weights not kept: File exists" in err
+    assert aebench.read(tmp_path / "r").jobs["status"].tolist() == ["ok"]
+    assert invoke(*words[:-1])[0] == 0  # who does not ask for weights lacks nothing
+
+
 # Users' models
 
 

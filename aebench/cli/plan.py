@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from aebench import engines
 from aebench.cli import text
@@ -13,6 +14,9 @@ from aebench.errors import printable
 from aebench.estimate import Estimator
 from aebench.grid import Grid, size, steps
 from aebench.job import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Left out first, where a terminal is narrow.
 _LEAST = ("parameters", "GFLOP/step", "bottleneck", "steps", "done")
@@ -115,4 +119,21 @@ def by_other_engines(todo: Iterable[Job], there: Mapping[str, str]) -> list[str]
         f" same errors within rounding: --engine {engine} keeps to those, and without it they are"
         " trained again"
         for engine, n in counts.most_common()
+    ]
+
+
+def without_weights(finished: int, retrain: bool) -> str:
+    """What to tell of finished jobs without weights, where these are asked for."""
+    what = "not trained again, so they stay without; --retrain trains them"
+    if retrain:
+        what = "trained again to keep their weights, and the later record counts"
+    return f"{text.count(finished, 'finished job')} without kept weights: {what}"
+
+
+def unkept(jobs: pd.DataFrame) -> list[str]:
+    """What to tell of finished jobs whose weights or checkpoints could not be stored or used."""
+    notes = jobs.loc[jobs["status"] == "ok", "keeping_note"].fillna("")
+    return [
+        f"{text.count(number, 'job')}: {printable(note)}"
+        for note, number in Counter(note for note in notes if note).most_common()
     ]

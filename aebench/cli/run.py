@@ -20,7 +20,7 @@ import typer
 
 from aebench.cli import axes, complete, folders, text
 from aebench.cli.options import DATA_FOLDER, default
-from aebench.cli.plan import by_other_engines, chosen, print_plan
+from aebench.cli.plan import by_other_engines, chosen, print_plan, unkept, without_weights
 from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
@@ -182,7 +182,8 @@ def run(**given: Any) -> None:
     todo = [j for j in grid.jobs if j.key not in there or (again and there[j.key] != "ok")]
     if options.keep_weights:
         bare = [j for j in grid.jobs if there.get(j.key) == "ok" and j.key not in known.weights]
-        _tell_of_weights(bare, options.retrain)
+        if bare:
+            text.stderr().print(without_weights(len(bare), options.retrain), soft_wrap=True)
         todo = [j for j in grid.jobs if j in {*todo, *(bare if options.retrain else ())}]
     if given["plan"]:
         print_plan(grid, there, todo, estimator, options.workers)
@@ -190,23 +191,11 @@ def run(**given: Any) -> None:
     text.warn(by_other_engines([job for job in todo if job not in grid.impossible], there))
     finished = _execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)
-    _conclude(grid, store, shown, finished, given["report"], known.problems)
+    asked_for = (given["report"], given["keep_weights"])
+    _conclude(grid, store, shown, finished, *asked_for, known.problems)
 
 
 run.__signature__ = inspect.Signature(_OPTIONS)  # type: ignore[attr-defined]
-
-
-def _tell_of_weights(bare: Sequence[Job], retrain: bool) -> None:
-    """Say what becomes of jobs that are there already, but without weights."""
-    if bare:
-        what = (
-            "trained again to keep their weights, and the later record counts"
-            if retrain
-            else "not trained again, so they stay without; --retrain trains them"
-        )
-        text.stderr().print(
-            f"{text.count(len(bare), 'finished job')} without kept weights: {what}", soft_wrap=True
-        )
 
 
 def _grid(
@@ -282,6 +271,7 @@ def _conclude(
     shown: Path,
     finished: bool,
     report: bool,
+    keep_weights: bool,
     told: Sequence[Problem],
 ) -> None:
     """Print what came out, where it lies and how to go on; exit with the code that fits."""
@@ -297,6 +287,8 @@ def _conclude(
         from aebench.cli.report import render_visibly
 
         render_visibly(store.path, None, console)
+    text.warn(unkept(jobs))
+    bare = keep_weights and jobs["keeping_note"].fillna("").str.contains("weights not kept").any()
     there = set(jobs["key"])
     missing = [job for job in grid.jobs if job.key not in there]
     if not finished:
@@ -327,7 +319,7 @@ def _conclude(
             f"{bad} of {len(grid.jobs)} jobs did not end ok ({words});"
             " the same command with --retry-failed runs them again"
         )
-    if missing or bad:
+    if missing or bad or bare:
         raise typer.Exit(1)
 
 

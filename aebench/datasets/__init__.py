@@ -185,7 +185,7 @@ def check_pixels(job: Job, sha256: str) -> None:
 
 
 def status(name: str, directory: Path | None = None, *, full: bool = False) -> Status:
-    """Tell how dataset `name` stands in the cache; with `full`, every pixel is checked.
+    """Tell how dataset `name` stands in the cache; with `full`, all is checked.
 
     Raises:
         UnknownDataset: no such name.
@@ -195,9 +195,11 @@ def status(name: str, directory: Path | None = None, *, full: bool = False) -> S
         return Status("computed")
     try:
         dataset = cache.read(info, folder, full=full)
+        if full:
+            cache.read_labels(info, folder)
     except cache.Absent:
         return Status("absent")
-    except cache.Damaged as error:
+    except (cache.Damaged, BadData) as error:
         return Status("damaged", reason=str(error))
     return Status("ready", "", dataset.source, dataset.sha256)
 

@@ -57,7 +57,8 @@ def section(results: Results) -> Section:
     if left_out:
         intro.append(
             f"{words.counted(left_out, 'finished job')} {words.are(left_out)} left out because "
-            "other jobs shared the machine (concurrent), or no time was recorded."
+            "other jobs shared the machine (concurrent), training was interrupted (resumed), or no "
+            "time was recorded."
         )
     if not groups:
         intro.append("No finished job has a time to compare.")
