@@ -73,19 +73,23 @@ inline float wide(const uint8_t* from) {
     return x;
 }
 
-// c += a b, pairs of places one after the other; the shapes must fit each other.
+// c += a b, place after place; the shapes must fit each other.
 inline void multiply(int c, int a, int b) {
     Unit& u = unit();
     need(u.configured && u.rows[c] == u.rows[a] && u.columns[c] == u.columns[b] && u.columns[a] == 4 * u.rows[b],
          "shapes that do not fit");
-    for (int m = 0; m < u.rows[c]; m++)
-        for (int n = 0; n < u.columns[c] / 4; n++) {
-            float sum;
-            std::memcpy(&sum, u.tiles[c].bytes[m] + 4 * n, 4);
-            for (int k = 0; k < u.columns[a] / 2; k++)
-                sum += wide(u.tiles[a].bytes[m] + 2 * k) * wide(u.tiles[b].bytes[k / 2] + 4 * n + k % 2 * 2);
-            std::memcpy(u.tiles[c].bytes[m] + 4 * n, &sum, 4);
+    float right[32][16] = {};
+    for (int k = 0; k < u.columns[a] / 2; k++)
+        for (int n = 0; n < u.columns[c] / 4; n++) right[k][n] = wide(u.tiles[b].bytes[k / 2] + 4 * n + k % 2 * 2);
+    for (int m = 0; m < u.rows[c]; m++) {
+        float sums[16];
+        std::memcpy(sums, u.tiles[c].bytes[m], 64);
+        for (int k = 0; k < u.columns[a] / 2; k++) {
+            const float left = wide(u.tiles[a].bytes[m] + 2 * k);
+            for (int n = 0; n < 16; n++) sums[n] += left * right[k][n];
         }
+        std::memcpy(u.tiles[c].bytes[m], sums, u.columns[c]);
+    }
 }
 
 inline void clear(int tile) {

@@ -6,151 +6,35 @@
 // norm looks at a batch as a whole, a thread takes all of its images at once, and the threads wait for each other.
 #pragma once
 
-#include "convolution.h"
-#include "linear.h"
-#include "norms.h"
+#include "model.h"
 
 namespace chain {
-
-enum Kind : int64_t { LINEAR, CONV, CONV_TRANSPOSE, LAYER_NORM, BATCH_NORM, JUST_ACTIVATION };
-enum Precision : int64_t { FP32, BF16, BF16X3 };
-
-// One layer and the activation behind it. Mirrored field by field in `native.py`.
-struct Stage {
-    int64_t kind, activation;
-    double leak, eps, momentum;
-    Shape input, output;
-    Pair kernel, stride, padding;
-    Learned weight, bias;
-    float *running_mean, *running_variance;  // null: none
-    int64_t weight_strides[4];  // of a convolution's, [small, big, kernel, kernel]
-};
-
-struct Chain {
-    int64_t first_plane, planes;  // those of an image that are images of their own here: all, one, or 1 of all channels
-    Shape image;
-    int64_t precision, count;
-    const Stage* stages;
-};
-
-INLINE bool convolves(const Stage& s) { return s.kind == CONV || s.kind == CONV_TRANSPOSE; }
-
-inline Geometry geometry(const Stage& s) {
-    if (s.kind == CONV) return {s.input, s.output, s.kernel, s.stride, s.padding};
-    return {s.output, s.input, s.kernel, s.stride, s.padding};
-}
-
-// Where in torch's images, [channels, height, width], number `i` of ours, [height, width, channels], lies.
-INLINE int64_t torch_index(Shape s, int64_t i) { return i % s.channels * s.height * s.width + i / s.channels; }
-
-// What all threads share: all that is learned, laid out as the products want it, in three arrays. First comes that
-// whose gradients are added up by each thread and then over all, then the weights of linear layers.
-template <class P>
-class Model {
-   public:
-    struct Place {
-        int64_t weight, bias;  // where a stage's numbers begin
-    };
-
-    Model(const Chain& chain, int64_t threads) : chain(chain), places(layout()), value(size), mean(size), square(size) {
-        for (int64_t l = 0; l < chain.count; l++) {
-            const Stage& s = chain.stages[l];
-            convolutions.emplace_back(convolves(s) ? std::make_unique<Convolution<P>>(geometry(s), l > 0 || s.kind == CONV_TRANSPOSE, value + places[l].weight)
-                                                   : nullptr);
-            linears.emplace_back(s.kind == LINEAR ? std::make_unique<Linear<P>>(s.input, s.output, l > 0, value + places[l].weight) : nullptr);
-            sums.emplace_back(s.kind == BATCH_NORM ? std::make_unique<Sums>(threads, s.input.channels, 4) : nullptr);
-        }
-    }
-
-    // From torch, the share of one thread,
-    void read(int64_t me, int64_t threads) const {
-        move(me, threads, [](float* mine, float* torch) { *mine = *torch; });
-    }
-    // and back to it.
-    void write(int64_t me, int64_t threads) const {
-        move(me, threads, [](float* mine, float* torch) { *torch = *mine; });
-    }
-
-    // Inputs of a linear layer that are one thread's, whole vectors of them.
-    int64_t begin(int64_t l, const Team& team, int64_t me) const { return team.begin(me, round_up(chain.stages[l].input.count(), V), V); }
-
-    const Chain& chain;
-    int64_t size = 0, added = 0;  // numbers, and how many of them have gradients that are added up
-    const std::vector<Place> places;
-    const Buffer value, mean, square;
-    std::vector<std::unique_ptr<Convolution<P>>> convolutions;
-    std::vector<std::unique_ptr<Linear<P>>> linears;
-    std::vector<std::unique_ptr<Sums>> sums;  // of each batch norm
-
-   private:
-    static int64_t weights(const Stage& s) {
-        return convolves(s) ? Convolution<P>::master_size(geometry(s)) : s.kind == LAYER_NORM ? s.input.count() : s.kind == BATCH_NORM ? s.input.channels : 0;
-    }
-    static int64_t biases(const Stage& s) { return convolves(s) ? s.output.channels : s.kind == LINEAR ? s.output.count() : weights(s); }
-
-    std::vector<Place> layout() {
-        std::vector<Place> to(chain.count);
-        for (int64_t l = 0; l < chain.count; l++) {
-            const Stage& s = chain.stages[l];
-            to[l] = {size, size + round_up(weights(s), V)};
-            size = to[l].bias + round_up(biases(s), V) + V;
-        }
-        added = size;
-        for (int64_t l = 0; l < chain.count; l++) {
-            const Stage& s = chain.stages[l];
-            if (s.kind != LINEAR) continue;
-            to[l].weight = size;
-            size += Linear<P>::master_size(s.input, s.output);
-        }
-        return to;
-    }
-
-    template <class Move>
-    void move(int64_t me, int64_t threads, const Move& move) const {
-        const auto one = [&](int64_t mine, const Learned& torch, int64_t at) {
-            if (!torch.weight) return;
-            move(value + mine, torch.weight + at);
-            move(mean + mine, torch.mean + at);
-            move(square + mine, torch.square + at);
-        };
-        for (int64_t l = 0; l < chain.count; l++) {
-            const Stage& s = chain.stages[l];
-            const auto [weight, bias] = places[l];
-            for (int64_t i = me; i < biases(s); i += threads)
-                one(bias + i, s.bias, s.kind == LINEAR ? torch_index(s.output, i) : s.kind == LAYER_NORM ? torch_index(s.input, i) : i);
-            if (s.kind == LINEAR) {
-                for (int64_t o = me; o < s.output.count(); o += threads)
-                    for (int64_t i = 0; i < s.input.count(); i++)
-                        one(weight + Linear<P>::master_index(s.input, s.output, o, i), s.weight, torch_index(s.output, o) * s.input.count() + torch_index(s.input, i));
-            } else if (convolves(s)) {
-                const Geometry g = geometry(s);
-                const int64_t* strides = s.weight_strides;
-                for (int64_t o = me; o < g.small.channels; o += threads)
-                    for (int64_t i = 0; i < g.big.channels; i++)
-                        for (int64_t y = 0; y < g.kernel.y; y++)
-                            for (int64_t x = 0; x < g.kernel.x; x++)
-                                one(weight + Convolution<P>::master_index(g, o, i, y, x), s.weight, o * strides[0] + i * strides[1] + y * strides[2] + x * strides[3]);
-            } else {
-                for (int64_t i = me; i < weights(s); i += threads) one(weight + i, s.weight, s.kind == LAYER_NORM ? torch_index(s.input, i) : i);
-            }
-        }
-    }
-};
 
 // One thread's share of the work.
 template <class P>
 class Share {
    public:
     Share(const Model<P>& model, const Steps& steps, Team& team, int64_t me)
-        : grads(model.added), model(model), chain(model.chain), steps(steps), team(team), me(me),
-          begin(team.begin(me, batch(), 1)), end(team.begin(me + 1, batch(), 1)),
-          mine(std::max<int64_t>(1, end - begin)), last(chain.count - 1), segments(find_segments()), at_once(images_at_once()),
-          input(is_whole(0) ? mine : at_once, chain.image, border_of_input(0)), target(mine * chain.image.count()) {
+        : grads(model.added),
+          model(model),
+          chain(model.chain),
+          steps(steps),
+          team(team),
+          me(me),
+          begin(team.begin(me, batch(), 1)),
+          end(team.begin(me + 1, batch(), 1)),
+          mine(std::max<int64_t>(1, end - begin)),
+          last(chain.count - 1),
+          segments(find_segments()),
+          at_once(images_at_once()),
+          input(is_whole(0) ? mine : at_once, chain.image, border_of_input(0)),
+          target(mine * chain.image.count()) {
         int64_t tile_channels = 0, tile_columns = 0, sums = 0;
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
             const int64_t images = is_whole(l) || (l < last && is_whole(l + 1)) ? mine : at_once;
-            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : images, s.output, l == last ? Border{} : border_of_input(l + 1),
+            outputs.push_back(std::make_unique<Output<P>>(l == last ? 0 : images, s.output,
+                                                          l == last ? Border{} : border_of_input(l + 1),
                                                           Activation{s.activation, float(s.leak)}));
             gradients.push_back(std::make_unique<Tensor<P>>(images, s.output, border_of_gradient(l)));
             if (s.kind == LINEAR) model.linears[l]->reserve(batch(), team.size, row);
@@ -211,7 +95,8 @@ class Share {
                 seen.push_back({share->before(l), *share->gradients[l], share->end - share->begin});
             }
             const int64_t place = model.places[l].weight;
-            model.linears[l]->learn(seen, model.begin(l, team, me), model.begin(l, team, me + 1), model.mean + place, model.square + place, adam, row);
+            model.linears[l]->learn(seen, model.begin(l, team, me), model.begin(l, team, me + 1), model.mean + place,
+                                    model.square + place, adam, row);
         }
         team.barrier();
         pack_convolutions();
@@ -281,7 +166,9 @@ class Share {
     }
 
     // Whether a layer gives whole lines at a time, for which its biases are spread over one.
-    bool by_patches(int64_t l) const { return chain.stages[l].kind == CONV_TRANSPOSE && model.convolutions[l]->patches(); }
+    bool by_patches(int64_t l) const {
+        return chain.stages[l].kind == CONV_TRANSPOSE && model.convolutions[l]->patches();
+    }
 
     // So many images that what layers give, and the gradients by it, lie in the caches.
     int64_t images_at_once() const {
@@ -303,25 +190,35 @@ class Share {
     // Images of a batch, from the `first` on: input and target.
     void read(int64_t step, int64_t first, int64_t images) {
         const Shape& s = chain.image;
-        const int64_t plane = s.height * s.width;
         std::vector<float>& pixels = read_;
-        pixels.resize(s.count() + V);
+        pixels.resize(s.count() + V), arranged_.resize(s.count());
         for (int64_t i = 0; i < images; i++) {
-            const int64_t row = first + i, n = row / chain.planes, offset = (chain.first_plane + row % chain.planes) * s.count();
+            const int64_t row = first + i, n = row / chain.planes,
+                          offset = (chain.first_plane + row % chain.planes) * s.count();
             load_pixels(steps.image(step, n) + offset, pixels.data(), s.count());
-            const float* noise = steps.noise_of(step, n);
-            for (int64_t y = 0; y < s.height; y++)
-                for (int64_t x = 0; x < s.width; x++)
-                    for (int64_t c = 0; c < s.channels; c++) target[(((this->first + i) * s.height + y) * s.width + x) * s.channels + c] = pixels[c * plane + y * s.width + x];
-            for (int64_t j = 0; noise && j < s.count(); j++) pixels[j] += noise[offset + j];
-            for (int64_t y = 0; y < s.height; y++)
+            arrange(pixels.data(), target + (this->first + i) * s.count());
+            if (const float* noise = steps.noise_of(step, n)) {
+                for (int64_t j = 0; j < s.count(); j++) pixels[j] += noise[offset + j];
+                arrange(pixels.data(), arranged_.data());
+            }
+            const float* x = steps.noise ? arranged_.data() : target + (this->first + i) * s.count();
+            for (int64_t y = 0; y < s.height; y++, x += s.width * s.channels)
                 for (int64_t f = 0; f < s.width * s.channels; f += V) {
-                    vec v = {};
-                    for (int64_t k = 0; k < std::min(V, s.width * s.channels - f); k++)
-                        v[k] = pixels[(f + k) % s.channels * plane + y * s.width + (f + k) / s.channels];
-                    input.store(input.at(i, y, 0) + f, v, s.width * s.channels - f);
+                    const int64_t count = s.width * s.channels - f;
+                    input.store(input.at(i, y, 0) + f, count >= V ? load(x + f) : load(x + f, count), count);
                 }
         }
+    }
+
+    // [channels, height, width] to [height, width, channels].
+    void arrange(const float* from, float* to) const {
+        const Shape& s = chain.image;
+        if (s.channels == 1) {
+            std::memcpy(to, from, s.count() * 4);
+            return;
+        }
+        for (int64_t c = 0; c < s.channels; c++)
+            for (int64_t i = 0; i < s.height * s.width; i++) to[i * s.channels + c] = from[c * s.height * s.width + i];
     }
 
     const Tensor<P>& before(int64_t l) const { return l ? outputs[l - 1]->values : input; }
@@ -330,20 +227,24 @@ class Share {
         for (int64_t l = 0; l < chain.count; l++) {
             if (!by_patches(l)) continue;
             const Shape& s = chain.stages[l].output;
-            for (int64_t i = 0; i < s.width * s.channels; i++) spread[l][i] = model.value[model.places[l].bias + i % s.channels];
+            for (int64_t i = 0; i < s.width * s.channels; i++)
+                spread[l][i] = model.value[model.places[l].bias + i % s.channels];
         }
     }
 
     void forward(int64_t l, int64_t images, double& loss) {
         const Stage& s = chain.stages[l];
-        const float* bias = (!convolves(s) && s.kind != LINEAR) || !s.bias.weight ? nullptr : by_patches(l) ? spread[l] : model.value + model.places[l].bias;
+        const float* bias = (!convolves(s) && s.kind != LINEAR) || !s.bias.weight ? nullptr
+                            : by_patches(l)                                       ? spread[l]
+                                                                                  : model.value + model.places[l].bias;
         const int64_t bias_pixel = s.kind == LINEAR ? s.output.channels : 0;
         if (l < last) {
             Forward<P> sink{*outputs[l], bias, bias_pixel};
             compute(l, images, sink);
         } else {
             const float scale = 2.0f / float(batch() * chain.image.count());
-            Compare<P> sink{outputs[l]->activation, bias, bias_pixel, target + first * chain.image.count(), *gradients[l], scale, loss};
+            Compare<P> sink{outputs[l]->activation, bias,  bias_pixel, target + first * chain.image.count(),
+                            *gradients[l],          scale, loss};
             compute(l, images, sink);
         }
     }
@@ -359,8 +260,8 @@ class Share {
         else {
             const Norm norm = norm_of(l);
             norm.statistics(x, images, means[l], scales[l]);
-            norm.forward(x, images, s.weight.weight ? model.value + model.places[l].weight : nullptr, model.value + model.places[l].bias,
-                         means[l], scales[l], sink);
+            norm.forward(x, images, s.weight.weight ? model.value + model.places[l].weight : nullptr,
+                         model.value + model.places[l].bias, means[l], scales[l], sink);
             if (s.running_mean && me == 0) remember(s, norm.variances, means[l]);
         }
     }
@@ -384,8 +285,9 @@ class Share {
             if (l) pass(grad, images, *sink);
         } else {
             const bool learned = s.weight.weight;
-            norm_of(l).backward(x, grad, images, learned ? model.value + model.places[l].weight : nullptr, means[l], scales[l],
-                                learned ? to : nullptr, s.bias.weight ? to_bias : nullptr, sink ? &*sink : nullptr);
+            norm_of(l).backward(x, grad, images, learned ? model.value + model.places[l].weight : nullptr, means[l],
+                                scales[l], learned ? to : nullptr, s.bias.weight ? to_bias : nullptr,
+                                sink ? &*sink : nullptr);
         }
     }
 
@@ -418,11 +320,9 @@ class Share {
     // The gradient by the biases of a linear layer, which has one for every number.
     static void sum_features(const Tensor<P>& grad, int64_t images, float* to) {
         const int64_t count = grad.shape.count();
-        for (int64_t f = 0; f < count; f += V) {
-            vec total = {};
-            for (int64_t n = 0; n < images; n++) total += grad.load(grad.at(n, 0, 0) + f, count - f);
-            store(to + f, load(to + f) + total);
-        }
+        for (int64_t n = 0; n < images; n++)
+            for (int64_t f = 0; f < count; f += V)
+                store(to + f, load(to + f) + grad.load(grad.at(n, 0, 0) + f, count - f));
     }
 
     static constexpr int64_t CACHED = 1 << 20;  // bytes of images at once
@@ -437,7 +337,7 @@ class Share {
     int64_t first = 0;  // image of a chunk
     Tensor<P> input;
     const Buffer target;
-    std::vector<float> read_;
+    std::vector<float> read_, arranged_;  // an image, as it lies and as ours do
     std::vector<std::unique_ptr<Output<P>>> outputs;
     std::vector<std::unique_ptr<Tensor<P>>> gradients;  // by what layers give before their activations
     std::vector<Buffer> fast, spread;

@@ -21,7 +21,8 @@ class Convolution {
    public:
     // `master` are the weights in panels of float32, as `master_size` says, and stay where they are.
     Convolution(const Geometry& g, bool scatters, const float* master)
-        : g(g), master_(g.small.channels, g.kernel.y, g.kernel.x * g.big.channels, master),
+        : g(g),
+          master_(g.small.channels, g.kernel.y, g.kernel.x * g.big.channels, master),
           gather_(g.small.channels, g.kernel.y, g.kernel.x * g.big.channels) {
         const bool fast = P::FAST_CONVOLUTION && Winograd::fits(g);
         if constexpr (P::FAST_CONVOLUTION)
@@ -32,7 +33,8 @@ class Convolution {
             return;
         }
         for (int64_t a = 0; a < g.stride.y; a++)
-            for (int64_t b = 0; b < g.stride.x; b++) scatter_.emplace_back(g.big.channels, down(a).weights, across(b).weights * g.small.channels);
+            for (int64_t b = 0; b < g.stride.x; b++)
+                scatter_.emplace_back(g.big.channels, down(a).weights, across(b).weights * g.small.channels);
         if constexpr (P::FAST_CONVOLUTION)
             if (fast) fast_scatter_.emplace(scatter_[0]);
     }
@@ -44,7 +46,8 @@ class Convolution {
     // Where the weight between two channels lies in the master panels.
     static int64_t master_index(const Geometry& g, int64_t small, int64_t big, int64_t y, int64_t x) {
         const int64_t width = panel_width(g.small.channels);
-        return ((small / PANEL * g.kernel.y + y) * g.kernel.x + x) * g.big.channels * width + big * width + small % PANEL;
+        return ((small / PANEL * g.kernel.y + y) * g.kernel.x + x) * g.big.channels * width + big * width +
+               small % PANEL;
     }
 
     // From the master panels to all others, the share of thread `me`: first these,
@@ -61,8 +64,8 @@ class Convolution {
                 const int64_t rows = down(a).weights, columns = across(b).weights;
                 for (int64_t r = 0; r < rows; r++)
                     for (int64_t c = 0; c < columns; c++)
-                        pack_turned(to, a + g.stride.y * (rows - 1 - r), b + g.stride.x * (columns - 1 - c), r, g.big.channels,
-                                    c * g.small.channels, me, threads);
+                        pack_turned(to, a + g.stride.y * (rows - 1 - r), b + g.stride.x * (columns - 1 - c), r,
+                                    g.big.channels, c * g.small.channels, me, threads);
             }
     }
 
@@ -97,14 +100,16 @@ class Convolution {
         const Pair start = {-g.padding.y, -g.padding.x}, results = {g.small.height, g.small.width};
         if constexpr (P::FAST_CONVOLUTION)
             if (fast_gather_) return fast_gather_->slide(from, images, start, results, *scratch.tiles, sink);
-        for (int64_t n = 0; n < images; n++) slide(from, n, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), sink);
+        for (int64_t n = 0; n < images; n++)
+            slide(from, n, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), sink);
     }
 
     template <class Sink>
     void scatter(const Tensor<P>& from, int64_t images, Scratch<P>& scratch, Sink& sink) const {
         if constexpr (P::FAST_CONVOLUTION)
             if (fast_scatter_)
-                return fast_scatter_->slide(from, images, {down(0).from, across(0).from}, {g.big.height, g.big.width}, *scratch.tiles, sink);
+                return fast_scatter_->slide(from, images, {down(0).from, across(0).from}, {g.big.height, g.big.width},
+                                            *scratch.tiles, sink);
         for (int64_t n = 0; n < images; n++) {
             if (patches()) {
                 scatter_patches(from, n, g, scatter_[0], scratch.sums, sink);
@@ -120,7 +125,8 @@ class Convolution {
     }
 
     // Add the gradient by the weights to `to`, master panels; `fast` is what `finish` will add, see `Winograd`.
-    void weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t images, Scratch<P>& scratch, float* to, float* fast) const;
+    void weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t images, Scratch<P>& scratch, float* to,
+               float* fast) const;
 
     void finish(float* fast, float* to) const {
         if (fast_gather_) fast_gather_->finish(fast, to);
@@ -154,13 +160,15 @@ class Convolution {
     }
 
     // Transpose the weights of one tap, [big, small], to rows from `place` on of a segment.
-    void pack_turned(const Panels<P>& to, int64_t y, int64_t x, int64_t segment, int64_t columns, int64_t place, int64_t me, int64_t threads) {
+    void pack_turned(const Panels<P>& to, int64_t y, int64_t x, int64_t segment, int64_t columns, int64_t place,
+                     int64_t me, int64_t threads) {
         const float* from = master_.data + (y * g.kernel.x + x) * g.big.channels * master_.width;
         for (int64_t i = me * V; i < columns; i += threads * V)
             for (int64_t s = 0; s < g.small.channels; s += V) {
                 vec square[V];
                 const float* rows = from + s / PANEL * master_.segments * master_.padded * master_.width + s % PANEL;
-                for (int64_t r = 0; r < V; r++) square[r] = i + r < columns ? load(rows + (i + r) * master_.width) : vec{};
+                for (int64_t r = 0; r < V; r++)
+                    square[r] = i + r < columns ? load(rows + (i + r) * master_.width) : vec{};
                 transpose(square);
                 for (int64_t r = 0; r < std::min(V, g.small.channels - s); r++)
                     to.put(i / PANEL, segment, place + s + r, i % PANEL / V, square[r]);
@@ -174,17 +182,27 @@ class Convolution {
 };
 
 template <>
-inline void Convolution<Float32>::weigh(const Tensor<Float32>& big, const Tensor<Float32>& small, int64_t images, Scratch<Float32>& scratch,
-                                    float* to, float* fast) const {
+inline void Convolution<Float32>::weigh(const Tensor<Float32>& big, const Tensor<Float32>& small, int64_t images,
+                                        Scratch<Float32>& scratch, float* to, float* fast) const {
     const int64_t width = master_.width, rows = g.kernel.x * g.big.channels, height = tall<Float32>(rows);
-    if (fast_gather_) return fast_gather_->weigh(big, small, images, {-g.padding.y, -g.padding.x}, *scratch.tiles, fast);
+    if (fast_gather_)
+        return fast_gather_->weigh(big, small, images, {-g.padding.y, -g.padding.x}, *scratch.tiles, fast);
     for (int64_t n = 0; n < images; n++)
         for (int64_t r = 0; r < g.kernel.y; r++)
             for (int64_t i = 0; i < rows; i += height)
                 for (int64_t p = 0; p < panels(master_.columns); p++) {
-                    const Product<float> product = {big.at(n, r - g.padding.y, -g.padding.x) + i, 1, g.stride.x * g.big.channels,
-                                              g.stride.y * big.line, small.at(n, 0, 0) + p * PANEL, g.small.channels, small.line,
-                                              g.small.height, g.small.width, to + ((p * g.kernel.y + r) * rows + i) * width, width, true};
+                    const Product<float> product = {big.at(n, r - g.padding.y, -g.padding.x) + i,
+                                                    1,
+                                                    g.stride.x * g.big.channels,
+                                                    g.stride.y * big.line,
+                                                    small.at(n, 0, 0) + p * PANEL,
+                                                    g.small.channels,
+                                                    small.line,
+                                                    g.small.height,
+                                                    g.small.width,
+                                                    to + ((p * g.kernel.y + r) * rows + i) * width,
+                                                    width,
+                                                    true};
                     Float32::multiply(product, std::min(height, rows - i), vectors(master_.columns, p), 0, 0);
                 }
 }
@@ -202,8 +220,12 @@ struct Turned {
     const int64_t rows;  // of a plane, or of all copies
 
     explicit Turned(const Geometry& g)
-        : g(g), pitch(g.small.width + reach().x), lines(g.small.height), places(round_up(lines * pitch, P::GRAIN)),
-          length(places + reach().y * pitch + reach().x + V), copies(g.big.channels < V),
+        : g(g),
+          pitch(g.small.width + reach().x),
+          lines(g.small.height),
+          places(round_up(lines * pitch, P::GRAIN)),
+          length(places + reach().y * pitch + reach().x + V),
+          copies(g.big.channels < V),
           rows(copies ? g.taps() * g.big.channels : g.big.channels) {}
 
     Pair reach() const { return {(g.kernel.y - 1) / g.stride.y, (g.kernel.x - 1) / g.stride.x}; }
@@ -213,9 +235,11 @@ struct Turned {
 };
 
 template <class P>
-void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t images, Scratch<P>& scratch, float* to, float*) const {
+void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t images, Scratch<P>& scratch, float* to,
+                           float*) const {
     const Turned<P> t(g);
-    bf16 *turned = reinterpret_cast<bf16*>(static_cast<float*>(scratch.turned)), *paired = reinterpret_cast<bf16*>(static_cast<float*>(scratch.paired));
+    bf16 *turned = reinterpret_cast<bf16*>(static_cast<float*>(scratch.turned)),
+         *paired = reinterpret_cast<bf16*>(static_cast<float*>(scratch.paired));
     const int64_t turned_part = t.turned(), paired_part = t.paired(), width = master_.width, taps = g.taps();
     const Border border = big_border();
     for (int64_t n = 0; n < images; n++) {
@@ -223,12 +247,16 @@ void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t
         const auto turn = [&](bf16* to, int64_t y, int64_t x, int64_t lines, Pair step) {
             for (int64_t i = 0; i < lines; i++) {
                 const int64_t from = y + i * step.y;
-                const int64_t count = from >= g.big.height + border.bottom ? 0 : std::min(t.pitch, (g.big.width + border.right - x + step.x - 1) / step.x);
+                const int64_t count = from >= g.big.height + border.bottom
+                                          ? 0
+                                          : std::min(t.pitch, (g.big.width + border.right - x + step.x - 1) / step.x);
                 for (int64_t j = 0; j < t.pitch; j += V)
                     for (int64_t c = 0; c < g.big.channels; c += V) {
                         vec square[V];
                         for (int64_t r = 0; r < V; r++)
-                            square[r] = j + r < count ? big.load(big.at(n, from, x + (j + r) * step.x) + c, g.big.channels - c) : vec{};
+                            square[r] = j + r < count
+                                            ? big.load(big.at(n, from, x + (j + r) * step.x) + c, g.big.channels - c)
+                                            : vec{};
                         transpose(square);
                         for (int64_t r = 0; r < std::min(V, g.big.channels - c); r++)
                             P::store(to + (c + r) * t.length + i * t.pitch + j, turned_part, square[r]);
@@ -238,7 +266,8 @@ void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t
         const int64_t planes_x = std::min(g.kernel.x, g.stride.x);
         if (t.copies) {
             for (int64_t tap = 0; tap < taps; tap++)
-                turn(turned + tap * g.big.channels * t.length, tap / g.kernel.x - g.padding.y, tap % g.kernel.x - g.padding.x, t.lines, g.stride);
+                turn(turned + tap * g.big.channels * t.length, tap / g.kernel.x - g.padding.y,
+                     tap % g.kernel.x - g.padding.x, t.lines, g.stride);
         } else {
             for (int64_t plane = 0; plane < t.planes(); plane++)
                 turn(turned + plane * t.rows * t.length, plane / planes_x - g.padding.y, plane % planes_x - g.padding.x,
@@ -253,11 +282,13 @@ void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t
         }
         for (int64_t tap = 0; tap < (t.copies ? 1 : taps); tap++) {
             const int64_t r = tap / g.kernel.x, c = tap % g.kernel.x;
-            const int64_t plane = t.copies ? 0 : r % g.stride.y * planes_x + c % g.stride.x, shift = t.copies ? 0 : r / g.stride.y * t.pitch + c / g.stride.x;
+            const int64_t plane = t.copies ? 0 : r % g.stride.y * planes_x + c % g.stride.x,
+                          shift = t.copies ? 0 : r / g.stride.y * t.pitch + c / g.stride.x;
             const int64_t height = tall<P>(t.rows);
             for (int64_t i = 0; i < t.rows; i += height)
                 for (int64_t p = 0; p < panels(g.small.channels); p++)
-                    P::multiply({turned + (plane * t.rows + i) * t.length + shift, t.length, 1, 0, paired + p * t.places * width, width, 0, 1, t.places,
+                    P::multiply({turned + (plane * t.rows + i) * t.length + shift, t.length, 1, 0,
+                                 paired + p * t.places * width, width, 0, 1, t.places,
                                  to + (p * taps * g.big.channels + tap * t.rows + i) * width, width, true},
                                 std::min(height, t.rows - i), vectors(g.small.channels, p), turned_part, paired_part);
         }

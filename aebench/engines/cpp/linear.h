@@ -34,7 +34,10 @@ class Linear {
 
     // `master` are the weights in panels of float32, [outputs / width, inputs, width], and stay where they are.
     Linear(Shape input, Shape output, bool goes_back, float* master)
-        : input_(input), output_(output), master_(output.count(), 1, input.count(), master), forward_(output.count(), 1, input.count()),
+        : input_(input),
+          output_(output),
+          master_(output.count(), 1, input.count(), master),
+          forward_(output.count(), 1, input.count()),
           back_(goes_back ? input.count() : 0, 1, output.count()) {}
 
     static int64_t master_size(Shape input, Shape output) {
@@ -51,12 +54,15 @@ class Linear {
             for (int64_t o = 0; o < output_.count(); o += V) {
                 vec square[V];
                 const int64_t p = o / PANEL, j = o % PANEL / V;
-                for (int64_t r = 0; r < V; r++) square[r] = i + r < master_.places ? load(master(p, i + r) + j * V) : vec{};
+                for (int64_t r = 0; r < V; r++)
+                    square[r] = i + r < master_.places ? load(master(p, i + r) + j * V) : vec{};
                 if constexpr (!std::is_same_v<P, Float32>)
-                    for (int64_t r = 0; r < std::min(V, master_.places - i); r++) forward_.put(p, 0, i + r, j, square[r]);
+                    for (int64_t r = 0; r < std::min(V, master_.places - i); r++)
+                        forward_.put(p, 0, i + r, j, square[r]);
                 if (!back_.columns) continue;
                 transpose(square);
-                for (int64_t r = 0; r < std::min(V, output_.count() - o); r++) back_.put(i / PANEL, 0, o + r, i % PANEL / V, square[r]);
+                for (int64_t r = 0; r < std::min(V, output_.count() - o); r++)
+                    back_.put(i / PANEL, 0, o + r, i % PANEL / V, square[r]);
             }
     }
 
@@ -77,8 +83,10 @@ class Linear {
         int64_t images;
     };
 
-    // A step of Adam for the weights of inputs begin to end, whole vectors of them; `mean` and `square` lie as the master.
-    void learn(const std::vector<Seen>& seen, int64_t begin, int64_t end, float* mean, float* square, const Adam& adam, Row& row) const {
+    // A step of Adam for the weights of inputs begin to end, whole vectors of them; `mean` and `square` lie as the
+    // master.
+    void learn(const std::vector<Seen>& seen, int64_t begin, int64_t end, float* mean, float* square, const Adam& adam,
+               Row& row) const {
         alignas(64) float tile[V * PANEL];
         pair(seen, row);
         for (int64_t i = begin; i < end; i += V) {
@@ -92,11 +100,13 @@ class Linear {
                         __builtin_prefetch(mean + at, 1);
                         __builtin_prefetch(square + at, 1);
                     }
-                for (int64_t r = 0; r < rows; r += height) gradient(seen, r, std::min(height, rows - r), p, row, tile + r * PANEL);
+                for (int64_t r = 0; r < rows; r += height)
+                    gradient(seen, r, std::min(height, rows - r), p, row, tile + r * PANEL);
                 for (int64_t r = 0; r < rows; r++) {
                     float* weight = master(p, i + r);
                     const int64_t at = weight - master_.data;
-                    for (int64_t j = 0; j < master_.width; j += V) adam(weight + j, mean + at + j, square + at + j, load(tile + r * PANEL + j));
+                    for (int64_t j = 0; j < master_.width; j += V)
+                        adam(weight + j, mean + at + j, square + at + j, load(tile + r * PANEL + j));
                 }
             }
             pack(i, i + V);
@@ -106,10 +116,13 @@ class Linear {
     // A thread's memory for `images` images, which are all threads' of a batch.
     void reserve(int64_t images, int64_t threads, Row& row) const {
         const int64_t places = images + threads * P::GRAIN, bytes = P::PARTS * places * int64_t(sizeof(Element));
-        row.reserve(images * PANEL * 4, bytes * V, std::is_same_v<P, Float32> ? 0 : bytes * panels(output_.count()) * master_.width);
+        row.reserve(images * GROUP * PANEL * 4 + 64, bytes * V,
+                    std::is_same_v<P, Float32> ? 0 : bytes * panels(output_.count()) * master_.width);
     }
 
    private:
+    static constexpr int64_t GROUP =
+        8;  // panels whose results are given on together: more of an image that lie together
     static constexpr int64_t BLOCK = 256;  // places at once: a block of a panel stays in the first cache for all images
 
     float* master(int64_t p, int64_t i) const { return const_cast<float*>(master_.at(p)) + i * master_.width; }
@@ -117,40 +130,48 @@ class Linear {
     // All images times all weights, panel by panel. `shape` is that of the results.
     template <class Sink>
     static void multiply(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape shape, Row& row, Sink& sink) {
-        const int64_t height = tall<P>(images);
+        const int64_t height = tall<P>(images), wide = GROUP * PANEL;
         float* results = row.results;
-        for (int64_t p = 0; p < panels(b.columns); p++) {
-            for (int64_t k = 0; k < b.padded; k += BLOCK)
-                for (int64_t n = 0; n < images; n += height)
-                    P::multiply({from.at(n, 0, 0) + k, from.image, 1, 0, b.at(p) + k * b.width, b.width, 0, 1, std::min(BLOCK, b.padded - k),
-                                 results + n * PANEL, PANEL, k > 0},
-                                std::min(height, images - n), vectors(b.columns, p), from.part, b.part);
-            for (int64_t n = 0; n < images; n++) {
-                const int64_t end = std::min((p + 1) * PANEL, b.columns);
-                for (int64_t f = p * PANEL; f < end;) {  // as many numbers of a pixel as fill a vector
-                    const int64_t pixel = f / shape.channels, c = f % shape.channels, count = std::min(end - f, shape.channels - c);
-                    sink(n, pixel / shape.width, pixel % shape.width, c, count, load(results + n * PANEL + f - p * PANEL));
-                    f += std::min(count, V);
+        for (int64_t first = 0; first < b.columns; first += wide) {
+            const int64_t last = std::min(b.columns, first + wide);
+            for (int64_t p = first / PANEL; p * PANEL < last; p++)
+                for (int64_t k = 0; k < b.padded; k += BLOCK)
+                    for (int64_t n = 0; n < images; n += height)
+                        P::multiply(
+                            {from.at(n, 0, 0) + k, from.image, 1, 0, b.at(p) + k * b.width, b.width, 0, 1,
+                             std::min(BLOCK, b.padded - k), results + n * wide + p * PANEL - first, wide, k > 0},
+                            std::min(height, images - n), vectors(b.columns, p), from.part, b.part);
+            for (int64_t n = 0; n < images; n++)
+                for (int64_t f = first, pixel = f / shape.channels, c = f % shape.channels;
+                     f < last;) {  // what fills a vector, of one pixel
+                    const int64_t count = std::min(last - f, shape.channels - c);
+                    sink(n, pixel / shape.width, pixel % shape.width, c, count, load(results + n * wide + f - first));
+                    f += std::min(count, V), c += std::min(count, V);
+                    if (c == shape.channels) c = 0, pixel++;
                 }
-            }
             sink.finish();
         }
     }
 
     // The gradient by the weights of inputs i + r and some more, to a tile.
-    void gradient(const std::vector<Seen>& seen, int64_t r, int64_t rows, int64_t p, const Row& row, float* tile) const {
+    void gradient(const std::vector<Seen>& seen, int64_t r, int64_t rows, int64_t p, const Row& row,
+                  float* tile) const {
         bool add = false;
-        const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(row.turned)), *paired = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
+        const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(row.turned)),
+                      *paired = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
         const int64_t all = places(seen);
         for (const Seen& s : seen) {
             if (!s.images) continue;
             const int64_t count = round_up(s.images, P::GRAIN), width = vectors(output_.count(), p);
             if constexpr (std::is_same_v<P, Float32>) {
-                P::multiply({turned + r, 1, V, 0, s.grad.at(0, 0, 0) + p * PANEL, s.grad.image, 0, 1, count, tile, PANEL, add}, rows, width, 0, 0);
+                P::multiply(
+                    {turned + r, 1, V, 0, s.grad.at(0, 0, 0) + p * PANEL, s.grad.image, 0, 1, count, tile, PANEL, add},
+                    rows, width, 0, 0);
                 turned += count * V;
             } else {
-                P::multiply({turned + r * all, all, 1, 0, paired + p * all * master_.width, master_.width, 0, 1, count, tile, PANEL, add}, rows, width,
-                            V * all, panels(output_.count()) * all * master_.width);
+                P::multiply({turned + r * all, all, 1, 0, paired + p * all * master_.width, master_.width, 0, 1, count,
+                             tile, PANEL, add},
+                            rows, width, V * all, panels(output_.count()) * all * master_.width);
                 turned += count, paired += count * master_.width;
             }
             add = true;
@@ -168,16 +189,19 @@ class Linear {
         Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.turned));
         if constexpr (std::is_same_v<P, Float32>) {
             for (const Seen& s : seen)
-                for (int64_t n = 0; n < s.images; n++, to += V) store(to, s.x.load(s.x.at(n, 0, 0) + i, master_.places - i));
+                for (int64_t n = 0; n < s.images; n++, to += V)
+                    store(to, s.x.load(s.x.at(n, 0, 0) + i, master_.places - i));
         } else {
             const int64_t all = places(seen);
             for (const Seen& s : seen) {
                 const int64_t count = round_up(s.images, P::GRAIN);
                 for (int64_t n = 0; n < count; n += V) {
                     vec square[V];
-                    for (int64_t r = 0; r < V; r++) square[r] = n + r < s.images ? s.x.load(s.x.at(n + r, 0, 0) + i, master_.places - i) : vec{};
+                    for (int64_t r = 0; r < V; r++)
+                        square[r] = n + r < s.images ? s.x.load(s.x.at(n + r, 0, 0) + i, master_.places - i) : vec{};
                     transpose(square);
-                    for (int64_t r = 0; r < V; r++) P::store(to + r * all + n, V * all, square[r], std::min(V, count - n));
+                    for (int64_t r = 0; r < V; r++)
+                        P::store(to + r * all + n, V * all, square[r], std::min(V, count - n));
                 }
                 to += count;
             }
@@ -193,8 +217,11 @@ class Linear {
                 const int64_t count = round_up(s.images, P::GRAIN);
                 for (int64_t n = 0; n < count; n++)
                     for (int64_t o = 0; o < output_.count(); o += V)
-                        put_pair<P>(reinterpret_cast<Element*>(static_cast<float*>(row.paired)) + o / PANEL * all * master_.width, first + n, master_.width,
-                                    o % PANEL / V, n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{}, part);
+                        put_pair<P>(reinterpret_cast<Element*>(static_cast<float*>(row.paired)) +
+                                        o / PANEL * all * master_.width,
+                                    first + n, master_.width, o % PANEL / V,
+                                    n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{},
+                                    part);
                 first += count;
             }
         }

@@ -100,9 +100,9 @@ struct Micro32 {
 // What a number is stored as, and how numbers are multiplied.
 struct Float32 {
     using Element = float;
-    static constexpr int PARTS = 1;           // of a number, each an Element
-    static constexpr int64_t GRAIN = 1;       // places of a segment that are multiplied together
-    static constexpr int64_t ROWS = TALL;     // of a product at most
+    static constexpr int PARTS = 1;        // of a number, each an Element
+    static constexpr int64_t GRAIN = 1;    // places of a segment that are multiplied together
+    static constexpr int64_t ROWS = TALL;  // of a product at most
     static constexpr bool FAST_CONVOLUTION = true;
 
     static INLINE vec load(const Element* from, int64_t) { return ::load(from); }
@@ -184,7 +184,11 @@ class Tiles {
         const int64_t wanted = first * 64 + second;
         if (configured() == wanted) return;
         configured() = wanted;
-        struct alignas(64) { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {};
+        struct alignas(64) {
+            uint8_t palette, start, reserved[14];
+            uint16_t bytes[16];
+            uint8_t rows[16];
+        } shape = {};
         shape.palette = 1;
         const int64_t rows[8] = {first, first, second, second, first, second, 16, 16};
         for (int i = 0; i < 8; i++) {
@@ -197,7 +201,7 @@ class Tiles {
     template <int R, int C>
     static void run(const Product<bf16>& p) {
         const int64_t c_row = p.c_row * 4, a_row = p.a_row * 2, b_row = p.b_place * 4;
-        float *below = p.c + 16 * p.c_row;
+        float* below = p.c + 16 * p.c_row;
         if (p.add) {
             _tile_loadd(0, p.c, c_row);
             if (C > 1) _tile_loadd(1, p.c + V, c_row);

@@ -25,7 +25,9 @@ struct Geometry {
 
 INLINE int64_t panel_width(int64_t columns) { return columns <= V ? V : PANEL; }
 INLINE int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
-INLINE int64_t vectors(int64_t columns, int64_t panel) { return std::min<int64_t>(WIDE, (columns - panel * PANEL + V - 1) / V); }
+INLINE int64_t vectors(int64_t columns, int64_t panel) {
+    return std::min<int64_t>(WIDE, (columns - panel * PANEL + V - 1) / V);
+}
 
 // The right side of a product in panels: [columns / width, segments, places, width].
 template <class P>
@@ -37,13 +39,25 @@ struct Panels {
     const Element* data;
 
     Panels(int64_t columns, int64_t segments, int64_t places)
-        : columns(columns), segments(segments), places(places), width(panel_width(columns)), padded(round_up(places, P::GRAIN)),
-          own(round_up(P::PARTS * size() * int64_t(sizeof(Element)), 4) / 4), data(reinterpret_cast<Element*>(static_cast<float*>(own))) {
+        : columns(columns),
+          segments(segments),
+          places(places),
+          width(panel_width(columns)),
+          padded(round_up(places, P::GRAIN)),
+          own(round_up(P::PARTS * size() * int64_t(sizeof(Element)), 4) / 4),
+          data(reinterpret_cast<Element*>(static_cast<float*>(own))) {
         part = size();
     }
     // Panels that lie at `from`.
     Panels(int64_t columns, int64_t segments, int64_t places, const Element* from)
-        : columns(columns), segments(segments), places(places), width(panel_width(columns)), part(0), padded(places), own(0), data(from) {}
+        : columns(columns),
+          segments(segments),
+          places(places),
+          width(panel_width(columns)),
+          part(0),
+          padded(places),
+          own(0),
+          data(from) {}
     int64_t size() const { return panels(columns) * segments * padded * width; }
     INLINE const Element* at(int64_t panel) const { return data + panel * segments * padded * width; }
 
@@ -106,10 +120,11 @@ void slide(const Tensor<P>& from, int64_t n, const Window& w, const Panels<P>& b
         for (int64_t x = 0; x < w.results.x; x += height) {
             const int64_t count = std::min(height, w.results.x - x);
             for (int64_t p = 0; p < panels(b.columns); p++) {
-                P::multiply({from.at(n, w.from.y + y * w.step.y, w.from.x + x * w.step.x), w.step.x * pixel, 1, from.line,
-                             b.at(p), b.width, b.padded * b.width, b.segments, b.padded, tile, PANEL, false},
+                P::multiply({from.at(n, w.from.y + y * w.step.y, w.from.x + x * w.step.x), w.step.x * pixel, 1,
+                             from.line, b.at(p), b.width, b.padded * b.width, b.segments, b.padded, tile, PANEL, false},
                             count, vectors(b.columns, p), from.part, b.part);
-                hand_over(tile, count, b.columns, p, sink, n, w.to.y + y * w.to_step.y, w.to.x + x * w.to_step.x, w.to_step.x);
+                hand_over(tile, count, b.columns, p, sink, n, w.to.y + y * w.to_step.y, w.to.x + x * w.to_step.x,
+                          w.to_step.x);
             }
             sink.finish();
         }
@@ -126,16 +141,20 @@ void scatter_patches(const Tensor<P>& from, int64_t n, const Geometry& g, const 
         for (int64_t x = 0; x < g.small.width; x += height) {
             const int64_t count = std::min(height, g.small.width - x);
             for (int64_t p = 0; p < panels(b.columns); p++) {
-                P::multiply({from.at(n, y, x), from.shape.channels, 1, 0, b.at(p), b.width, 0, 1, b.padded, tile, PANEL, false},
-                            count, vectors(b.columns, p), from.part, b.part);
+                P::multiply(
+                    {from.at(n, y, x), from.shape.channels, 1, 0, b.at(p), b.width, 0, 1, b.padded, tile, PANEL, false},
+                    count, vectors(b.columns, p), from.part, b.part);
                 for (int64_t f = p * PANEL; f < std::min(b.columns, (p + 1) * PANEL); f++) {
                     const int64_t r = f / colours / g.kernel.x, c = f / colours % g.kernel.x;
-                    const int64_t to_y = y * g.stride.y + r - g.padding.y;
+                    const int64_t to_y = y * g.stride.y + r - g.padding.y,
+                                  left = c - g.padding.x;  // of pixel 0 of the line
                     if (to_y < 0 || to_y >= g.big.height) continue;
-                    for (int64_t i = 0; i < count; i++) {
-                        const int64_t to_x = (x + i) * g.stride.x + c - g.padding.x;
-                        if (to_x >= 0 && to_x < g.big.width) sums[to_y * wide + to_x * colours + f % colours] += tile[i * PANEL + f - p * PANEL];
-                    }
+                    // Pixels of the tile whose part of the patch lies inside the image.
+                    const int64_t begin = std::max<int64_t>(0, (-left + g.stride.x - 1) / g.stride.x - x);
+                    const int64_t end = std::min(count, (g.big.width - left + g.stride.x - 1) / g.stride.x - x);
+                    float* to = sums + to_y * wide + (x * g.stride.x + left) * colours + f % colours;
+                    const float* of = tile + f - p * PANEL;
+                    for (int64_t i = begin; i < end; i++) to[i * g.stride.x * colours] += of[i * PANEL];
                 }
             }
         }
@@ -152,7 +171,8 @@ struct Phase {
 
     Phase(int64_t begin, int64_t kernel, int64_t stride, int64_t padding, int64_t big)
         : weights(begin < kernel ? (kernel - begin + stride - 1) / stride : 0) {
-        const int64_t step = begin < padding ? (padding - begin + stride - 1) / stride : 0;  // the first inside the image
+        const int64_t step =
+            begin < padding ? (padding - begin + stride - 1) / stride : 0;  // the first inside the image
         first = step * stride + begin - padding;
         from = step - (weights - 1);
         results = first < big ? (big - first + stride - 1) / stride : 0;

@@ -22,7 +22,8 @@ class Tensor {
     using Element = typename P::Element;
 
     Tensor(int64_t images, Shape shape, Border border)
-        : shape(shape), line((shape.width + border.left + border.right) * shape.channels),
+        : shape(shape),
+          line((shape.width + border.left + border.right) * shape.channels),
           image((shape.height + border.top + border.bottom) * line),
           part(round_up(images * image + OVERREAD * (line + shape.channels + V), 64)),
           first_(border.top * line + border.left * shape.channels),
@@ -33,7 +34,8 @@ class Tensor {
     mutable int64_t chunk = 0;        // the image that is counted as the first
 
     INLINE Element* at(int64_t n, int64_t y, int64_t x) const {
-        return reinterpret_cast<Element*>(static_cast<float*>(data_)) + first_ + (chunk + n) * image + y * line + x * shape.channels;
+        return reinterpret_cast<Element*>(static_cast<float*>(data_)) + first_ + (chunk + n) * image + y * line +
+               x * shape.channels;
     }
     INLINE vec load(const Element* from, int64_t count) const {
         return count >= V ? P::load(from, part) : P::load(from, part, count);
@@ -118,7 +120,8 @@ struct Output {
     Buffer inputs;  // of the activation, [images, height, width, channels]
 
     Output(int64_t images, Shape shape, Border border, Activation activation)
-        : activation(activation), values(images, shape, border),
+        : activation(activation),
+          values(images, shape, border),
           inputs(activation.keeps_input() ? images * shape.count() : 0) {}
 
     INLINE int64_t dense(int64_t n, int64_t y, int64_t x, int64_t c) const {
@@ -134,7 +137,8 @@ struct Output {
 };
 
 // Sinks take what a layer computes, as many channels of a pixel as fit a vector: of image n, pixel (y, x), from
-// channel c on, the first `count`; `finish` is told now and then. This one takes what it gives, before bias and activation.
+// channel c on, the first `count`; `finish` is told now and then. This one takes what it gives, before bias and
+// activation.
 template <class P>
 struct Forward {
     const Output<P>& to;

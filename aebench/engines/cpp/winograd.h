@@ -25,7 +25,8 @@ INLINE void transform_pixels(const vec (&d)[6], vec (&to)[6]) {
 
 // of weights,
 INLINE void transform_weights(const vec (&g)[3], vec (&to)[6]) {
-    const vec a = (g[0] + g[2]) * (-1 / 6.0f), b = g[1] * (-1 / 6.0f), c = g[0] * (1 / 24.0f) + g[2] * (1 / 6.0f), e = g[1] * (1 / 12.0f);
+    const vec a = (g[0] + g[2]) * (-1 / 6.0f), b = g[1] * (-1 / 6.0f), c = g[0] * (1 / 24.0f) + g[2] * (1 / 6.0f),
+              e = g[1] * (1 / 12.0f);
     to[0] = g[0] * 0.25f;
     to[1] = a + b;
     to[2] = a - b;
@@ -91,11 +92,14 @@ class Winograd {
    public:
     // Kernels for panels of 3 x 3 weights.
     explicit Winograd(const Panels<Float32>& weights)
-        : weights(weights), channels(weights.places / 3), size(panels(weights.columns) * channels * weights.width),
+        : weights(weights),
+          channels(weights.places / 3),
+          size(panels(weights.columns) * channels * weights.width),
           kernels(PLACES * size) {}
 
     static bool fits(const Geometry& g) {
-        return g.kernel.y == 3 && g.kernel.x == 3 && g.stride.y == 1 && g.stride.x == 1 && g.big.channels >= V && g.small.channels >= V;
+        return g.kernel.y == 3 && g.kernel.x == 3 && g.stride.y == 1 && g.stride.x == 1 && g.big.channels >= V &&
+               g.small.channels >= V;
     }
 
     // The share of thread `me`.
@@ -105,8 +109,9 @@ class Winograd {
                 for (int64_t j = 0; j < weights.width; j += V) {
                     vec g[3][3], u[6][6];
                     for (int r = 0; r < 3; r++)
-                        for (int c = 0; c < 3; c++) g[r][c] = load(weights.at(p) + (r * weights.padded + c * channels + k) * weights.width + j);
-                    both_sides(g, u, [](const vec (&x)[3], vec (&y)[6]) { transform_weights(x, y); });
+                        for (int c = 0; c < 3; c++)
+                            g[r][c] = load(weights.at(p) + (r * weights.padded + c * channels + k) * weights.width + j);
+                    both_sides(g, u, [](const vec(&x)[3], vec(&y)[6]) { transform_weights(x, y); });
                     float* to = kernels + (p * channels + k) * weights.width + j;
                     for (int i = 0; i < PLACES; i++) store(to + i * size, u[i / SEEN][i % SEEN]);
                 }
@@ -114,27 +119,32 @@ class Winograd {
 
     // Slide the kernel over `images`, from pixel `start` on.
     template <class Sink>
-    void slide(const Tensor<Float32>& from, int64_t images, Pair start, Pair results, const Tiles36& tiles, Sink& sink) const {
+    void slide(const Tensor<Float32>& from, int64_t images, Pair start, Pair results, const Tiles36& tiles,
+               Sink& sink) const {
         const int64_t columns = round_up(weights.columns, weights.width), pixel = round_up(channels, V);
         each_block(images, results, [&](int64_t first, int64_t count) {
-            for (int64_t i = 0; i < count; i++) transform(from, place(first + i, results), start, tiles.pixels + i * pixel);
+            for (int64_t i = 0; i < count; i++)
+                transform(from, place(first + i, results), start, tiles.pixels + i * pixel);
             for (int64_t place = 0; place < PLACES; place++) {
                 const float* a = tiles.pixels + place * Tiles36::AT_ONCE * pixel;
                 float* c = tiles.results + place * Tiles36::AT_ONCE * columns;
                 for (int64_t p = 0; p < panels(weights.columns); p++)
                     for (int64_t i = 0; i < count; i += TALL)
-                        Float32::multiply({a + i * pixel, pixel, 1, 0, kernels + place * size + p * channels * weights.width,
-                                           weights.width, 0, 1, channels, c + i * columns + p * PANEL, columns, false},
-                                          std::min<int64_t>(TALL, count - i), vectors(weights.columns, p), 0, 0);
+                        Float32::multiply(
+                            {a + i * pixel, pixel, 1, 0, kernels + place * size + p * channels * weights.width,
+                             weights.width, 0, 1, channels, c + i * columns + p * PANEL, columns, false},
+                            std::min<int64_t>(TALL, count - i), vectors(weights.columns, p), 0, 0);
             }
-            for (int64_t i = 0; i < count; i++) give(tiles.results + i * columns, columns, place(first + i, results), results, sink);
+            for (int64_t i = 0; i < count; i++)
+                give(tiles.results + i * columns, columns, place(first + i, results), results, sink);
             sink.finish();
         });
     }
 
-    // Add to `grads`, [places, panels, channels, width], the gradient by the transformed kernels, of images whose windows
-    // in `big` begin at pixel `start`.
-    void weigh(const Tensor<Float32>& big, const Tensor<Float32>& small, int64_t images, Pair start, const Tiles36& tiles, float* grads) const {
+    // Add to `grads`, [places, panels, channels, width], the gradient by the transformed kernels, of images whose
+    // windows in `big` begin at pixel `start`.
+    void weigh(const Tensor<Float32>& big, const Tensor<Float32>& small, int64_t images, Pair start,
+               const Tiles36& tiles, float* grads) const {
         const int64_t pixel = round_up(channels, V), columns = round_up(weights.columns, weights.width);
         const Pair results = {small.shape.height, small.shape.width};
         each_block(images, results, [&](int64_t first, int64_t count) {
@@ -145,10 +155,11 @@ class Winograd {
             for (int64_t at = 0; at < PLACES; at++)
                 for (int64_t p = 0; p < panels(weights.columns); p++)
                     for (int64_t k = 0; k < channels; k += TALL)
-                        Float32::multiply({tiles.pixels + at * Tiles36::AT_ONCE * pixel + k, 1, pixel, 0,
-                                           tiles.results + at * Tiles36::AT_ONCE * columns + p * PANEL, columns, 0, 1, count,
-                                           grads + at * size + (p * channels + k) * weights.width, weights.width, true},
-                                          std::min<int64_t>(TALL, channels - k), vectors(weights.columns, p), 0, 0);
+                        Float32::multiply(
+                            {tiles.pixels + at * Tiles36::AT_ONCE * pixel + k, 1, pixel, 0,
+                             tiles.results + at * Tiles36::AT_ONCE * columns + p * PANEL, columns, 0, 1, count,
+                             grads + at * size + (p * channels + k) * weights.width, weights.width, true},
+                            std::min<int64_t>(TALL, channels - k), vectors(weights.columns, p), 0, 0);
         });
     }
 
@@ -163,7 +174,7 @@ class Winograd {
                         u[i / SEEN][i % SEEN] = load(from + i * size);
                         store(from + i * size, vec{});
                     }
-                    both_sides(u, g, [](const vec (&x)[6], vec (&y)[3]) { adjoint_weights(x, y); });
+                    both_sides(u, g, [](const vec(&x)[6], vec(&y)[3]) { adjoint_weights(x, y); });
                     for (int r = 0; r < 3; r++)
                         for (int c = 0; c < 3; c++) {
                             float* weight = to + ((p * 3 + r) * weights.padded + c * channels + k) * weights.width + j;
@@ -197,8 +208,9 @@ class Winograd {
         for (int64_t c = 0; c < channels; c += V) {
             vec d[6][6], t[6][6];
             for (int r = 0; r < SEEN; r++)
-                for (int s = 0; s < SEEN; s++) d[r][s] = from.load(from.at(at.n, start.y + at.y + r, start.x + at.x + s) + c, channels - c);
-            both_sides(d, t, [](const vec (&x)[6], vec (&y)[6]) { transform_pixels(x, y); });
+                for (int s = 0; s < SEEN; s++)
+                    d[r][s] = from.load(from.at(at.n, start.y + at.y + r, start.x + at.x + s) + c, channels - c);
+            both_sides(d, t, [](const vec(&x)[6], vec(&y)[6]) { transform_pixels(x, y); });
             for (int i = 0; i < PLACES; i++) store(to + i * plane + c, t[i / SEEN][i % SEEN]);
         }
     }
@@ -209,9 +221,10 @@ class Winograd {
         for (int64_t c = 0; c < weights.columns; c += V) {
             vec m[6][6], y[4][4];
             for (int i = 0; i < PLACES; i++) m[i / SEEN][i % SEEN] = load(from + i * Tiles36::AT_ONCE * columns + c);
-            both_sides(m, y, [](const vec (&x)[6], vec (&z)[4]) { transform_results(x, z); });
+            both_sides(m, y, [](const vec(&x)[6], vec(&z)[4]) { transform_results(x, z); });
             for (int r = 0; r < std::min(STEP, results.y - at.y); r++)
-                for (int s = 0; s < std::min(STEP, results.x - at.x); s++) sink(at.n, at.y + r, at.x + s, c, weights.columns - c, y[r][s]);
+                for (int s = 0; s < std::min(STEP, results.x - at.x); s++)
+                    sink(at.n, at.y + r, at.x + s, c, weights.columns - c, y[r][s]);
         }
     }
 
@@ -223,7 +236,7 @@ class Winograd {
             for (int r = 0; r < std::min(STEP, shape.height - at.y); r++)
                 for (int s = 0; s < std::min(STEP, shape.width - at.x); s++)
                     y[r][s] = from.load(from.at(at.n, at.y + r, at.x + s) + c, weights.columns - c);
-            both_sides(y, t, [](const vec (&x)[4], vec (&z)[6]) { adjoint_results(x, z); });
+            both_sides(y, t, [](const vec(&x)[4], vec(&z)[6]) { adjoint_results(x, z); });
             for (int i = 0; i < PLACES; i++) store(to + i * Tiles36::AT_ONCE * columns + c, t[i / SEEN][i % SEEN]);
         }
     }
