@@ -152,11 +152,13 @@ class Convolution {
     void pack_gather(int64_t me, int64_t threads) {
         for (int64_t p = 0; p < panels(master_.columns); p++)
             for (int64_t s = 0; s < master_.segments; s++)
-                for (int64_t k = 0; k < master_.places; k++) {
-                    if (k / 2 % threads != me) continue;
-                    for (int64_t j = 0; j < master_.width / V; j++)
-                        gather_.put(p, s, k, j, load(master_.at(p) + (s * master_.padded + k) * master_.width + j * V));
-                }
+                for (int64_t k = 2 * me; k < master_.places; k += 2 * threads)
+                    for (int64_t j = 0; j < master_.width / V; j++) {
+                        const float* from = master_.at(p) + (s * master_.padded + k) * master_.width + j * V;
+                        const bool both = k + 1 < master_.places;
+                        const vec rows[] = {load(from), both ? load(from + master_.width) : vec{}};
+                        gather_.put(p, s, k, j, rows, both ? 2 : 1);
+                    }
     }
 
     // Transpose the weights of one tap, [big, small], to rows from `place` on of a segment.
@@ -170,8 +172,7 @@ class Convolution {
                 for (int64_t r = 0; r < V; r++)
                     square[r] = i + r < columns ? load(rows + (i + r) * master_.width) : vec{};
                 transpose(square);
-                for (int64_t r = 0; r < std::min(V, g.small.channels - s); r++)
-                    to.put(i / PANEL, segment, place + s + r, i % PANEL / V, square[r]);
+                to.put(i / PANEL, segment, place + s, i % PANEL / V, square, std::min(V, g.small.channels - s));
             }
     }
 
@@ -273,12 +274,15 @@ void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t
                 turn(turned + plane * t.rows * t.length, plane / planes_x - g.padding.y, plane % planes_x - g.padding.x,
                      t.lines + t.reach().y, g.stride);
         }
-        for (int64_t q = 0, y = 0, x = 0; q < t.places; q++) {
-            const bool inside = y < t.lines && x < g.small.width;
+        for (int64_t q = 0; q < t.places; q += 2) {
+            const auto pixel = [&](int64_t q, int64_t c) {
+                const int64_t y = q / t.pitch, x = q % t.pitch;
+                const bool inside = y < t.lines && x < g.small.width;
+                return inside ? small.load(small.at(n, y, x) + c, g.small.channels - c) : vec{};
+            };
             for (int64_t c = 0; c < g.small.channels; c += V)
-                put_pair<P>(paired + c / PANEL * t.places * width, q, width, c % PANEL / V,
-                            inside ? small.load(small.at(n, y, x) + c, g.small.channels - c) : vec{}, paired_part);
-            if (++x == t.pitch) x = 0, y++;
+                put_pair<P>(paired + c / PANEL * t.places * width, q, width, c % PANEL / V, pixel(q, c),
+                            pixel(q + 1, c), paired_part);
         }
         for (int64_t tap = 0; tap < (t.copies ? 1 : taps); tap++) {
             const int64_t r = tap / g.kernel.x, c = tap % g.kernel.x;

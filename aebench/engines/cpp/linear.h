@@ -57,12 +57,10 @@ class Linear {
                 for (int64_t r = 0; r < V; r++)
                     square[r] = i + r < master_.places ? load(master(p, i + r) + j * V) : vec{};
                 if constexpr (!std::is_same_v<P, Float32>)
-                    for (int64_t r = 0; r < std::min(V, master_.places - i); r++)
-                        forward_.put(p, 0, i + r, j, square[r]);
+                    forward_.put(p, 0, i, j, square, std::min(V, master_.places - i));
                 if (!back_.columns) continue;
                 transpose(square);
-                for (int64_t r = 0; r < std::min(V, output_.count() - o); r++)
-                    back_.put(i / PANEL, 0, o + r, i % PANEL / V, square[r]);
+                back_.put(i / PANEL, 0, o, i % PANEL / V, square, std::min(V, output_.count() - o));
             }
     }
 
@@ -127,9 +125,11 @@ class Linear {
 
     float* master(int64_t p, int64_t i) const { return const_cast<float*>(master_.at(p)) + i * master_.width; }
 
-    // All images times all weights, panel by panel. `shape` is that of the results.
+    // All images times all weights, panel by panel. `results_are` the shape of the results.
     template <class Sink>
-    static void multiply(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape shape, Row& row, Sink& sink) {
+    static void multiply(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape results_are, Row& row,
+                         Sink& sink) {
+        const Shape shape = sink.dense() ? Shape{b.columns, 1, 1} : results_are;
         const int64_t height = tall<P>(images), wide = GROUP * PANEL;
         float* results = row.results;
         for (int64_t first = 0; first < b.columns; first += wide) {
@@ -212,16 +212,17 @@ class Linear {
     void pair(const std::vector<Seen>& seen, Row& row) const {
         if constexpr (!std::is_same_v<P, Float32>) {
             const int64_t all = places(seen), part = panels(output_.count()) * all * master_.width;
+            Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
             int64_t first = 0;
             for (const Seen& s : seen) {
                 const int64_t count = round_up(s.images, P::GRAIN);
-                for (int64_t n = 0; n < count; n++)
+                const auto grad = [&](int64_t n, int64_t o) {
+                    return n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{};
+                };
+                for (int64_t n = 0; n < count; n += 2)
                     for (int64_t o = 0; o < output_.count(); o += V)
-                        put_pair<P>(reinterpret_cast<Element*>(static_cast<float*>(row.paired)) +
-                                        o / PANEL * all * master_.width,
-                                    first + n, master_.width, o % PANEL / V,
-                                    n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{},
-                                    part);
+                        put_pair<P>(to + o / PANEL * all * master_.width, first + n, master_.width, o % PANEL / V, grad(n, o),
+                                    grad(n + 1, o), part);
                 first += count;
             }
         }

@@ -61,29 +61,51 @@ struct Panels {
     int64_t size() const { return panels(columns) * segments * padded * width; }
     INLINE const Element* at(int64_t panel) const { return data + panel * segments * padded * width; }
 
-    // Store a vector of a row: of panel `p`, its vector `j`.
-    INLINE void put(int64_t p, int64_t segment, int64_t place, int64_t j, vec x) const;
+    // Store vectors of so many rows, from `place` on: of panel `p`, its vector `j`.
+    INLINE void put(int64_t p, int64_t segment, int64_t place, int64_t j, const vec* rows, int64_t count) const;
 };
 
 template <>
-INLINE void Panels<Float32>::put(int64_t p, int64_t segment, int64_t place, int64_t j, vec x) const {
-    store(const_cast<float*>(at(p)) + (segment * padded + place) * width + j * V, x);
+INLINE void Panels<Float32>::put(int64_t p, int64_t segment, int64_t place, int64_t j, const vec* rows,
+                                 int64_t count) const {
+    float* to = const_cast<float*>(at(p)) + (segment * padded + place) * width + j * V;
+    for (int64_t r = 0; r < count; r++) store(to + r * width, rows[r]);
 }
+
+// In bf16 pairs of places lie together, column by column: store vector `j` of the pair whose first is `place`.
+template <class P>
+INLINE void put_pair(typename P::Element* panel, int64_t place, int64_t width, int64_t j, vec one, vec other,
+                     int64_t part);
 
 #if defined(HAS_BF16)
-// Pairs of places lie together, column by column: store vector `j` of a place.
 template <class P>
-INLINE void put_pair(bf16* panel, int64_t place, int64_t width, int64_t j, vec x, int64_t part) {
-    bf16* to = panel + place / 2 * 2 * width + 2 * j * V + place % 2;
-    alignas(32) bf16 numbers[2 * V];
-    P::store(numbers, V, x);
-    for (int64_t h = 0; h < P::PARTS; h++)
-        for (int64_t i = 0; i < V; i++) to[h * part + 2 * i] = numbers[h * V + i];
+INLINE void put_pair(typename P::Element* panel, int64_t place, int64_t width, int64_t j, vec one, vec other,
+                     int64_t part) {
+    bf16* to = panel + place * width + 2 * j * V;
+    for (int64_t h = 0; h < P::PARTS; h++) {
+        const __m256i a = rounded(one), b = rounded(other);
+        _mm512_storeu_si512(to + h * part, _mm512_or_si512(_mm512_cvtepu16_epi32(a),
+                                                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16)));
+        one -= widened(a), other -= widened(b);
+    }
 }
 
 template <class P>
-INLINE void Panels<P>::put(int64_t p, int64_t segment, int64_t place, int64_t j, vec x) const {
-    put_pair<P>(const_cast<bf16*>(at(p)) + segment * padded * width, place, width, j, x, part);
+INLINE void Panels<P>::put(int64_t p, int64_t segment, int64_t place, int64_t j, const vec* rows, int64_t count) const {
+    bf16* panel = const_cast<bf16*>(at(p)) + segment * padded * width;
+    for (int64_t r = 0; r < count;) {
+        if ((place + r) % 2 == 0 && r + 1 < count) {
+            put_pair<P>(panel, place + r, width, j, rows[r], rows[r + 1], part);
+            r += 2;
+            continue;
+        }
+        alignas(32) bf16 numbers[2 * V];  // half of a pair: the other half belongs to another tap, or is 0
+        P::store(numbers, V, rows[r]);
+        bf16* to = panel + (place + r) / 2 * 2 * width + 2 * j * V + (place + r) % 2;
+        for (int64_t h = 0; h < P::PARTS; h++)
+            for (int64_t i = 0; i < V; i++) to[h * part + 2 * i] = numbers[h * V + i];
+        r++;
+    }
 }
 #endif
 

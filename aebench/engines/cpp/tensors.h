@@ -33,6 +33,9 @@ class Tensor {
     const int64_t line, image, part;  // from one line, image or part of a number to the next
     mutable int64_t chunk = 0;        // the image that is counted as the first
 
+    // Whether the numbers of an image lie together.
+    bool dense() const { return image == shape.count(); }
+
     INLINE Element* at(int64_t n, int64_t y, int64_t x) const {
         return reinterpret_cast<Element*>(static_cast<float*>(data_)) + first_ + (chunk + n) * image + y * line +
                x * shape.channels;
@@ -150,6 +153,7 @@ struct Forward {
         if (to.activation.keeps_input()) std::memcpy(to.inputs + to.dense(n, y, x, c), &v, std::min(count, V) * 4);
         to.values.store(to.values.at(n, y, x) + c, to.activation(v), count);
     }
+    bool dense() const { return to.values.dense(); }
     void finish() {}
 };
 
@@ -175,6 +179,7 @@ struct Compare {
         error *= scale * activation.slope(activation.keeps_input() ? v : out);
         grad.store(grad.at(n, y, x) + c, error, count);
     }
+    bool dense() const { return grad.dense(); }
     void finish() {
         loss += sum(squares);
         squares = vec{};
@@ -190,6 +195,7 @@ struct Backward {
     INLINE void operator()(int64_t n, int64_t y, int64_t x, int64_t c, int64_t count, vec v) const {
         grad.store(grad.at(n, y, x) + c, v * of.slope(n, y, x, c, count), count);
     }
+    bool dense() const { return grad.dense() && of.values.dense(); }
     void finish() {}
 };
 
