@@ -325,7 +325,7 @@ class Share {
                 store(to + f, load(to + f) + grad.load(grad.at(n, 0, 0) + f, count - f));
     }
 
-    static constexpr int64_t CACHED = 1 << 20;  // bytes of images at once
+    static constexpr int64_t CACHED = 4 << 20;  // bytes of images at once
 
     const Model<P>& model;
     const Chain& chain;

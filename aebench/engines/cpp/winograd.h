@@ -81,7 +81,7 @@ INLINE void both_sides(const vec (&from)[N][N], vec (&to)[M][M], const Transform
 
 // Memory of one thread for tiles of some layers, the largest of which decide.
 struct Tiles36 {
-    static constexpr int64_t AT_ONCE = 2 * TALL;  // tiles: what they fill should lie in the second cache
+    static constexpr int64_t AT_ONCE = 4 * TALL;  // tiles: what they fill should lie in the second cache
     Buffer pixels, results;                       // [places, tiles, channels]
 
     Tiles36(int64_t channels, int64_t columns)
