@@ -31,34 +31,46 @@ _Alike = tuple[object, ...]
 
 
 class Rate(NamedTuple):
-    """What a step costs besides its arithmetic, in seconds, and 1e9 FLOP/s beyond (a core's)."""
+    """What a step costs besides its arithmetic, in seconds, and 1e9 FLOP/s beyond (a core's).
+
+    `evaluated` is what an image costs to evaluate, in shares of one that is trained on.
+    """
 
     step_s: float
     gflops: float
+    evaluated: float = 0.4
 
 
-# For a first plan on a machine with no results yet, by engine and kind of model (see `_kind`). The
-# rows of a CPU that say "measured" are of two cores of an AMD EPYC (Zen 5), batches of 128, with
-# nothing else on the machine; the others are rougher.
+# For a first plan on a machine with no results yet, by engine and kind of model (see `_kind`).
+# Measured on two cores of an AMD EPYC (Zen 5), batches of 128, with nothing else on the machine;
+# behind each row its milliseconds a step, and what they were taken from.
 _EAGER = {
-    "mlp": Rate(4e-4, 60.0),
-    "colour mlp": Rate(4e-4, 60.0),
-    "conv": Rate(4e-4, 20.0),  # to and from one channel: more memory than arithmetic
-    "deep conv": Rate(4e-4, 200.0),  # measured: 163 ms of 66.2 GFLOP, 358 ms of 145
-    # Measured: 6.22 ms of 0.44 GFLOP, 9.58 ms of 1.36, 12.6 ms of 2.75.
-    "strided conv": Rate(5.2e-3, 185.0),
+    "mlp": Rate(4e-4, 70.0),  # mlp-512 4.0, mlp-128 1.3, mlp-32 of depth 3 3.3
+    "colour mlp": Rate(4e-4, 70.0),
+    "conv": Rate(5e-4, 19.0),  # to and from one channel: conv-16 3.8, conv-128 27
+    "deep conv": Rate(5e-4, 140.0, 0.17),  # conv-64 of depth 2 214 to 313
+    "strided conv": Rate(7.5e-3, 75.0),  # conv-bottleneck-32 10, conv-bottleneck-128 17
 }
 _RATES = {
-    "reference": {kind: Rate(1.2e-2, rate.gflops) for kind, rate in _EAGER.items()},
+    "reference": {
+        kind: rate._replace(step_s=1.2e-2 if "conv" not in kind else rate.step_s + 4e-3)
+        for kind, rate in _EAGER.items()
+    },
     "eager": _EAGER,
     "compiled": _EAGER,
     "native": {
-        # Measured: 0.37 ms of 0.13 GFLOP, 0.97 ms of 0.31 (depth 3), 1.30 ms of 0.51.
-        "mlp": Rate(5e-5, 175.0),
-        "colour mlp": Rate(5e-5, 175.0),  # measured: 97.5 ms of 33.4 GFLOP
-        "conv": Rate(5e-5, 175.0),  # measured: 0.39 ms of 0.12 GFLOP, 2.89 ms of 1.00, 11.6 of 3.99
-        "deep conv": Rate(1e-4, 100.0),
-        "strided conv": Rate(1e-4, 100.0),
+        # mlp-1 0.11, mlp-128 0.35, mlp-512 1.1, mlp-32 of depth 3 0.97
+        "mlp": Rate(1e-4, 230.0),
+        "colour mlp": Rate(1e-4, 175.0),  # mlp-shared-512 5.4, mlp-separate-8500 100
+        "conv": Rate(
+            2.6e-4, 200.0
+        ),  # conv-1 and conv-16 0.41, conv-128 3.1, conv-512 12, colour 11
+        "deep conv": Rate(
+            5e-4, 370.0
+        ),  # of depth 2: conv-64 79, conv-128 180; conv-16 of depth 3 210
+        "strided conv": Rate(
+            1.2e-3, 190.0
+        ),  # as eager's: 2.2, 5.6; conv-bottleneck-32 of depth 2 7.6
     },
 }
 _TABLE_PEAK = 239.0  # GFLOP/s of a large product there, a core: other machines are set beside it
@@ -71,7 +83,6 @@ _CUDA_OTHERS_S = 4e-4
 _START_S = 6.0  # a worker: torch is imported and the rate of a matrix product measured
 _FIXED_S = 0.5  # a job: 0.4 to 1.0 s besides training, evaluation and probes
 _PCA_GFLOPS = 20.0  # per core; MNIST's exact baseline took 1.5 s, CIFAR-10's 24 to 52 s
-_EVALUATED = 0.4  # an image evaluated, of the cost of one trained on: 0.3 to 0.6
 _PROBED_IMAGES = 40_000  # images that go through a trained model in its probes
 
 _ROUGH = 2.5  # a rough rate may be wrong by this factor
@@ -180,12 +191,18 @@ class Estimator:
         if amount is None:
             return None
         step = self._step(job, amount.flops * job.batch_size / 1e9)
-        share = self.evaluated.get(_alike(job), _EVALUATED)
         images = _evaluated_images(job.dataset, job.epochs)
+        if (share := self.evaluated.get(_alike(job))) is None:  # which is torch's, by any engine
+            torchs = replace(job, engine="eager", device=job.device, precision="fp32")
+            gflop = amount.flops * job.batch_size / 1e9
+            rough_s = self._rough_step_s(torchs, gflop) * _EAGER[_kind(job)].evaluated
+            evaluation = _within(rough_s * images / job.batch_size, _ROUGH)
+        else:
+            evaluation = step.times(images * share / job.batch_size)
         fixed = self.fixed_s.get(job.dataset)
         return (
             step.times(steps(job))
-            + step.times(images * share / job.batch_size)
+            + evaluation
             + (_within(_FIXED_S, _ROUGH) if fixed is None else _within(fixed, _SEEN))
         )
 

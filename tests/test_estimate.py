@@ -141,18 +141,28 @@ def test_deep_convolutions_have_a_rate_of_their_own() -> None:
 
 
 KNOWN_MS = [  # of two cores of an AMD EPYC, with nothing else on the machine
-    (Job("mlp", "mnist", 512, engine="native"), 1.30),
-    (Job("mlp", "mnist", 128, engine="native"), 0.37),
+    (Job("mlp", "mnist", 1, engine="native"), 0.11),
+    (Job("mlp", "mnist", 512, engine="native"), 1.09),
+    (Job("mlp", "mnist", 128, engine="native"), 0.35),
     (Job("mlp", "mnist", 32, 3, engine="native"), 0.97),
-    (Job("conv", "mnist", 16, engine="native"), 0.39),
-    (Job("conv", "mnist", 128, engine="native"), 2.89),
-    (Job("conv", "mnist", 512, engine="native"), 11.60),
-    (Job("mlp-separate", "cifar10", 8500, engine="native"), 97.5),
-    (Job("conv", "mnist", 64, 2), 163),
-    (Job("conv", "mnist", 16, 3), 358),
-    (Job("conv-bottleneck", "mnist", 32), 6.22),
-    (Job("conv-bottleneck", "mnist", 128), 9.58),
-    (Job("conv-bottleneck", "mnist", 32, 2), 12.6),
+    (Job("conv", "mnist", 1, engine="native"), 0.41),
+    (Job("conv", "mnist", 16, engine="native"), 0.41),
+    (Job("conv", "mnist", 128, engine="native"), 3.07),
+    (Job("conv", "mnist", 512, engine="native"), 12.4),
+    (Job("conv", "cifar10", 128, engine="native"), 11.5),
+    (Job("mlp-shared", "cifar10", 512, engine="native"), 5.37),
+    (Job("mlp-separate", "cifar10", 8500, engine="native"), 100.0),
+    (Job("conv", "mnist", 64, 2, engine="native"), 79.0),
+    (Job("conv", "mnist", 128, 2, engine="native"), 180.0),
+    (Job("conv", "mnist", 16, 3, engine="native"), 210.0),
+    (Job("conv-bottleneck", "mnist", 32, engine="native"), 2.2),
+    (Job("conv-bottleneck", "mnist", 128, engine="native"), 5.6),
+    (Job("conv-bottleneck", "mnist", 32, 2, engine="native"), 7.6),
+    (Job("mlp", "mnist", 512), 4.04),
+    (Job("conv", "mnist", 128), 27.1),
+    (Job("conv", "mnist", 64, 2), 214.0),
+    (Job("conv-bottleneck", "mnist", 32), 10.4),
+    (Job("conv-bottleneck", "mnist", 128), 16.5),
 ]
 
 
@@ -162,7 +172,7 @@ def test_a_first_plan_is_near_what_was_measured(
 ) -> None:
     monkeypatch.setattr(machine, "cores", lambda: 2)
     step = Estimator()._step(job, gflop(job)).likely_s
-    assert ms / 1.25 < 1e3 * step < 1.25 * ms
+    assert ms / 1.5 < 1e3 * step < 1.5 * ms
 
 
 def test_a_slower_processor_is_known_by_the_products_of_other_jobs(results: Store) -> None:
