@@ -385,7 +385,8 @@ def sanitize(session):
     if reason := without_sanitizers():
         session.skip(reason)
     session.env.update(sanitizers())
-    module(session, "pytest", "--timeout", "0", "tests/test_engine_native.py", *session.posargs)
+    files = ("tests/test_engine_native.py", "tests/test_engine_native_chains.py")
+    module(session, "pytest", "--timeout", "0", *files, *session.posargs)
 
 
 @nox.session
