@@ -124,7 +124,7 @@ images_per_s | float64 | images trained on per second of train_s
 gflops | float64 | rate of the arithmetic really done while training, 1e9 operations per second
 peak_gflops | float64 | rate of a large matrix product here, at this precision: a measured peak
 flop_floor_s | float64 | seconds the arithmetic really done takes at peak_gflops
-roofline_fraction | float64 | flop_floor_s / train_s
+roofline_fraction | float64 | flop_floor_s / train_s; fast convolution may reach more than 1
 peak_device_bytes | int64 | most accelerator memory held; null on a CPU
 peak_host_bytes | int64 | most memory the worker process has held so far
 concurrent | bool | whether other jobs of the run shared the machine: times not comparable

@@ -14,7 +14,7 @@ from command_line import COMMAND, environment
 from torch import nn
 
 import aebench
-from aebench import architectures, worker
+from aebench import architectures, interference, worker
 from aebench.analysis import fitness, frames
 from aebench.architectures.autoencoder import Autoencoder, build
 from aebench.cli import axes
@@ -198,7 +198,10 @@ def test_seconds_of_all_parts_are_added_and_the_watching_of_one_is_left_out(
     assert row["involuntary_switches"] is None
 
 
-def test_a_resumed_time_is_compared_with_nothing(tmp_path: Path) -> None:
+def test_a_resumed_time_is_compared_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interference, "others", lambda: 0)
     assert run(job(), tmp_path, stop_after=2) is None
     store = Store(tmp_path)
     for record in (run(job(), tmp_path), run(job(seed=1), tmp_path)):

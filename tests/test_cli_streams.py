@@ -89,7 +89,7 @@ def test_too_little_memory_is_one_sentence(folder: Path) -> None:
     import resource
 
     def little() -> None:  # enough for Python and typer, not for pandas
-        resource.setrlimit(resource.RLIMIT_AS, (300 * 2**20,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (200 * 2**20,) * 2)
 
     done = aebench("-q", "show", cwd=folder, before=little)
     assert done.returncode == 1

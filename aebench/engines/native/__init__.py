@@ -6,9 +6,21 @@ what stands between the products: gradients that are written only to be read aga
 wait for each other after every operation, Python; and in float32 most products of 3 x 3
 convolutions. In `bf16` and `bf16x3` products take numbers of 16 bits, or three of them for one of
 24 bits; weights, their moments, sums and the loss are float32. The code is compiled for the very
-processor when it is first needed, and kept in the user's cache; `chain.h`, `mlp.h` and `conv.h` say
-how it works. Models that it does not know, and machines without a compiler, make the job fail: it
-is never quietly run another way.
+processor when it is first needed, and kept in the user's cache. Models that it does not know, and
+machines without a compiler, make the job fail: it is never quietly run another way.
+
+Of the C++, in `engines/cpp`, read in this order:
+
+    common.h       vectors of floats, activations, Adam, a team of threads, a batch
+    products.h     products of matrices in each precision: the micro-kernels, the tiles of AMX
+    tensors.h      images between layers, and what is done to every number of them
+    sliding.h      how a kernel is slid over an image, as products
+    winograd.h     3 x 3 convolution with fewer multiplications
+    convolution.h, linear.h, norms.h    one layer: forward, backward, its weights
+    model.h        all that is learned, and how it is laid out
+    chain.h        training steps of a chain: whose turn it is, thread by thread
+    panels.h, mlp.h, sparse.h    training steps of an MLP in float32, faster than as a chain
+    conv.h         and of the study's `conv` of depth 1
 """
 
 from __future__ import annotations
