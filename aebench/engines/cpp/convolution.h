@@ -265,10 +265,23 @@ void Convolution<P>::weigh(const Tensor<P>& big, const Tensor<P>& small, int64_t
             }
         };
         const int64_t planes_x = std::min(g.kernel.x, g.stride.x);
+        // What one weight of one channel meets, to a row of `to`.
+        const auto copy = [&](bf16* to, int64_t y, int64_t x, int64_t c) {
+            const int64_t step = g.stride.x * g.big.channels;
+            for (int64_t i = 0; i < t.lines; i++, to += t.pitch)
+                for (int64_t h = 0; h < P::PARTS; h++) {
+                    const bf16* from = big.at(n, y + i * g.stride.y, x) + c + h * big.part;
+                    bf16* line = to + h * turned_part;
+                    for (int64_t j = 0; j < g.small.width; j++) line[j] = from[j * step];
+                    for (int64_t j = g.small.width; j < t.pitch; j++) line[j] = 0;
+                }
+        };
         if (t.copies) {
-            for (int64_t tap = 0; tap < taps; tap++)
-                turn(turned + tap * g.big.channels * t.length, tap / g.kernel.x - g.padding.y,
-                     tap % g.kernel.x - g.padding.x, t.lines, g.stride);
+            for (int64_t r = 0; r < t.rows; r++) {
+                const int64_t tap = r / g.big.channels;
+                copy(turned + r * t.length, tap / g.kernel.x - g.padding.y, tap % g.kernel.x - g.padding.x,
+                     r % g.big.channels);
+            }
         } else {
             for (int64_t plane = 0; plane < t.planes(); plane++)
                 turn(turned + plane * t.rows * t.length, plane / planes_x - g.padding.y, plane % planes_x - g.padding.x,

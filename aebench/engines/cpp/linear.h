@@ -221,8 +221,8 @@ class Linear {
                 };
                 for (int64_t n = 0; n < count; n += 2)
                     for (int64_t o = 0; o < output_.count(); o += V)
-                        put_pair<P>(to + o / PANEL * all * master_.width, first + n, master_.width, o % PANEL / V, grad(n, o),
-                                    grad(n + 1, o), part);
+                        put_pair<P>(to + o / PANEL * all * master_.width, first + n, master_.width, o % PANEL / V,
+                                    grad(n, o), grad(n + 1, o), part);
                 first += count;
             }
         }

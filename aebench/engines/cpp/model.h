@@ -132,10 +132,14 @@ class Model {
                 for (int64_t i = 0; i < s.input.count(); i++) from[i] = torch_index(s.input, i);
                 for (int64_t o = me; o < s.output.count(); o += threads) {
                     const int64_t mine = weight + Linear<P>::master_index(s.input, s.output, o, 0);
-                    const int64_t torch = torch_index(s.output, o) * s.input.count(), width = panel_width(s.output.count());
-                    for (int64_t i = 0; i < s.input.count(); i++) move(value + mine + i * width, s.weight.weight + torch + from[i]);
-                    for (int64_t i = 0; i < s.input.count(); i++) move(mean + mine + i * width, s.weight.mean + torch + from[i]);
-                    for (int64_t i = 0; i < s.input.count(); i++) move(square + mine + i * width, s.weight.square + torch + from[i]);
+                    const int64_t torch = torch_index(s.output, o) * s.input.count(),
+                                  width = panel_width(s.output.count());
+                    for (int64_t i = 0; i < s.input.count(); i++)
+                        move(value + mine + i * width, s.weight.weight + torch + from[i]);
+                    for (int64_t i = 0; i < s.input.count(); i++)
+                        move(mean + mine + i * width, s.weight.mean + torch + from[i]);
+                    for (int64_t i = 0; i < s.input.count(); i++)
+                        move(square + mine + i * width, s.weight.square + torch + from[i]);
                 }
             } else if (convolves(s)) {
                 const Geometry g = geometry(s);

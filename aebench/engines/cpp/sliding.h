@@ -84,8 +84,8 @@ INLINE void put_pair(typename P::Element* panel, int64_t place, int64_t width, i
     bf16* to = panel + place * width + 2 * j * V;
     for (int64_t h = 0; h < P::PARTS; h++) {
         const __m256i a = rounded(one), b = rounded(other);
-        _mm512_storeu_si512(to + h * part, _mm512_or_si512(_mm512_cvtepu16_epi32(a),
-                                                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16)));
+        _mm512_storeu_si512(to + h * part,
+                            _mm512_or_si512(_mm512_cvtepu16_epi32(a), _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16)));
         one -= widened(a), other -= widened(b);
     }
 }
