@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError, printable
-from aebench.store import files, kept, layout
+from aebench.store import files, kept, layout, shown
 from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
 from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
@@ -76,6 +76,9 @@ class Results:
     baselines: pd.DataFrame
     probes: pd.DataFrame
     problems: list[Problem] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        return shown.results(self)
 
 
 @dataclass(frozen=True)
