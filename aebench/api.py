@@ -94,9 +94,7 @@ def run(
         data=Path(data) if data else None, command="aebench.run in Python",
         keep_weights=keep_weights, retrain=retrain, checkpoint_s=checkpoint_s,
     )  # fmt: skip
-    if results is not None and not str(results).strip():
-        raise RequestError("results takes the path of a folder, and this one is empty")
-    shown = text.RESULTS / grid.name if results is None else Path(results)
+    shown = text.RESULTS / grid.name if results is None else _folder(results)
     store = Store(shown.absolute())
     with text.quietly(not progress):
         known = store.survey()
@@ -155,6 +153,12 @@ def _jobs(given: Iterable[Job]) -> tuple[Job, ...]:
                 " aebench.load_grid gives is one"
             )
     return tuple(dict.fromkeys(jobs))
+
+
+def _folder(given: object) -> Path:
+    if not isinstance(given, str | Path) or not str(given).strip():
+        raise RequestError(f"results takes the path of a folder, not {printable(repr(given))}")
+    return Path(given)
 
 
 def _check(**given: float | None) -> None:

@@ -165,7 +165,8 @@ def test_a_preset_by_name_has_a_folder_of_its_own(
         ({"retrain": True}, "with keep_weights only"),
         ({"grid": ["mlp"]}, "takes a grid or its jobs, not str; what aebench.load_grid gives"),
         ({"grid": "quikc"}, "did you mean 'quick'"),
-        ({"results": ""}, "results takes the path of a folder"),
+        ({"results": ""}, "results takes the path of a folder, not ''"),
+        ({"results": Store("x")}, "results takes the path of a folder, not <aebench.store.Store"),
     ],
 )
 def test_a_wrong_argument_is_told_before_anything_runs(
