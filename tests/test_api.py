@@ -14,6 +14,7 @@ from command_line import COMMAND, environment
 
 import aebench
 from aebench import api, grid
+from aebench.cli import text
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener, RunOptions, local
 from aebench.job import Job
@@ -133,9 +134,11 @@ def test_a_run_trains_what_is_missing_and_gives_the_rows_of_its_jobs(
         2: "ok",
         4: "failed",
     }
+    assert capsys.readouterr() == ("", "")
+    assert not text.stderr().quiet  # but for that one run
     assert aebench.run(jobs[:1], tmp_path).jobs["latent"].to_list() == [2]
+    assert "1 of 1 jobs are in" in capsys.readouterr().err
     assert len(ran) == 2
-    capsys.readouterr()
     with pytest.raises(KeyboardInterrupt, match="the same call goes on"):
         aebench.run(jobs, tmp_path, retry_failed=True, progress=False)
     assert [job.latent for job in ran[2][0]] == [4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import aebench
 from aebench import architectures, datasets
@@ -46,7 +49,9 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
     space: dict[str, Any] = {"aebench": aebench, "datasets": datasets, "__name__": "__main__"}
 
     def run(**changes: int) -> dict[str, Any]:
-        exec(CELL.format(**VALUES | changes), space)
+        source, name = CELL.format(**VALUES | changes), f"cell {sorted(changes.items())}"
+        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+        exec(compile(source, name, "exec"), space)
         return space
 
     run()
@@ -64,6 +69,7 @@ def test_a_worker_gets_the_very_functions_and_what_they_name(cell: Cell) -> None
     del architectures.registry._registry["typed"]
     catalogue._INFOS.pop("shades")
     catalogue._LOADERS.pop("shades")
+    linecache.clearcache()  # which is the notebook's alone: no worker can read a cell
     carried.unpack(sent)
     family = architectures.get("typed")
     assert family.build((1, 4, 4), 3, 1) == (4, 30, "a")
@@ -122,6 +128,36 @@ def test_arguments_of_a_script_are_no_other_code_but_values_are(
     assert codes[0] == codes[1]  # of the file alone, as when it is named as a plugin
     assert codes[2] == codes[3] != codes[0]
     assert codes[4] not in codes[:4]
+
+
+def test_a_script_counts_as_it_was_run_and_not_as_edited_meanwhile(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    script = tmp_path / "script.py"
+    monkeypatch.setattr("__main__.__file__", str(script), raising=False)
+    monkeypatch.setattr("sys.argv", ["script.py"])
+    script.write_text(CELL)
+    cell()
+    before = job().code
+    script.write_text(CELL + "# edited")
+    assert job().code == before
+    carried.packed(job())
+    monkeypatch.setattr("__main__.__file__", str(tmp_path / "other.py"))
+    (tmp_path / "other.py").write_text(CELL + "# edited")
+    assert job().code != before
+
+
+def test_weights_that_a_model_starts_from_are_part_of_its_code(cell: Cell) -> None:
+    space, layer = cell(), nn.Linear(2, 1)
+    space["HIDDEN"] = layer
+    before = job().code
+    assert job().code == before
+    with torch.no_grad():
+        layer.weight += 1
+    assert job().code != before
+    before = job().code
+    layer.to(torch.bfloat16)
+    assert job().code != before
 
 
 def test_another_data_set_of_the_same_name_is_refused_still(cell: Cell) -> None:
