@@ -7,12 +7,14 @@ arguments and gives results in place of words and exit codes.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aebench import executors, machine
 from aebench import grid as grids
-from aebench import machine
+from aebench.architectures import registry
 from aebench.errors import RequestError, printable
 from aebench.grid import Grid
 from aebench.job import Job
@@ -73,7 +75,7 @@ def run(
 
     Raises:
         RequestError: a wrong argument, results that cannot be written, or code that cannot be sent
-            to another process.
+            to another process; or a plugin or a worker calls this, as it imports the file.
         KeyboardInterrupt: it was stopped; what had ended by then is stored.
     """
     from aebench.cli import text
@@ -82,6 +84,12 @@ def run(
     from aebench.executors import RunOptions
     from aebench.store import Store
 
+    if executors.in_worker or registry.being_imported():
+        file = getattr(sys.modules.get(registry.being_imported()), "__file__", None) or "a file"
+        raise RequestError(
+            f"{printable(file)} is imported for the models in it, and runs aebench as well: put"
+            ' what runs it below `if __name__ == "__main__":`'
+        )
     if isinstance(grid, str):
         grid = load_grid(grid, data=Path(data) if data else None)
     elif not isinstance(grid, Grid):

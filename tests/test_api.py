@@ -13,11 +13,12 @@ import pytest
 from command_line import COMMAND, environment
 
 import aebench
-from aebench import api, grid
+from aebench import api, executors, grid
 from aebench.cli import text
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener, RunOptions, local
 from aebench.job import Job
+from aebench.plugins import load_plugins
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Store
 
@@ -143,6 +144,20 @@ def test_a_run_trains_what_is_missing_and_gives_the_rows_of_its_jobs(
         aebench.run(jobs, tmp_path, retry_failed=True, progress=False)
     assert [job.latent for job in ran[2][0]] == [4]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_is_imported_for_its_models_starts_no_run(
+    ran: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unguarded.py").write_text("import aebench\naebench.run('quick', 'out')\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match=r"unguarded.py is imported .* put what runs it below"):
+        load_plugins(["unguarded.py"])
+    monkeypatch.setattr(executors, "in_worker", True)  # whatever way a worker came to import it
+    with pytest.raises(RequestError, match="put what runs it below"):
+        aebench.run("quick", tmp_path / "out")
+    assert not ran
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_preset_by_name_has_a_folder_of_its_own(

@@ -197,15 +197,6 @@ def test_typed_code_is_taken_before_any_job_and_refused_if_it_cannot_be_sent(
         aebench.architectures.registry._registry.pop("typed")
 
 
-def test_a_plugin_starts_no_run(scene: Scene, tmp_path: Path) -> None:
-    with (
-        aebench.architectures.registering("plugin"),
-        pytest.raises(RequestError, match="put what runs it below"),
-    ):
-        scene.run(job(4))
-    assert not scene.workers
-
-
 def test_a_dead_worker_leaves_a_record_that_says_when_its_job_began(scene: Scene) -> None:
     scene.plays[4] = lambda worker, one: worker.end()
     scene.run(job(4), job(5))

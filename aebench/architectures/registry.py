@@ -130,7 +130,7 @@ def architecture(
                 f"an architecture named {name!r} exists already; choose another name"
             )
         about = (build.__doc__ or "").strip().partition("\n")[0]
-        plugin = _registering[-1] if _registering else ""
+        plugin = being_imported()
         fingerprint.remember_script(build)
         _registry[name] = Architecture(
             name, about, build, size, layers, version, plugin, optional.of(build)
@@ -177,9 +177,9 @@ def note_ours() -> None:
     _ours.update((name, _home(family.build)) for name, family in _registry.items())
 
 
-def is_registering() -> bool:
-    """Whether a plugin is being imported."""
-    return bool(_registering)
+def being_imported() -> str:
+    """The module of the plugin that is being imported; empty while none is."""
+    return _registering[-1] if _registering else ""
 
 
 def adopt(family: Architecture) -> None:

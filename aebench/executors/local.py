@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import executors, interference, machine
-from aebench.architectures import registry
+from aebench import interference, machine
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener, RunOptions
 from aebench.executors.leases import Leases
@@ -78,14 +77,8 @@ def run(
 
     Raises:
         RequestError: no worker could be started; or the store cannot be written any more, and what
-            it holds stays; or the code of a job cannot be sent to a worker; or a plugin asks for
-            this, as it is imported.
+            it holds stays; or the code of a job cannot be sent to a worker.
     """
-    if executors.in_worker or registry.is_registering():
-        raise RequestError(
-            "a file that is imported for the models in it runs aebench as well;"
-            ' put what runs it below `if __name__ == "__main__":`'
-        )
     pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Listener())
     with _interruptible(pool.stop):
         try:

@@ -68,7 +68,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Results:
-    """The five tables as data frames, and what was wrong with each file that could not be read."""
+    """The five tables as data frames, and what was wrong with each file that could not be read.
+
+    `jobs` has a row a job, failures included, and `key` leads from it to its rows of `epochs`,
+    `samples` and `probes`; `baselines` belong to a dataset and a seed. `aebench.schema` says what
+    each column holds; those of times end in ``_s`` (seconds), of sizes in ``_bytes``.
+    """
 
     jobs: pd.DataFrame
     epochs: pd.DataFrame
@@ -329,5 +334,9 @@ class Store:
 
 
 def read(path: Path | str) -> Results:
-    """Read a results folder: ``aebench.read("results/quick").jobs`` is a data frame."""
+    """Read a results folder: ``aebench.read("results/quick").jobs`` is a data frame.
+
+    Raises:
+        RequestError: there is no such folder, or no results in it, or it may not be read.
+    """
     return Store(path).read()
