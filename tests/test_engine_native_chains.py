@@ -106,7 +106,9 @@ def conv(*layers: nn.Module, back: nn.Module) -> Autoencoder:
 def dense(numbers: int, image: Shape, *layers: nn.Module) -> Autoencoder:
     """An MLP whose hidden layers are given, between images."""
     torch.manual_seed(1)
-    last = nn.Sequential(nn.Linear(numbers, math.prod(image)), nn.Sigmoid(), nn.Unflatten(1, image))
+    last = nn.Sequential(
+        nn.Linear(numbers, math.prod(image)), nn.Sigmoid(), nn.Unflatten(1, image)
+    )
     return Autoencoder(nn.Sequential(nn.Flatten(), *layers), last)
 
 
