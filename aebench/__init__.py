@@ -14,15 +14,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "Job": "aebench.job",
     "Grid": "aebench.grid",
-    "load_grid": "aebench.grid",
-    "run": "aebench.executors.local",
-    "RunOptions": "aebench.executors",
+    "load_grid": "aebench.api",
+    "run": "aebench.api",
     "run_job": "aebench.worker",
     "Store": "aebench.store",
     "read": "aebench.store",
     "load": "aebench.models.weights",
     "architecture": "aebench.architectures",
     "dataset": "aebench.datasets.own",
+    "findings": "aebench.api",
+    "report": "aebench.api",
     "render": "aebench.page",
 }
 

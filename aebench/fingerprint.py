@@ -6,7 +6,8 @@ package; imports inside functions as well. Not covered are other installed packa
 extensions, data files and names that are imported dynamically: who depends on those declares a
 version (`aebench.architecture`). Of a function without a file, typed into a notebook or at a
 prompt, its source counts, or else its bytecode, with its defaults, its closure, and the functions,
-classes and plain values that it names. No torch here.
+classes, arrays and plain values that it names. Of a script that was given arguments, which may
+decide its values, file and values count. No torch here.
 """
 
 from __future__ import annotations
@@ -39,6 +40,14 @@ def remember(file: Path, source: bytes) -> None:
     _ran[file.resolve()] = source
 
 
+def remember_script(build: Callable[..., Any]) -> None:
+    """Note the source of the script that `build` is written in, which may be edited as it runs."""
+    file = _file(sys.modules.get("__main__")) if module_of(build) == "__main__" else None
+    source = None if file is None else _read(file)
+    if file is not None and source is not None:
+        remember(file, source)
+
+
 def remembered(file: Path) -> bytes | None:
     """The source of `file` as it was run, where that was noted."""
     return _ran.get(file.resolve())
@@ -51,10 +60,11 @@ def of(build: Callable[..., Any], homes: Iterable[str] = ()) -> str:
     Files count by their content and by their places relative to each other.
     """
     parts: list[bytes] = []
-    for name in dict.fromkeys((_module_of(build), *homes)):
+    for name in dict.fromkeys((module_of(build), *homes)):
         files = _files_of(sys.modules.get(name))
         parts += [_hashed(part) for item in files for part in (item[0].encode(), item[1])]
-    if not parts or isinstance(build, functools.partial):
+    given = module_of(build) == "__main__" and len(sys.argv) > 1
+    if not parts or given or isinstance(build, functools.partial):
         parts += [_hashed(part) for part in _parts(build, {})]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:DIGITS]
 
@@ -63,7 +73,8 @@ def _hashed(part: bytes) -> bytes:
     return hashlib.sha256(part).digest()
 
 
-def _module_of(build: Callable[..., Any]) -> str:
+def module_of(build: Callable[..., Any]) -> str:
+    """The name of the module that a function is written in, also where it is a partial one."""
     while isinstance(build, functools.partial):
         build = build.func
     return str(getattr(build, "__module__", ""))
@@ -209,18 +220,37 @@ def _parts(value: Any, seen: dict[int, Any]) -> Iterator[bytes]:
         within = (value.__func__,)
     elif isinstance(value, property):
         within = ((value.fget, value.fset),)
+    elif callable(getattr(value, "__array__", None)):  # NumPy's arrays, and tensors
+        yield from _parts_of_array(value)
     else:  # an object: where its class is written, and what is plain of what it holds
         yield from _parts(type(value), seen)
         for name, held in sorted(getattr(value, "__dict__", {}).items(), key=lambda i: str(i[0])):
             if isinstance(held, _PLAIN):
                 yield f"{name} {held!r}".encode(errors="surrogatepass")
+        if callable(getattr(value, "state_dict", None)):  # a module or optimizer of torch's
+            within = itertools.chain.from_iterable(value.state_dict().items())
     for item in within:
         yield from _parts(item, seen)
 
 
+def _parts_of_array(value: Any) -> Iterator[bytes]:
+    import numpy as np
+
+    held = value.detach().cpu() if hasattr(value, "detach") else value
+    try:
+        array = np.asarray(held)
+    except TypeError:  # of a kind of numbers that NumPy has not, such as bfloat16
+        array = np.asarray(held.float())
+    yield f"{array.dtype} {array.shape}".encode()
+    if array.dtype.hasobject:
+        yield from _parts(array.tolist(), {})
+    else:
+        yield array.tobytes()
+
+
 def _parts_of_function(function: FunctionType, seen: dict[int, Any]) -> Iterator[bytes]:
     module = sys.modules.get(function.__module__ or "")
-    if _file(module) is not None:
+    if function.__module__ != "__main__" and _file(module) is not None:
         yield function.__qualname__.encode()
         yield from _parts_of_module(module)
         return
@@ -244,7 +274,7 @@ def _parts_of_function(function: FunctionType, seen: dict[int, Any]) -> Iterator
 def _parts_of_class(cls: type, seen: dict[int, Any]) -> Iterator[bytes]:
     yield f"{cls.__module__}.{cls.__qualname__}".encode()
     module = sys.modules.get(cls.__module__)
-    if module is not None and (_file(module) is not None or cls.__module__ != "__main__"):
+    if module is not None and cls.__module__ != "__main__":
         yield from _parts_of_module(module)
         return
     for base in cls.__bases__:

@@ -58,6 +58,7 @@ def load_grid(
     overrides: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
     data: Path | None = None,
+    asker: str = "the command line",
 ) -> Grid:
     """Enumerate a preset, a TOML file, or, with no source, what the overrides alone describe.
 
@@ -65,19 +66,19 @@ def load_grid(
     that key everywhere in the file. `defaults` holds where neither says anything; the engine is
     then ``auto``. A dataset may be a path to a folder or file of images, relative to the grid file
     or, in `overrides`, to the current folder; its pixels are then prepared in the data cache `data`
-    (see `datasets.own`).
+    (see `datasets.own`). `asker` is what to call the place that the overrides come from.
 
     Raises:
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
     notes: dict[str, None] = {}
     forced = _with_own_data(overrides or {}, Path(), data, notes)
-    name, shown_source = "custom", "the command line"
+    name, shown_source = "custom", asker
     content = {"engine": "auto", **(defaults or {})}
     if source is not None:
         name, shown_source = Path(source).stem, printable(source)
         content |= _with_own_data(_table(source), Path(source).parent, data, notes)
-    grid = _enumerate(name, content, forced, shown_source)
+    grid = _enumerate(name, content, forced, shown_source, asker)
     return replace(grid, notes=(*notes, *grid.notes))
 
 
@@ -132,10 +133,10 @@ def _with_own_data(
 
 
 def _enumerate(
-    name: str, content: dict[str, Any], overrides: Mapping[str, Any], source: str
+    name: str, content: dict[str, Any], overrides: Mapping[str, Any], source: str, asker: str
 ) -> Grid:
     mistakes: list[str] = []
-    forced = read_axes(overrides, "the command line", mistakes)
+    forced = read_axes(overrides, asker, mistakes)
     common = {k: v for k, v in content.items() if k not in _TABLES and k != "title"}
     defaults = read_axes(common, source, mistakes, beside=("title", *_TABLES))
     tables = {name: content.get(name, []) for name in _TABLES}

@@ -202,7 +202,7 @@ def test_the_overall_bar_never_overshoots_and_ends_full() -> None:
         bars.started(0, jobs[0])
         for epoch in (1, 2, 3, 3, 4):  # told twice, and once too often
             bars.epoch(0, jobs[0], epoch, 0.5)
-            assert share() <= bars.cost[jobs[0]] / overall.total + 1e-9
+            assert share() <= bars.shares.cost[jobs[0]] / overall.total + 1e-9
         bars.ended(0, jobs[0], ok)
         first = share()
         assert first == pytest.approx(1 / 3, rel=0.1)

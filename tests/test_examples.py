@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from command_line import COMMAND, environment
 from aebench import architectures, datasets
 from aebench.architectures.autoencoder import build
 from aebench.cli import complete
-from aebench.cli.example import examples
+from aebench.cli.example import examples, is_notebook
 from aebench.errors import RequestError
 from aebench.grid import load_grid
 from aebench.job import Job
@@ -24,6 +25,7 @@ from aebench.store import read
 from aebench.worker import run_job
 
 LONGEST = 60  # lines that a page holds
+PLUGINS = {name: text for name, text in examples().items() if not is_notebook(text)}
 Trained = Callable[..., list[dict[str, Any]]]
 
 
@@ -33,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("copies")
     patch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     before = set(sys.modules)
-    for name, source in examples().items():
+    for name, source in PLUGINS.items():
         (folder / f"my_{name}.py").write_text(source, "utf-8")
     load_plugins(sorted(str(file) for file in folder.glob("my_*.py")))
     where = Circumstances(data=folder / "data", threads=1)
@@ -42,6 +44,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     for name in set(sys.modules) - before:
         if name.startswith("aebench_plugin_"):
             del sys.modules[name]
+
+
+def code_of_notebook(source: str) -> list[str]:
+    """The lines of a notebook's code, in the order of its cells."""
+    cells = json.loads(source)["cells"]
+    told = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return [line for cell in told for line in cell.splitlines()]
 
 
 @pytest.fixture
@@ -53,11 +62,14 @@ def test_examples_are_listed_and_printed(invoke: Any) -> None:
     code, out, err = invoke("example")
     assert (code, err) == (0, "")
     assert tuple(examples()) == complete.EXAMPLES == tuple(complete.example(""))
+    listed = out
     for name, source in examples().items():
         assert f" {name} " in out
-        assert source.splitlines()[0].removeprefix('"""') in out
         assert invoke("example", name) == (0, source, "")
-        assert len(source.splitlines()) <= LONGEST
+        lines = source.splitlines() if name in PLUGINS else code_of_notebook(source)
+        assert len(lines) <= LONGEST
+        assert name not in PLUGINS or lines[0].removeprefix('"""') in out
+    assert "MLP or convolution? A study of autoencoders, repeated in ten minutes" in listed
     code, out, err = invoke("example", "vea")
     assert (code, out) == (2, "")
     assert "unknown example 'vea'; did you mean 'vae'" in err
@@ -67,7 +79,7 @@ def test_each_example_can_be_planned_as_it_says(
     invoke: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-    for name, source in examples().items():
+    for name, source in PLUGINS.items():
         (tmp_path / f"{name}.py").write_text(source, "utf-8")
         said = source.partition("    aebench run ")[2].partition("\n\n")[0].replace("\\\n", " ")
         code, out, err = invoke("run", *said.split(), "--device", "cpu", "--plan")
@@ -154,3 +166,34 @@ def test_data_of_ones_own_are_trained_on(trained: Trained) -> None:
     data = datasets.load("patches")
     assert data.train.shape[1:] == data.test.shape[1:] == (3, 16, 16)
     assert row["pixels"]
+
+
+# As a kernel would, but in a plain process: nothing of Jupyter's has to be installed.
+RUN_CELLS = """
+import json, sys
+import __main__
+import matplotlib
+matplotlib.use("agg")
+del __main__.__file__  # which a notebook has not
+for number, cell in enumerate(json.load(sys.stdin)["cells"]):
+    if cell["cell_type"] == "code":
+        source = "".join(cell["source"]).replace('"mnist", 15', '"digits", 2')
+        exec(compile(source, f"cell {number}", "exec"), vars(__main__))
+jobs = aebench.read("results/lab").jobs
+print(json.dumps([*jobs[["architecture", "status"]].T.values.tolist(), curves["model"].nunique()]))
+"""
+
+
+def test_the_notebook_of_a_lab_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> None:
+    (tmp_path / "cells.py").write_text(RUN_CELLS)
+    done = subprocess.run(
+        [sys.executable, "cells.py"], cwd=tmp_path, env=environment(), capture_output=True,
+        text=True, input=examples()["lab"], timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    models, statuses, curves = json.loads(done.stdout)
+    assert sorted(models) == ["conv", "conv", "mine", "mlp", "mlp", "mlp", "mlp"]
+    assert set(statuses) == {"ok"}
+    assert curves == 5
+    assert "mine-16" in (tmp_path / "lab.html").read_text("utf-8")
+    assert "[5/5]" in done.stderr  # where no notebook shows bars, lines tell of progress

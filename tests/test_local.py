@@ -13,7 +13,7 @@ import pytest
 
 import aebench
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener, RunOptions, leases, local
+from aebench.executors import Ending, Listener, RunOptions, carried, leases, local
 from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
@@ -167,15 +167,32 @@ def test_a_fresh_process_that_dies_takes_its_own_job_along_and_no_other(
     assert len(scene.workers) == 1
 
 
-def test_what_was_typed_in_cannot_be_imported_by_a_worker(
+def test_typed_code_is_taken_before_any_job_and_refused_if_it_cannot_be_sent(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("__main__.__file__", raising=False)
-    namespace = {"aebench": aebench, "__name__": "__main__"}
-    exec("@aebench.architecture('typed')\ndef build(shape, latent, depth): ...", namespace)
+    space: dict[str, Any] = {"aebench": aebench, "__name__": "__main__", "HELD": 1}
+    exec("@aebench.architecture('typed')\ndef build(shape, latent, depth): return HELD", space)
     try:
-        with pytest.raises(RequestError, match="write it into a file"):
-            scene.run(job(4, "typed"))
+        one = job(5, "typed")
+
+        def changes_the_cell(worker: FakeWorker, done: Job) -> None:
+            space["HELD"] = 2
+            Scene.ends_ok(worker, done)
+
+        scene.plays[4] = changes_the_cell
+        scene.run(job(4), one)
+        sent = scene.workers[1].codes[0]
+        assert sent is not None
+        assert (sent.files, sent.modules) == ((), ())
+        carried.unpack(sent.carried)
+        assert aebench.architectures.get("typed").build(None, 5, 1) == 1
+        space["HELD"] = threading.Lock()
+        exec("aebench.architecture('typed')(build)", space)
+        workers = len(scene.workers)
+        with pytest.raises(RequestError, match="no other process can be given"):
+            scene.run(job(6), job(4, "typed"))
+        assert len(scene.workers) == workers
     finally:
         aebench.architectures.registry._registry.pop("typed")
 

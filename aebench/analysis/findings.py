@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import get_args
 
+import pandas as pd
+
 from aebench.analysis import picture_rules, rules, words
 from aebench.analysis.evidence import Evidence, Judgement, Rule, Verdict
 from aebench.analysis.frames import Model, ordered
 from aebench.analysis.statistics import ALPHA, LEAST, holm
-from aebench.store import Results
+from aebench.store import Results, shown
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,24 @@ class Outcome:
         if self.verdict != "consistent":
             return self.verdict
         return f"consistent, {words.seeds(self.n_seeds, self.finding.counts)}"
+
+
+class Outcomes(list[Outcome]):
+    """The outcomes of all findings, in the order of the study."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a finding: id, verdict, the study's figures, ours, 95 % interval, of what, why."""
+        heads = ["finding", "verdict", "study", "ours", "low", "high", "of", "seeds", "jobs", "why"]
+        rows = [
+            (o.finding.id, o.answer, o.finding.source, o.ours, o.low, o.high, o.finding.measure,
+             o.n_seeds, o.n_jobs, o.note)
+            for o in self
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=heads)
+
+    def _repr_html_(self) -> str:
+        return shown.table(self.table)
 
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -267,7 +287,7 @@ FINDINGS: tuple[Finding, ...] = (
 )  # fmt: skip
 
 
-def evaluate(results: Results) -> list[Outcome]:
+def evaluate(results: Results) -> Outcomes:
     """Judge every finding on `results`, in the order of the study."""
     evidence = Evidence.of(ordered(results))
     judged = {finding.id: finding.evaluate(evidence) for finding in FINDINGS}
@@ -286,4 +306,4 @@ def evaluate(results: Results) -> list[Outcome]:
             note += f"; {text} after Holm's correction"
         return Outcome(finding, verdict, j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note)
 
-    return [outcome(finding, judged[finding.id]) for finding in FINDINGS]
+    return Outcomes(outcome(finding, judged[finding.id]) for finding in FINDINGS)

@@ -52,7 +52,8 @@ class Architecture:
     where that is known of all of them: ``linear``, ``conv`` (3 x 3, stride 1, no padding),
     ``strided conv``, or ``chain``: any layers that engine ``native`` knows, one after another.
     `version` is what its author calls this state of its code, and `plugin` the module whose import
-    registered it. `layers` to `plugin` are empty where nothing is known of them.
+    registered it. `layers` to `plugin` are empty where nothing is known of them. `carried` stands
+    for the code of one that came from another process, where its text is.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Architecture:
     version: str = ""
     plugin: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
+    carried: str = ""
 
     def values(self, given: str) -> dict[str, Value]:
         """The options of a job as arguments of the builder, without those that are its defaults.
@@ -128,7 +130,8 @@ def architecture(
                 f"an architecture named {name!r} exists already; choose another name"
             )
         about = (build.__doc__ or "").strip().partition("\n")[0]
-        plugin = _registering[-1] if _registering else ""
+        plugin = being_imported()
+        fingerprint.remember_script(build)
         _registry[name] = Architecture(
             name, about, build, size, layers, version, plugin, optional.of(build)
         )
@@ -174,6 +177,17 @@ def note_ours() -> None:
     _ours.update((name, _home(family.build)) for name, family in _registry.items())
 
 
+def being_imported() -> str:
+    """The module of the plugin that is being imported; empty while none is."""
+    return _registering[-1] if _registering else ""
+
+
+def adopt(family: Architecture) -> None:
+    """Register a family as another process had it, in place of one of that name."""
+    _registry[family.name] = family
+    _codes.pop(family.name, None)
+
+
 def is_ours(name: str) -> bool:
     """Whether a family is one of aebench's own, and not a user's."""
     family = _registry.get(name)
@@ -214,6 +228,8 @@ def check_code(job: Job) -> None:
 
 
 def _code(family: Architecture) -> str:
+    if family.carried:
+        return family.carried
     if family.version:
         return f"version {family.version}"
     return fingerprint.of(family.build, [family.plugin] if family.plugin else [])

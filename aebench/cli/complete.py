@@ -24,7 +24,7 @@ FINDINGS = (
     "deep-128", "deep-64", "deep-better", "deep-slower", "denoise-0.3", "denoise-0.8",
     "colour-mlp", "colour-mlp-wide", "colour-conv", "colour-harder",
 )  # fmt: skip
-EXAMPLES = ("patches", "resnet", "sparse", "vae")  # a test holds them to what is there
+EXAMPLES = ("lab", "patches", "resnet", "sparse", "vae")  # a test holds them to what is there
 
 
 def _one(values: Callable[[], Iterable[str]], suffix: str = "") -> Complete:

@@ -1,8 +1,12 @@
-"""``aebench example``: worked examples of models and data of one's own, to copy and to change."""
+"""``aebench example``: worked examples of models and data of one's own, to copy and to change.
+
+One is a notebook; the others are plugin files.
+"""
 
 from __future__ import annotations
 
 import ast
+import json
 from importlib import resources
 from typing import Annotated
 
@@ -18,6 +22,8 @@ Examples:
   aebench example vae > my_vae.py
 
   aebench run --plugin my_vae.py --architecture vae --latent 20
+
+  aebench example lab > lab.ipynb
 """
 
 
@@ -25,7 +31,13 @@ def examples() -> dict[str, str]:
     """The text of each example, by name."""
     home = resources.files("aebench") / "examples"
     files = sorted(home.iterdir(), key=lambda file: file.name)
-    return {f.name[:-3]: f.read_text("utf-8") for f in files if f.name.endswith(".py")}
+    found = ((*file.name.rpartition("."), file) for file in files)
+    return {name: f.read_text("utf-8") for name, _, kind, f in found if kind in ("py", "ipynb")}
+
+
+def is_notebook(source: str) -> bool:
+    """Whether the text of an example is that of a notebook."""
+    return source.startswith("{")
 
 
 def example(
@@ -49,5 +61,8 @@ def example(
 
 
 def _about(source: str) -> str:
-    """The first line of an example's docstring."""
+    """The first line of an example's docstring, or the title of a notebook."""
+    if is_notebook(source):
+        title: str = json.loads(source)["cells"][0]["source"][0]
+        return title.strip("# \n")
     return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]

@@ -1,12 +1,17 @@
-"""What a user sees while data is fetched and jobs run: bars on a terminal, else plain lines."""
+"""What a user sees while data is fetched and jobs run.
+
+Bars on a terminal, bars that are brought up to date in a cell of a notebook, else plain lines.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
+from typing import Any, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -28,11 +33,17 @@ from aebench.executors import Ending, Listener
 from aebench.job import Job
 
 _HEARTBEAT_S = 30.0
+_LATEST = 8  # outcomes that a notebook shows
 
 
 @contextmanager
 def watch(jobs: Sequence[Job], estimator: Estimator, console: Console) -> Iterator[Listener]:
     """A listener that shows the run on `console`, for as long as the block lasts."""
+    show = notebook_display()
+    if show and not console.quiet:
+        yield (cell := Cell(jobs, estimator, show))
+        cell.update()
+        return
     if not text.is_live(sys.stderr):
         yield _Lines(jobs, console)
         return
@@ -98,28 +109,47 @@ class _Lines(Listener):
         self._say(_stopping(running))
 
 
-class _Bars(Listener):
-    """For a terminal: an overall bar by estimated cost, and a line for each running job."""
+class _Shares:
+    """How much of a run is done: each job counts by its estimated cost."""
 
-    def __init__(self, jobs: Sequence[Job], estimator: Estimator, bars: Progress) -> None:
-        self.bars, self.total, self.done = bars, len(jobs), 0
+    def __init__(self, jobs: Sequence[Job], estimator: Estimator) -> None:
         guesses = {job: estimator.job(job) for job in jobs}
         known = [guess.likely_s for guess in guesses.values() if guess is not None]
         typical = sum(known) / len(known) if known else 1.0
         self.cost = {job: typical if g is None else g.likely_s for job, g in guesses.items()}
         self.share = dict.fromkeys(jobs, 0.0)  # of each job that is done
-        self.overall = bars.add_task("all jobs", total=sum(self.cost.values()), note="")
+        self.ended: set[Job] = set()
+        self.total = sum(self.cost.values())
+
+    def epoch(self, job: Job, epoch: int) -> None:
+        self.share[job] = min(1.0, epoch / job.epochs)
+
+    def end(self, job: Job) -> None:
+        self.share[job] = 1.0
+        self.ended.add(job)
+
+    @property
+    def done(self) -> float:
+        # Summed anew rather than advanced: rounding and a job told twice must not add up.
+        if len(self.ended) >= len(self.cost):
+            return self.total
+        return sum(self.cost[job] * share for job, share in self.share.items())
+
+    def __str__(self) -> str:
+        return f"{len(self.ended)}/{count(len(self.cost), 'job')}"
+
+
+class _Bars(Listener):
+    """For a terminal: an overall bar by estimated cost, and a line for each running job."""
+
+    def __init__(self, jobs: Sequence[Job], estimator: Estimator, bars: Progress) -> None:
+        self.bars, self.shares = bars, _Shares(jobs, estimator)
+        self.overall = bars.add_task("all jobs", total=self.shares.total, note="")
         self.tasks: dict[int, TaskID] = {}
         self._show()
 
     def _show(self) -> None:
-        # Summed anew rather than advanced: rounding and a job told twice must not add up.
-        done = sum(self.cost[job] * share for job, share in self.share.items())
-        if self.done >= self.total:
-            done = sum(self.cost.values())
-        self.bars.update(
-            self.overall, completed=done, note=f"{self.done}/{count(self.total, 'job')}"
-        )
+        self.bars.update(self.overall, completed=self.shares.done, note=str(self.shares))
 
     def started(self, slot: int, job: Job) -> None:
         name = printable(job.name)
@@ -129,20 +159,81 @@ class _Bars(Listener):
         if slot in self.tasks:
             note = f"epoch {epoch}/{job.epochs} loss {number(train_mse)}"
             self.bars.update(self.tasks[slot], completed=epoch, note=note)
-        self.share[job] = min(1.0, epoch / job.epochs)
+        self.shares.epoch(job, epoch)
         self._show()
 
     def ended(self, slot: int, job: Job, ending: Ending) -> None:
         if slot in self.tasks:
             self.bars.remove_task(self.tasks.pop(slot))
-        self.share[job] = 1.0
-        self.done += 1
+        self.shares.end(job)
         self._show()
         style = "" if ending.status == "ok" else "red"
         self.bars.console.print(_outcome(job, ending), style=style)
 
     def stopping(self, running: int) -> None:
         self.bars.console.print(_stopping(running))
+
+
+def notebook_display() -> Callable[..., Any] | None:
+    """IPython's `display` where a notebook, and no terminal, shows what is displayed."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if ipython is None or getattr(shell, "kernel", None) is None:
+        return None
+    return cast(Callable[..., Any], ipython.display.display)
+
+
+class Cell(Listener):
+    """For a notebook: one output of a cell that is brought up to date; needs no widgets."""
+
+    def __init__(
+        self, jobs: Sequence[Job], estimator: Estimator, display: Callable[..., Any]
+    ) -> None:
+        self.shares = _Shares(jobs, estimator)
+        self.running: dict[int, tuple[Job, int, str]] = {}
+        self.outcomes: list[str] = []
+        self.note, self.shown, self.began = "", "", time.monotonic()
+        self.handle = display(self, display_id=True)
+
+    def started(self, slot: int, job: Job) -> None:
+        self.running[slot] = (job, 0, "preparing")
+
+    def epoch(self, slot: int, job: Job, epoch: int, train_mse: float) -> None:
+        self.running[slot] = (job, epoch, f"epoch {epoch}/{job.epochs} loss {number(train_mse)}")
+        self.shares.epoch(job, epoch)
+
+    def ended(self, slot: int, job: Job, ending: Ending) -> None:
+        self.running.pop(slot, None)
+        self.shares.end(job)
+        self.outcomes.append(_outcome(job, ending))
+
+    def stopping(self, running: int) -> None:
+        self.note = _stopping(running)
+
+    def tick(self) -> None:
+        self.update()
+
+    def update(self) -> None:
+        """Show what is new; called a few times a second, which costs the kernel next to nothing."""
+        if (now := repr(self)) != self.shown:
+            self.shown = now
+            self.handle.update(self)
+
+    def __repr__(self) -> str:
+        running = [f"{printable(job.name)} {note}" for job, _, note in self.running.values()]
+        return "; ".join(filter(None, [str(self.shares), *running, self.note, *self.outcomes[-1:]]))
+
+    def _repr_html_(self) -> str:
+        took = duration(time.monotonic() - self.began)
+        lines = [f"{_bar(self.shares.done, self.shares.total)} {self.shares}, {took}"]
+        for job, epoch, note in self.running.values():
+            lines.append(f"{_bar(epoch, job.epochs)} {escape(f'{printable(job.name)} {note}')}")
+        lines += map(escape, filter(None, [self.note, *self.outcomes[-_LATEST:]]))
+        return "<br>".join(lines)
+
+
+def _bar(done: float, total: float) -> str:
+    return f'<progress max="{total:.6g}" value="{done:.6g}"></progress>'
 
 
 def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aebench.cli import axes, complete, folders, text
+from aebench.cli.execute import execute, to_do
 from aebench.cli.options import DATA_FOLDER, default
-from aebench.cli.plan import by_other_engines, chosen, print_plan, unkept, without_weights
+from aebench.cli.plan import by_other_engines, print_plan, unkept
 from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
 from aebench.executors import RunOptions
 from aebench.grid import PRESETS, Grid, load_grid
 from aebench.job import OPTIONS as JOB_OPTIONS
-from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
 from aebench.protocols import OPTIMIZERS, ORDERS, SCHEDULES
@@ -178,18 +178,12 @@ def run(**given: Any) -> None:
     there = known.statuses
     estimator = Estimator.from_store(store)
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
-    again = given["retry_failed"]
-    todo = [j for j in grid.jobs if j.key not in there or (again and there[j.key] != "ok")]
-    if options.keep_weights:
-        bare = [j for j in grid.jobs if there.get(j.key) == "ok" and j.key not in known.weights]
-        if bare:
-            text.stderr().print(without_weights(len(bare), options.retrain), soft_wrap=True)
-        todo = [j for j in grid.jobs if j in {*todo, *(bare if options.retrain else ())}]
+    todo = to_do(grid, known, options, given["retry_failed"])
     if given["plan"]:
         print_plan(grid, there, todo, estimator, options.workers)
         return
     text.warn(by_other_engines([job for job in todo if job not in grid.impossible], there))
-    finished = _execute(grid, todo, store, shown, estimator, options)
+    finished = execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)
     asked_for = (given["report"], given["keep_weights"])
     _conclude(grid, store, shown, finished, *asked_for, known.problems)
@@ -217,52 +211,6 @@ def _grid(
             f" ({printable(job.engine_choice)})"
         )
     return grid
-
-
-def _execute(
-    grid: Grid,
-    todo: Sequence[Job],
-    store: Store,
-    shown: Path,
-    estimator: Estimator,
-    options: RunOptions,
-) -> bool:
-    """Run what is to do, with progress; False if the user stopped it."""
-    from aebench.cli.progress import fetch_visibly, watch
-    from aebench.datasets import cache_directory
-    from aebench.executors import local
-    from aebench.records import Circumstances, ended_without_record
-    from aebench.store import kept
-
-    if todo:
-        store.prepare()
-    console = text.stderr()
-    there = len(grid.jobs) - len(todo)
-    if going := kept.keys(store.path, kept.CHECKPOINTS) & {job.key for job in todo}:
-        console.print(f"{text.count(len(going), 'job')} to go on with from checkpoints.")
-    if there:
-        console.print(f"{there} of {len(grid.jobs)} jobs are in {shown} already.")
-    possible = [job for job in todo if job not in grid.impossible]
-    for job in (job for job in todo if job in grid.impossible):
-        reason = grid.impossible[job]
-        console.print(f"skipped {printable(job.name)}: {reason}", soft_wrap=True)
-        where = Circumstances(command=options.command)
-        store.write(ended_without_record(job, where, "skipped", reason, total_s=0.0))
-    if not possible:
-        text.warn(store.compact())
-        return True
-    if options.workers > 1 and len(possible) > 1:
-        console.print(
-            f"{options.workers} jobs share this machine: errors are exact, but their times cannot"
-            " be compared and stay out of the time tables. Use --workers 1 for times."
-        )
-    console.print(chosen(possible), soft_wrap=True)
-    text.detail(f"data cache: {cache_directory(options.data)}")
-    for name in sorted({job.dataset for job in possible}):
-        fetch_visibly(name, options.data, console)
-    text.warn(store.compact())
-    with watch(possible, estimator, console) as listener:
-        return local.run(possible, store, options, listener)
 
 
 def _conclude(

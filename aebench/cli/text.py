@@ -11,7 +11,7 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +39,17 @@ def say(quiet: bool = False, verbose: bool = False) -> None:
     if (quiet and verbose) or _said["level"] * level < 0:
         raise RequestError("-q and -v were both given; one says less, the other more: choose one")
     _said["level"] = level
+
+
+@contextlib.contextmanager
+def quietly(quiet: bool = True) -> Iterator[None]:
+    """Say only what went wrong inside, or the usual, whatever was set before."""
+    before = _said["level"]
+    _said["level"] = _QUIET if quiet else _USUAL
+    try:
+        yield
+    finally:
+        _said["level"] = before
 
 
 def verbose() -> bool:

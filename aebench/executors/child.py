@@ -133,16 +133,19 @@ def serve(results: Path, tell: _Channel, asked: Iterable[dict[str, Any]]) -> Non
         tell("ended", **asdict(Ending.of(record.job)))
 
 
-def _import(code: dict[str, list[str]] | None) -> None:
+def _import(code: dict[str, Any] | None) -> None:
     """Import what a job needs that is not ours.
 
     Raises:
         RequestError: it fails when imported.
     """
     if code is not None:
+        from aebench.executors import carried
         from aebench.plugins import load_plugins
 
         load_plugins(code["files"], code["modules"])
+        if code["carried"]:
+            carried.unpack(code["carried"])
 
 
 class ParentGone(BaseException):

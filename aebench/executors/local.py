@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aebench import architectures, datasets, executors, interference, machine
+from aebench import interference, machine
 from aebench.errors import RequestError
 from aebench.executors import Ending, Listener, RunOptions
 from aebench.executors.leases import Leases
-from aebench.executors.processes import Worker, foreign_code
+from aebench.executors.processes import ForeignCode, Worker, foreign_code
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Row, Store, kept
@@ -77,13 +77,8 @@ def run(
 
     Raises:
         RequestError: no worker could be started; or the store cannot be written any more, and what
-            it holds stays; or this is itself a worker, which imports the program that runs us.
+            it holds stays; or the code of a job cannot be sent to a worker.
     """
-    if executors.in_worker:
-        raise RequestError(
-            "a program that defines a model and runs aebench is imported again by every worker;"
-            ' put what runs it below `if __name__ == "__main__":`'
-        )
     pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Listener())
     with _interruptible(pool.stop):
         try:
@@ -102,6 +97,8 @@ class _Pool:
     ) -> None:
         self.store, self.options, self.listener = store, options, listener
         self.todo = deque(jobs)
+        # Taken at once, so that what a notebook changes during a run is no matter of this one.
+        self.codes = self._codes()
         self.elsewhere: deque[Job] = deque()  # jobs that another run is training
         self.asked_at = 0.0  # when one of those was last asked for
         self.positions = {job: place for place, job in enumerate(jobs, start=1)}
@@ -162,8 +159,7 @@ class _Pool:
         if ended:
             self._bury(place, slot, worker.exit)
         elif worker.ready and not slot.given:
-            code = foreign_code(slot.job, self.options.plugins) if slot.foreign else None
-            worker.give(slot.job, self._where(slot.job), code)
+            worker.give(slot.job, self._where(slot.job), self._code(slot.job))
             slot.given, slot.since, slot.started_at = True, time.monotonic(), datetime.now(UTC)
             self.listener.started(place, slot.job)
         elif self._overdue(slot):
@@ -209,9 +205,16 @@ class _Pool:
         done = row["status"] == "ok" and (row["weights_sha256"] or not self.options.retrain)
         return bool(done or row["started_at"] != self.before.get(job.key))
 
+    def _codes(self) -> dict[tuple[str, str], ForeignCode | None]:
+        """What workers need for each architecture with each data set, None where all is ours."""
+        models = {(job.architecture, job.dataset): job for job in self.todo}
+        return {pair: foreign_code(job, self.options.plugins) for pair, job in models.items()}
+
+    def _code(self, job: Job) -> ForeignCode | None:
+        return self.codes[job.architecture, job.dataset]
+
     def _assign(self, slot: _Slot, job: Job) -> None:
-        ours = architectures.is_ours(job.architecture) and datasets.is_ours(job.dataset)
-        slot.job, slot.foreign = job, not ours
+        slot.job, slot.foreign = job, self._code(job) is not None
         slot.since = time.monotonic()
 
     def _start(self, slot: _Slot) -> Worker | None:

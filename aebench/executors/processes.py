@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aebench import architectures, datasets
+from aebench import architectures, datasets, fingerprint
 from aebench.datasets import catalogue
-from aebench.errors import RequestError
+from aebench.executors import carried
 from aebench.job import Job
 from aebench.plugins import is_plugin
 from aebench.records import Circumstances
@@ -36,10 +36,11 @@ _START = (
 
 @dataclass(frozen=True)
 class ForeignCode:
-    """What a worker imports that is not ours: plugin files, and modules by name."""
+    """What a worker needs that is not ours: plugin files, modules by name, `carried` code."""
 
     files: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    carried: str = ""
 
 
 class Worker:
@@ -134,26 +135,18 @@ class Worker:
         self._news.set()
 
 
-def foreign_code(job: Job, files: tuple[str, ...]) -> ForeignCode:
-    """What a worker must import for a job whose model or data is not ours, besides `files`.
+def foreign_code(job: Job, files: tuple[str, ...]) -> ForeignCode | None:
+    """What a worker needs for a job whose model or data is not ours, besides `files`.
+
+    None for a job that is all ours.
 
     Raises:
-        RequestError: it was typed in at a prompt or in a notebook.
+        RequestError: there is no such architecture, or it cannot be sent to a worker.
     """
-    modules = [
-        made.__module__
-        for made, known in (
-            (architectures.get(job.architecture).build, architectures.is_ours(job.architecture)),
-            (catalogue.loader(job.dataset), datasets.is_ours(job.dataset)),
-        )
-        if made is not None and not known and not is_plugin(made.__module__)
-    ]
-    if "__main__" in modules:
-        main = getattr(sys.modules["__main__"], "__file__", None)
-        if main is None or not Path(main).is_file():
-            raise RequestError(
-                f"{job.name}: its code was typed in, and no worker can import that; write it into"
-                " a file and name this file as a plugin"
-            )
-        files = (*files, str(Path(main).absolute()))
-    return ForeignCode(files, tuple(name for name in modules if name != "__main__"))
+    ours = architectures.is_ours(job.architecture), datasets.is_ours(job.dataset)
+    if all(ours):
+        return None
+    made = (architectures.get(job.architecture).build, catalogue.loader(job.dataset))
+    modules = [fingerprint.module_of(m) for m, own in zip(made, ours, strict=True) if m and not own]
+    named = [name for name in modules if name != "__main__" and not is_plugin(name)]
+    return ForeignCode(files, tuple(named), carried.packed(job))

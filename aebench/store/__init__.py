@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError, printable
-from aebench.store import files, kept, layout
+from aebench.store import files, kept, layout, shown
 from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
 from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
@@ -68,7 +68,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Results:
-    """The five tables as data frames, and what was wrong with each file that could not be read."""
+    """The five tables as data frames, and what was wrong with each file that could not be read.
+
+    `jobs` has a row a job, failures included, and `key` leads from it to its rows of `epochs`,
+    `samples` and `probes`; `baselines` belong to a dataset and a seed. `aebench.schema` says what
+    each column holds; those of times end in ``_s`` (seconds), of sizes in ``_bytes``.
+    """
 
     jobs: pd.DataFrame
     epochs: pd.DataFrame
@@ -76,6 +81,9 @@ class Results:
     baselines: pd.DataFrame
     probes: pd.DataFrame
     problems: list[Problem] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        return shown.results(self)
 
 
 @dataclass(frozen=True)
@@ -326,5 +334,9 @@ class Store:
 
 
 def read(path: Path | str) -> Results:
-    """Read a results folder: ``aebench.read("results/quick").jobs`` is a data frame."""
+    """Read a results folder: ``aebench.read("results/quick").jobs`` is a data frame.
+
+    Raises:
+        RequestError: there is no such folder, or no results in it, or it may not be read.
+    """
     return Store(path).read()
