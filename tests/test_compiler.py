@@ -70,11 +70,11 @@ def test_a_library_is_compiled_once_and_anew_for_other_sources(
     log, header = counting(tmp_path, monkeypatch), tmp_path / "one.h"
     source.write_text('#include "one.h"\nextern "C" int f() { return ONE; }\n')
     header.write_text("#define ONE 1\n")
-    assert compiler.library(source).f() == 1
-    assert compiler.library(source).f() == 1
+    assert compiler.shared_library(source).f() == 1
+    assert compiler.shared_library(source).f() == 1
     assert len(log.read_text().split()) == 1
     header.write_text("#define ONE 2\n")
-    assert compiler.library(source).f() == 2
+    assert compiler.shared_library(source).f() == 2
     assert len(log.read_text().split()) == 2
     assert len(kept()) == 2
     assert folder().stat().st_mode & 0o777 == 0o700
@@ -93,7 +93,7 @@ def test_a_library_is_named_by_the_instructions_of_the_processor(
     for processor, count in (("-mno-avx2", 1), ("-mavx2", 2), ("-mno-avx2", 2)):
         monkeypatch.setenv("PROCESSOR", processor)
         forget()
-        assert compiler.library(source).f() == 1
+        assert compiler.shared_library(source).f() == 1
         assert len(kept()) == count
 
 
@@ -105,7 +105,7 @@ def test_further_options_come_from_a_variable_and_make_another_library(
     for one in (1, 2):
         monkeypatch.setenv("AEBENCH_CXXFLAGS", f"-DONE={one} '-DMORE=a word'")
         assert compiler.trouble(source) == ""
-        assert compiler.library(source).f() == one
+        assert compiler.shared_library(source).f() == one
     monkeypatch.setenv("AEBENCH_CXXFLAGS", "-DONE='1")
     assert "AEBENCH_CXXFLAGS is no list of options" in compiler.trouble(source)
 
@@ -116,12 +116,12 @@ def test_a_library_that_is_not_as_it_was_made_is_never_loaded(
 ) -> None:
     evil = tmp_path / "evil.cpp"
     evil.write_text('extern "C" int f() { return 66; }\n')
-    compiler.library(evil)
+    compiler.shared_library(evil)
     (other,) = kept()
     other = other.rename(tmp_path / "evil.so")
     log = counting(tmp_path, monkeypatch)
     forget()
-    compiler.library(source)
+    compiler.shared_library(source)
     (path,) = kept()
     content = path.read_bytes()
     path.unlink()  # what is loaded stays as it is
@@ -131,7 +131,7 @@ def test_a_library_that_is_not_as_it_was_made_is_never_loaded(
         cut = {"replaced": other.read_bytes(), "torn": content[: len(content) // 2], "empty": b""}
         path.write_bytes(cut.get(spoilt, content))
         path.chmod(0o666 if spoilt == "for all to write" else 0o600)
-    assert compiler.library(source).f() == 1
+    assert compiler.shared_library(source).f() == 1
     assert len(log.read_text().split()) == 2
     assert [p.read_bytes() for p in kept()] == [content]
     assert not kept()[0].is_symlink()
@@ -164,7 +164,7 @@ def test_without_a_folder_of_ones_own_it_is_made_for_this_process_alone(
             return load(name)
 
         monkeypatch.setattr(ctypes, "CDLL", refusing)
-    assert compiler.library(source).f() == 1
+    assert compiler.shared_library(source).f() == 1
     assert compiler.trouble(source) == ""
     assert list((tmp_path / "temporary").iterdir()) == []
     if how in ("all may write", "a link"):
@@ -172,18 +172,18 @@ def test_without_a_folder_of_ones_own_it_is_made_for_this_process_alone(
 
 
 def test_of_another_user_nothing_is_loaded(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler.library(source)
+    compiler.shared_library(source)
     before = kept()
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert compiler.private_folder() is None
-    assert compiler.library(source).f() == 1
+    assert compiler.shared_library(source).f() == 1
     assert kept() == before
 
 
 def test_no_code_comes_from_the_data(source: Path, tmp_path: Path) -> None:
     data = datasets.cache_directory()
     assert not folder().is_relative_to(data)
-    compiler.library(source)
+    compiler.shared_library(source)
     (path,) = kept()
     (data / "native").mkdir(parents=True)
     for place in (data / "native", data):
@@ -191,7 +191,7 @@ def test_no_code_comes_from_the_data(source: Path, tmp_path: Path) -> None:
         shutil.copy(path, path_there)
         path_there.write_bytes(b"")
     path.unlink()
-    assert compiler.library(source).f() == 1
+    assert compiler.shared_library(source).f() == 1
     assert [p.parent for p in kept()] == [folder()]
 
 
@@ -204,7 +204,7 @@ def test_cxx_is_a_program_or_a_command(
         monkeypatch.setenv("CXX", given)
         forget()
         assert compiler.trouble(source) == ""
-        assert compiler.library(source).f() == 1
+        assert compiler.shared_library(source).f() == 1
     for given, says in (
         ("'half a quote", "is no command"),
         ("not-there -O2", "names not-there -O2, and there is no such program"),
@@ -216,7 +216,7 @@ def test_cxx_is_a_program_or_a_command(
         forget()
         assert says in compiler.trouble(source)
         with pytest.raises(CompilerError):
-            compiler.library(source)
+            compiler.shared_library(source)
 
 
 def test_what_cannot_be_read_or_computes_nonsense_is_known_before(
@@ -225,7 +225,7 @@ def test_what_cannot_be_read_or_computes_nonsense_is_known_before(
     source.write_text("int f() { return nothing; }\n")
     assert "nothing" in compiler.trouble(source)
     with pytest.raises(CompilerError, match=r"cannot compile: .*nothing"):
-        compiler.library(source)
+        compiler.shared_library(source)
     assert not folder().exists() or kept() == []
     source.write_text("int f() { return 1; }\n")
     real = " ".join(compiler.find())

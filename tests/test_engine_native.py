@@ -18,7 +18,7 @@ from torch import nn
 
 from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
 from aebench.engines import compiler, native, training
-from aebench.engines.native import library, studies
+from aebench.engines.native import bindings, studies
 from aebench.engines.training import Setup
 from aebench.errors import RequestError
 from aebench.job import Job
@@ -236,11 +236,11 @@ def test_without_a_compiler_the_job_fails_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    library.load.cache_clear()
+    bindings.load.cache_clear()
     try:
         record = run_job(job(engine="native"))
     finally:
-        library.load.cache_clear()
+        bindings.load.cache_clear()
     assert record.job["status"] == "failed"
     assert "CXX names no-such-compiler, and there is no such program" in record.job["reason"]
     assert "Use --engine eager, or auto" in record.job["reason"]
@@ -254,11 +254,11 @@ def test_a_compiler_without_openmp_will_do(monkeypatch: pytest.MonkeyPatch, tmp_
     )
     plain.chmod(0o755)
     monkeypatch.setenv("CXX", str(plain))
-    library.load.cache_clear()
+    bindings.load.cache_clear()
     try:
         check_job(job(engine="native"), training.create)
     finally:
-        library.load.cache_clear()
+        bindings.load.cache_clear()
 
 
 def test_fewer_threads_in_the_process_than_asked_for() -> None:
@@ -279,7 +279,7 @@ def test_fewer_threads_in_the_process_than_asked_for() -> None:
 def test_its_record_says_what_computed_it() -> None:
     record = run_job(job(engine="native"))
     assert record.job["status"] == "ok"
-    words = library.instructions("fp32")
+    words = bindings.instructions("fp32")
     assert words in ("avx512", "avx", "vectors")
     assert record.job["kernels"] == f"linear=native instructions={words}"
     assert record.job["steps"] == record.job["epochs"] * (

@@ -18,7 +18,7 @@ from torch import nn
 from aebench import machine
 from aebench.architectures.autoencoder import Autoencoder, build
 from aebench.engines import training
-from aebench.engines.native import library
+from aebench.engines.native import bindings
 from aebench.engines.training import Engine, Setup
 from aebench.worker import run_job
 
@@ -267,7 +267,7 @@ def test_fast_convolution_is_told_where_it_is_taken() -> None:
         model = conv(nn.Conv2d(1, one, 3), nn.Conv2d(one, two, **kind), back=back)
         return trained(model, (1, 12, 12), steps=1)[2].work().kernels
 
-    words = f"instructions={library.instructions('fp32')}"
+    words = f"instructions={bindings.instructions('fp32')}"
     fast = "conv=native conv=native+winograd conv_transpose=native conv_transpose=native+winograd"
     assert kernels(16, 16) == f"{fast} {words}"
     for others in (kernels(16, 1), kernels(16, 16, kernel_size=2), kernels(3, 16)):
@@ -286,10 +286,10 @@ import sys
 sys.path[:0] = [{tests!r}]
 import torch
 import test_engine_native_chains as gate
-from aebench.engines.native import library
+from aebench.engines.native import bindings
 precisions, instructions = {precisions!r}, {instructions!r}
 for precision in precisions:
-    assert library.instructions(precision) == instructions, library.instructions(precision)
+    assert bindings.instructions(precision) == instructions, bindings.instructions(precision)
 torch.set_num_threads(2)
 for name in (
     "strides and kernels that are no squares",

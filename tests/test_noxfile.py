@@ -232,7 +232,7 @@ def test_sanitizers_stop_what_reads_beyond_its_memory_or_overflows(said, checkou
     )
     code = (
         "import sys; from pathlib import Path; from aebench.engines import compiler\n"
-        "compiler.library(Path(sys.argv[1])).f(2); print('unnoticed')"
+        "compiler.shared_library(Path(sys.argv[1])).f(2); print('unnoticed')"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, str(source)],

@@ -95,7 +95,7 @@ def _options() -> list[str]:
         ) from error
 
 
-def library(source: Path) -> ctypes.CDLL:
+def shared_library(source: Path) -> ctypes.CDLL:
     """`source`, with the headers beside it, compiled for this processor, and loaded.
 
     Compiled now if it has not been.

@@ -34,8 +34,8 @@ import torch
 from torch import Tensor, nn
 
 from aebench.engines import training
-from aebench.engines.native import chains, library, studies
-from aebench.engines.native.library import Chain, Net, Steps
+from aebench.engines.native import bindings, chains, studies
+from aebench.engines.native.bindings import Chain, Net, Steps
 from aebench.engines.training import WARMUP_STEPS, Setup, Work
 from aebench.errors import RequestError
 
@@ -68,7 +68,7 @@ class Native(training.Engine):
             RequestError: it cannot be had here, or the processor cannot compute in the precision.
         """
         precision = self.setup.job.precision
-        if not library.instructions(precision):
+        if not bindings.instructions(precision):
             raise RequestError(
                 f"engine 'native' in {precision} needs instructions for bf16 (AVX512-BF16 or AMX)"
                 " that this processor, or its operating system, does not offer; use --precision"
@@ -127,24 +127,20 @@ class _Trained:
         self.nets: ctypes.Array[Net] | None = None
         self.chains: ctypes.Array[Chain] | None = None
         self._start(model, job.learning_rate)
-        given = self._given(parts)  # or it raises: what it does not take, none of the others does
+        self._given(parts)  # or it raises: what it does not take, none of the others does
         fp32 = job.precision == "fp32"
         self.mirror = studies.mirror(model, shape, self._addresses) if fp32 else None
         found = [studies.net(part, lit, self._addresses) for part in parts] if fp32 else []
         nets = [net for net in found if net]
-        if self.mirror:
-            self.words = ["conv=native", "conv_transpose=native"]
-        elif len(nets) == len(parts):
+        if not self.mirror and len(nets) == len(parts):
             self.nets = (Net * len(nets))(*nets)
             flops = (studies.skipped_flops(net, self.batch, lit) for net in self.nets)
             self.skipped_flops_per_step = sum(flops)
-            self.words = ["linear=native" + "+sparse" * any(net.sparse for net in self.nets)]
-        else:
+        elif not self.mirror:
             # The same numbers, but torch validates a convolution faster with this layout.
             model.to(memory_format=setup.layout)
             self._start(model, job.learning_rate)
             self.chains = self._given(parts)
-            self.words = sorted(set(_words(given)))
 
     def _given(self, parts: list[chains.Part]) -> ctypes.Array[Chain]:
         given = (chains.given(part, self.precision, self._addresses) for part in parts)
@@ -161,8 +157,14 @@ class _Trained:
 
     @property
     def kernels(self) -> str:
-        """What computes the layers, for the record."""
-        return " ".join([*self.words, f"instructions={library.instructions(self.precision)}"])
+        """What computes the layers, for the record; asked of the code when that is compiled."""
+        if self.mirror:
+            words = {"conv=native", "conv_transpose=native"}
+        elif self.nets:
+            words = {"linear=native" + "+sparse" * any(net.sparse for net in self.nets)}
+        else:
+            words = set(_words(self.chains or ()))
+        return " ".join([*sorted(words), f"instructions={bindings.instructions(self.precision)}"])
 
     def _addresses(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
         if parameter is None:
@@ -192,11 +194,11 @@ class _Trained:
             taken=int(states[0]["step"]),
         )
         if self.mirror:
-            library.load().aebench_train_conv(ctypes.byref(steps), self.mirror)
+            bindings.load().aebench_train_conv(ctypes.byref(steps), self.mirror)
         elif self.nets:
-            library.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
+            bindings.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
         elif self.chains:
-            library.load().aebench_train_chain(ctypes.byref(steps), self.chains, len(self.chains))
+            bindings.load().aebench_train_chain(ctypes.byref(steps), self.chains, len(self.chains))
         for state in states:
             state["step"].fill_(steps.taken)
         for counter in self.counters:
@@ -207,9 +209,9 @@ class _Trained:
 def _words(given: Iterable[Chain]) -> Iterator[str]:
     for one in given:
         for stage in one.stages[: one.count]:
-            kind = library.KINDS[stage.kind]
+            kind = bindings.KINDS[stage.kind]
             if kind != "activation":
-                yield f"{kind}=native" + "+winograd" * library.is_fast(stage, one.precision)
+                yield f"{kind}=native" + "+winograd" * bindings.is_fast(stage, one.precision)
 
 
 create = Native

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aebench.architectures.autoencoder import PerChannel, is_plain, learns, leaves
-from aebench.engines.native.library import (
+from aebench.engines.native.bindings import (
     ACTIVATIONS,
     KINDS,
     PRECISIONS,
@@ -18,7 +18,7 @@ from aebench.engines.native.library import (
     Shape,
     Stage,
 )
-from aebench.engines.native.library import Chain as Given
+from aebench.engines.native.bindings import Chain as Given
 from aebench.errors import RequestError
 
 Addresses = Callable[[Tensor | None], tuple[int | None, int | None, int | None]]

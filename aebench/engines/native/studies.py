@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from aebench.architectures.autoencoder import ACTIVATIONS, is_dense, is_plain, learns, leaves
-from aebench.engines.native import library
+from aebench.engines.native import bindings
+from aebench.engines.native.bindings import Layer, Learned, Mirror, Net
 from aebench.engines.native.chains import Addresses, Part
-from aebench.engines.native.library import Layer, Learned, Mirror, Net
 
 # A first layer leaves out the pixels that are 0 where no more than so many are not, and each thread
 # has enough outputs to repay looking for them. Measured on two Intel Xeon cores: of mlp-512 and
@@ -50,7 +50,7 @@ def net(part: Part, lit: float, addresses: Addresses) -> Net | None:
             Layer(
                 layer.in_features,
                 layer.out_features,
-                library.ACTIVATIONS.index(activation),
+                bindings.ACTIVATIONS.index(activation),
                 *addresses(layer.weight),
                 *addresses(layer.bias),
             )
@@ -90,8 +90,8 @@ def mirror(model: nn.Module, shape: Sequence[int], addresses: Addresses) -> Mirr
     return Mirror(
         *shape,
         channels,
-        library.ACTIVATIONS.index("relu"),
-        library.ACTIVATIONS.index(last),
+        bindings.ACTIVATIONS.index("relu"),
+        bindings.ACTIVATIONS.index(last),
         *(Learned(*addresses(p)) for p in (down.weight, down.bias, up.weight, up.bias)),
     )
 

@@ -90,13 +90,13 @@ PRECISIONS = ("fp32", "bf16", "bf16x3")
 
 @lru_cache
 def load() -> ctypes.CDLL:
-    """The library, compiled now if this processor has none yet: half a minute, once.
+    """The library, compiled now if this processor has none yet: some ten seconds, once.
 
     Raises:
         RequestError: it cannot be had here.
     """
     try:
-        library = compiler.library(engines.NATIVE_SOURCE)
+        library = compiler.shared_library(engines.NATIVE_SOURCE)
     except compiler.CompilerError as error:
         raise engines.unavailable("native", str(error)) from error
     for name, arguments in {
@@ -104,9 +104,9 @@ def load() -> ctypes.CDLL:
         "conv": (POINTER(Steps), POINTER(Mirror)),
         "chain": (POINTER(Steps), POINTER(Chain), c_int64),
     }.items():
-        train = library[f"aebench_train_{name}"]
+        train = getattr(library, f"aebench_train_{name}")
         train.argtypes, train.restype = arguments, None
-        setattr(library, f"aebench_train_{name}", train)
+    library.aebench_is_fast.argtypes = (POINTER(Stage), c_int64)
     library.aebench_instructions.argtypes = (c_int64,)
     library.aebench_instructions.restype = c_char_p
     return library
@@ -123,6 +123,9 @@ def instructions(precision: str) -> str:
 
 
 def is_fast(stage: Stage, precision: int) -> bool:
-    """Whether a convolution is computed with fewer multiplications, as `winograd.h` does."""
-    load().aebench_is_fast.argtypes = (POINTER(Stage), c_int64)
+    """Whether a convolution is computed with fewer multiplications, as `winograd.h` does.
+
+    Raises:
+        RequestError: see `load`.
+    """
     return bool(load().aebench_is_fast(ctypes.byref(stage), precision))
