@@ -190,7 +190,8 @@ def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
     twins, mirror = [nn.Linear(64, 64), nn.Linear(64, 64)], build(job("conv", 4), (1, 8, 8)).model
     twins[1].weight = twins[0].weight
     mirror.decoder[0].weight = mirror.encoder[0].weight
-    hooked, frozen = nn.Linear(64, 64), nn.Linear(64, 64)
+    hooked, frozen, turned = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 64)
+    turned.weight.data = turned.weight.data.T
     hooked.register_forward_hook(lambda *_: None)
     frozen.bias.requires_grad_(False)
     up = nn.ConvTranspose2d(4, 1, 3)
@@ -200,6 +201,7 @@ def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
         Autoencoder(nn.Flatten(), nn.Sequential(tied, tied, nn.Unflatten(1, (1, 8, 8)))),
         Autoencoder(nn.Flatten(), nn.Sequential(hooked, *back)),
         Autoencoder(nn.Flatten(), nn.Sequential(frozen, *back)),
+        Autoencoder(nn.Flatten(), nn.Sequential(turned, *back)),
         Autoencoder(nn.Flatten(), nn.Linear(64, 64)),  # what it gives are no images
         Autoencoder(nn.Linear(8, 8), nn.Linear(8, 8)),  # of lines
         Autoencoder(nn.Sequential(nn.Flatten(), nn.Dropout()), back),

@@ -286,7 +286,12 @@ class Team {
     alignas(64) std::atomic<int64_t> round_;
 };
 
-// What the caller asks for, and gets back. Mirrored field by field in `native.py`.
+// Something that is learned, and Adam's moments of it, where torch has them; null: there is none.
+struct Learned {
+    float *weight, *mean, *square;
+};
+
+// What the caller asks for, and gets back. Mirrored field by field in `native/bindings.py`.
 struct Steps {
     const uint8_t* images;  // [N, planes, plane]
     const int64_t* order;   // of the images of these steps; null: as they lie

@@ -7,14 +7,11 @@
 
 #include "common.h"
 
-struct Learned {
-    float *weight, *mean, *square;
-};
-
 // Images of [colours, height, width] to [channels, height - 2, width - 2] and back.
 struct Mirror {
     int64_t colours, height, width, channels, inner, outer;  // activations of code and output
     Learned down, down_bias, up, up_bias;  // [channels, colours, 3, 3], [channels], as down, [colours]
+    int64_t weight_strides[4];             // of both
 };
 
 namespace conv {
@@ -68,8 +65,10 @@ class Weights {
         for (int64_t k = 0; k < m.channels; k++) {
             const int64_t start = k / V * block + k % V;
             for (int64_t t = 0; t < taps; t++) {
-                move_all(start + t * V, m.down, k * taps + t);
-                move_all(start + (taps + 1 + t) * V, m.up, k * taps + t);
+                const int64_t* stride = m.weight_strides;
+                const int64_t at = k * stride[0] + t / TAPS * stride[1] + t % TAPS / 3 * stride[2] + t % 3 * stride[3];
+                move_all(start + t * V, m.down, at);
+                move_all(start + (taps + 1 + t) * V, m.up, at);
             }
             move_all(start + taps * V, m.down_bias, k);
         }

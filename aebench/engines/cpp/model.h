@@ -10,7 +10,7 @@ namespace chain {
 enum Kind : int64_t { LINEAR, CONV, CONV_TRANSPOSE, LAYER_NORM, BATCH_NORM, JUST_ACTIVATION };
 enum Precision : int64_t { FP32, BF16, BF16X3 };
 
-// One layer and the activation behind it. Mirrored field by field in `native.py`.
+// One layer and the activation behind it. Mirrored field by field in `native/bindings.py`.
 struct Stage {
     int64_t kind, activation;
     double leak, eps, momentum;

@@ -7,10 +7,6 @@
 
 namespace chain {
 
-struct Learned {
-    float *weight, *mean, *square;  // values and Adam's moments; null: there is none
-};
-
 // Of one layer, for all threads: parts of sums over a batch, from each thread.
 class Sums {
    public:

@@ -109,7 +109,7 @@ class _Trained:
     def __init__(self, model: nn.Module, setup: Setup, lit: float) -> None:
         job, shape = setup.job, setup.images.shape[1:]
         self.model = model  # whose weights and statistics C holds by their addresses
-        self.batch, self.precision, self.skipped_flops_per_step = job.batch_size, job.precision, 0
+        self.batch, self.precision = job.batch_size, job.precision
         parts = chains.parts(model, shape)
         self.planes = shape[0] if parts[0].image[0] < shape[0] else 1
         self.plane_size = shape.numel() // self.planes
@@ -124,36 +124,25 @@ class _Trained:
             for m in chains.batch_norms(model)
             if m.num_batches_tracked is not None
         ]
-        self.nets: ctypes.Array[Net] | None = None
-        self.chains: ctypes.Array[Chain] | None = None
-        self._start(model, job.learning_rate)
-        self._given(parts)  # or it raises: what it does not take, none of the others does
-        fp32 = job.precision == "fp32"
-        self.mirror = studies.mirror(model, shape, self._addresses) if fp32 else None
-        found = [studies.net(part, lit, self._addresses) for part in parts] if fp32 else []
-        nets = [net for net in found if net]
-        if not self.mirror and len(nets) == len(parts):
-            self.nets = (Net * len(nets))(*nets)
-            flops = (studies.skipped_flops(net, self.batch, lit) for net in self.nets)
-            self.skipped_flops_per_step = sum(flops)
-        elif not self.mirror:
-            # The same numbers, but torch validates a convolution faster with this layout.
-            model.to(memory_format=setup.layout)
-            self._start(model, job.learning_rate)
-            self.chains = self._given(parts)
-
-    def _given(self, parts: list[chains.Part]) -> ctypes.Array[Chain]:
-        given = (chains.given(part, self.precision, self._addresses) for part in parts)
-        return (Chain * len(parts))(*given)
-
-    def _start(self, model: nn.Module, learning_rate: float) -> None:
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+        # The same numbers, but torch validates a convolution in a quarter of the time.
+        model.to(memory_format=setup.layout)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=job.learning_rate)
         for parameter in model.parameters():
             self.optimizer.state[parameter] = {
                 "step": torch.zeros(()),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
+        # Whatever is not known to these raises: what they do not take, none of the others does.
+        given = [chains.given(part, job.precision, self._addresses) for part in parts]
+        self.chains = (Chain * len(given))(*given)
+        fp32 = job.precision == "fp32"
+        self.mirror = studies.mirror(model, shape, self._addresses) if fp32 else None
+        found = [studies.net(part, lit, self._addresses) for part in parts] if fp32 else []
+        nets = [net for net in found if net]
+        self.nets = (Net * len(nets))(*nets) if len(nets) == len(parts) else None
+        flops = (studies.skipped_flops(net, self.batch, lit) for net in self.nets or ())
+        self.skipped_flops_per_step = sum(flops)
 
     @property
     def kernels(self) -> str:
@@ -163,7 +152,7 @@ class _Trained:
         elif self.nets:
             words = {"linear=native" + "+sparse" * any(net.sparse for net in self.nets)}
         else:
-            words = set(_words(self.chains or ()))
+            words = set(_words(self.chains))
         return " ".join([*sorted(words), f"instructions={bindings.instructions(self.precision)}"])
 
     def _addresses(self, parameter: Tensor | None) -> tuple[int | None, int | None, int | None]:
@@ -197,7 +186,7 @@ class _Trained:
             bindings.load().aebench_train_conv(ctypes.byref(steps), self.mirror)
         elif self.nets:
             bindings.load().aebench_train_mlp(ctypes.byref(steps), self.nets, len(self.nets))
-        elif self.chains:
+        else:
             bindings.load().aebench_train_chain(ctypes.byref(steps), self.chains, len(self.chains))
         for state in states:
             state["step"].fill_(steps.taken)

@@ -45,6 +45,7 @@ class Mirror(ctypes.Structure):
     _fields_ = (
         *_fields(c_int64, "colours height width channels inner outer"),
         *_fields(Learned, "down down_bias up up_bias"),
+        ("weight_strides", c_int64 * 4),
     )
 
 

@@ -248,8 +248,9 @@ def _check(module: nn.Module) -> None:
 
 
 def _dense(tensor: Tensor) -> bool:
-    """Whether a tensor has all its numbers in one piece of memory, in whichever order."""
-    return tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+    """Whether a tensor lies in memory as the C++ can take it: of images' weights in either way."""
+    last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return last or tensor.is_contiguous()
 
 
 def unknown(module: nn.Module) -> RequestError:

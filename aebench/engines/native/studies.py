@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from aebench.architectures.autoencoder import ACTIVATIONS, is_dense, is_plain, learns, leaves
+from aebench.architectures.autoencoder import ACTIVATIONS, is_dense, is_plain, leaves
 from aebench.engines.native import bindings
 from aebench.engines.native.bindings import Layer, Learned, Mirror, Net
 from aebench.engines.native.chains import Addresses, Part
@@ -30,7 +30,7 @@ def net(part: Part, lit: float, addresses: Addresses) -> Net | None:
         module_type = type(module)
         if not is_plain(module):
             return None
-        if isinstance(module, nn.Linear) and module_type is nn.Linear and _is_known(module):
+        if isinstance(module, nn.Linear) and module_type is nn.Linear:
             layers.append((module, "none"))
         elif module_type in ACTIVATIONS and layers and layers[-1][1] == "none":
             layers[-1] = (layers[-1][0], ACTIVATIONS[module_type])
@@ -84,6 +84,7 @@ def mirror(model: nn.Module, shape: Sequence[int], addresses: Addresses) -> Mirr
         and all(type(module) in ACTIVATIONS for module in outer)
         and _is_study(down, shape[0], channels)
         and _is_study(up, channels, shape[0])
+        and down.weight.stride() == up.weight.stride()
     ):
         return None
     last = ACTIVATIONS[type(outer[0])] if outer else "none"
@@ -93,11 +94,8 @@ def mirror(model: nn.Module, shape: Sequence[int], addresses: Addresses) -> Mirr
         bindings.ACTIVATIONS.index("relu"),
         bindings.ACTIVATIONS.index(last),
         *(Learned(*addresses(p)) for p in (down.weight, down.bias, up.weight, up.bias)),
+        down.weight.stride(),
     )
-
-
-def _is_known(layer: nn.Module) -> bool:
-    return learns(layer) and all(p.is_contiguous() for p in layer.parameters())
 
 
 def _is_study(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int, outputs: int) -> bool:
@@ -107,5 +105,4 @@ def _is_study(layer: nn.Conv2d | nn.ConvTranspose2d, inputs: int, outputs: int) 
         and (layer.in_channels, layer.out_channels) == (inputs, outputs)
         and layer.kernel_size == (3, 3)
         and is_dense(layer)
-        and _is_known(layer)
     )
