@@ -196,10 +196,10 @@ class Share {
             const int64_t row = first + i, n = row / chain.planes,
                           offset = (chain.first_plane + row % chain.planes) * s.count();
             load_pixels(steps.image(step, n) + offset, pixels.data(), s.count());
-            arrange(pixels.data(), target + (this->first + i) * s.count());
+            arrange(s, pixels.data(), target + (this->first + i) * s.count());
             if (const float* noise = steps.noise_of(step, n)) {
                 for (int64_t j = 0; j < s.count(); j++) pixels[j] += noise[offset + j];
-                arrange(pixels.data(), arranged_.data());
+                arrange(s, pixels.data(), arranged_.data());
             }
             const float* x = steps.noise ? arranged_.data() : target + (this->first + i) * s.count();
             for (int64_t y = 0; y < s.height; y++, x += s.width * s.channels)
@@ -208,17 +208,6 @@ class Share {
                     input.store(input.at(i, y, 0) + f, count >= V ? load(x + f) : load(x + f, count), count);
                 }
         }
-    }
-
-    // [channels, height, width] to [height, width, channels].
-    void arrange(const float* from, float* to) const {
-        const Shape& s = chain.image;
-        if (s.channels == 1) {
-            std::memcpy(to, from, s.count() * 4);
-            return;
-        }
-        for (int64_t c = 0; c < s.channels; c++)
-            for (int64_t i = 0; i < s.height * s.width; i++) to[i * s.channels + c] = from[c * s.height * s.width + i];
     }
 
     const Tensor<P>& before(int64_t l) const { return l ? outputs[l - 1]->values : input; }
@@ -273,7 +262,7 @@ class Share {
         std::optional<Backward<P>> sink;
         if (l) sink.emplace(Backward<P>{*outputs[l - 1], *gradients[l - 1]});
         if (s.kind == LINEAR) {
-            if (s.bias.weight) sum_features(grad, images, to_bias);
+            if (s.bias.weight) sum_numbers(grad, images, to_bias);
             if (l) model.linears[l]->backward(grad, images, row, *sink);
         } else if (convolves(s)) {
             const bool up = s.kind == CONV_TRANSPOSE;
@@ -305,26 +294,6 @@ class Share {
         }
     }
 
-    template <class Sink>
-    static void pass(const Tensor<P>& from, int64_t images, Sink& sink) {
-        const Shape& s = from.shape;
-        for (int64_t n = 0; n < images; n++) {
-            for (int64_t y = 0; y < s.height; y++)
-                for (int64_t x = 0; x < s.width; x++)
-                    for (int64_t c = 0; c < s.channels; c += V)
-                        sink(n, y, x, c, s.channels - c, from.load(from.at(n, y, x) + c, s.channels - c));
-            sink.finish();
-        }
-    }
-
-    // The gradient by the biases of a linear layer, which has one for every number.
-    static void sum_features(const Tensor<P>& grad, int64_t images, float* to) {
-        const int64_t count = grad.shape.count();
-        for (int64_t n = 0; n < images; n++)
-            for (int64_t f = 0; f < count; f += V)
-                store(to + f, load(to + f) + grad.load(grad.at(n, 0, 0) + f, count - f));
-    }
-
     static constexpr int64_t CACHED = 4 << 20;  // bytes of images at once
 
     const Model<P>& model;
@@ -345,37 +314,5 @@ class Share {
     Scratch<P> scratch;
     Row row;
 };
-
-template <class P>
-void train(Steps& steps, const Chain* chains, int64_t count) {
-    Team team(steps.threads);
-    std::vector<std::unique_ptr<Model<P>>> models;
-    for (int64_t i = 0; i < count; i++) models.push_back(std::make_unique<Model<P>>(chains[i], team.size));
-    std::vector<std::vector<std::unique_ptr<Share<P>>>> owned(count);
-    std::vector<std::vector<Share<P>*>> shares(count);
-    for (int64_t i = 0; i < count; i++) owned[i].resize(team.size), shares[i].resize(team.size);
-    std::vector<double> losses(team.size);
-    team.run([&](int64_t me) {
-        for (int64_t i = 0; i < count; i++) {
-            models[i]->read(me, team.size);
-            owned[i][me] = std::make_unique<Share<P>>(*models[i], steps, team, me);  // in memory near this thread
-            shares[i][me] = owned[i][me].get();
-        }
-        team.barrier();
-        for (int64_t i = 0; i < count; i++) shares[i][me]->pack();
-        for (int64_t at = 0; at < steps.count; at++) {
-            for (int64_t i = 0; i < count; i++) losses[me] += shares[i][me]->train(at);
-            team.barrier();
-            const Adam adam(steps.rates[at], steps.beta1, steps.beta2, steps.eps, steps.taken + at + 1);
-            for (int64_t i = 0; i < count; i++) shares[i][me]->learn(shares[i], adam);
-        }
-        for (int64_t i = 0; i < count; i++) models[i]->write(me, team.size);
-#if defined(HAS_TILES)
-        Tiles::release();
-#endif
-    });
-    for (const double loss : losses) steps.loss += loss / double(steps.batch * steps.planes * steps.plane);
-    steps.taken += steps.count;
-}
 
 }  // namespace chain

@@ -61,40 +61,50 @@ INLINE void finish(const vec (&acc)[R][C], float* c, int64_t c_row) {
         for (int j = 0; j < C; j++) store(c + r * c_row + j * V, acc[r][j]);
 }
 
-// A table of micro-kernels for 1 to `TALL` rows and 1 to `WIDE` vectors.
-template <template <int, int> class Micro, class Element, int... R>
-constexpr std::array<std::array<Kernel<Element>, WIDE>, TALL> table(std::integer_sequence<int, R...>) {
-    return {{{Micro<R + 1, 1>::run, Micro<R + 1, 2>::run}...}};
+// The micro-kernel: a tile of the result stays in registers. What is a row of B, what of A is broadcast and how the
+// two are multiplied is said by an `Arithmetic`, which takes `PLACES` places at once.
+template <class Arithmetic, int R, int C>
+void micro_kernel(const Product<typename Arithmetic::Element>& p) {
+    constexpr int64_t PLACES = Arithmetic::PLACES;
+    vec acc[R][C];
+    begin(acc, p.c, p.c_row, p.add);
+    for (int64_t s = 0; s < p.segments; s++) {
+        const auto *a = p.a + s * p.a_segment, *b = p.b + s * p.b_segment;
+        for (int64_t k = 0; k < p.places; k += PLACES, a += PLACES * p.a_place, b += PLACES * p.b_place) {
+            typename Arithmetic::Numbers row[C];
+#pragma GCC unroll 2
+            for (int j = 0; j < C; j++) row[j] = Arithmetic::row(b + PLACES * j * V);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++) {
+                const auto x = Arithmetic::spread(a + r * p.a_row);
+#pragma GCC unroll 2
+                for (int j = 0; j < C; j++) acc[r][j] = Arithmetic::add(acc[r][j], x, row[j]);
+            }
+        }
+    }
+    finish(acc, p.c, p.c_row);
 }
 
-template <template <int, int> class Micro, class Element>
-INLINE void run(const Product<Element>& p, int64_t rows, int64_t vectors) {
-    static constexpr auto kernels = table<Micro, Element>(std::make_integer_sequence<int, TALL>{});
+// A table of micro-kernels for 1 to `TALL` rows and 1 to `WIDE` vectors.
+template <class Arithmetic, int... R>
+constexpr std::array<std::array<Kernel<typename Arithmetic::Element>, WIDE>, TALL> table(
+    std::integer_sequence<int, R...>) {
+    return {{{micro_kernel<Arithmetic, R + 1, 1>, micro_kernel<Arithmetic, R + 1, 2>}...}};
+}
+
+template <class Arithmetic>
+INLINE void run(const Product<typename Arithmetic::Element>& p, int64_t rows, int64_t vectors) {
+    static constexpr auto kernels = table<Arithmetic>(std::make_integer_sequence<int, TALL>{});
     kernels[rows - 1][vectors - 1](p);
 }
 
-// float32: one multiply-add for every number of a row of B, with a number of A broadcast.
-template <int R, int C>
-struct Micro32 {
-    static void run(const Product<float>& p) {
-        vec acc[R][C];
-        begin(acc, p.c, p.c_row, p.add);
-        for (int64_t s = 0; s < p.segments; s++) {
-            const float *a = p.a + s * p.a_segment, *b = p.b + s * p.b_segment;
-            for (int64_t k = 0; k < p.places; k++, a += p.a_place, b += p.b_place) {
-                vec row[C];
-#pragma GCC unroll 2
-                for (int j = 0; j < C; j++) row[j] = load(b + j * V);
-#pragma GCC unroll 16
-                for (int r = 0; r < R; r++) {
-                    const float x = a[r * p.a_row];
-#pragma GCC unroll 2
-                    for (int j = 0; j < C; j++) acc[r][j] += x * row[j];
-                }
-            }
-        }
-        finish(acc, p.c, p.c_row);
-    }
+struct Singles {
+    using Element = float;
+    using Numbers = vec;
+    static constexpr int64_t PLACES = 1;
+    static INLINE vec row(const float* from) { return load(from); }
+    static INLINE vec spread(const float* from) { return broadcast(*from); }
+    static INLINE vec add(vec sum, vec x, vec row) { return sum + x * row; }
 };
 
 // What a number is stored as, and how numbers are multiplied.
@@ -110,7 +120,7 @@ struct Float32 {
     static INLINE void store(Element* to, int64_t, vec x) { ::store(to, x); }
     static INLINE void store(Element* to, int64_t, vec x, int64_t count) { std::memcpy(to, &x, count * 4); }
     static void multiply(const Product<float>& p, int64_t rows, int64_t vectors, int64_t, int64_t) {
-        run<Micro32>(p, rows, vectors);
+        run<Singles>(p, rows, vectors);
     }
 };
 
@@ -122,29 +132,17 @@ INLINE __m256i rounded(vec x) { return (__m256i)_mm512_cvtneps_pbh((__m512)x); }
 INLINE vec widened(__m256i x) { return (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16); }
 
 // bf16, sums in float32: a pair of places in one instruction.
-template <int R, int C>
-struct MicroPairs {
-    static void run(const Product<bf16>& p) {
-        vec acc[R][C];
-        begin(acc, p.c, p.c_row, p.add);
-        for (int64_t s = 0; s < p.segments; s++) {
-            const bf16 *a = p.a + s * p.a_segment, *b = p.b + s * p.b_segment;
-            for (int64_t k = 0; k < p.places; k += 2, a += 2, b += 2 * p.b_place) {
-                __m512bh row[C];
-#pragma GCC unroll 2
-                for (int j = 0; j < C; j++) row[j] = (__m512bh)_mm512_loadu_si512(b + 2 * j * V);
-#pragma GCC unroll 16
-                for (int r = 0; r < R; r++) {
-                    int32_t pair;
-                    std::memcpy(&pair, a + r * p.a_row, 4);
-#pragma GCC unroll 2
-                    for (int j = 0; j < C; j++)
-                        acc[r][j] = (vec)_mm512_dpbf16_ps((__m512)acc[r][j], (__m512bh)_mm512_set1_epi32(pair), row[j]);
-                }
-            }
-        }
-        finish(acc, p.c, p.c_row);
+struct Pairs {
+    using Element = bf16;
+    using Numbers = __m512bh;
+    static constexpr int64_t PLACES = 2;
+    static INLINE __m512bh row(const bf16* from) { return (__m512bh)_mm512_loadu_si512(from); }
+    static INLINE __m512bh spread(const bf16* from) {
+        int32_t pair;
+        std::memcpy(&pair, from, 4);
+        return (__m512bh)_mm512_set1_epi32(pair);
     }
+    static INLINE vec add(vec sum, __m512bh x, __m512bh row) { return (vec)_mm512_dpbf16_ps((__m512)sum, x, row); }
 };
 
 #if defined(HAS_TILES)
@@ -265,7 +263,7 @@ struct Bf16 {
 #if defined(HAS_TILES)
         Tiles::multiply(p, rows, vectors);
 #else
-        run<MicroPairs>(p, rows, vectors);
+        run<Pairs>(p, rows, vectors);
 #endif
     }
 };

@@ -3,6 +3,43 @@
 #include "conv.h"
 #include "mlp.h"
 
+namespace chain {
+
+// All threads' shares of the chains that a model is made of, step by step.
+template <class P>
+static void train(Steps& steps, const Chain* chains, int64_t count) {
+    Team team(steps.threads);
+    std::vector<std::unique_ptr<Model<P>>> models;
+    for (int64_t i = 0; i < count; i++) models.push_back(std::make_unique<Model<P>>(chains[i], team.size));
+    std::vector<std::vector<std::unique_ptr<Share<P>>>> owned(count);
+    std::vector<std::vector<Share<P>*>> shares(count);
+    for (int64_t i = 0; i < count; i++) owned[i].resize(team.size), shares[i].resize(team.size);
+    std::vector<double> losses(team.size);
+    team.run([&](int64_t me) {
+        for (int64_t i = 0; i < count; i++) {
+            models[i]->read(me, team.size);
+            owned[i][me] = std::make_unique<Share<P>>(*models[i], steps, team, me);  // in memory near this thread
+            shares[i][me] = owned[i][me].get();
+        }
+        team.barrier();
+        for (int64_t i = 0; i < count; i++) shares[i][me]->pack();
+        for (int64_t at = 0; at < steps.count; at++) {
+            for (int64_t i = 0; i < count; i++) losses[me] += shares[i][me]->train(at);
+            team.barrier();
+            const Adam adam(steps.rates[at], steps.beta1, steps.beta2, steps.eps, steps.taken + at + 1);
+            for (int64_t i = 0; i < count; i++) shares[i][me]->learn(shares[i], adam);
+        }
+        for (int64_t i = 0; i < count; i++) models[i]->write(me, team.size);
+#if defined(HAS_TILES)
+        Tiles::release();
+#endif
+    });
+    for (const double loss : losses) steps.loss += loss / double(steps.batch * steps.planes * steps.plane);
+    steps.taken += steps.count;
+}
+
+}  // namespace chain
+
 extern "C" {
 
 void aebench_train_mlp(Steps* steps, const Net* nets, int64_t count) { mlp::train(*steps, nets, count); }

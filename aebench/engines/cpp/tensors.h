@@ -11,6 +11,16 @@ struct Shape {
     int64_t count() const { return channels * height * width; }
 };
 
+// An image from torch's [channels, height, width] to [height, width, channels].
+inline void arrange(Shape s, const float* from, float* to) {
+    if (s.channels == 1) {
+        std::memcpy(to, from, s.count() * 4);
+        return;
+    }
+    for (int64_t c = 0; c < s.channels; c++)
+        for (int64_t i = 0; i < s.height * s.width; i++) to[i * s.channels + c] = from[c * s.height * s.width + i];
+}
+
 // Rows above and below an image and pixels left and right of it that are 0 for good.
 struct Border {
     int64_t top = 0, bottom = 0, left = 0, right = 0;
@@ -198,6 +208,27 @@ struct Backward {
     bool dense() const { return grad.dense() && of.values.dense(); }
     void finish() {}
 };
+
+// Give all numbers of some images to a sink, as they are.
+template <class P, class Sink>
+void pass(const Tensor<P>& from, int64_t images, Sink& sink) {
+    const Shape& s = from.shape;
+    for (int64_t n = 0; n < images; n++) {
+        for (int64_t y = 0; y < s.height; y++)
+            for (int64_t x = 0; x < s.width; x++)
+                for (int64_t c = 0; c < s.channels; c += V)
+                    sink(n, y, x, c, s.channels - c, from.load(from.at(n, y, x) + c, s.channels - c));
+        sink.finish();
+    }
+}
+
+// Add up the gradients of each number over images that lie dense: those by the biases of a linear layer.
+template <class P>
+void sum_numbers(const Tensor<P>& grad, int64_t images, float* to) {
+    const int64_t count = grad.shape.count();
+    for (int64_t n = 0; n < images; n++)
+        for (int64_t f = 0; f < count; f += V) store(to + f, load(to + f) + grad.load(grad.at(n, 0, 0) + f, count - f));
+}
 
 // Add up the gradients of each channel over images begin to end: those by a bias.
 template <class P>
