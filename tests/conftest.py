@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,10 +58,12 @@ def _no_compiler() -> bool:
     return False
 
 
-def _kept_catalogue() -> Iterator[None]:
+def _kept_registries() -> Iterator[None]:
+    from aebench.architectures import registry
     from aebench.datasets import catalogue
 
-    tables = (catalogue._INFOS, catalogue._LOADERS)
+    tables: tuple[dict[Any, Any], ...]
+    tables = (catalogue._INFOS, catalogue._LOADERS, registry._registry, registry._codes)
     before = [dict(table) for table in tables]
     yield
     for table, content in zip(tables, before, strict=True):
@@ -69,15 +72,26 @@ def _kept_catalogue() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def own_catalogue_of_a_module() -> Iterator[None]:
-    """Let no module of tests meet the datasets that the fixtures of another have registered."""
-    yield from _kept_catalogue()
+def own_registries_of_a_module() -> Iterator[None]:
+    """Let no module of tests meet the models and data that the fixtures of another registered."""
+    yield from _kept_registries()
 
 
 @pytest.fixture(autouse=True)
-def own_catalogue() -> Iterator[None]:
-    """Let no test meet the datasets that another has registered in this process."""
-    yield from _kept_catalogue()
+def own_registries() -> Iterator[None]:
+    """Let no test meet the models and data that another has registered in this process."""
+    yield from _kept_registries()
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For what is small, where threads would wait for each other, and its last bits."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

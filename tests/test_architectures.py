@@ -31,11 +31,6 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-
-
 def job(family: str, latent: int = 4, depth: int = 1, seed: int = 0) -> Job:
     return Job(family, "digits", latent, depth=depth, seed=seed)
 
@@ -163,9 +158,7 @@ KINDS = {
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 @pytest.mark.parametrize("kind", KINDS)
-def test_valid_models_of_every_kind_are_measured_and_train(
-    own_registry: None, kind: str, tmp_path: Path
-) -> None:
+def test_valid_models_of_every_kind_are_measured_and_train(kind: str, tmp_path: Path) -> None:
     architecture("mine")(lambda shape, latent, depth: KINDS[kind]())
     torch.manual_seed(3)
     expected = torch.rand(1)
@@ -361,14 +354,14 @@ class Spare(nn.Module):
     ],
 )
 def test_a_model_that_breaks_the_contract_is_told_where(
-    own_registry: None, make: Callable[[], nn.Module], says: str
+    make: Callable[[], nn.Module], says: str
 ) -> None:
     architecture("mine")(lambda shape, latent, depth: make())
     with pytest.raises(ValueError, match=says):
         build(job("mine"), GREY)
 
 
-def test_registry_finds_names_and_suggests_the_nearest(own_registry: None) -> None:
+def test_registry_finds_names_and_suggests_the_nearest() -> None:
     def mine(shape: Shape, latent: int, depth: int) -> nn.Module:
         """First line.
 
@@ -384,7 +377,7 @@ def test_registry_finds_names_and_suggests_the_nearest(own_registry: None) -> No
     assert all(dataclasses.asdict(architectures.get(n))["about"] for n in architectures.names())
 
 
-def test_a_taken_name_is_refused_even_to_a_function_of_the_same_name(own_registry: None) -> None:
+def test_a_taken_name_is_refused_even_to_a_function_of_the_same_name() -> None:
     def build(shape: Shape, latent: int, depth: int) -> nn.Module:
         return nn.Identity()
 
@@ -396,6 +389,6 @@ def test_a_taken_name_is_refused_even_to_a_function_of_the_same_name(own_registr
 
 
 @pytest.mark.parametrize("name", ["", " mlp", "a,b", lambda shape, latent, depth: None])
-def test_a_decorator_without_a_name_is_refused(own_registry: None, name: str) -> None:
+def test_a_decorator_without_a_name_is_refused(name: str) -> None:
     with pytest.raises(RequestError, match=r'@architecture\("mine"\)'):
         architecture(name)

@@ -44,7 +44,6 @@ Cell = Callable[..., dict[str, Any]]
 @pytest.fixture
 def cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
     """Run `CELL` as a notebook does: in a namespace called `__main__` that no file is of."""
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     monkeypatch.delattr("__main__.__file__", raising=False)
     space: dict[str, Any] = {"aebench": aebench, "datasets": datasets, "__name__": "__main__"}
 

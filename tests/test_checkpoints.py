@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from command_line import COMMAND, environment
 from torch import nn
 
 import aebench
-from aebench import architectures, interference, worker
+from aebench import interference, worker
 from aebench.analysis import fitness, frames
 from aebench.architectures.autoencoder import Autoencoder, build
 from aebench.cli import axes
@@ -26,20 +27,12 @@ from aebench.models import checkpoints
 from aebench.records import Circumstances
 from aebench.store import Record, Store, kept
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 EPOCHS = 4
 # What cannot be the same of two trainings: when they were, how long they took, what was watched.
 FREE = {"started_at", "resumed", "weights_sha256", "gflops", "images_per_s", "peak_gflops",
         "flop_floor_s", "roofline_fraction", "load_1m", "peak_host_bytes", "position",
         "involuntary_switches", "engine_note", "concurrent"}  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """What is computed here is small, and threads would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def job(architecture: str = "mlp", **fields: object) -> Job:
@@ -74,13 +67,16 @@ def alike(one: Record, other: Record) -> None:
     assert len(errors[0]) == one.job["epochs"]
 
 
-@pytest.mark.parametrize("engine", ["reference", "eager", "native", "compiled"])
-@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+@pytest.mark.parametrize(
+    ("engine", "architecture"),
+    [  # compiled is the same code for both, and takes seconds to compile
+        *itertools.product(["reference", "eager", "native"], ["mlp", "conv"]),
+        ("compiled", "mlp"),
+    ],
+)
 def test_every_engine_goes_on_to_the_same_bits(
     engine: str, architecture: str, tmp_path: Path
 ) -> None:
-    if engine == "compiled" and architecture == "conv":
-        pytest.skip("the same code as of an MLP, and compiling takes seconds")
     work = job(architecture, engine=engine, train_noise=0.1 if architecture == "mlp" else 0.0)
     whole = run(work, tmp_path / "whole")
     assert whole is not None
@@ -159,9 +155,7 @@ def dropping(shape: tuple[int, int, int], latent: int, depth: int) -> nn.Module:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-    monkeypatch.setattr(architectures.registry, "_codes", dict(architectures.registry._codes))
+def own() -> None:
     aebench.architecture("dropping", version="1")(dropping)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import house
 import pytest
 
-from aebench import architectures, datasets, engines
+from aebench import datasets, engines
 from aebench.analysis import findings
 from aebench.job import Job
 from aebench.page import html
@@ -41,7 +41,6 @@ def run(title: str, name: str) -> ModuleType:
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     known, modules = dict(engines.ENGINES), set(sys.modules)
     yield
     engines.ENGINES.clear()

@@ -222,7 +222,6 @@ def test_what_an_engine_cannot_train_is_said_with_the_depth(
 def test_a_user_s_family_is_not_taken_for_ours_by_its_name(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     monkeypatch.setattr(engines, "trouble", lambda *_: "")
     size = architectures.get("mlp").size
     architectures.architecture(name, size=size)(lambda shape, latent, depth: None)
@@ -239,7 +238,6 @@ def test_a_user_s_family_is_not_taken_for_ours_by_its_name(
 def test_a_user_s_family_may_say_what_its_models_are_made_of(
     layers: str, on_cuda: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     monkeypatch.setattr(engines, "trouble", lambda *_: "")
     architectures.architecture("mine", layers=layers)(lambda shape, latent, depth: None)
     assert engines.choose("mine", "cpu", 3).engine == "native"

@@ -214,7 +214,6 @@ def test_fixed_cost_does_not_grow_with_the_epochs(results: Store) -> None:
 def test_totals_share_workers_and_pass_over_what_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     architectures.architecture("opaque")(lambda shape, latent, depth: None)
     estimator, opaque = Estimator(), Job("opaque", "digits", 8)
     impossible = Job("conv", "digits", 8, depth=9)

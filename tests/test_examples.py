@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from command_line import COMMAND, environment
 
-from aebench import architectures, datasets
+from aebench import datasets
 from aebench.architectures.autoencoder import build
 from aebench.cli import complete
 from aebench.cli.example import examples, is_notebook
@@ -33,7 +33,6 @@ Trained = Callable[..., list[dict[str, Any]]]
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     """The rows of the jobs with some axes, where every example is loaded from a copy."""
     patch, folder = pytest.MonkeyPatch(), tmp_path_factory.mktemp("copies")
-    patch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     before = set(sys.modules)
     for name, source in PLUGINS.items():
         (folder / f"my_{name}.py").write_text(source, "utf-8")
@@ -78,7 +77,6 @@ def test_examples_are_listed_and_printed(invoke: Any) -> None:
 def test_each_example_can_be_planned_as_it_says(
     invoke: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     for name, source in PLUGINS.items():
         (tmp_path / f"{name}.py").write_text(source, "utf-8")
         said = source.partition("    aebench run ")[2].partition("\n\n")[0].replace("\\\n", " ")

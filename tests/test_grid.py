@@ -258,7 +258,6 @@ def test_a_grid_file_may_have_any_name(tmp_path: Path, name: str) -> None:
 def test_an_architecture_may_have_the_name_of_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     from aebench import architectures
 
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     for name in ("nan", "2024", "1e3"):
         architectures.architecture(name)(lambda shape, latent, depth: None)
         asked = {"architecture": name, "dataset": "digits", "latent": 2}
@@ -378,7 +377,6 @@ def test_size_is_known_before_building_except_for_a_plugin(monkeypatch: pytest.M
     from aebench import architectures
 
     assert size(Job("conv", "mnist", 16)).bottleneck == 10_816
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     architectures.architecture("opaque")(lambda shape, latent, depth: None)
     assert size(Job("opaque", "mnist", 16)) is None
 

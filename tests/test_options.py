@@ -41,11 +41,6 @@ def builder(
 KNOWN = options.of(builder)
 
 
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-
-
 def test_arguments_with_a_default_after_the_third_are_options() -> None:
     assert list(KNOWN) == [*("width", "rate", "deep", "colour", "title", "steps", "most", "untold")]
     assert KNOWN["colour"].choices == ("red", "dark-green")
@@ -118,13 +113,13 @@ def test_of_a_family_not_known_here_only_what_can_be_read_again_is_taken(given: 
         options.canonical("elsewhere", None, given)
 
 
-def test_a_family_without_options_says_how_it_gets_them(own_registry: None) -> None:
+def test_a_family_without_options_says_how_it_gets_them() -> None:
     architectures.architecture("bare")(lambda shape, latent, depth: None)
     with pytest.raises(RequestError, match="'bare' has no options, and width is given"):
         Job("bare", "digits", 4, options="width=3")
 
 
-def test_a_builder_gets_what_is_not_its_default(own_registry: None) -> None:
+def test_a_builder_gets_what_is_not_its_default() -> None:
     seen = []
 
     def sized(shape: Shape, latent: int, depth: int, width: int = 2) -> Size:

@@ -35,7 +35,6 @@ def tiny(shape, latent, depth):
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,7 @@ from aebench.store import Store, kept, merging
 Invoke = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """What is computed here is small; records are made and read back under the same threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def job(architecture: str = "mlp", **fields: object) -> Job:
@@ -221,9 +215,7 @@ def odd(shape: tuple[int, int, int], latent: int, depth: int) -> nn.Module:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(architectures.registry, "_registry", dict(architectures.registry._registry))
-    monkeypatch.setattr(architectures.registry, "_codes", dict(architectures.registry._codes))
+def own() -> None:
     aebench.architecture("odd", version="1")(odd)
 
 

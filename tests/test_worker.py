@@ -28,21 +28,13 @@ from aebench.evaluation import reconstruction
 from aebench.job import Job
 from aebench.records import Circumstances
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 
 
 def job(architecture: str = "mlp", **fields: object) -> Job:
     usual = {"dataset": "digits", "latent": 3, "epochs": 2}
     return Job.create(architecture=architecture, **usual | fields)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """What is computed here is small, and threads would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Fake:
