@@ -72,7 +72,9 @@ def main() -> None:
         checklist = measure("bench.checklist", summary="--summary")
         text = replace(text, "checklist-cuda", checklist)
     else:
-        text = replace(text, "roofline-cpu", measure("bench.roofline", summary="--summary"))
+        for section, precision in (("roofline-cpu", "fp32"), ("roofline-cpu-bf16", "bf16")):
+            steps = measure("bench.roofline", "--precision", precision, summary="--summary")
+            text = replace(text, section, steps)
     text = replace(text, f"suites-{device}", suites)
     text = replace(text, f"peers-{device}", peers)
     RESULTS.write_text(text, encoding="utf-8")

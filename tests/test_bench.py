@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -322,6 +323,25 @@ def test_new_figures_replace_only_their_own_section():
         results.replace(text, section, "z")
     with pytest.raises(ValueError, match="marks"):
         results.replace(text, "no-such-section", "z")
+
+
+def test_readme_s_speed_is_that_of_the_published_steps():
+    published = results.RESULTS.read_text(encoding="utf-8")
+    table = published.partition("<!-- begin roofline-cpu -->")[2].partition("<!-- end")[0]
+    rows = [re.split(r"\s{2,}", line.strip()) for line in table.splitlines()]
+    known = {row[0]: row for row in rows if len(row) == 11}
+    ratio, fraction = {"eager": 5, "native": 8}, 9  # columns
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("| times the study's loop |")[2].partition("\n\n")
+    head, _, *lines = ("|" + shown[0]).splitlines()
+    models = [m.strip().replace(" of depth", " depth") for m in head.strip("| ").split("|")]
+    assert len(lines) == len(ratio)
+    for line in lines:
+        engine, *values = (cell.strip(" `") for cell in line.strip("| ").split("|"))
+        expected = [f"{float(known[model][ratio[engine]]):.2g}" for model in models]
+        assert values == expected, engine
+    shares = ", ".join(known[model][fraction] for model in models[:-1])
+    assert f"reaches {shares} and {known[models[-1]][fraction]} of" in shown[2].replace("\n", " ")
 
 
 def test_results_are_refused_where_suites_would_skip_for_want_of_mnist(monkeypatch, tmp_path):
