@@ -338,7 +338,8 @@ def test_readme_s_speed_is_that_of_the_published_steps():
     assert len(lines) == len(ratio)
     for line in lines:
         engine, *values = (cell.strip(" `") for cell in line.strip("| ").split("|"))
-        expected = [f"{float(known[model][ratio[engine]]):.2g}" for model in models]
+        times = [float(known[model][ratio[engine]]) for model in models]
+        expected = [f"{x:.0f}" if x >= 9.5 else f"{x:.1f}" for x in times]
         assert values == expected, engine
     shares = ", ".join(known[model][fraction] for model in models[:-1])
     assert f"reaches {shares} and {known[models[-1]][fraction]} of" in shown[2].replace("\n", " ")
