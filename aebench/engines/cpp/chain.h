@@ -37,7 +37,7 @@ class Share {
                                                           l == last ? Border{} : border_of_input(l + 1),
                                                           Activation{s.activation, float(s.leak)}));
             gradients.push_back(std::make_unique<Tensor<P>>(images, s.output, border_of_gradient(l)));
-            if (s.kind == LINEAR) model.linears[l]->reserve(batch(), team.size, row);
+            if (s.kind == LINEAR) model.linears[l]->reserve(batch(), team.size, linear_scratch);
             const Convolution<P>* layer = model.convolutions[l].get();
             fast.emplace_back(layer ? layer->fast_grads() : 0);
             spread.emplace_back(by_patches(l) ? s.output.width * s.output.channels + V : 0);
@@ -96,7 +96,7 @@ class Share {
             }
             const int64_t place = model.places[l].weight;
             model.linears[l]->learn(seen, model.begin(l, team, me), model.begin(l, team, me + 1), model.mean + place,
-                                    model.square + place, adam, row);
+                                    model.square + place, adam, linear_scratch);
         }
         team.barrier();
         pack_convolutions();
@@ -242,7 +242,7 @@ class Share {
     void compute(int64_t l, int64_t images, Sink& sink) {
         const Stage& s = chain.stages[l];
         const Tensor<P>& x = before(l);
-        if (s.kind == LINEAR) model.linears[l]->forward(x, images, row, sink);
+        if (s.kind == LINEAR) model.linears[l]->forward(x, images, linear_scratch, sink);
         else if (s.kind == CONV) model.convolutions[l]->gather(x, images, scratch, sink);
         else if (s.kind == CONV_TRANSPOSE) model.convolutions[l]->scatter(x, images, scratch, sink);
         else if (s.kind == JUST_ACTIVATION) pass(x, images, sink);
@@ -263,7 +263,7 @@ class Share {
         if (l) sink.emplace(Backward<P>{*outputs[l - 1], *gradients[l - 1]});
         if (s.kind == LINEAR) {
             if (s.bias.weight) sum_numbers(grad, images, to_bias);
-            if (l) model.linears[l]->backward(grad, images, row, *sink);
+            if (l) model.linears[l]->backward(grad, images, linear_scratch, *sink);
         } else if (convolves(s)) {
             const bool up = s.kind == CONV_TRANSPOSE;
             if (s.bias.weight) sum_channels(grad, images, to_bias);
@@ -312,7 +312,7 @@ class Share {
     std::vector<Buffer> fast, spread;
     std::vector<std::vector<float>> means, scales;
     Scratch<P> scratch;
-    Row row;
+    LinearScratch linear_scratch;
 };
 
 }  // namespace chain

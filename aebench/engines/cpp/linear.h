@@ -9,7 +9,7 @@
 namespace chain {
 
 // Memory of one thread for a moment: results of some images, and what a gradient of weights multiplies.
-struct Row {
+struct LinearScratch {
     Buffer results{0}, turned{0}, paired{0};
 
     // Make each at least so many bytes long.
@@ -65,14 +65,14 @@ class Linear {
     }
 
     template <class Sink>
-    void forward(const Tensor<P>& x, int64_t images, Row& row, Sink& sink) const {
-        if constexpr (std::is_same_v<P, Float32>) multiply(x, images, master_, output_, row, sink);
-        else multiply(x, images, forward_, output_, row, sink);
+    void forward(const Tensor<P>& x, int64_t images, LinearScratch& scratch, Sink& sink) const {
+        if constexpr (std::is_same_v<P, Float32>) multiply(x, images, master_, output_, scratch, sink);
+        else multiply(x, images, forward_, output_, scratch, sink);
     }
 
     template <class Sink>
-    void backward(const Tensor<P>& grad, int64_t images, Row& row, Sink& sink) const {
-        multiply(grad, images, back_, input_, row, sink);
+    void backward(const Tensor<P>& grad, int64_t images, LinearScratch& scratch, Sink& sink) const {
+        multiply(grad, images, back_, input_, scratch, sink);
     }
 
     // One thread's images of a whole batch.
@@ -84,12 +84,12 @@ class Linear {
     // A step of Adam for the weights of inputs begin to end, whole vectors of them; `mean` and `square` lie as the
     // master.
     void learn(const std::vector<Seen>& seen, int64_t begin, int64_t end, float* mean, float* square, const Adam& adam,
-               Row& row) const {
+               LinearScratch& scratch) const {
         alignas(64) float tile[V * PANEL];
-        pair(seen, row);
+        pair(seen, scratch);
         for (int64_t i = begin; i < end; i += V) {
             const int64_t rows = std::min(V, master_.places - i), height = tall<P>(V);
-            turn(seen, i, row);
+            turn(seen, i, scratch);
             for (int64_t p = 0; p < panels(output_.count()); p++) {
                 for (int64_t r = 0; r < rows; r++)
                     for (int64_t j = 0; j < master_.width; j += 16) {
@@ -99,7 +99,7 @@ class Linear {
                         __builtin_prefetch(square + at, 1);
                     }
                 for (int64_t r = 0; r < rows; r += height)
-                    gradient(seen, r, std::min(height, rows - r), p, row, tile + r * PANEL);
+                    gradient(seen, r, std::min(height, rows - r), p, scratch, tile + r * PANEL);
                 for (int64_t r = 0; r < rows; r++) {
                     float* weight = master(p, i + r);
                     const int64_t at = weight - master_.data;
@@ -112,10 +112,10 @@ class Linear {
     }
 
     // A thread's memory for `images` images, which are all threads' of a batch.
-    void reserve(int64_t images, int64_t threads, Row& row) const {
+    void reserve(int64_t images, int64_t threads, LinearScratch& scratch) const {
         const int64_t places = images + threads * P::GRAIN, bytes = P::PARTS * places * int64_t(sizeof(Element));
-        row.reserve(images * GROUP * PANEL * 4 + 64, bytes * V,
-                    std::is_same_v<P, Float32> ? 0 : bytes * panels(output_.count()) * master_.width);
+        scratch.reserve(images * GROUP * PANEL * 4 + 64, bytes * V,
+                        std::is_same_v<P, Float32> ? 0 : bytes * panels(output_.count()) * master_.width);
     }
 
    private:
@@ -127,11 +127,11 @@ class Linear {
 
     // All images times all weights, panel by panel. `results_are` the shape of the results.
     template <class Sink>
-    static void multiply(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape results_are, Row& row,
-                         Sink& sink) {
+    static void multiply(const Tensor<P>& from, int64_t images, const Panels<P>& b, Shape results_are,
+                         LinearScratch& scratch, Sink& sink) {
         const Shape shape = sink.dense() ? Shape{b.columns, 1, 1} : results_are;
         const int64_t height = tall<P>(images), wide = GROUP * PANEL;
-        float* results = row.results;
+        float* results = scratch.results;
         for (int64_t first = 0; first < b.columns; first += wide) {
             const int64_t last = std::min(b.columns, first + wide);
             for (int64_t p = first / PANEL; p * PANEL < last; p++)
@@ -154,11 +154,11 @@ class Linear {
     }
 
     // The gradient by the weights of inputs i + r and some more, to a tile.
-    void gradient(const std::vector<Seen>& seen, int64_t r, int64_t rows, int64_t p, const Row& row,
+    void gradient(const std::vector<Seen>& seen, int64_t r, int64_t rows, int64_t p, const LinearScratch& scratch,
                   float* tile) const {
         bool add = false;
-        const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(row.turned)),
-                      *paired = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
+        const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(scratch.turned)),
+                      *paired = reinterpret_cast<Element*>(static_cast<float*>(scratch.paired));
         const int64_t all = places(seen);
         for (const Seen& s : seen) {
             if (!s.images) continue;
@@ -185,8 +185,8 @@ class Linear {
     }
 
     // What came in, inputs from `i` on, image after image. In bf16 pairs of images lie side by side: it is transposed,
-    void turn(const std::vector<Seen>& seen, int64_t i, Row& row) const {
-        Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.turned));
+    void turn(const std::vector<Seen>& seen, int64_t i, LinearScratch& scratch) const {
+        Element* to = reinterpret_cast<Element*>(static_cast<float*>(scratch.turned));
         if constexpr (std::is_same_v<P, Float32>) {
             for (const Seen& s : seen)
                 for (int64_t n = 0; n < s.images; n++, to += V)
@@ -209,10 +209,10 @@ class Linear {
     }
 
     // and of the gradients, in panels.
-    void pair(const std::vector<Seen>& seen, Row& row) const {
+    void pair(const std::vector<Seen>& seen, LinearScratch& scratch) const {
         if constexpr (!std::is_same_v<P, Float32>) {
             const int64_t all = places(seen), part = panels(output_.count()) * all * master_.width;
-            Element* to = reinterpret_cast<Element*>(static_cast<float*>(row.paired));
+            Element* to = reinterpret_cast<Element*>(static_cast<float*>(scratch.paired));
             int64_t first = 0;
             for (const Seen& s : seen) {
                 const int64_t count = round_up(s.images, P::GRAIN);
