@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from aebench.architectures.options import Activation
+from aebench.architectures.options import Activation, Norm
 from aebench.architectures.registry import Shape, Size, architecture
 from aebench.errors import RequestError
 
@@ -28,9 +28,6 @@ HIDDEN_CHANNELS = 128  # of every added layer, as in the study's deeper model
 # Checkerboard Artifacts, Distill 2016).
 STRIDED_KERNEL, STRIDE, PADDING = 4, 2, 1
 FIRST_CHANNELS, MOST_CHANNELS = 32, 256
-
-
-Norm = Literal["none", "batch", "layer"]
 
 
 def _rungs(inputs: int, latent: int, depth: int, channels: int) -> list[int]:

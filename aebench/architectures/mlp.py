@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from aebench.architectures.options import Activation
+from aebench.architectures.options import Activation, Norm
 from aebench.architectures.registry import Shape, Size, architecture
 from aebench.errors import RequestError
 
 if TYPE_CHECKING:
     from torch import nn
+
+Code = Literal["sigmoid", "linear"]
 
 
 def widths(
@@ -50,17 +52,34 @@ def widths(
     return [inputs, *(round(inputs * ratio ** (i / depth)) for i in range(1, depth)), latent]
 
 
-def size(shape: Shape, latent: int, depth: int, **options: Any) -> Size:
+def size(
+    shape: Shape,
+    latent: int,
+    depth: int,
+    *,
+    norm: Norm = "none",
+    code: Code = "sigmoid",  # noqa: ARG001  # changes neither size nor work
+    **options: Any,
+) -> Size:
     """Parameters, bottleneck and training FLOPs of `build(shape, latent, depth, **options)`.
 
     Raises:
-        RequestError: see `widths`.
+        RequestError: see `widths`; or there is no layer between, whose numbers could be normed.
     """
-    down = list(pairwise(widths(prod(shape), latent, depth, **options)))
+    if depth == 1 and norm != "none":
+        raise RequestError(
+            "norm is of the layers between image and code, and an mlp of depth 1 has none: give a"
+            " greater depth"
+        )
+    ladder = widths(prod(shape), latent, depth, **options)
+    down = list(pairwise(ladder))
     layers = down + [(b, a) for a, b in reversed(down)]
     macs = [a * b for a, b in layers]
+    parameters = sum(macs) + sum(b for _, b in layers)
+    # Scale and shift of every number between, on both ways; batch norm takes the bias's place.
+    parameters += {"none": 0, "batch": 2, "layer": 4}[norm] * sum(ladder[1:-1])
     return Size(
-        parameters=sum(macs) + sum(b for _, b in layers),
+        parameters=parameters,
         bottleneck=latent,
         flops=2 * (3 * sum(macs) - macs[0]),
     )
@@ -74,12 +93,17 @@ def build(
     *,
     hidden: tuple[int, ...] = (),
     activation: Activation = "relu",
+    norm: Norm = "none",
+    code: Code = "sigmoid",
 ) -> nn.Module:
     """Fully connected: sigmoid at code and output, ReLU between added layers.
 
-    Takes and gives float32 [N, C, H, W] in [0, 1]; the code is [N, latent] in (0, 1). `hidden` are
-    the widths of the added layers, from the image on (see `widths`), `activation` what follows
-    each of them, in encoder and decoder.
+    Takes and gives float32 [N, C, H, W] in [0, 1]; the code is [N, latent] in (0, 1), or with
+    `code` linear any real numbers, as in G. E. Hinton, R. R. Salakhutdinov: Reducing the
+    Dimensionality of Data with Neural Networks (Science 313, 2006). `hidden` are the widths of the
+    added layers, from the image on (see `widths`), `activation` what follows each of them, in
+    encoder and decoder, and `norm` what comes between: ``batch``, in place of the layer's bias, or
+    ``layer``; see `conv.build_bottleneck`.
     """
     from torch import nn
 
@@ -87,15 +111,20 @@ def build(
 
     ladder = widths(prod(shape), latent, depth, hidden=hidden, activation=activation)
 
-    def stack(sizes: list[int]) -> list[nn.Module]:
+    def stack(sizes: list[int], last: list[nn.Module]) -> list[nn.Module]:
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(sizes):
-            layers += [nn.Linear(inputs, outputs), activated(activation)]
-        return [*layers[:-1], nn.Sigmoid()]
+        for inputs, outputs in pairwise(sizes[:-1]):
+            layers.append(nn.Linear(inputs, outputs, bias=norm != "batch"))
+            if norm != "none":
+                layers.append(nn.BatchNorm1d(outputs) if norm == "batch" else nn.LayerNorm(outputs))
+            layers.append(activated(activation))
+        return [*layers, nn.Linear(*sizes[-2:]), *last]
 
     return Autoencoder(
-        encoder=nn.Sequential(nn.Flatten(), *stack(ladder)),
-        decoder=nn.Sequential(*stack(ladder[::-1]), nn.Unflatten(1, shape)),
+        encoder=nn.Sequential(
+            nn.Flatten(), *stack(ladder, [nn.Sigmoid()] if code == "sigmoid" else [])
+        ),
+        decoder=nn.Sequential(*stack(ladder[::-1], [nn.Sigmoid()]), nn.Unflatten(1, shape)),
     )
 
 

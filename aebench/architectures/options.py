@@ -23,6 +23,8 @@ from aebench.errors import RequestError, printable, unknown
 Value = bool | int | float | str | tuple[int, ...] | None
 Activation = Literal["relu", "gelu", "silu", "leaky-relu", "tanh", "sigmoid"]
 """Activation functions that the built-in families offer; see `autoencoder.activation`."""
+Norm = Literal["none", "batch", "layer"]
+"""What a layer's numbers pass before the activation: see `conv.build_bottleneck`."""
 
 _GIVEN = 3  # shape, latent and depth come first
 _LONGEST = 80  # characters of a text
