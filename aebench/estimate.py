@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from aebench import architectures, datasets, machine
 from aebench.engines import ENGINES
@@ -176,6 +176,9 @@ class Estimator:
             _speed(mine),
             f"estimated from {len(mine)} jobs measured in {store.path.name}",
         )
+
+    start_s: ClassVar[float] = _START_S
+    """Seconds until a new worker takes its first job."""
 
     def job(self, job: Job) -> Guess | None:
         """Seconds from start to record of one job; None if its size is not known beforehand.
