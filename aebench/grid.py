@@ -182,7 +182,7 @@ def _enumerate(
             kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
-    impossible = {job: reason for job in kept if (reason := _why_impossible(job))}
+    impossible = {job: reason for job in kept if (reason := why_impossible(job))}
     if not kept:
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
@@ -305,7 +305,7 @@ def _images(job: Job) -> int:
     return info.train_images - info.validation_images
 
 
-def _why_impossible(job: Job) -> str:
+def why_impossible(job: Job) -> str:
     """Why there can be no such job, whatever machine it runs on; empty if there can."""
     try:
         size(job)

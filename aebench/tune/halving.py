@@ -10,6 +10,7 @@ as if it had not been, and no record is needed of how far it came.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import statistics
 from collections import Counter
@@ -65,9 +66,9 @@ class Known:
             fields = tuple((name, row[name]) for name in FIELDS)
             point = Point(fields, row["depth"], row["options"] or "")
             if row["latent"] in search.latent and search.values(point, dims) is not None:
-                job = search.job(point, row["latent"], row["epochs"], how)
-                if self.of(job):  # of this seed and precision
-                    found[point] = None
+                with contextlib.suppress(RequestError):  # what can be no job any more
+                    if self.of(search.job(point, row["latent"], row["epochs"], how)):
+                        found[point] = None  # of this seed and precision
         return sorted(found, key=repr)
 
 
@@ -174,7 +175,7 @@ def stand(
             if name not in accepted and widened[name] < _TIMES and grown is None:
                 if name == "epochs":
                     grown, rungs = name, (*rungs, rungs[-1] * _FACTOR)
-                elif wider := _widened(search, whole, name, _point(ranked[0])):
+                elif wider := _widened(here, whole, name, _point(ranked[0])):
                     grown, (whole, part) = name, wider
                     parts.append(part)
         if grown is None:
@@ -305,13 +306,13 @@ def _sentence(name: str, dim: Dimension, value: float, side: int) -> str:
 
 
 def _widened(
-    search: Search, whole: Dimensions, name: str, winner: Point
+    here: _Climb, whole: Dimensions, name: str, winner: Point
 ) -> tuple[Dimensions, Dimensions] | None:
     """The space with the range of a field widened on the winner's side, and its new part."""
     dim = whole[name]
     if isinstance(dim, Choices):
         return None
-    value = (search.values(winner, whole) or {})[name]
+    value = (here.search.values(winner, whole) or {})[name]
     down = _side(name, dim, value) < 0
     if dim.log:
         end = dim.low / _FACTOR if down else dim.high * _FACTOR
@@ -327,9 +328,6 @@ def _widened(
     if new.low >= new.high:
         return None
     dims = {**whole, name: wide}
-    try:
-        if search.impossible(dims):
-            return None
-    except RequestError:
+    if here.search.impossible(dims, here.how):
         return None
     return dims, {**whole, name: new}

@@ -32,6 +32,7 @@ from aebench.tune.space import (
 )
 
 _ONE = ("dataset", "architecture", "latent", "seed")
+_PLAIN = {"engine": "eager", "precision": "fp32", "device": "cpu"}  # which trains any model
 _COUNTED = {"keep": 2, "candidates": 2}  # and the least of each
 _KEYS = (*_ONE, "epochs", *_COUNTED, *FIELDS, "depth", "options", "model")
 _MODELS = (*FIELDS, "depth", "options")  # what one choice of a model may set
@@ -109,7 +110,7 @@ def _searches(given: Mapping[str, Any], where: str, mistakes: list[str]) -> Iter
     search = Search(
         axes["dataset"][0], family, tuple(axes["latent"]), epochs, **counts, dims=dims, seed=seed
     )
-    if why := search.impossible(dims):
+    if why := search.impossible(dims, _PLAIN):
         mistakes.append(
             f"{where}: {why}; choices that must fit each other are one choice of model ="
             ' [{ depth = 2, options = "hidden=1000" }, ...]'

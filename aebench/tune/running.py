@@ -50,6 +50,7 @@ class Running:
     accepted: Collection[str] = ()
     clock: Callable[[], float] = time.monotonic
     exhausted: set[tuple[Search, int]] = field(default_factory=set)
+    unable: str = ""  # why a point was none that can be trained
 
     def stands(self) -> list[Stand]:
         """Where each search stands, by the records."""
@@ -63,8 +64,12 @@ class Running:
         """Train for at most `budget_s` seconds; False if the user stopped it.
 
         Raises:
-            RequestError: there is something to train, and the budget is too small for any of it.
+            RequestError: a model cannot be trained in this way; or there is something to train, and
+                the budget is too small for any of it.
         """
+        for one in self.space.searches:
+            if why := one.impossible(one.dims, self.how):
+                raise RequestError(f"{one.name}: {why}")
         begun = self.clock()
         last: list[Job] = []
         while True:
@@ -120,6 +125,8 @@ class Running:
             count = min(stand.wanted, at_once)
             points = propose(search, stand.part, stand.tried, count, self._possible(search))
             if not points:
+                if self.unable and not (stand.tried or stand.number):
+                    raise RequestError(f"{search.name}: {self.unable}")
                 self.exhausted.add((search, stand.number))
             jobs += [
                 search.job(point, latent, stand.rungs[0], self.how)
@@ -132,7 +139,8 @@ class Running:
         def possible(point: Point) -> bool:
             try:
                 search.job(point, search.latent[0], search.epochs[0], self.how)
-            except RequestError:  # as a momentum with an optimizer that has none
+            except RequestError as error:  # as a momentum with an optimizer that has none
+                self.unable = str(error)
                 return False
             return True
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from aebench import architectures
 from aebench.errors import RequestError
-from aebench.grid import make_job, size
+from aebench.grid import make_job, why_impossible
 from aebench.job import FRACTIONS, LEAST, MOST, Job
 from aebench.protocols import SETTINGS, STUDY
 
@@ -142,26 +142,23 @@ class Search:
         model = {"depth": point.depth, "options": point.options, "seed": self.seed}
         return make_job({**where, **model, **dict(point.fields), "epochs": epochs, **how}, {})
 
-    def impossible(self, dims: Dimensions) -> str:
-        """Why a model within `dims` cannot exist, for the first that cannot; empty if all can."""
+    def impossible(self, dims: Dimensions, how: Mapping[str, Any]) -> str:
+        """Why a model within `dims` cannot be trained, for the first that cannot; else empty."""
         of_model = {n: d for n, d in dims.items() if n in ("model", "depth") or OPTION in n}
         extremes = [ends(dim) for dim in of_model.values()]
         for combination in itertools.islice(itertools.product(*extremes), _MOST_MODELS):
             values = dict(zip(of_model, combination, strict=True))
             for latent in self.latent:
+                named = f"latent {latent}"
                 try:
                     point = self.point(values)
-                    fields = {"depth": point.depth, "options": point.options}
-                    job = Job.create(
-                        "study",
-                        **{n: getattr(self, n) for n in ("architecture", "dataset", "seed")},
-                        **fields,
-                        latent=latent,
-                    )
-                    size(job)
+                    named += f", depth {point.depth}"
+                    named += f" ({point.options})" if point.options else ""
+                    why = why_impossible(self.job(point, latent, self.epochs[0], how))
                 except RequestError as error:
-                    said = f" ({point.options})" if point.options else ""
-                    return f"latent {latent}, depth {point.depth}{said}: {error}"
+                    why = str(error)
+                if why:
+                    return f"{named}: {why}"
         return ""
 
 
