@@ -81,9 +81,9 @@ class Stand:
     """Where a search stands. `rung` is the place of the one in hand, `widened` how often it grew.
 
     `pending` are the jobs to train on it. `wanted` more candidates are to be sampled within `part`,
-    the one of that `number`, given those `tried` there and how bad they were. With neither it is
-    done: `ranked` are the candidates of the last rung, best first, `others` all others, `edges`
-    what was found of the winner: the field and a sentence each.
+    the one of that `number`, those at the values of `reach` first, given those `tried` there and
+    how bad they were. With neither it is done: `ranked` are the candidates of the last rung, best
+    first, `others` all others, `edges` what was found of the winner: the field and a sentence each.
     """
 
     search: Search
@@ -93,6 +93,7 @@ class Stand:
     pending: tuple[Job, ...] = ()
     part: Dimensions = field(default_factory=dict)
     number: int = 0
+    reach: Sequence[tuple[str, float]] = ()
     wanted: int = 0
     tried: Mapping[Point, float] = field(default_factory=dict)
     ranked: Sequence[Candidate] = ()
@@ -140,23 +141,24 @@ def stand(
     `how` is how its jobs are run, `accepted` the fields whose edges are fine, `exhausted` the parts
     of spaces, by search and number, in which no other point is to be found.
     """
-    parts: list[Dimensions] = [search.dims]
+    parts: list[tuple[Dimensions, Sequence[tuple[str, float]]]] = [(search.dims, _reach(search))]
     whole: Dimensions = search.dims
     rungs, widened = search.epochs, Counter[str]()
     edges: dict[str, str] = {}
     while True:
         here = _Climb(search, known, how, rungs)
         pool: dict[Point, None] = {}
-        for number, part in enumerate(parts):
+        for number, (part, reach) in enumerate(parts):
             inside = known.points(search, part, how)
+            new = [point for point in inside if point not in pool]  # not at an end of both
             pool |= dict.fromkeys(inside)
             target = search.candidates if not number else math.ceil(search.candidates / _FACTOR)
-            wanted = 0 if (search, number) in exhausted else max(0, target - len(inside))
+            wanted = 0 if (search, number) in exhausted else max(0, target - len(new))
             if wanted:
                 tried = {p: here.badness(p) for p in inside}
                 pending = here.pending(inside, rungs[0])
                 now = Stand(
-                    search, rungs, 0, widened.total(), pending, part, number, wanted, tried,
+                    search, rungs, 0, widened.total(), pending, part, number, reach, wanted, tried,
                     edges=edges,
                 )  # fmt: skip
                 return here.shown(now, pool)
@@ -176,12 +178,19 @@ def stand(
                 if name == "epochs":
                     grown, rungs = name, (*rungs, rungs[-1] * _FACTOR)
                 elif wider := _widened(here, whole, name, _point(ranked[0])):
-                    grown, (whole, part) = name, wider
-                    parts.append(part)
+                    grown, (whole, part, end) = name, wider
+                    parts.append((part, ((name, end),)))
         if grown is None:
             now = Stand(search, rungs, len(rungs) - 1, widened.total(), ranked=ranked, edges=edges)
             return here.shown(now, pool)
         widened[grown] += 1
+
+
+def _reach(search: Search) -> list[tuple[str, float]]:
+    """The ends of all ranges, a third of the candidates at most: what lies beyond shows there."""
+    ranges = ((name, dim) for name, dim in search.dims.items() if isinstance(dim, Range))
+    ends = [(name, end) for name, dim in ranges for end in (dim.low, dim.high)]
+    return ends[: search.candidates // 3]
 
 
 @dataclass(frozen=True)
@@ -307,8 +316,8 @@ def _sentence(name: str, dim: Dimension, value: float, side: int) -> str:
 
 def _widened(
     here: _Climb, whole: Dimensions, name: str, winner: Point
-) -> tuple[Dimensions, Dimensions] | None:
-    """The space with the range of a field widened on the winner's side, and its new part."""
+) -> tuple[Dimensions, Dimensions, float] | None:
+    """The space with the range of a field widened on the winner's side, its new part and end."""
     dim = whole[name]
     if isinstance(dim, Choices):
         return None
@@ -330,4 +339,4 @@ def _widened(
     dims = {**whole, name: wide}
     if here.search.impossible(dims, here.how):
         return None
-    return dims, {**whole, name: new}
+    return dims, {**whole, name: new}, end

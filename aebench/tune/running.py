@@ -54,7 +54,10 @@ class Running:
 
     def stands(self) -> list[Stand]:
         """Where each search stands, by the records."""
-        known = Known(_jobs(self.store))
+        return self._stands(_jobs(self.store))
+
+    def _stands(self, jobs: pd.DataFrame) -> list[Stand]:
+        known = Known(jobs)
         return [
             stand(search, known, self.how, self.accepted, self.exhausted)
             for search in self.space.searches
@@ -73,11 +76,12 @@ class Running:
         begun = self.clock()
         last: list[Job] = []
         while True:
-            stands = self.stands()
+            jobs = _jobs(self.store)
+            stands = self._stands(jobs)
             if all(s.done for s in stands):
                 return True
             left_s = budget_s - (self.clock() - begun)
-            costs = Costs.of(self.store)
+            costs = Costs.of(jobs, self.store.path.name)
             batch, least_s = self._batch(stands, left_s, costs)
             if batch:
                 if batch == last:
@@ -123,7 +127,9 @@ class Running:
             search = stand.search
             at_once = max(STARTUP - len(stand.tried), self.workers, _AT_ONCE)
             count = min(stand.wanted, at_once)
-            points = propose(search, stand.part, stand.tried, count, self._possible(search))
+            points = propose(
+                search, stand.part, stand.tried, count, self._possible(search), stand.reach
+            )
             if not points:
                 if self.unable and not (stand.tried or stand.number):
                     raise RequestError(f"{search.name}: {self.unable}")
@@ -174,16 +180,13 @@ class Costs:
     measured: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, store: Store) -> Costs:
-        """Learn from the records in `store`."""
-        estimator = Estimator.from_store(store)
-        start_s = estimator.start_s
-        if not store.exists:
-            return cls(estimator, start_s)
+    def of(cls, jobs: pd.DataFrame, folder: str) -> Costs:
+        """Learn from the rows of a `folder`."""
+        estimator = Estimator.from_jobs(jobs, folder)
         columns = list(dict.fromkeys([*_TIMED, *FIELDS]))
         off: dict[tuple[str, ...], list[float]] = {}
         took: dict[tuple[str, ...], list[float]] = {}
-        for row in plain_rows(_jobs(store), columns):
+        for row in plain_rows(jobs, columns):
             job_s = _seconds(row)
             if job_s is None:
                 continue
@@ -198,7 +201,7 @@ class Costs:
                     off.setdefault(name, []).append(job_s / guess.likely_s)
         corrections = {name: statistics.median(ratios) for name, ratios in off.items()}
         measured = {name: statistics.median(seconds) for name, seconds in took.items()}
-        return cls(estimator, start_s, corrections, measured)
+        return cls(estimator, estimator.start_s, corrections, measured)
 
     def seconds(self, job: Job) -> float:
         """Seconds that a job will take; nothing for one of which nothing is known."""

@@ -7,7 +7,7 @@ that a search that was stopped goes on without a file of its own.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aebench.errors import RequestError
@@ -29,10 +29,12 @@ def propose(
     known: Mapping[Point, float],
     count: int,
     possible: Callable[[Point], bool],
+    reach: Sequence[tuple[str, float]] = (),
 ) -> list[Point]:
     """At most `count` points within `dims` that are not `known`; fewer if there are no more.
 
-    `known` maps points to how bad they were, infinite where they failed.
+    `known` maps points to how bad they were, infinite where they failed. `reach` are values of
+    dimensions to try first, where they have not been: ends of ranges, that sampling hardly meets.
     """
     import optuna
 
@@ -48,12 +50,17 @@ def propose(
         seed=search.seed + len(known), n_startup_trials=STARTUP, constant_liar=True
     )
     study = optuna.create_study(sampler=sampler)
+    reached = set()
     for point, badness in known.items():
         if (values := search.values(point, dims)) is not None:
+            reached |= set(reach) & set(values.items())
             params = {name: _param(free[name], values[name]) for name in free}
             study.add_trial(
                 optuna.trial.create_trial(params=params, distributions=space, value=badness)
             )
+    for name, value in reach:
+        if (name, value) not in reached:
+            study.enqueue_trial({name: value})
     found: dict[Point, None] = {}
     for _ in range(_TRIES * count):
         if len(found) == count:
