@@ -180,6 +180,7 @@ def _check(**given: float | None) -> None:
 
 def _of(results: Results, keys: set[str]) -> Results:
     """The rows of these jobs, and the baselines, which belong to data sets."""
-    frames = {n: getattr(results, n) for n in ("jobs", "epochs", "samples", "probes")}
+    tables = ("jobs", "epochs", "samples", "probes", "codes")
+    frames = {n: getattr(results, n) for n in tables}
     only = {n: f[f["key"].isin(keys)].reset_index(drop=True) for n, f in frames.items()}
     return dataclasses.replace(results, **only)

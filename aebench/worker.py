@@ -28,13 +28,14 @@ from aebench.engines import training
 from aebench.engines.device import DeviceClock, PhaseClock, read_precision, set_precision
 from aebench.engines.training import Engine, Setup, Work
 from aebench.errors import RequestError
-from aebench.evaluation import baselines, probes, reconstruction, speed
+from aebench.evaluation import baselines, codes, probes, reconstruction, speed
+from aebench.evaluation.codes import Look
 from aebench.evaluation.reconstruction import STUDY_BATCH, Errors, psnr_db
 from aebench.evaluation.speed import Speed
 from aebench.job import Job
 from aebench.models import weights
 from aebench.models.checkpoints import Checkpoints
-from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
+from aebench.records import Circumstances, Diverged, Epoch, Implausible, ending, starting_row
 from aebench.schema import COLD_PHASES
 from aebench.store import Record, Row
 
@@ -170,6 +171,8 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
         for rows, pictures in (probes.denoising(subject), probes.strangers(subject, where.data)):
             known.probes += rows
             known.samples += pictures
+        size = known.size.bottleneck
+        known.codes = codes.look(codes.Subject(model, size, splits, fitted, folder, device))
     if where.keep_weights and known.results:
         shape = setup.images.shape[1:]
         known.kept = weights.keep(known.results, job, model, (shape[0], shape[1], shape[2]))
@@ -187,19 +190,6 @@ def _build(job: Job, splits: Splits, device: torch.device) -> tuple[Setup, Size]
             f" images of {job.dataset}; no full batch is left"
         )
     return setup, size
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A row of the `epochs` table, without its key."""
-
-    epoch: int
-    train_mse: float | None
-    train_loss: float
-    val_mse: float
-    train_s: float
-    device_train_s: float | None
-    val_s: float
 
 
 @dataclass
@@ -225,6 +215,7 @@ class Known:
     appearance: dict[str, float | None] = field(default_factory=dict)
     probes: list[Row] = field(default_factory=list)
     samples: list[Row] = field(default_factory=list)
+    codes: Look = field(default_factory=Look)
     peak_device_bytes: int | None = None
     kept: Row = field(default_factory=dict)
 
@@ -291,16 +282,20 @@ class Known:
         device_s = [e.device_train_s for e in self.epochs if e.device_train_s is not None]
         row = self.start | self.surroundings | end | seconds
         row |= self.checkpoints.columns(self.watch.columns(), self.kept)
-        row |= self.appearance | {
-            "concurrent": self.concurrent,
-            "noise_before_s": self.noise_before_s,
-            "noise_after_s": self.noise_after_s,
-            "cold_s": sum(seconds[f"{p}_s"] for p in COLD_PHASES),
-            "device_train_s": sum(device_s) if len(device_s) == len(self.epochs) > 0 else None,
-            "total_s": self.clock.total_s(),
-            "peak_host_bytes": machine.peak_host_bytes(),
-            "peak_device_bytes": self.peak_device_bytes,
-        }
+        row |= (
+            self.appearance
+            | self.codes.columns
+            | {
+                "concurrent": self.concurrent,
+                "noise_before_s": self.noise_before_s,
+                "noise_after_s": self.noise_after_s,
+                "cold_s": sum(seconds[f"{p}_s"] for p in COLD_PHASES),
+                "device_train_s": sum(device_s) if len(device_s) == len(self.epochs) > 0 else None,
+                "total_s": self.clock.total_s(),
+                "peak_host_bytes": machine.peak_host_bytes(),
+                "peak_device_bytes": self.peak_device_bytes,
+            }
+        )
         splits, size = self.splits, self.size
         if splits:
             row |= {
@@ -341,7 +336,8 @@ class Known:
         return Record(
             job=row,
             epochs=[key | asdict(epoch) for epoch in self.epochs],
-            samples=[key | sample for sample in self.samples],
+            samples=[key | sample for sample in (*self.samples, *self.codes.pictures)],
             baselines=best,
             probes=[key | probe for probe in self.probes],
+            codes=[key | point for point in self.codes.points],
         )

@@ -67,7 +67,36 @@ def curve(
     return errors
 
 
-def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Components:
+    """What PCA finds in a training split, pixels in [0, 1], float32.
+
+    `mean` is [D]; `directions`, [D, K], has a component a column, the largest variance first.
+    """
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+
+
+def components(train: Tensor, split: Split, device: torch.device | None = None) -> Components:
+    """The components of `train`, uint8 [N, C, H, W], of which `split` says what it is.
+
+    As many as two thirds of its numbers, for a longer code hardly compresses. Those of the latest
+    split stay in memory, since a worker meets the same one again and again.
+    """
+    if split not in _latest:
+        mean, directions = _principal(train.flatten(1), device)
+        few = directions[:, : 2 * len(mean) // 3]
+        _latest.clear()
+        _latest[split] = Components(*(part.float().cpu().numpy() for part in (mean, few)))
+    return _latest[split]
+
+
+_latest: dict[Split, Components] = {}
+
+
+def _principal(train: Tensor, device: torch.device | None) -> tuple[Tensor, Tensor]:
+    """Mean [D] and components [D, D] of `train`, uint8 [N, D], float64 on `device`."""
     import torch
 
     numbers = train.shape[1]
@@ -79,7 +108,14 @@ def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArra
         products.addmm_(x.T, x)
     mean = total / len(train)
     covariance = products / len(train) - torch.outer(mean, mean)
-    components = torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest variance first
+    return mean, torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest variance first
+
+
+def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArray[np.float64]:
+    import torch
+
+    numbers = train.shape[1]
+    mean, components = _principal(train, device)
 
     # Components are orthonormal, so each removes its own squared projection from the error.
     residual = torch.zeros((), dtype=torch.float64, device=device)

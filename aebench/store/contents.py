@@ -1,6 +1,6 @@
 """Everything that a results folder holds, while other processes write and fold in it.
 
-The five tables beside the parts and packs are a copy of what counts, for other tools. They are
+The six tables beside the parts and packs are a copy of what counts, for other tools. They are
 made anew when other records count than those that they were made of; one that cannot be read is
 given another name first, and never deleted.
 """
@@ -36,6 +36,7 @@ _IDENTITY = {
     "epochs": ["key", "epoch"],
     "samples": ["key", "kind"],
     "probes": ["key", "kind", "input", "amplitude"],
+    "codes": ["key", "kind", "place"],
 }
 
 
@@ -59,7 +60,7 @@ class Contents:
 
     @property
     def tables(self) -> dict[str, pa.Table]:
-        """The five tables of the records that count."""
+        """The six tables of the records that count."""
         return dict(self.rows.only(self.wins, self.curves).tables)
 
     @property
@@ -185,7 +186,7 @@ def _beside(
     return [*sources[:-1], Source(jobs.path, jobs.version, rows, jobs.whole)]
 
 
-# The five tables, a copy
+# The six tables, a copy
 
 _STAMP = b"aebench_records"  # of which records a table was made
 
@@ -229,7 +230,7 @@ def _set_aside(folder: Path, contents: Contents) -> list[Problem]:
     jobs = _path(folder, "jobs")
     if jobs in moved or not jobs.exists():
         keys = contents.rows.jobs.column("key")
-        for name in ("epochs", "samples", "probes"):
+        for name in ("epochs", "samples", "probes", "codes"):
             with contextlib.suppress(FileNotFoundError, Unusable):
                 table, _ = read_table(_path(folder, name), name)
                 if not pc.all(pc.is_in(table.column("key"), keys)).as_py():

@@ -109,7 +109,7 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
 
 
 def read_table(path: Path, name: str) -> tuple[pa.Table, Version]:
-    """One of the five tables.
+    """One of the six tables.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -120,7 +120,7 @@ def read_table(path: Path, name: str) -> tuple[pa.Table, Version]:
 
 
 def check_table(path: Path, name: str) -> dict[bytes, bytes]:
-    """What one of the five tables says of itself, without reading its rows.
+    """What one of the six tables says of itself, without reading its rows.
 
     Raises:
         FileNotFoundError: there is no such file.

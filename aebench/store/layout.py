@@ -1,4 +1,4 @@
-"""The five tables and the record as Arrow sees them, and which of several records of a job counts.
+"""The six tables and the record as Arrow sees them, and which of several records of a job counts.
 
 A record is one row: the job's columns, and each other table's rows as a list of structs. Between
 disk and answer it is held flat, as `Rows`: tables, and for each row the job it belongs to. What
@@ -43,8 +43,9 @@ TABLES = {
     "samples": _arrow(schema.SAMPLES),
     "baselines": _arrow(schema.BASELINES),
     "probes": _arrow(schema.PROBES),
+    "codes": _arrow(schema.CODES),
 }
-NESTED = ("epochs", "samples", "baselines", "probes")
+NESTED = ("epochs", "samples", "baselines", "probes", "codes")
 RECORD = pa.schema(
     [
         *TABLES["jobs"],
