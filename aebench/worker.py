@@ -28,7 +28,7 @@ from aebench.engines import training
 from aebench.engines.device import DeviceClock, PhaseClock, read_precision, set_precision
 from aebench.engines.training import Engine, Setup, Work
 from aebench.errors import RequestError
-from aebench.evaluation import baselines, probes, reconstruction, speed
+from aebench.evaluation import baselines, probes, rates, reconstruction, speed
 from aebench.evaluation.reconstruction import STUDY_BATCH, Errors, psnr_db
 from aebench.evaluation.speed import Speed
 from aebench.job import Job
@@ -162,8 +162,14 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
     with clock.phase("baseline"):
         folder = datasets.cache_directory(where.data)
         # The seed and how many images are held out say which of the pixels are fitted to.
-        fitted = baselines.Split(splits.pool.sha256, job.seed, len(splits.train))
-        known.curve = baselines.curve(splits.train, splits.pool.test, fitted, folder, device)
+        train, code = splits.train, known.size.bottleneck
+        fitted = baselines.Split(splits.pool.sha256, job.seed, len(train))
+        known.curve = baselines.curve(train, splits.pool.test, fitted, folder, device)
+        images = rates.Images.of(validation, test)
+    with known.aside(), clock.phase("baseline"):
+        known.baseline_rates = rates.baseline(train, images, fitted, code, folder)
+    with known.aside(), clock.phase("probe"):
+        known.rates, known.rates_note = rates.of_model(model, images, code)
     with clock.phase("probe"):
         known.appearance = reconstruction.appearance(model, test, device)
         subject = probes.Subject(model, job.dataset, test, splits.mean, device)
@@ -224,6 +230,9 @@ class Known:
     curve: NDArray[np.float64] | None = None
     appearance: dict[str, float | None] = field(default_factory=dict)
     probes: list[Row] = field(default_factory=list)
+    rates: list[Row] = field(default_factory=list)
+    baseline_rates: list[Row] = field(default_factory=list)  # the same for all jobs of the split
+    rates_note: str | None = None
     samples: list[Row] = field(default_factory=list)
     peak_device_bytes: int | None = None
     kept: Row = field(default_factory=dict)
@@ -292,6 +301,7 @@ class Known:
         row = self.start | self.surroundings | end | seconds
         row |= self.checkpoints.columns(self.watch.columns(), self.kept)
         row |= self.appearance | {
+            "rates_note": self.rates_note,
             "concurrent": self.concurrent,
             "noise_before_s": self.noise_before_s,
             "noise_after_s": self.noise_after_s,
@@ -332,10 +342,10 @@ class Known:
             sums = None if math.isnan(errors.study_error) else errors.study_error
             row |= {"study_error": sums, "mse": errors.mse, "psnr_db": psnr_db(errors.mse)}
         best: list[Row] = []
+        of = {"dataset": self.job.dataset, "seed": self.job.seed}
         if self.curve is not None and size:
             row["mean_mse"] = float(self.curve[0])
             row["pca_mse"] = float(self.curve[min(size.bottleneck, len(self.curve) - 1)])
-            of = {"dataset": self.job.dataset, "seed": self.job.seed}
             best = [of | {"components": k, "mse": float(e)} for k, e in enumerate(self.curve)]
         key = {"key": self.job.key}
         return Record(
@@ -344,4 +354,8 @@ class Known:
             samples=[key | sample for sample in self.samples],
             baselines=best,
             probes=[key | probe for probe in self.probes],
+            rates=[
+                *(of | key | rate for rate in self.rates),
+                *(of | rate for rate in self.baseline_rates),
+            ],
         )
