@@ -1,4 +1,4 @@
-"""The columns of the six result tables: name, type and meaning of each, in one place.
+"""The columns of the seven result tables: name, type and meaning of each, in one place.
 
 Worker, store, report and documentation all read this list, so a column cannot mean two things.
 How the tables reach the disk is the store's business.
@@ -151,6 +151,7 @@ gpu_processes | int64 | other processes computing on the GPU; null where it tell
 threads | int64 | threads torch computed with
 engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
 resumed | string | epochs after which training went on from a checkpoint; empty where never stopped
+rates_note | string | why rates has no rows of the model; empty where it has, null in older records
 weights_sha256 | string | checksum of the kept file of trained weights; empty where none was kept
 keeping_note | string | weights or checkpoints that could not be stored or used, and why; else empty
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
@@ -223,4 +224,20 @@ dataset | string | data set
 seed | int64 | seed of the split whose training images the baseline was fitted to
 components | int64 | principal components kept; 0 is the mean image
 mse | float64 | mean squared error per pixel over the whole test set
+""")
+
+RATES = _columns("""
+key | string | content key of the job; null in rows of PCA and of picture formats
+dataset | string | data set
+seed | int64 | seed of the split, on whose validation images a quantizer and its tables are learned
+codec | string | model, pca, or a format of picture files: jpeg, webp, png
+bottleneck | int64 | numbers of the code, of PCA its components; null for picture files
+bits | int64 | bits of each number; 32 is the code as it is, in float32; null for picture files
+quality | int64 | quality asked of Pillow; null for codes, and for picture files without loss
+images | int64 | images coded, the first of the test set
+bytes_per_image | float64 | of an ideal arithmetic coder with these tables, or of files with headers
+fixed_bytes_per_image | float64 | bits x bottleneck / 8: each number alike; null for picture files
+decoder_bytes | int64 | decoder's weights in float32, uncounted above; null for picture files
+mse | float64 | mean squared error per pixel of what is decoded, pixels in [0, 1]
+ssim | float64 | structural similarity (Wang et al. 2004), mean; null for images below 3 pixels
 """)

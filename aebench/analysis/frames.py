@@ -37,6 +37,7 @@ _ORDER = {
     "epochs": ["key", "epoch"], "samples": ["key", "kind"],
     "baselines": ["dataset", "seed", "components"],
     "probes": ["key", "kind", "input", "amplitude"],
+    "rates": ["dataset", "seed", "codec", "bottleneck", "bits", "quality", "key"],
     "codes": ["key", "kind", "place"],
 }  # fmt: skip
 _STUDY_ORDER = {

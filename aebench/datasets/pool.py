@@ -30,6 +30,12 @@ class Pool:
     sha256: str
     labels: Labels | str
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.test.shape[1:]
+        return channels, height, width
+
 
 @dataclass(frozen=True)
 class Labels:

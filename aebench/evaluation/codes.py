@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,11 +22,10 @@ from torch import Tensor, nn
 from aebench import schema
 from aebench.architectures.autoencoder import reconstruction_of
 from aebench.datasets.pool import Labels, Splits
-from aebench.disk import write_whole
 from aebench.engines.device import ieee_float32
 from aebench.engines.training import unit
 from aebench.errors import printable
-from aebench.evaluation import baselines
+from aebench.evaluation import accuracies, baselines
 from aebench.evaluation.reconstruction import STUDY_BATCH, png
 
 FITTED_IMAGES = 10_000  # the first so many of the training split, or all of a smaller one
@@ -41,7 +39,6 @@ MOST_ITERATIONS = 200
 _TOLERANCE = 1e-4  # the largest gradient at which the fit ends, as scikit-learn's
 # A number that varies less than so much, beside its mean or the others' variation, is rounding.
 _ROUNDING = 1e-6
-_FORMAT = 1
 
 Row = dict[str, Any]
 
@@ -218,14 +215,11 @@ def pca_accuracy(subject: Subject, labels: Labels) -> float:
     Kept in the data cache; what is not whole there, or of something else, is computed anew.
     """
     belongs = _identity(subject, labels)
-    path = _path(subject.directory, belongs)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        stored = json.loads(path.read_text("utf-8"))
-        accuracy = float(stored["accuracy"])
-        if stored == _signed(belongs, accuracy) and 0 <= accuracy <= 1:
-            return accuracy
+    stored = accuracies.read(subject.directory, belongs)
+    if stored is not None:
+        return stored
     pool, device = subject.splits.pool, subject.device
-    found = baselines.components(subject.splits.train, subject.split, device)
+    found = baselines.components(subject.splits.train, subject.split, subject.directory, device)
     mean = torch.from_numpy(found.mean).to(device)
     directions = torch.from_numpy(found.directions[:, : subject.bottleneck]).to(device)
     train, test = (
@@ -233,8 +227,7 @@ def pca_accuracy(subject: Subject, labels: Labels) -> float:
         for images in (pool.images[subject.fitted], pool.test)
     )
     accuracy = linear_probe(train, labels.images[subject.fitted], test, labels.test)
-    with contextlib.suppress(OSError):  # a shared, read-only cache
-        write_whole(path, json.dumps(_signed(belongs, accuracy)).encode())
+    accuracies.write(subject.directory, belongs, accuracy)
     return accuracy
 
 
@@ -243,24 +236,11 @@ def _identity(subject: Subject, labels: Labels) -> Row:
     both = torch.cat([labels.images, labels.test]).numpy().tobytes()
     probe = [INVERSE_PENALTY, MOST_ITERATIONS, _TOLERANCE, FITTED_IMAGES]
     return {
-        "format": _FORMAT,
         **asdict(subject.split),
         "labels_sha256": hashlib.sha256(both).hexdigest(),
         "numbers": subject.bottleneck,
         "probe": probe,
     }
-
-
-def _path(directory: Path, belongs: Row) -> Path:
-    digest = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()
-    return directory / "probes" / f"pca-{digest[:32]}.json"
-
-
-def _signed(belongs: Row, accuracy: float) -> Row:
-    """What a file holds, with a checksum."""
-    content = belongs | {"accuracy": accuracy}
-    text = json.dumps(content, sort_keys=True)
-    return content | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 # The map of a code of two numbers
