@@ -28,7 +28,7 @@ NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
 MODEL = ["architecture", "depth", "latent"]
 # Towards full size PCA's error vanishes, and a ratio to it says nothing: from this compression on
 # models are set beside it, which is a code of at most two thirds of the image.
-COMPARED_WITH_PCA = 1.5
+COMPARED_WITH_PCA = schema.COMPRESSES
 _JOB_ORDER = [
     "dataset", "settings", "architecture", "depth", "latent", "engine", "precision", "device",
     "seed", "repeat", "key",
@@ -37,6 +37,8 @@ _ORDER = {
     "epochs": ["key", "epoch"], "samples": ["key", "kind"],
     "baselines": ["dataset", "seed", "components"],
     "probes": ["key", "kind", "input", "amplitude"],
+    "rates": ["dataset", "seed", "codec", "bottleneck", "bits", "quality", "key"],
+    "codes": ["key", "kind", "place"],
 }  # fmt: skip
 _STUDY_ORDER = {
     "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
