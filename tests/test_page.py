@@ -122,8 +122,9 @@ def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert re.search(r'class="verdict replicated">✔ replicated', html)
     assert re.search(r'class="verdict undecided">\? undecided', html)
     assert (
-        "Of the study&#39;s 23 findings 21 replicate, 0 are consistent with fewer than 3 seeds, "
-        "0 do not replicate, 2 are undecided and 0 were not tested." in html
+        "The study&#39;s 23 findings are judged in 30 rows, one for each way to read them and each "
+        "device: 21 replicate, 0 are consistent with fewer than 3 seeds, 0 do not replicate, 3 are "
+        "undecided and 6 were not tested." in html
     )
     for verdict, count in (("consistent", 0), ("undecided", 2), ("not-tested", 0)):
         assert re.search(rf'<li class="{verdict}"><b>{count}</b>', html)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aebench
-from aebench.analysis import findings, fitness, frames
+from aebench.analysis import findings, fitness, frames, outcomes
 from aebench.disk import write_whole
 from aebench.page import (
     compact,
@@ -37,7 +37,7 @@ def page(results: Results) -> str:
     import jinja2
 
     results = fitness.marked(frames.ordered(results))
-    outcomes = findings.evaluate(results)
+    judged = findings.evaluate(results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -46,7 +46,7 @@ def page(results: Results) -> str:
         undefined=jinja2.StrictUndefined,
     )
     every = [
-        verdicts.section(outcomes),
+        verdicts.section(judged),
         *reconstruction.sections(results),
         fair.section(results),
         trained.section(results),
@@ -62,8 +62,8 @@ def page(results: Results) -> str:
     sections += [definitions.section(sections), definitions.sources(results)]
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(
-        summary=verdicts.sentences(results, outcomes),
-        tally=[(v, verdicts.SYMBOLS[v], count) for v, count in findings.tally(outcomes).items()],
+        summary=verdicts.sentences(results, judged),
+        tally=[(v, verdicts.SYMBOLS[v], count) for v, count in outcomes.tally(judged).items()],
         machines=records.machines(results.jobs) if len(results.jobs) else None,
         sections=sections,
         definitions=charts.definitions,
