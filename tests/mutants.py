@@ -48,6 +48,10 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "comparison": (("aebench/analysis/comparison.py",), ("test_compare.py",)),
     "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),
+    "figures": (
+        ("aebench/analysis/figures.py", "aebench/analysis/expected.py"),
+        ("test_figures.py", "test_expected.py", "test_rates_of_rules.py"),
+    ),
     "rules": (
         ("aebench/analysis/rules.py", "aebench/analysis/picture_rules.py"),
         ("test_findings.py",),

@@ -79,7 +79,8 @@ def times(
     """
     chosen: tuple[list[float], str] | None = None
     others: list[str] = []
-    for group in frames.alike(evidence.times):
+    timed = pd.concat([model.rows(evidence.times) for model in (slow, fast)])
+    for group in frames.alike(timed):
         first = group.iloc[0]
         pairs = _paired_times(slow, fast, group)
         other: tuple[list[float], str] | None = (pairs, words.conditions(first))
