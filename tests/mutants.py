@@ -44,7 +44,7 @@ NOT_RUN = "not slow and not network and not browser and not cuda"
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "statistics": (
         ("aebench/analysis/statistics.py",),
-        ("test_statistics.py", "test_compare.py"),
+        ("test_statistics.py", "test_figures.py", "test_compare.py"),
     ),
     "comparison": (("aebench/analysis/comparison.py",), ("test_compare.py",)),
     "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),

@@ -52,6 +52,17 @@ def test_alike_within_the_margin_is_typical_though_no_run_is_near() -> None:
     assert (runs.typical, runs.drawn, runs.verdict) == (True, False, "replicated")
 
 
+def test_on_the_edge_of_the_margin_it_takes_both_answers_to_refuse() -> None:
+    runs = Runs.of([1.23, 1.24, 1.25, 1.26, 1.27] * 2, 1.0)
+    assert (runs.typical, runs.drawn, runs.verdict) == (None, False, "undecided")
+
+
+def test_a_figure_that_more_than_one_run_in_ten_gives_is_not_refused() -> None:
+    rare = [3.40, 3.41, 3.42, 3.70, 3.72]  # the first three are near 3.3
+    runs = Runs.of(rare + [9.0 + i / 100 for i in range(15)], 3.3)
+    assert (runs.near, runs.told, runs.drawn) == (3 / 20, True, None)
+
+
 @pytest.mark.parametrize(
     ("values", "verdict"),
     [
