@@ -100,7 +100,9 @@ def read_toml(source: str) -> dict[str, Any]:
     if source in (*PRESETS, *SEARCHES):
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
     elif path.suffix.lower() != ".toml":
-        raise RequestError(f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml")
+        raise RequestError(
+            f"{unknown('grid', source, (*PRESETS, *SEARCHES))}, or name a file ending in .toml"
+        )
     else:
         try:
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark

@@ -53,7 +53,7 @@ def propose(
     reached = set()
     for point, badness in known.items():
         if (values := search.values(point, dims)) is not None:
-            reached |= set(reach) & set(values.items())
+            reached |= {(name, end) for name, end in reach if values[name] == end}
             params = {name: _param(free[name], values[name]) for name in free}
             study.add_trial(
                 optuna.trial.create_trial(params=params, distributions=space, value=badness)
