@@ -22,7 +22,7 @@ from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import Job
 
-PRESETS = ("quick", "hour", "study", "full")
+PRESETS = ("quick", "hour", "study", "best", "full")
 SEARCHES = ("search",)
 """Presets for `aebench tune`."""
 
