@@ -17,6 +17,10 @@ METHODS = (
     "2010).",
     "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
     "Statistics 6, 1979.",
+    "E. D. Dolan, J. J. Moré: Benchmarking optimization software with performance profiles. "
+    "Mathematical Programming 91, 2002.",
+    "G. E. Dahl et al.: Benchmarking neural network training algorithms (AlgoPerf), "
+    "arXiv:2306.07179, 2023. Seconds to a target, and the score of a profile.",
 )
 
 
