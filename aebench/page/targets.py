@@ -6,7 +6,8 @@ What counts as reached is decided in `analysis.targets`; a section without a cur
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,9 +17,10 @@ from aebench.analysis.profiles import MOST, SCORED_TO
 from aebench.analysis.targets import Contest
 from aebench.page import svg
 from aebench.page.charts import plain_log
-from aebench.page.parts import Cell, Chart, Section, Table, columns, table
+from aebench.page.parts import Cell, Chart, Section, Show, Table, number, table
 from aebench.store import Results
 
+_LONG = 100  # rows; a longer table is folded
 _UNITS = {"train_s": "seconds", "gflop": "arithmetic"}
 _ERRORS = {
     targets.MEAN: "the error of the mean image",
@@ -47,7 +49,11 @@ def section(results: Results) -> Section | None:
     )
     intro = (_reached(rows), _RULES, *_caveats(results, rows))
     said = tuple(_won(contest) for contest in met)
-    return Section("targets", "Seconds to a target", intro, charts, tables, lists=said)
+    # Of a search the table is longer than the rest of the page.
+    long = tuple(made for made in tables if len(made.rows) > _LONG)
+    short = tuple(made for made in tables if made not in long)
+    title = "Seconds to a target"
+    return Section("targets", title, intro, charts, short, lists=said, folded=long)
 
 
 def _reached(rows: pd.DataFrame) -> str:
@@ -79,7 +85,7 @@ def _caveats(results: Results, rows: pd.DataFrame) -> Iterator[str]:
         yield (
             f"The study's figure is a sum over the {targets.STUDY_BATCHES} full batches of 128 "
             f"test images, so the target is that over {targets.STUDY_BATCHES}. It was the error "
-            "of one run, at its end: a run that ends as good as equal to it may end just above."
+            "of one run at its end: one that repeats it well may still end just above."
         )
     cosine = rows.loc[rows["schedule"] == "cosine", "key"].nunique()
     if cosine:
@@ -205,56 +211,54 @@ def _won(contest: Contest) -> str:
     return f"{text}; the target of {words.counted(nobody, 'task')} is reached by none."
 
 
-def _never(value: float) -> Cell | float:
-    """A number as it is, and in words where it is infinite."""
-    return Cell("never", "Infinity") if value == math.inf else value
+def _never(value: float, write: Show = words.number) -> Cell:
+    """A number, or in words that it is infinite."""
+    return Cell("never", "Infinity") if value == math.inf else number(value, show=write)
 
 
 def _table(rows: pd.DataFrame, caption: str) -> Table:
     """A row a model, conditions and target; what all rows share of conditions is in the caption."""
-    differ = [name for name in ("settings", *frames.ALIKE) if _texts(rows[name]).nunique() > 1]
-    shared = {name: rows[name].iloc[0] if name not in differ else None for name in frames.ALIKE}
-    heads = columns("\n".join(["model", *differ]))
-    heads += columns("""
+    kinds = rows[frames.ALIKE].map(words.known).nunique()
+    shared = {name: rows[name].iloc[0] for name in frames.ALIKE if kinds[name] == 1}
+    differ = [name for name in frames.ALIKE if kinds[name] > 1]
+    heads = """
+        model | below: conditions under which it was trained, as far as they differ here
+        settings | protocol, and how the jobs depart from it
         target | what must be reached
         its MSE # | per pixel of the test images; median over runs where their splits differ
-        reached ## | runs that get there
-        of ## | runs: seeds and repeats
+        reached # | runs that get there, of all: seeds and repeats
         epochs # | until then; median over runs, never where half of them or more do not get there
-        seconds # | of training until then; median over the timed runs
-        95 % interval | of the median, between two of its runs; none below six
-        timed ## | runs whose times may be compared
+        seconds # | of training until then; median over the runs whose times may be compared, \
+below: its 95 % interval, from six of them on, and how many they are if not all
         GFLOP # | 1e9 operations of training until then; median over runs
-    """)
-    told = words.conditions(shared)
-    return table(f"{caption} ({told})" if told else caption, heads, (
+    """
+    return table(" on ".join([caption, *_conditions(shared)]), heads, (
         (
-            words.model_of(row),
-            *(_shown(name, row[name]) for name in differ),
+            Cell(words.model_of(row), small=_conditions({name: row[name] for name in differ})),
+            row["settings"],
             row["target"],
             row["target_mse"],
-            row["reached"],
-            row["n"],
-            *(_never(row[name]) for name in ("epochs", "train_s")),
-            _interval(row["low"], row["high"]),
-            row["timed"],
+            Cell(f"{row['reached']} of {row['n']}", row["reached"] / row["n"]),
+            _never(row["epochs"], write="{:g}".format),
+            replace(_never(row["train_s"]), small=_spread(row)),
             _never(row["gflop"]),
         )
         for row in rows.to_dict("records")
     ))  # fmt: skip
 
 
-def _texts(column: pd.Series[Any]) -> pd.Series[str]:
-    return column.map(words.known)
+def _conditions(known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Some of the conditions in words, or nothing where there is none to tell."""
+    told = words.conditions(dict.fromkeys(frames.ALIKE) | dict(known))
+    return (told,) if told else ()
 
 
-def _shown(name: str, value: Any) -> str:
-    text = words.known(value)
-    return text[:8] if name == "machine_id" else text
-
-
-def _interval(low: Any, high: Any) -> Cell | None:
-    if words.missing(low) or words.missing(high):
-        return None
-    ends: Sequence[str] = [words.number(e) if e < math.inf else "never" for e in (low, high)]
-    return Cell(f"{ends[0]} to {ends[1]}", float(low) if low < math.inf else "Infinity", "range")
+def _spread(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The interval of a row's seconds, and of how many of its runs they are where not of all."""
+    said = []
+    if not words.missing(row["low"]):
+        ends = (_never(row[end]).text for end in ("low", "high"))
+        said.append(" to ".join(ends))
+    if 0 < row["timed"] < row["n"]:
+        said.append(f"of {words.counted(row['timed'], 'run')}")
+    return tuple(said)
