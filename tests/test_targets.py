@@ -84,13 +84,23 @@ def test_an_epoch_without_an_error_reaches_nothing(tmp_path, wrong) -> None:
 
 
 def test_seconds_that_lack_an_epoch_are_no_seconds(tmp_path) -> None:
-    for name, gap in (("untimed", {"train_s": None}), ("missing", {"epoch": 7})):
+    gaps = {"untimed": {"train_s": None}, "missing": {"epoch": 7}, "endless": {"train_s": math.inf}}
+    for name, gap in gaps.items():
         made = curve(*LOSSES)
         made.epochs[0] |= gap
         row = reached(stored(tmp_path / name, made))
         assert row["reached"]
         assert math.isnan(row["train_s"]), name
         assert row["epochs"] == 2
+
+
+def test_a_damaged_record_has_neither_seconds_nor_operations(tmp_path) -> None:
+    made = curve(*LOSSES, row={"flops_per_step": 0})
+    for epoch in made.epochs:
+        epoch["train_s"] = 0.0
+    row = reached(stored(tmp_path, made))
+    assert row["epochs"] == 2
+    assert row[["gflop", "train_s"]].isna().all()
 
 
 def test_epochs_have_seconds_of_their_own(tmp_path) -> None:

@@ -126,10 +126,9 @@ _EMPTY = _Curve(*(np.empty(0) for _ in range(3)))
 
 
 def _curves(epochs: pd.DataFrame) -> dict[str, _Curve]:
-    """The curve of every job by its key; seconds are NaN from an epoch on that has none."""
+    """The curve of every job by its key, from ordered epochs; seconds are NaN from a gap on."""
     found = {}
-    ordered = epochs[["key", "epoch", "val_mse", "train_s"]].sort_values(["key", "epoch"])
-    for key, rows in ordered.groupby("key", sort=False):
+    for key, rows in epochs.groupby("key", sort=False):
         number, error, seconds = (
             rows[name].to_numpy(dtype="float64") for name in ("epoch", "val_mse", "train_s")
         )
@@ -146,7 +145,7 @@ def _reached(
     steps = jobs["steps"].astype("float64") / jobs["epochs"]
     steps = steps.fillna(jobs["train_images"].astype("float64") // jobs["batch_size"])
     gflop = jobs["flops_per_step"].astype("float64") * steps / 1e9
-    gflop = gflop.where(gflop > 0)
+    gflop = gflop.where((gflop > 0) & (gflop < np.inf))
     fit = jobs["key"].isin(frames.accepted(frames.timed(jobs))["key"])
     # The clock of one that diverged is not needed to know that it never gets there.
     alone = jobs["status"].eq("diverged") & jobs["concurrent"].eq(False)

@@ -71,7 +71,8 @@ def _caveats(results: Results, rows: pd.DataFrame) -> Iterator[str]:
     """What a reader must know of these targets to take the table for what it is."""
     jobs = targets.runs(results)
     both = jobs[["val_mse", "mse"]].astype("float64")
-    ratios = (both["val_mse"] / both["mse"])[(both > 0).all(axis="columns")].dropna()
+    both = both[((both > 0) & (both < math.inf)).all(axis="columns")]
+    ratios = both["val_mse"] / both["mse"]
     text = (
         "The targets are test errors, and the curve is of the validation images, the only ones "
         "that are looked at after every epoch."
