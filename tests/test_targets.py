@@ -165,9 +165,11 @@ def test_the_figure_of_the_study_is_a_sum_over_its_batches(tmp_path) -> None:
     assert study["target_mse"].to_list() == pytest.approx([3.53 / 78] * 2)
     assert study["epochs"].to_list() == [2, 2]
     assert study["task"].unique().tolist() == ["MNIST, latent 1, the study's 3.53"]
-    # A user's own code of that name is another model.
-    own = targets.to_targets(stored(tmp_path / "own", records[3]))
-    assert STUDY not in set(own["target"])
+    # A user's own code of that name is another model, and own data are other images.
+    pixels = curve(0.2, 0.1, architecture="conv", latent=1, row={"pixels": "ab12cd"})
+    for name, other in (("code", records[3]), ("pixels", pixels)):
+        own = targets.to_targets(stored(tmp_path / name, other))
+        assert own["target"].to_list() == [MEAN], name
 
 
 def test_who_diverged_is_infinitely_slow(tmp_path) -> None:
