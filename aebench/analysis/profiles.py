@@ -35,11 +35,12 @@ def common(costs: pd.DataFrame) -> pd.DataFrame | None:
     ran = costs.notna().to_numpy()
     best: tuple[int, list[int], NDArray[np.bool_]] | None = None
     for first in range(len(ran)):
-        chosen, tasks = [first], ran[first]
-        rest = [i for i in range(len(ran)) if i != first]
-        while rest:
-            following = max(rest, key=lambda i: int((tasks & ran[i]).sum()))
-            rest.remove(following)
+        if (ran[:first] == ran[first]).all(axis=1).any():
+            continue  # another of the same tasks was begun with
+        chosen, tasks, left = [first], ran[first], np.arange(len(ran)) != first
+        while left.any():
+            following = int(np.where(left, (ran & tasks).sum(axis=1), -1).argmax())
+            left[following] = False
             chosen, tasks = [*chosen, following], tasks & ran[following]
             if tasks.sum() < LEAST:
                 break
