@@ -13,6 +13,7 @@ import aebench
 from aebench.analysis import findings, fitness, frames
 from aebench.disk import write_whole
 from aebench.page import (
+    codes,
     compact,
     definitions,
     fair,
@@ -55,6 +56,7 @@ def page(results: Results) -> str:
         timing.phases_section(results),
         learning_curves.section(results),
         noise.section(results),
+        codes.section(results),
         pictures.section(results),
         *records.sections(results),
     ]
