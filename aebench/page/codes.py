@@ -14,7 +14,7 @@ from aebench.analysis import codes, frames, words
 from aebench.analysis.codes import Accuracy, Map
 from aebench.page import svg
 from aebench.page.charts import drawn, plain_log, series_colours
-from aebench.page.parts import Chart, Section, Table, table
+from aebench.page.parts import Cell, Chart, Section, Table, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -91,11 +91,16 @@ def _in_words(found: Sequence[Accuracy]) -> str:
 
 
 def _share(each: Accuracy) -> str:
-    text = words.percent(each.own.centre)
-    if each.own.low is None or each.own.high is None:
-        return f"{text} ({words.seeds(each.own.n)})"
-    low, high = words.percent(each.own.low), words.percent(each.own.high)
-    return f"{text} ({low} to {high} over {words.seeds(each.own.n)})"
+    text, seeds = words.percent(each.own.centre), words.seeds(each.own.n)
+    reach = _interval(each).text
+    return f"{text} ({seeds})" if reach == words.NONE else f"{text} ({reach} over {seeds})"
+
+
+def _interval(each: Accuracy) -> Cell:
+    low, high = each.own.low, each.own.high
+    if low is None or high is None:
+        return Cell(words.NONE, look="range")
+    return Cell(f"{100 * low:.1f} to {words.percent(high)}", low, "range")
 
 
 def _numbers(count: int) -> str:
@@ -116,7 +121,7 @@ def _table(found: Sequence[Accuracy], caption: str) -> Table:
     return table(caption, heads, (
         (
             *(each.model, each.bottleneck, each.own.n, each.own.centre),
-            *((each.own.low, each.own.high), each.pca),
+            *(_interval(each), each.pca),
             *(each.ratio.centre, (each.ratio.low, each.ratio.high)),
         )
         for each in found
@@ -222,16 +227,16 @@ def _scatter(axes: Axes, pair: Map, labels: Sequence[int]) -> None:
             path, fill=False, edgecolor=colour, linewidth=2.4, capstyle=cap, alpha=0.75,
         ))  # fmt: skip
         if label is not None:
-            _name(axes, (float(np.median(at[:, 0])), float(np.median(at[:, 1]))), str(label), colour)
+            _name(
+                axes, (float(np.median(at[:, 0])), float(np.median(at[:, 1]))), str(label), colour
+            )
 
 
 def _name(axes: Axes, at: tuple[float, float], text: str, colour: str) -> None:
-    from matplotlib.patheffects import withStroke
-
+    box = {"boxstyle": "round,pad=0.15", "facecolor": svg.PAPER, "edgecolor": colour, "alpha": 0.85}
     axes.annotate(
-        text, at, ha="center", va="center", fontsize=13, fontweight="bold", color=colour,
-        path_effects=[withStroke(linewidth=3, foreground=svg.PAPER)],
-    )  # fmt: skip
+        text, at, ha="center", va="center", fontsize=10.5, fontweight="bold", color=colour, bbox=box
+    )
 
 
 def _grid(left: Axes, right: Axes, pair: Map) -> None:
