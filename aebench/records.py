@@ -50,6 +50,19 @@ class Circumstances:
     checkpoint_s: float | None = None
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """A row of the `epochs` table, without its key."""
+
+    epoch: int
+    train_mse: float | None
+    train_loss: float
+    val_mse: float
+    train_s: float
+    device_train_s: float | None
+    val_s: float
+
+
 def starting_row(job: Job, where: Circumstances, started_at: datetime | None = None) -> Row:
     """Columns of the `jobs` table that are known when `job` starts, which is now without a time."""
     return {

@@ -34,7 +34,7 @@ from aebench.evaluation.speed import Speed
 from aebench.job import Job
 from aebench.models import weights
 from aebench.models.checkpoints import Checkpoints
-from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
+from aebench.records import Circumstances, Diverged, Epoch, Implausible, ending, starting_row
 from aebench.schema import COLD_PHASES
 from aebench.store import Record, Row
 
@@ -167,9 +167,10 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
         known.curve = baselines.curve(train, splits.pool.test, fitted, folder, device)
         images = rates.Images.of(validation, test)
     with known.aside(), clock.phase("baseline"):
-        known.baseline_rates = rates.baseline(train, images, fitted, code, folder)
+        known.rates = rates.baseline(train, images, fitted, code, folder)
     with known.aside(), clock.phase("probe"):
-        known.rates, known.rates_note = rates.of_model(model, images, code)
+        rows, known.rates_note = rates.of_model(model, images, code)
+        known.rates += rows
     with clock.phase("probe"):
         known.appearance = reconstruction.appearance(model, test, device)
         subject = probes.Subject(model, job.dataset, test, splits.mean, device)
@@ -195,19 +196,6 @@ def _build(job: Job, splits: Splits, device: torch.device) -> tuple[Setup, Size]
     return setup, size
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """A row of the `epochs` table, without its key."""
-
-    epoch: int
-    train_mse: float | None
-    train_loss: float
-    val_mse: float
-    train_s: float
-    device_train_s: float | None
-    val_s: float
-
-
 @dataclass
 class Known:
     """What is known of a job under way. Parts come as the phases do, so a failure keeps the rest.
@@ -231,7 +219,6 @@ class Known:
     appearance: dict[str, float | None] = field(default_factory=dict)
     probes: list[Row] = field(default_factory=list)
     rates: list[Row] = field(default_factory=list)
-    baseline_rates: list[Row] = field(default_factory=list)  # the same for all jobs of the split
     rates_note: str | None = None
     samples: list[Row] = field(default_factory=list)
     peak_device_bytes: int | None = None
@@ -354,8 +341,5 @@ class Known:
             samples=[key | sample for sample in self.samples],
             baselines=best,
             probes=[key | probe for probe in self.probes],
-            rates=[
-                *(of | key | rate for rate in self.rates),
-                *(of | rate for rate in self.baseline_rates),
-            ],
+            rates=[of | (key if row["codec"] == "model" else {}) | row for row in self.rates],
         )

@@ -89,6 +89,15 @@ def test_rows_are_kept_for_the_same_images_and_codecs(
     assert formats.verify(tmp_path) == {path.name: ""}  # and mended
 
 
+def test_a_pillow_without_a_format_leaves_it_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = torch.from_numpy(datasets.load("digits").test[:2].copy())
+    monkeypatch.setattr(formats.features, "check", lambda name: name != "webp")
+    rows = formats.rows(few, SUM, tmp_path, distortion)
+    assert {row["codec"] for row in rows} == {"jpeg", "png"}
+
+
 def test_a_cache_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
     few = torch.from_numpy(datasets.load("digits").test[:2].copy())
     (tmp_path / "file").touch()

@@ -168,7 +168,7 @@ def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
     shuffled = Results(
         *(
             getattr(results, name).sample(frac=1, random_state=3)
-            for name in ("jobs", "epochs", "samples", "baselines", "probes")
+            for name in ("jobs", "epochs", "samples", "baselines", "probes", "rates")
         ),
         problems=results.problems[::-1],
     )
