@@ -17,6 +17,10 @@ METHODS = (
     "2010).",
     "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
     "Statistics 6, 1979.",
+    "Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image Quality Assessment: From Error "
+    "Visibility to Structural Similarity. IEEE Transactions on Image Processing 13(4), 2004.",
+    "R. E. Krichevsky, V. K. Trofimov: The Performance of Universal Encoding. IEEE Transactions "
+    "on Information Theory 27(2), 1981. Half an occurrence of every cell in the tables of codes.",
 )
 
 
