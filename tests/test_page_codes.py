@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.special
 from PIL import Image
 from test_report_records import record, stored
 
 from aebench import schema
 from aebench.analysis import codes as analysis
 from aebench.analysis import frames
+from aebench.analysis.statistics import Interval
 from aebench.page import codes
 from aebench.page.html import page
 from aebench.store import Record, Results
@@ -67,10 +69,12 @@ def test_accuracies_are_means_over_seeds_with_intervals_paired_with_pca(tmp_path
     rows = {row[0].text: row for row in chart.tables[0].rows}
     assert list(rows) == ["conv-bottleneck-16", "mlp-4", "mlp-16"]
     assert rows["mlp-16"][2].text == "3"
-    assert rows["mlp-16"][3].value == pytest.approx(np.exp(np.log(own).mean()))
-    # Student's t on the logarithm: 4.303 is its 97.5th percentile at two degrees of freedom.
-    half = 4.303 * np.log(own).std(ddof=1) / np.sqrt(3)
-    assert rows["mlp-16"][4].value == pytest.approx(np.exp(np.log(own).mean() - half), rel=1e-3)
+    # Student's t on the logit: 4.303 is its 97.5th percentile at two degrees of freedom.
+    logits = scipy.special.logit(own)
+    half = 4.303 * logits.std(ddof=1) / np.sqrt(3)
+    expected = scipy.special.expit(logits.mean() + np.array([0, -half, half]))
+    assert rows["mlp-16"][3].value == pytest.approx(expected[0])
+    assert rows["mlp-16"][4].text == f"{100 * expected[1]:.1f} to {100 * expected[2]:.1f} %"
     assert rows["mlp-16"][6].value == pytest.approx(1.1)
     assert rows["mlp-4"][4].text == "–"
     (said,) = section.lists
@@ -88,7 +92,13 @@ def test_pca_has_one_accuracy_for_each_size_and_seed(tmp_path: Path) -> None:
     ]  # fmt: skip
     line = analysis.pca_line(analysis.probed(ordered(tmp_path, *records).jobs))
     assert line.index.to_list() == [2, 16]
-    assert line.to_list() == pytest.approx([0.4, (0.8 * 0.9) ** 0.5])
+    assert line.to_list() == pytest.approx([0.4, 6 / 7])  # odds of 4 and of 9 make 6
+
+
+def test_no_share_is_more_than_all() -> None:
+    found = analysis.share([0.2, 0.7, 1.0])
+    assert 0 < found.low < found.centre < found.high < 1
+    assert analysis.share([0.5]) == Interval(pytest.approx(0.5), None, None, 1)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -127,9 +137,9 @@ def test_a_map_names_its_labels_and_the_grid_stands_in_the_place_of_its_codes(
     (inside,) = re.findall(r'href="data:image/png;base64,([^"]+)"', chart.svg)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(inside))).convert("L"))
     tiles = np.asarray(Image.open(io.BytesIO(drawn_grid())))
-    # As it was drawn, or upside down where the image is turned over as it is placed.
-    assert any(np.array_equal(shown, way) for way in (tiles, tiles[::-1]))
-    assert "scale(1 -1)" in chart.svg or np.array_equal(shown, tiles)
+    assert np.array_equal(shown, tiles)
+    (placed,) = re.findall(r'<image [^>]*transform="matrix\(([^)]*)\)', chart.svg)
+    assert [float(n) > 0 for n in placed.split()[::3]] == [True, True]  # not turned over
     text = page(results)
     assert "codes of two numbers" in text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +13,7 @@ from aebench.analysis.statistics import Interval, interval
 from aebench.store import Results
 
 COLUMNS = ["code_accuracy", "pca_code_accuracy"]
+_SURE = 0.9999
 
 
 def probed(jobs: pd.DataFrame) -> pd.DataFrame:
@@ -19,6 +21,18 @@ def probed(jobs: pd.DataFrame) -> pd.DataFrame:
     rows = frames.done(jobs)
     rows = rows.assign(**{name: rows[name].astype("float64") for name in COLUMNS})
     return rows[(rows[COLUMNS] > 0).all(axis="columns")]
+
+
+def share(values: Iterable[float]) -> Interval:
+    """Mean of shares of 1 with an interval that stays between 0 and 1.
+
+    Student's t as for all figures, on the logarithm of the odds a / (1 - a); a share of 1 stands
+    there as `_SURE`.
+    """
+    kept = [min(value, _SURE) for value in values]
+    odds = interval([value / (1 - value) for value in kept])
+    low, high = (None if end is None else end / (1 + end) for end in (odds.low, odds.high))
+    return Interval(odds.centre / (1 + odds.centre), low, high, odds.n)
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,8 @@ def accuracies(rows: pd.DataFrame) -> list[Accuracy]:
                 model=words.model_of(first),
                 line=words.line(str(first["architecture"]), first["depth"]),
                 bottleneck=int(first["bottleneck"]),
-                own=interval(own.to_list()),
-                pca=interval(pca.to_list()).centre,
+                own=share(own),
+                pca=share(pca).centre,
                 ratio=interval((own / pca).to_list()),
             )
         )
@@ -56,7 +70,7 @@ def accuracies(rows: pd.DataFrame) -> list[Accuracy]:
 def pca_line(rows: pd.DataFrame) -> pd.Series[float]:
     """PCA's accuracy by bottleneck, over the seeds of `probed` jobs of one data set."""
     by_seed = rows.groupby(["bottleneck", "seed"])["pca_code_accuracy"].median()
-    return by_seed.groupby("bottleneck").agg(frames.mean)
+    return by_seed.groupby("bottleneck").agg(lambda seeds: share(seeds).centre)
 
 
 def unread(jobs: pd.DataFrame) -> pd.Series[int]:

@@ -112,8 +112,8 @@ def _table(found: Sequence[Accuracy], caption: str) -> Table:
         model
         bottleneck ##
         seeds ##
-        accuracy #% | test set, geometric mean over seeds
-        95 % interval | Student's t on the logarithm, over seeds; none below three
+        accuracy #% | test set, mean over seeds (of the log odds)
+        95 % interval | Student's t on the logarithm of the odds, over seeds; none below three
         PCA #% | of PCA's code of as many numbers, fitted and judged on the same images
         accuracy / PCA # | above 1: the model's code says more
         its 95 % interval | paired by seed
@@ -154,9 +154,8 @@ def chart(found: Sequence[Accuracy], pca: pd.Series[float], label: str) -> str:
             pca.index, 100 * pca, color=svg.INK, linestyle=svg.DASHES[1], linewidth=1.3,
             marker=".", markersize=5,
         )  # fmt: skip
-        low, high = axes.get_xlim()
         plain_log(axes.xaxis, LogLocator(base=2, numticks=12), lambda value: f"{value:g}")
-        axes.set_xlim(min(low, 0.9), max(high, 2.2))
+        axes.set_xlim(pca.index.min() / 1.25, pca.index.max() * 1.25)
         svg.legend(figure, [*handles, line_of_pca], [*lines, "PCA"], ncols=4)
         return svg.inline(figure, label)
 
@@ -224,7 +223,7 @@ def _scatter(axes: Axes, pair: Map, labels: Sequence[int]) -> None:
         colour = svg.MUTED if label is None else svg.colour(i)
         cap = "projecting" if i >= len(svg.SERIES) else "round"
         axes.add_patch(PathPatch(
-            path, fill=False, edgecolor=colour, linewidth=2.4, capstyle=cap, alpha=0.75,
+            path, fill=False, edgecolor=colour, linewidth=3, capstyle=cap, alpha=0.75,
         ))  # fmt: skip
         if label is not None:
             _name(
@@ -253,10 +252,9 @@ def _grid(left: Axes, right: Axes, pair: Map) -> None:
     step = (high - low) / max(1, math.isqrt(len(codes_shown)) - 1)
     edges = low[0] - step[0] / 2, high[0] + step[0] / 2, low[1] - step[1] / 2, high[1] + step[1] / 2
     with Image.open(io.BytesIO(pair.png)) as picture:
-        pixels = np.asarray(picture)
+        pixels = np.asarray(picture.convert("RGB"))
     if edges[0] < edges[1] and edges[2] < edges[3]:
-        right.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=edges, aspect="auto",
-                     interpolation="none")  # fmt: skip
+        right.imshow(pixels, extent=edges, aspect="auto", interpolation="none")
     left.add_patch(Rectangle(
         low, *(high - low), fill=False, edgecolor=svg.INK, linewidth=0.8, linestyle=svg.DASHES[1],
     ))  # fmt: skip
