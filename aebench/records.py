@@ -69,7 +69,7 @@ def starting_row(job: Job, where: Circumstances, started_at: datetime | None = N
         **dataclasses.asdict(job),
         "key": job.key,
         "modified": job.modified,
-        "settings_from": protocols.chosen_by(job.protocol, job.architecture),
+        "settings_from": job.settings_from or protocols.chosen_by(job.protocol, *job.model),
         "concurrent": where.concurrent,
         "command": where.command,
         "position": where.position,
