@@ -36,7 +36,7 @@ def codes(results: Results) -> pd.DataFrame:
     rates = results.rates[_sound(results.rates["mse"]) & _sound(results.rates["bytes_per_image"])]
     jobs = frames.done(results.jobs)[["key", "dataset", "settings", *frames.MODEL]]
     # The name of a data set is the job's, which tells apart what is called alike.
-    own = rates[rates["codec"] == "model"].drop(columns="dataset").merge(jobs, on="key")
+    own = jobs.merge(rates[rates["codec"] == "model"].drop(columns="dataset"), on="key")
     own = own.assign(family=[name.partition(" (")[0] for name in own["architecture"]])
     pca = rates[rates["codec"] == "pca"]
     pca = pca.assign(
