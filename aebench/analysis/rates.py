@@ -36,7 +36,7 @@ def codes(results: Results) -> pd.DataFrame:
     rates = results.rates[_sound(results.rates["mse"]) & _sound(results.rates["bytes_per_image"])]
     jobs = frames.done(results.jobs)[["key", "dataset", "settings", *frames.MODEL]]
     # The name of a data set is the job's, which tells apart what is called alike.
-    own = rates[rates["codec"] == "model"].drop(columns="dataset").merge(jobs, on="key")
+    own = jobs.merge(rates[rates["codec"] == "model"].drop(columns="dataset"), on="key")
     own = own.assign(family=[name.partition(" (")[0] for name in own["architecture"]])
     pca = rates[rates["codec"] == "pca"]
     pca = pca.assign(
@@ -88,14 +88,14 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Meeting:
-    """A learned code beside a format of equal bytes; `ratio` is the code's MSE over the format's.
+    """The best learned code of at most `budget` bytes beside files of so many.
 
-    It is the mean over the code's seeds, each at its own bytes, with an interval of three or more.
-    `ahead` says who loses less: code, file, or neither where the interval holds 1.
+    `ratio` is the code's MSE over the files': the mean over its seeds, with an interval of three
+    or more; a seed that takes more than the budget is set beside files of its own bytes.
     """
 
+    budget: float
     name: str
-    settings: str
     bits: int
     cost: float
     error: float
@@ -103,7 +103,7 @@ class Meeting:
 
     @property
     def ahead(self) -> str:
-        """Who loses less; without an interval the mean decides."""
+        """Who loses less: code, file, or neither where the interval holds 1; the mean without."""
         low, high = self.ratio.low, self.ratio.high
         if low is None or high is None:
             low = high = self.ratio.centre
@@ -115,9 +115,9 @@ class Against:
     """The best learned codes of a data set beside one format.
 
     `smallest` and `its_error` are the bytes and MSE of the format's smallest files; `cheapest` is
-    the learned code that loses no more than those in the fewest bytes, or None. `meetings` are
-    those at equal bytes, where the format is measured and loses something; `lossless` is the
-    bytes with which it loses nothing, or None.
+    the learned code that loses no more than those in the fewest bytes, or None. `meetings` are at
+    the bytes of every code and of every file, where files are measured and lose something;
+    `lossless` is the bytes with which they lose nothing, or None.
     """
 
     format: str
@@ -137,7 +137,6 @@ def against(best: pd.DataFrame, measured: pd.DataFrame, name: str) -> Against | 
         return None
     lossless = float(whole.min()) if len(whole) else None
     first, last = float(lossy["cost"].iloc[0]), float(lossy["cost"].iloc[-1])
-    end = min(last, math.inf if lossless is None else lossless)
     its_error = float(lossy["error"].iloc[0])
     enough = best[best["error"] <= its_error]
 
@@ -145,15 +144,15 @@ def against(best: pd.DataFrame, measured: pd.DataFrame, name: str) -> Against | 
         logs = np.log(lossy["cost"].to_numpy(float)), np.log(lossy["error"].to_numpy(float))
         return float(np.exp(np.interp(math.log(cost), *logs)))
 
-    meetings = [
-        Meeting(
-            *(str(row["name"]), str(row["settings"]), int(row["bits"])),
-            *(float(row["cost"]), float(row["error"])),
-            interval([error / equal(cost) for cost, error in row["by_seed"].values()]),
-        )
-        for row in best.to_dict("records")
-        if first <= row["cost"] <= end
-    ]
+    meetings = []
+    for budget in sorted({*best["cost"], *lossy["cost"]}):
+        affordable = best[best["cost"] <= budget]
+        if not len(affordable) or not first <= budget <= last or budget >= (lossless or math.inf):
+            continue
+        code = affordable.to_dict("records")[-1]
+        seeds = [error / equal(max(cost, budget)) for cost, error in code["by_seed"].values()]
+        figures = (str(code["name"]), int(code["bits"]), float(code["cost"]), float(code["error"]))
+        meetings.append(Meeting(float(budget), *figures, interval(seeds)))
     cheapest = enough.to_dict("records")[0] if len(enough) else None
     return Against(name, first, its_error, lossless, cheapest, meetings)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 _COMPARED = ("jpeg", "webp")
+_MARKERS = {"jpeg": "<", "webp": ">", "png": "|"}  # which no family has
 _INTRO = (
     "The code of every trained model that is at most two thirds of the image is quantized to 8, 6, "
     "4 and 2 bits a number, evenly, over a range chosen for each number on validation images, and "
@@ -96,14 +97,14 @@ def _in_words(met: Against, dataset: str) -> str:
     if met.meetings:
         sides = {meeting.ahead for meeting in met.meetings}
         who = {
-            frozenset({"code"}): "the best learned code loses less wherever both were measured",
-            frozenset({"file"}): "the file loses less wherever both were measured",
+            frozenset({"code"}): f"the best learned code loses less at all rates of {name}",
+            frozenset({"file"}): f"{name} loses less at all its rates",
             frozenset({"neither"}): "neither is ahead",
         }.get(frozenset(sides), "who loses less depends on the rate")
         told = "; ".join(_met(meeting, name) for meeting in _turning(met.meetings))
-        text += f"At equal bytes {who}: {told}."
+        text += f"For the same bytes {who}: {told}."
     else:
-        text += f"No learned code that is best at its rate takes as many bytes as a {name} file."
+        text += f"Every learned code takes more bytes than {name} files."
     if met.lossless is not None:
         text += f" From {words.number(met.lossless)} bytes on {name} loses nothing."
     return text
@@ -120,7 +121,7 @@ def _met(meeting: Meeting, name: str) -> str:
     known = ratio.low is not None
     interval = f", 95 % interval {words.between(ratio.low, ratio.high)}" if known else ""
     return (
-        f"at {words.number(meeting.cost)} bytes {meeting.name} in {_bits(meeting.bits)} has "
+        f"at {words.number(meeting.budget)} bytes {meeting.name} in {_bits(meeting.bits)} has "
         f"{words.number(ratio.centre)} times the error of {name} ({words.seeds(ratio.n)}{interval})"
     )
 
@@ -179,15 +180,15 @@ def chart(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, label: str) -
             draw(family, fronts[family], svg.colour(i), svg.marker(2 * i), svg.DASHES[0])
         if PCA in fronts:
             draw(PCA, fronts[PCA], svg.INK, svg.marker(1), svg.DASHES[1])
-        for i, (codec, rows) in enumerate(measured.groupby("codec", sort=True)):
+        for codec, rows in measured.groupby("codec", sort=True):
             name, lossy = FORMATS[str(codec)], rows[rows["error"] > 0].sort_values("cost")
             if len(lossy):
-                draw(name, lossy, svg.MUTED, svg.MARKERS[4 + i], svg.DASHES[0])
+                draw(name, lossy, svg.MUTED, _MARKERS[str(codec)], svg.DASHES[0])
             for cost in rows.loc[rows["error"] == 0, "cost"]:
                 axes.axvline(cost, color=svg.MUTED, linewidth=1.1, linestyle=svg.DASHES[2])
                 axes.annotate(
                     f"{name} without loss", (cost, 0.02), xycoords=("data", "axes fraction"),
-                    xytext=(3, 0), textcoords="offset points", fontsize=9, rotation=90,
+                    xytext=(-3, 0), textcoords="offset points", fontsize=9, rotation=90, ha="right",
                 )  # fmt: skip
         axes.margins(0.06)
         axes.autoscale_view()
