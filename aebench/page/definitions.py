@@ -21,6 +21,10 @@ METHODS = (
     "Mathematical Programming 91, 2002.",
     "G. E. Dahl et al.: Benchmarking neural network training algorithms (AlgoPerf), "
     "arXiv:2306.07179, 2023. Seconds to a target, and the score of a profile.",
+    "Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image Quality Assessment: From Error "
+    "Visibility to Structural Similarity. IEEE Transactions on Image Processing 13(4), 2004.",
+    "R. E. Krichevsky, V. K. Trofimov: The Performance of Universal Encoding. IEEE Transactions "
+    "on Information Theory 27(2), 1981. Half an occurrence of every cell in the tables of codes.",
 )
 
 

@@ -13,12 +13,14 @@ import aebench
 from aebench.analysis import findings, fitness, frames, searches
 from aebench.disk import write_whole
 from aebench.page import (
+    codes,
     compact,
     definitions,
     fair,
     learning_curves,
     noise,
     pictures,
+    rates,
     reconstruction,
     records,
     search,
@@ -54,11 +56,13 @@ def page(results: Results) -> str:
         fair.section(results),
         trained.section(results),
         targets.section(results),
+        rates.section(results),
         stopwatch.section(results),
         timing.section(results),
         timing.phases_section(results),
         learning_curves.section(results),
         noise.section(results),
+        codes.section(results),
         pictures.section(results),
         search.section(given),
         *records.sections(whole, results),
