@@ -27,9 +27,8 @@ def section(results: Results) -> Section | None:
         "of the last one, on validation images alone. They appear here and among all jobs only."
     ]
     if len(found) > len(drawn):
-        intro.append(
-            f"{words.counted(len(found) - len(drawn), 'further search', 'further searches')} not drawn."
-        )
+        more = words.counted(len(found) - len(drawn), "further search", "further searches")
+        intro.append(f"{more} not drawn.")
     if failed := sum(search.failed for search in found):
         intro.append(f"{words.counted(failed, 'candidate')} without an error not shown.")
     chart = Chart(
