@@ -134,10 +134,10 @@ def test_a_map_names_its_labels_and_the_grid_stands_in_the_place_of_its_codes(
     chart = codes.section(results).charts[-1]
     assert chart.title == "MNIST: codes of two numbers"
     assert {f">{n}</text>" for n in range(10)} <= set(re.findall(r">\d</text>", chart.svg))
-    (inside,) = re.findall(r'href="data:image/png;base64,([^"]+)"', chart.svg)
+    (inside,) = re.findall(r'href="data:image/webp;base64,([^"]+)"', chart.svg)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(inside))).convert("L"))
     tiles = np.asarray(Image.open(io.BytesIO(drawn_grid())))
-    assert np.array_equal(shown, tiles)
+    assert np.abs(shown.astype(int) - tiles).max() < 20  # upside down, it would be 210
     (placed,) = re.findall(r'<image [^>]*transform="matrix\(([^)]*)\)', chart.svg)
     assert [float(n) > 0 for n in placed.split()[::3]] == [True, True]  # not turned over
     text = page(results)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +200,21 @@ def map_chart(pairs: Sequence[Map], label: str) -> str:
                 axes.set(xlabel="first number", ylabel="second number")
                 axes.set_box_aspect(1)
                 axes.grid(False)
-        return svg.inline(figure, label)
+        return _lighter(svg.inline(figure, label))
+
+
+def _lighter(chart: str) -> str:
+    """A chart whose pictures are WebP, a fifth of the PNGs that matplotlib writes."""
+    return re.sub(r"data:image/png;base64,([^\"]+)", lambda png: _webp(png[1]), chart)
+
+
+def _webp(png: str) -> str:
+    from PIL import Image
+
+    made = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
+        picture.convert("RGB").save(made, "WEBP", quality=70, method=6)
+    return "data:image/webp;base64," + base64.b64encode(made.getvalue()).decode()
 
 
 def _scatter(axes: Axes, pair: Map, labels: Sequence[int]) -> None:
