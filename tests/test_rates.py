@@ -17,6 +17,7 @@ from aebench import datasets, schema
 from aebench.architectures.autoencoder import Autoencoder
 from aebench.evaluation import baselines, rates, reconstruction
 from aebench.evaluation.baselines import Split
+from aebench.evaluation.quantizing import quantizer
 from aebench.evaluation.rates import Images
 from aebench.job import Job
 from aebench.records import Circumstances
@@ -229,6 +230,22 @@ def test_what_cannot_be_judged_has_no_rows_and_is_told(
     rows, note = rates.of_model(model, images, bottleneck)
     assert rows == []
     assert pd.Series([note]).str.match(said).all(), note
+
+
+def test_of_very_long_codes_fewer_images_are_learned_from(
+    images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def spy(codes: Tensor, bits: int) -> Any:
+        seen.append(len(codes))
+        return quantizer(codes, bits)
+
+    monkeypatch.setattr(rates, "quantizer", spy)
+    for most in (2**25, 100 * 32, 3):
+        monkeypatch.setattr(rates, "_MOST_LEARNED", most)
+        assert rates.of_model(Autoencoder(Rows(), Twice()), images, 32)[1] == ""
+    assert seen == [437] * 4 + [100] * 4 + [1] * 4
 
 
 def test_without_validation_images_there_is_nothing_to_learn_from(
