@@ -188,7 +188,10 @@ _TOLD = ("settings", "seed", "val_mse", "code_accuracy", "pca_code_accuracy")
 def map_chart(pairs: Sequence[Map], label: str) -> str:
     """A row for each of `pairs`: its codes by label, and its grid decoded."""
     labels = sorted({int(n) for pair in pairs for n in pair.images["label"].dropna().unique()})
-    with svg.canvas(svg.WIDTH, 4.4 * len(pairs)) as figure:
+    height = 4.5 * len(pairs) + 0.3
+    with svg.canvas(svg.WIDTH, height) as figure:
+        # Titles of square axes may reach over the layout's edge.
+        figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - 0.3 / height))
         every = figure.subplots(len(pairs), 2, squeeze=False)
         for pair, (left, right) in zip(pairs, every, strict=True):
             _scatter(left, pair, labels)
