@@ -13,9 +13,9 @@ import aebench
 from aebench.analysis import findings, fitness, frames
 from aebench.disk import write_whole
 from aebench.page import (
+    best,
     compact,
     definitions,
-    fair,
     learning_curves,
     noise,
     pictures,
@@ -48,7 +48,7 @@ def page(results: Results) -> str:
     every = [
         verdicts.section(outcomes),
         *reconstruction.sections(results),
-        fair.section(results),
+        best.section(results),
         trained.section(results),
         stopwatch.section(results),
         timing.section(results),
