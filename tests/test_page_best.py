@@ -7,7 +7,7 @@ from test_report_records import MEAN_MSE, SHAPES, record, stored
 
 from aebench.analysis import fitness, frames
 from aebench.analysis.fights import LIMITS, PARAMETERS
-from aebench.page import answers, best, stopwatch
+from aebench.page import answers, best, definitions, stopwatch
 from aebench.page.html import page
 from aebench.store import Record, Results
 
@@ -189,6 +189,48 @@ def test_published_errors_stand_beside_our_best_by_validation(tmp_path) -> None:
     row = table.rows[0]
     assert row[0].text == "Moor 2020, as recalled, not checked"
     assert [c.text for c in table.rows[1][-3:-1]] == ["mlp-32", "10.0"]
+
+
+def test_the_chart_has_every_data_set_with_pca_and_what_others_published(tmp_path) -> None:
+    known = answers.answers(
+        ordered(
+            tmp_path,
+            *model("mlp", 8, *CLEAR), *model("conv", 8, *TWICE),
+            *model("mlp", 64, *CLEAR, dataset="cifar10"),
+        )
+    )  # fmt: skip
+    svg = best.chart(known, "a label")
+    for text in ("MNIST", "CIFAR-10", "Hinton 2006", "UvA 2020", "Moor 2020", "PCA", "mean image"):
+        assert f">{text}</text>" in svg, text
+    assert svg.count(">UvA 2020</text>") == 1
+    for text in ("mlp", "conv", "published", "published, not checked"):
+        assert svg.count(f">{text}</text>") == 1, text
+
+
+def test_tables_tell_models_settings_and_verdicts(tmp_path) -> None:
+    results = ordered(
+        tmp_path,
+        *model("mlp", 8, *TWICE, epochs=2), *model("conv", 8, *CLEAR), *model("conv", 16, *CLEAR),
+    )  # fmt: skip
+    codes, met, _ = best.section(results).charts[0].tables
+    assert [row[0].text for row in codes.rows] == ["mlp-8", "conv-8", "conv-16"]
+    assert codes.rows[0][2].text == "study with epochs=2"
+    assert codes.rows[1][7].text == "0.505"
+    both, alone = met.rows
+    assert [both[i].text for i in (0, 1, 3, 5, 7, 9)] == [
+        "8", "mlp-8", "conv-8", "2.00", "3 and 3", "conv",
+    ]  # fmt: skip
+    assert both[1].small == ("study with epochs=2",)
+    assert [alone[i].text for i in (0, 1, 3, 5, 7, 9)] == [
+        "16", "no mlp", "conv-16", "–", "0 and 3", "one side only",
+    ]  # fmt: skip
+
+
+def test_sources_name_what_others_published_of_the_data_sets_shown(tmp_path) -> None:
+    sources = " ".join(definitions.sources(ordered(tmp_path, record("mlp", 8))).lists)
+    assert "Hinton" in sources
+    assert "Topological autoencoders" in sources
+    assert "UvA" not in sources
 
 
 def test_codes_as_large_as_the_image_are_left_out_and_named(tmp_path) -> None:
