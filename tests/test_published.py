@@ -66,7 +66,10 @@ def test_a_figure_that_was_not_found_again_says_so() -> None:
 
 
 def test_figures_of_a_data_set_come_by_bottleneck() -> None:
-    assert [f.bottleneck for f in published.of("cifar10")] == [2, 64, 128, 256, 384]
+    figures = published.of("cifar10")
+    assert [f.bottleneck for f in figures] == [2, 64, 128, 256, 384]
+    errors = [f.mse for f in figures]
+    assert errors == sorted(errors, reverse=True)  # as more numbers must
     assert published.of("digits") == []
 
 
