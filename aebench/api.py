@@ -179,7 +179,9 @@ def _check(**given: float | None) -> None:
 
 
 def _of(results: Results, keys: set[str]) -> Results:
-    """The rows of these jobs, and the baselines, which belong to data sets."""
-    frames = {n: getattr(results, n) for n in ("jobs", "epochs", "samples", "probes")}
-    only = {n: f[f["key"].isin(keys)].reset_index(drop=True) for n, f in frames.items()}
+    """The rows of these jobs, and those without a key, which belong to data sets."""
+    tables = ("jobs", "epochs", "samples", "probes", "rates", "codes")
+    frames = {n: getattr(results, n) for n in tables}
+    mine = {n: f["key"].isin(keys) | f["key"].isna() for n, f in frames.items()}
+    only = {n: f[mine[n]].reset_index(drop=True) for n, f in frames.items()}
     return dataclasses.replace(results, **only)

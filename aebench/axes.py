@@ -25,7 +25,9 @@ _RUN_OPTIONS = (
 )  # fmt: skip
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
 _COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
-_NAMES = NAMES | {"engine": (*NAMES["engine"], "auto")}
+MODELS = ("given", "tuned")
+"""Where depth and options come from: as given, or from the protocol's search."""
+_NAMES = NAMES | {"engine": (*NAMES["engine"], "auto"), "model": MODELS}
 
 Axes = dict[str, list[Any]]
 
@@ -47,8 +49,10 @@ def read_axes(
                 f"{where}: {written} says how to run a grid, not which jobs it has;"
                 f" give it on the command line, as --{option.replace('_', '-')}"
             )
-        elif name not in OPTIONS:
-            mistakes.append(f"{where}: {unknown('option', written, [*OPTIONS, *_COUNTS, *beside])}")
+        elif name not in (*OPTIONS, "model"):
+            mistakes.append(
+                f"{where}: {unknown('option', written, [*OPTIONS, 'model', *_COUNTS, *beside])}"
+            )
         elif name == "options":
             axes |= _options(given, where, mistakes)
         elif name in axes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from aebench import architectures, datasets, machine
 from aebench.engines import ENGINES
@@ -140,7 +140,11 @@ class Estimator:
         """Learn from the jobs in `store` that ran alone on a CPU or GPU like ours."""
         if not store.exists:
             return cls()
-        jobs = store.survey().jobs
+        return cls.from_jobs(store.survey().jobs, store.path.name)
+
+    @classmethod
+    def from_jobs(cls, jobs: pd.DataFrame, folder: str) -> Estimator:
+        """Learn from the rows of a `folder`, of which those count that `from_store` says."""
         mine = jobs[
             (jobs["status"] == "ok")
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise
@@ -174,8 +178,11 @@ class Estimator:
             dict(outside[outside["rest_s"] > 0].groupby("dataset")["rest_s"].median()),
             frozenset(zip(mine["dataset"], mine["seed"], strict=True)),
             _speed(mine),
-            f"estimated from {len(mine)} jobs measured in {store.path.name}",
+            f"estimated from {len(mine)} jobs measured in {folder}",
         )
+
+    start_s: ClassVar[float] = _START_S
+    """Seconds until a new worker takes its first job."""
 
     def job(self, job: Job) -> Guess | None:
         """Seconds from start to record of one job; None if its size is not known beforehand.

@@ -22,7 +22,9 @@ from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import Job
 
-PRESETS = ("quick", "hour", "study", "full", "search")
+PRESETS = ("quick", "hour", "study", "best", "full")
+SEARCHES = ("search",)
+"""Presets for `aebench tune`."""
 
 _REQUIRED = ("architecture", "dataset", "latent")
 _TABLES = ("product", "job", "exclude")
@@ -72,23 +74,35 @@ def load_grid(
         RequestError: every mistake found, one a line, with its place and the nearest valid name.
     """
     notes: dict[str, None] = {}
-    forced = _with_own_data(overrides or {}, Path(), data, notes)
+    forced = with_own_data(overrides or {}, Path(), data, notes)
     name, shown_source = "custom", asker
     content = {"engine": "auto", **(defaults or {})}
     if source is not None:
         name, shown_source = Path(source).stem, printable(source)
-        content |= _with_own_data(_table(source), Path(source).parent, data, notes)
+        table = read_toml(source)
+        if "search" in table:
+            raise RequestError(
+                f"{shown_source} describes a search, which `aebench tune` runs: aebench tune --grid"
+                f" {shown_source} --budget 1h --out tuned.toml"
+            )
+        content |= with_own_data(table, Path(source).parent, data, notes)
     grid = _enumerate(name, content, forced, shown_source, asker)
     return replace(grid, notes=(*notes, *grid.notes))
 
 
-def _table(source: str) -> dict[str, Any]:
-    """What a preset or a TOML file says."""
+def read_toml(source: str) -> dict[str, Any]:
+    """What a preset or a TOML file says.
+
+    Raises:
+        RequestError: there is none such, or it is not TOML.
+    """
     shown_source, path = printable(source), Path(source)
-    if source in PRESETS:
+    if source in (*PRESETS, *SEARCHES):
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
     elif path.suffix.lower() != ".toml":
-        raise RequestError(f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml")
+        raise RequestError(
+            f"{unknown('grid', source, (*PRESETS, *SEARCHES))}, or name a file ending in .toml"
+        )
     else:
         try:
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark
@@ -102,7 +116,7 @@ def _table(source: str) -> dict[str, Any]:
         raise RequestError(f"{shown_source} is not valid TOML: {error}") from None
 
 
-def _with_own_data(
+def with_own_data(
     table: Mapping[str, Any], base: Path, data: Path | None, notes: dict[str, None]
 ) -> dict[str, Any]:
     """`table` with all data of one's own replaced by the name of the dataset that it becomes."""
@@ -127,7 +141,7 @@ def _with_own_data(
             ]
         elif key in _TABLES and isinstance(value, list):
             replaced[key] = [
-                _with_own_data(t, base, data, notes) if isinstance(t, dict) else t for t in value
+                with_own_data(t, base, data, notes) if isinstance(t, dict) else t for t in value
             ]
     return replaced
 
@@ -170,7 +184,7 @@ def _enumerate(
             kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
-    impossible = {job: reason for job in kept if (reason := _why_impossible(job))}
+    impossible = {job: reason for job in kept if (reason := why_impossible(job))}
     if not kept:
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
@@ -194,7 +208,7 @@ def _multiply(
         return
     for values in itertools.product(*axes.values()):
         try:
-            jobs[_job(dict(zip(axes, values, strict=True)), notes)] = None
+            jobs[make_job(dict(zip(axes, values, strict=True)), notes)] = None
         except RequestError as error:
             mistakes.append(f"{where}: {error}")
             return
@@ -206,6 +220,8 @@ def _matches(job: Job, axes: Axes) -> bool:
     given = family.values(job.options)
     for axis, values in axes.items():
         name = axis.removeprefix(OF_MODEL)
+        if name == "model":
+            raise RequestError("a job has depth and options, not a model; exclude it by these")
         if name == axis:
             here = getattr(job, axis)
         elif option := family.options.get(name):
@@ -218,16 +234,35 @@ def _matches(job: Job, axes: Axes) -> bool:
     return True
 
 
-def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
+def make_job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
+    """The job that `fields` describe, names of axes to values; `notes` takes what to know of it.
+
+    Raises:
+        RequestError: there can be no such job.
+    """
     options = {k: v for k, v in fields.items() if k.startswith(OF_MODEL)}
     fields = {k: v for k, v in fields.items() if k not in options}
     if options:
         named = {k.removeprefix(OF_MODEL): v for k, v in options.items()}
         fields["options"] = architectures.canonical(fields["architecture"], named)
     protocol = fields.get("protocol", Job.protocol)
+    family, where = fields["architecture"], (fields["dataset"], fields["latent"])
+    if fields.pop("model", "given") == "tuned":
+        if said := [name for name in ("depth", "options") if name in fields]:
+            raise RequestError(
+                f"model tuned takes depth and options from the protocol's search, and"
+                f" {' and '.join(said)} {'is' if len(said) == 1 else 'are'} given as well; leave"
+                " out one or the other"
+            )
+        best = protocols.best_model(protocol, family, *where)
+        fields |= {"depth": best.depth, "options": best.options}
+    form = architectures.canonical(family, fields.get("options", Job.options))
+    model = (*where, fields.get("depth", Job.depth), form)
     if protocols.is_file(protocol):
-        chosen = protocols.from_file(Path(protocol), fields["architecture"])
-        fields = dataclasses.asdict(chosen) | fields | {"protocol": Job.protocol}
+        entry = protocols.from_file(Path(protocol), family, *model)
+        source = f"{printable(Path(protocol).name)}: {entry.source}"
+        fields = dataclasses.asdict(entry.settings) | {"settings_from": source} | fields
+        fields["protocol"] = Job.protocol
     if fields.get("engine") != "auto":
         job = Job.create(**fields)
         if why := engines.trouble(job.engine, job.precision):
@@ -237,10 +272,10 @@ def _job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
         name: fields.get(name, getattr(Job, name))
         for name in ("device", "depth", "precision", "options")
     }
-    how = protocols.settings(fields.get("protocol", Job.protocol), fields["architecture"])
+    how = protocols.settings(fields.get("protocol", Job.protocol), family, *model)
     how = replace(how, **{n: fields[n] for n in vars(how) if n in fields})
     plain = protocols.plain(how)
-    engine, why, note = engines.choose(fields["architecture"], **asked, plain=plain)
+    engine, why, note = engines.choose(family, **asked, plain=plain)
     if note:
         notes[note] = None
     return Job.create(**fields | {"engine": engine, "engine_choice": f"auto: {why}"})
@@ -272,7 +307,7 @@ def _images(job: Job) -> int:
     return info.train_images - info.validation_images
 
 
-def _why_impossible(job: Job) -> str:
+def why_impossible(job: Job) -> str:
     """Why there can be no such job, whatever machine it runs on; empty if there can."""
     try:
         size(job)

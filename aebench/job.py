@@ -29,7 +29,8 @@ class Job:
     amplitude of Gaussian noise added to the inputs, not the targets, while training. `repeat`
     numbers repetitions of the same job for timing: same seed, same result. `engine_choice` tells
     whether the engine was ``given`` or chosen (``auto: `` and why): no part of what the job is, nor
-    of its key.
+    of its key. Neither is `settings_from`: which entry of a file, given as protocol, the settings
+    are of; empty for those of aebench's own protocols.
 
     `code` and `pixels` say what the names of an architecture and of a dataset stand for where
     these are not ours: see `architectures.code` and `datasets.pixels`. Nobody gives them; they are
@@ -61,6 +62,7 @@ class Job:
     code: str = ""
     pixels: str = ""
     engine_choice: str = dataclasses.field(default="given", compare=False)
+    settings_from: str = dataclasses.field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what can be no job, whoever builds it.
@@ -84,7 +86,14 @@ class Job:
     @classmethod
     def create(cls, protocol: str = "study", **fields: Any) -> Job:
         """Build a job whose training settings are those of `protocol` unless given."""
-        named = protocols.settings(protocol, str(fields.get("architecture")))
+        if protocol == "study":
+            return cls(protocol=protocol, **(dataclasses.asdict(protocols.STUDY) | fields))
+        for name in ("latent", "depth"):  # what is closest to them is a matter of logarithms
+            checked(name, fields.get(name, 1))
+        architecture = str(fields.get("architecture"))
+        options = architectures.canonical(architecture, fields.get("options", ""))
+        model = (str(fields.get("dataset")), fields.get("latent", 1), fields.get("depth", 1))
+        named = protocols.settings(protocol, architecture, *model, options)
         return cls(protocol=protocol, **(dataclasses.asdict(named) | fields))
 
     @property
@@ -110,13 +119,18 @@ class Job:
     @property
     def modified(self) -> str:
         """How the training settings depart from the named protocol; empty where they do not."""
-        named = dataclasses.asdict(protocols.settings(self.protocol, self.architecture))
+        named = dataclasses.asdict(protocols.settings(self.protocol, *self.model))
         named["train_noise"] = 0.0
         return ", ".join(
             f"{name}={getattr(self, name)}"
             for name, value in named.items()
             if getattr(self, name) != value
         )
+
+    @property
+    def model(self) -> tuple[str, str, int, int, str]:
+        """Architecture, dataset, latent, depth and options: what a protocol's entry is for."""
+        return self.architecture, self.dataset, self.latent, self.depth, self.options
 
     @property
     def common_key(self) -> str:

@@ -50,13 +50,26 @@ class Circumstances:
     checkpoint_s: float | None = None
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """A row of the `epochs` table, without its key."""
+
+    epoch: int
+    train_mse: float | None
+    train_loss: float
+    val_mse: float
+    train_s: float
+    device_train_s: float | None
+    val_s: float
+
+
 def starting_row(job: Job, where: Circumstances, started_at: datetime | None = None) -> Row:
     """Columns of the `jobs` table that are known when `job` starts, which is now without a time."""
     return {
         **dataclasses.asdict(job),
         "key": job.key,
         "modified": job.modified,
-        "settings_from": protocols.chosen_by(job.protocol, job.architecture),
+        "settings_from": job.settings_from or protocols.chosen_by(job.protocol, *job.model),
         "concurrent": where.concurrent,
         "command": where.command,
         "position": where.position,

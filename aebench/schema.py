@@ -1,4 +1,4 @@
-"""The columns of the five result tables: name, type and meaning of each, in one place.
+"""The columns of the seven result tables: name, type and meaning of each, in one place.
 
 Worker, store, report and documentation all read this list, so a column cannot mean two things.
 How the tables reach the disk is the store's business.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 4
+VERSION = 5
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT: dict[str, str | float] = {
     **dict.fromkeys(("code", "pixels", "options", "weights_sha256", "resumed", "keeping_note"), ""),
@@ -21,6 +21,13 @@ PHASES = ("data", "build", "compile", "warmup", "train", "eval", "baseline", "sa
 COLD_PHASES = ("build", "compile", "warmup", "train")
 # What a model is given: the kinds of samples, of which the last two are probed as well.
 RECONSTRUCTION, DENOISING, STRANGERS = "reconstruction", "denoising", "out-of-distribution"
+# A grid of codes of two numbers, decoded: a kind of samples to which nothing is fed in.
+DECODED_GRID = "decoded grid"
+# The column `kind` of the table `codes`.
+CODE_OF_IMAGE, CODE_OF_GRID = "test image", "grid"
+# A code compresses where the image has at least so many times its numbers: near its full size
+# every linear code is perfect, which no trained model reaches.
+COMPRESSES = 1.5
 # The column `kind` of the table `probes`, and what each is.
 PROBE_KINDS = {
     DENOISING: "test images with Gaussian noise of several amplitudes, unclipped: how near to the"
@@ -99,6 +106,9 @@ chroma_mse | float64 | mean squared error of the chroma Cb and Cr (BT.601); null
 luma_variance | float64 | luma error of flat images of the right brightness; null for grey images
 chroma_variance | float64 | chroma error of the test set's mean tint; null for grey images
 sharpness | float64 | energy of the Laplacian of the outputs over that of the originals
+code_accuracy | float64 | test accuracy of a linear probe fitted to the codes; see code_note
+pca_code_accuracy | float64 | the same of PCA's codes of as many numbers, fitted to the same images
+code_note | string | why the code was not probed, or not drawn; empty where it was; null if older
 input_size | int64 | numbers per image: channels x height x width
 parameters | int64 | trainable parameters
 bottleneck | int64 | numbers per image that pass through the code, measured on the encoder
@@ -141,6 +151,7 @@ gpu_processes | int64 | other processes computing on the GPU; null where it tell
 threads | int64 | threads torch computed with
 engine_note | string | how and why the engine ran otherwise than its name says; empty if it did not
 resumed | string | epochs after which training went on from a checkpoint; empty where never stopped
+rates_note | string | why rates has no rows of the model; empty where it has, null in older records
 weights_sha256 | string | checksum of the kept file of trained weights; empty where none was kept
 keeping_note | string | weights or checkpoints that could not be stored or used, and why; else empty
 batch_members | int64 | jobs trained as one model, each with its share of their seconds, or null
@@ -178,11 +189,20 @@ val_s | float64 | seconds of validation after it
 
 SAMPLES = _columns("""
 key | string | content key of the job
-kind | string | what was fed in: reconstruction, denoising 0.3, denoising 0.8, out-of-distribution
+kind | string | reconstruction, denoising 0.3, denoising 0.8, out-of-distribution, decoded grid
 images | int64 | images side by side in each strip
-input_png | binary | PNG strip of the inputs
+input_png | binary | PNG strip of the inputs; null for a grid, which is decoded from codes
 output_png | binary | PNG strip of the outputs
 mse | float64 | mean squared error per pixel over the images of the strip, against clean images
+""")
+
+CODES = _columns("""
+key | string | content key of the job, whose code has two numbers
+kind | string | test image, or grid: a code that was decoded into the sample `decoded grid`
+place | int64 | place of the image in the test set, or of the picture in the grid, row by row
+label | int64 | label of the image; null where there is none
+first | float64 | the code's first number
+second | float64 | the code's second number
 """)
 
 PROBES = _columns("""
@@ -204,4 +224,20 @@ dataset | string | data set
 seed | int64 | seed of the split whose training images the baseline was fitted to
 components | int64 | principal components kept; 0 is the mean image
 mse | float64 | mean squared error per pixel over the whole test set
+""")
+
+RATES = _columns("""
+key | string | content key of the job; null in rows of PCA and of picture formats
+dataset | string | data set
+seed | int64 | seed of the split, on whose validation images a quantizer and its tables are learned
+codec | string | model, pca, or a format of picture files: jpeg, webp, png
+bottleneck | int64 | numbers of the code, of PCA its components; null for picture files
+bits | int64 | bits of each number; 32 is the code as it is, in float32; null for picture files
+quality | int64 | quality asked of Pillow; null for codes, and for picture files without loss
+images | int64 | images coded, the first of the test set
+bytes_per_image | float64 | of an ideal arithmetic coder with these tables, or of files with headers
+fixed_bytes_per_image | float64 | bits x bottleneck / 8: each number alike; null for picture files
+decoder_bytes | int64 | decoder's weights in float32, uncounted above; null for picture files
+mse | float64 | mean squared error per pixel of what is decoded, pixels in [0, 1]
+ssim | float64 | structural similarity (Wang et al. 2004), mean; null for images below 3 pixels
 """)

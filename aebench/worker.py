@@ -28,13 +28,13 @@ from aebench.engines import training
 from aebench.engines.device import DeviceClock, PhaseClock, read_precision, set_precision
 from aebench.engines.training import Engine, Setup, Work
 from aebench.errors import RequestError
-from aebench.evaluation import baselines, probes, reconstruction, speed
+from aebench.evaluation import baselines, codes, probes, rates, reconstruction, speed
 from aebench.evaluation.reconstruction import STUDY_BATCH, Errors, psnr_db
 from aebench.evaluation.speed import Speed
 from aebench.job import Job
 from aebench.models import weights
 from aebench.models.checkpoints import Checkpoints
-from aebench.records import Circumstances, Diverged, Implausible, ending, starting_row
+from aebench.records import Circumstances, Diverged, Epoch, Implausible, ending, starting_row
 from aebench.schema import COLD_PHASES
 from aebench.store import Record, Row
 
@@ -162,8 +162,15 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
     with clock.phase("baseline"):
         folder = datasets.cache_directory(where.data)
         # The seed and how many images are held out say which of the pixels are fitted to.
-        fitted = baselines.Split(splits.pool.sha256, job.seed, len(splits.train))
-        known.curve = baselines.curve(splits.train, splits.pool.test, fitted, folder, device)
+        train, code = splits.train, known.size.bottleneck
+        fitted = baselines.Split(splits.pool.sha256, job.seed, len(train))
+        known.curve = baselines.curve(train, splits.pool.test, fitted, folder, device)
+        images = rates.Images.of(validation, test)
+    with known.aside(), clock.phase("baseline"):
+        known.baseline_rates = rates.baseline(train, images, fitted, code, folder)
+    with known.aside(), clock.phase("probe"):
+        known.rates, known.rates_note = rates.of_model(model, images, code)
+        known.look = codes.look(codes.Subject(model, code, splits, fitted, folder, device))
     with clock.phase("probe"):
         known.appearance = reconstruction.appearance(model, test, device)
         subject = probes.Subject(model, job.dataset, test, splits.mean, device)
@@ -171,15 +178,14 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
             known.probes += rows
             known.samples += pictures
     if where.keep_weights and known.results:
-        shape = setup.images.shape[1:]
-        known.kept = weights.keep(known.results, job, model, (shape[0], shape[1], shape[2]))
+        known.kept = weights.keep(known.results, job, model, splits.pool.shape)
 
 
 def _build(job: Job, splits: Splits, device: torch.device) -> tuple[Setup, Size]:
     """Build and measure the model, and set it before its training split."""
     architectures.check_code(job)
     images = splits.train
-    model, size = build(job, (images.shape[1], images.shape[2], images.shape[3]))
+    model, size = build(job, splits.pool.shape)
     setup = Setup(job, model.to(device), images, device)
     if setup.steps_per_epoch == 0:
         raise RequestError(
@@ -187,19 +193,6 @@ def _build(job: Job, splits: Splits, device: torch.device) -> tuple[Setup, Size]
             f" images of {job.dataset}; no full batch is left"
         )
     return setup, size
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A row of the `epochs` table, without its key."""
-
-    epoch: int
-    train_mse: float | None
-    train_loss: float
-    val_mse: float
-    train_s: float
-    device_train_s: float | None
-    val_s: float
 
 
 @dataclass
@@ -224,7 +217,11 @@ class Known:
     curve: NDArray[np.float64] | None = None
     appearance: dict[str, float | None] = field(default_factory=dict)
     probes: list[Row] = field(default_factory=list)
+    rates: list[Row] = field(default_factory=list)
+    baseline_rates: list[Row] = field(default_factory=list)  # the same for all jobs of the split
+    rates_note: str | None = None
     samples: list[Row] = field(default_factory=list)
+    look: codes.Look = field(default_factory=codes.Look)
     peak_device_bytes: int | None = None
     kept: Row = field(default_factory=dict)
 
@@ -291,7 +288,9 @@ class Known:
         device_s = [e.device_train_s for e in self.epochs if e.device_train_s is not None]
         row = self.start | self.surroundings | end | seconds
         row |= self.checkpoints.columns(self.watch.columns(), self.kept)
-        row |= self.appearance | {
+        row |= self.appearance | self.look.columns
+        row |= {
+            "rates_note": self.rates_note,
             "concurrent": self.concurrent,
             "noise_before_s": self.noise_before_s,
             "noise_after_s": self.noise_after_s,
@@ -325,23 +324,27 @@ class Known:
                 "loading_s": work.loading_s if self.speed else None,
             }
         if self.epochs:
-            last = asdict(self.epochs[-1])
-            row |= {name: last[name] for name in ("train_mse", "train_loss", "val_mse")}
+            row |= {n: getattr(self.epochs[-1], n) for n in ("train_mse", "train_loss", "val_mse")}
         row |= asdict(self.speed) if self.speed else {}
         if errors := self.errors:
             sums = None if math.isnan(errors.study_error) else errors.study_error
             row |= {"study_error": sums, "mse": errors.mse, "psnr_db": psnr_db(errors.mse)}
         best: list[Row] = []
+        of = {"dataset": self.job.dataset, "seed": self.job.seed}
         if self.curve is not None and size:
             row["mean_mse"] = float(self.curve[0])
             row["pca_mse"] = float(self.curve[min(size.bottleneck, len(self.curve) - 1)])
-            of = {"dataset": self.job.dataset, "seed": self.job.seed}
             best = [of | {"components": k, "mse": float(e)} for k, e in enumerate(self.curve)]
         key = {"key": self.job.key}
         return Record(
             job=row,
             epochs=[key | asdict(epoch) for epoch in self.epochs],
-            samples=[key | sample for sample in self.samples],
+            samples=[key | sample for sample in (*self.samples, *self.look.pictures)],
             baselines=best,
             probes=[key | probe for probe in self.probes],
+            rates=[
+                *(of | key | rate for rate in self.rates),
+                *(of | rate for rate in self.baseline_rates),
+            ],
+            codes=[key | point for point in self.look.points],
         )

@@ -24,7 +24,7 @@ from unittest import mock
 
 import pandas as pd
 
-from aebench.analysis import findings, frames, optimum, words
+from aebench.analysis import findings, frames, optimum, searches, words
 from aebench.cli import text
 from aebench.page import answers, render
 from aebench.store import Results, read
@@ -240,8 +240,8 @@ def beyond(hour: Reference, best: Reference) -> str:
 
 def tuned_answers(best: Reference) -> list[str]:
     """Which family is better on each data set, of the jobs under protocol `tuned` alone."""
-    jobs = best.results.jobs
-    tuned = replace(best.results, jobs=jobs[jobs["protocol"] == "tuned"])
+    results = searches.without(best.results)
+    tuned = replace(results, jobs=results.jobs[results.jobs["protocol"] == "tuned"])
     return [
         sentence
         for answer in answers.answers(tuned)

@@ -18,7 +18,7 @@ from aebench import architectures, axes, datasets, protocols, schema
 from aebench.analysis.findings import FINDINGS
 from aebench.cli import complete, run
 from aebench.engines import ENGINES
-from aebench.grid import PRESETS
+from aebench.grid import PRESETS, SEARCHES
 from aebench.job import Job
 from aebench.records import Circumstances
 from aebench.worker import run_job
@@ -161,7 +161,7 @@ def test_lists_hold_what_there_is_and_say_what_it_is(invoke) -> None:
         "engines": list(ENGINES),
         "datasets": list(datasets.names()),
         "probes": list(schema.PROBE_KINDS),
-        "grids": list(PRESETS),
+        "grids": [*PRESETS, *SEARCHES],
         "protocols": list(protocols.NAMES),
         "findings": [finding.id for finding in FINDINGS],
     }

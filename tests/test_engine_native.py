@@ -16,7 +16,7 @@ import torch
 from engine_checks import LOSS_TOLERANCE, VARIANTS, check_job, job, train
 from torch import nn
 
-from aebench.architectures.autoencoder import Autoencoder, PerChannel, build
+from aebench.architectures.autoencoder import Autoencoder, PerChannel, Residual, build
 from aebench.engines import compiler, native, training
 from aebench.engines.native import bindings, studies
 from aebench.engines.training import Setup
@@ -214,6 +214,21 @@ def test_what_it_cannot_train_is_refused_with_the_way_out() -> None:
         Autoencoder(nn.Conv2d(1, 4, 3, padding_mode="reflect"), up),
         Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten()), nn.Unflatten(1, (4, 6, 6))),
         Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2)), up),
+        Autoencoder(Residual(nn.Conv2d(1, 1, 1)), nn.Conv2d(1, 1, 1)),  # of the image itself
+        Autoencoder(
+            nn.Sequential(nn.Conv2d(1, 4, 1), Residual(nn.Sequential())), nn.Conv2d(4, 1, 1)
+        ),
+        *(
+            Autoencoder(
+                nn.Sequential(nn.Flatten(), nn.Linear(64, 9), Residual(body)),
+                nn.Sequential(nn.Linear(9, 64), nn.Unflatten(1, (1, 8, 8))),
+            )
+            for body in (nn.Linear(9, 9), nn.LayerNorm(9))
+        ),
+        *(
+            Autoencoder(nn.Sequential(nn.Conv2d(1, 4, 1), Residual(body)), nn.Conv2d(4, 1, 1))
+            for body in (Residual(nn.Conv2d(4, 4, 1)), nn.Conv2d(4, 1, 1))
+        ),
     ):
         with pytest.raises(RequestError, match="use --engine eager"):
             native.create(Setup(job(engine="native"), model, images, CPU))

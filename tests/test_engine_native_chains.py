@@ -16,7 +16,7 @@ from engine_checks import job
 from torch import nn
 
 from aebench import machine
-from aebench.architectures.autoencoder import Autoencoder, build
+from aebench.architectures.autoencoder import Autoencoder, Residual, build
 from aebench.engines import training
 from aebench.engines.native import bindings
 from aebench.engines.training import Engine, Setup
@@ -110,6 +110,11 @@ def dense(numbers: int, image: Shape, *layers: nn.Module) -> Autoencoder:
     return Autoencoder(nn.Sequential(nn.Flatten(), *layers), last)
 
 
+def residual(channels: int) -> Residual:
+    layers = [nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2)]
+    return Residual(nn.Sequential(layers[0], nn.SiLU(), layers[1]))
+
+
 MODELS: dict[str, tuple[Callable[[], Autoencoder], Shape]] = {
     "gelu, silu, layer norm": (
         lambda: dense(5, (1, 5, 6), nn.Linear(30, 13), nn.LayerNorm(13), nn.GELU(),
@@ -175,6 +180,22 @@ MODELS: dict[str, tuple[Callable[[], Autoencoder], Shape]] = {
                      back=nn.Sequential(nn.GELU(), nn.Conv2d(16, 3, 1))),
         (3, 10, 9),
     ),
+    "residual blocks, one behind another": (
+        lambda: conv(nn.Conv2d(3, 18, 4, 2, 1), nn.SiLU(), *(residual(18) for _ in range(2)),
+                     nn.GELU(), nn.Flatten(), nn.Linear(18 * 12, 7),
+                     back=nn.Sequential(nn.Linear(7, 18 * 12), nn.Unflatten(1, (18, 3, 4)),
+                                        residual(18), nn.ReLU(),
+                                        nn.ConvTranspose2d(18, 3, 4, 2, 1), nn.Sigmoid())),
+        (3, 6, 8),
+    ),
+    "an activation and batch norms in blocks": (
+        lambda: conv(nn.Conv2d(1, 5, 3, 1, 1),
+                     Residual(nn.Sequential(nn.ReLU(), nn.Conv2d(5, 9, 3, bias=False),
+                                            nn.BatchNorm2d(9), nn.Tanh(),
+                                            nn.ConvTranspose2d(9, 5, 3))),
+                     nn.SiLU(), back=nn.Sequential(nn.Conv2d(5, 1, 1), nn.Sigmoid())),
+        (1, 7, 5),
+    ),
     # Channels that fill no tile, and a part of one; with 16 and more, fast convolution.
     "channels 1, 17, 3": (
         lambda: conv(nn.Conv2d(1, 17, 3), nn.ReLU(), nn.Conv2d(17, 3, 3),
@@ -208,6 +229,9 @@ def test_every_kind_of_layer(name: str, precision: str, threads: int) -> None:
         ("conv-relu", 17, 2, (1, 12, 10)),
         ("conv-bottleneck", 3, 1, (1, 5, 5)),
         ("conv-bottleneck", 6, 2, (3, 9, 11)),
+        ("mlp norm=batch code=linear activation=silu", 5, 3, (1, 6, 7)),
+        ("conv-bottleneck blocks=1 activation=silu", 6, 2, (3, 9, 11)),
+        ("conv-bottleneck blocks=1 norm=batch activation=silu", 6, 1, (1, 6, 7)),
         ("mlp-shared", 5, 2, (3, 4, 5)),
         ("mlp-separate", 5, 1, (3, 4, 5)),
     ],
@@ -215,7 +239,8 @@ def test_every_kind_of_layer(name: str, precision: str, threads: int) -> None:
 def test_our_families(
     architecture: str, latent: int, depth: int, shape: Shape, precision: str, threads: int
 ) -> None:
-    model = build(job(architecture, latent, depth=depth), shape).model
+    family, _, options = architecture.partition(" ")
+    model = build(job(family, latent, depth=depth, options=options), shape).model
     hold(model, shape, precision)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from aebench import architectures
 from aebench.architectures import Shape, Size, options
-from aebench.architectures.autoencoder import build, measure
+from aebench.architectures.autoencoder import Residual, build, measure
 from aebench.errors import RequestError
 from aebench.job import Job
 
@@ -151,6 +151,12 @@ OURS = [
     ("conv-bottleneck", 1, "norm=batch"),
     ("conv-bottleneck", 2, "norm=layer channels=6 activation=gelu"),
     ("conv-bottleneck", 3, "channels=3 activation=leaky-relu"),
+    ("conv-bottleneck", 2, "blocks=1 channels=5"),
+    ("conv-bottleneck", 2, "blocks=2 channels=4 norm=batch"),
+    ("conv-bottleneck", 1, "blocks=1 channels=4 norm=layer"),
+    ("mlp", 1, "code=linear"),
+    ("mlp", 3, "norm=batch code=linear"),
+    ("mlp", 2, "norm=layer hidden=9"),
     ("mlp-shared", 2, "hidden=9 activation=gelu"),
     ("mlp-separate", 2, "hidden=9 activation=gelu"),
 ]  # fmt: skip
@@ -195,9 +201,57 @@ def test_norms_stand_before_activations() -> None:
         assert type(modules[-2]) is torch.nn.ConvTranspose2d
 
 
+def test_norms_of_an_mlp_stand_between_its_layers_and_batch_norm_takes_the_bias() -> None:
+    for name, kind in (("batch", torch.nn.BatchNorm1d), ("layer", torch.nn.LayerNorm)):
+        for part in build(
+            Job("mlp", "digits", 4, depth=3, options=f"norm={name}"), GREY
+        ).model.children():
+            modules = [m for m in part if type(m) not in (torch.nn.Flatten, torch.nn.Unflatten)]
+            assert [type(m) for m in modules] == [
+                *(torch.nn.Linear, kind, torch.nn.ReLU) * 2, torch.nn.Linear, torch.nn.Sigmoid
+            ]  # fmt: skip
+            biased = [m.bias is not None for m in modules if type(m) is torch.nn.Linear]
+            assert biased == [name == "layer"] * 2 + [True]
+
+
+def test_a_linear_code_may_be_any_numbers_and_the_output_stays_in_range() -> None:
+    model = build(Job("mlp", "digits", 9, options="code=linear"), GREY).model
+    code = model.encoder(torch.rand(50, *GREY))
+    assert (code < 0).any()
+    output = model.decoder(100 * code)
+    assert 0 <= output.min() < 0.01 < 0.99 < output.max() <= 1
+
+
+def test_residual_blocks_add_what_they_make_to_what_comes_in() -> None:
+    job = Job("conv-bottleneck", "digits", 4, depth=2, options="blocks=2 channels=3")
+    model = build(job, GREY).model
+    for part, channels in ((model.encoder, [3, 3, 6, 6]), (model.decoder, [6, 6, 3, 3])):
+        blocks = [m for m in part if isinstance(m, Residual)]
+        assert [b.body[0].in_channels for b in blocks] == channels
+        modules = list(part)
+        after = [modules[i + 1] for i, m in enumerate(modules) if isinstance(m, Residual)]
+        assert all(type(m) is torch.nn.ReLU for m in after)
+    images = torch.randn(2, 3, 4, 4)
+    assert torch.equal(blocks[-1](images), images + blocks[-1].body(images))
+    with torch.no_grad():
+        for block in [m for m in model.modules() if isinstance(m, Residual)]:
+            for layer in (block.body[0], block.body[2]):
+                assert layer.kernel_size == (3, 3)
+                layer.weight.zero_(), layer.bias.zero_()
+    without = build(Job("conv-bottleneck", "digits", 4, depth=2, options="channels=3"), GREY).model
+    rest = [m for m in model.modules() if "weight" in dict(m.named_parameters(recurse=False))]
+    weights = [p for m in rest for p in m.parameters() if p.any()]
+    for mine, theirs in zip(weights, [p for p in without.parameters() if p.any()], strict=True):
+        theirs.data.copy_(mine)
+    digits = torch.rand(3, *GREY)  # blocks that make nothing pass on what comes in
+    torch.testing.assert_close(model(digits), without(digits))
+
+
 @pytest.mark.parametrize(
     ("family", "depth", "given", "says"),
     [
+        ("mlp", 1, "norm=batch", "norm is of the layers between .* give a greater depth"),
+        ("conv-bottleneck", 1, "blocks=-1", "blocks must be at least 0, not -1"),
         ("mlp", 1, "hidden=9", "an mlp of depth 1 has none: give a greater depth"),
         ("mlp", 1, "activation=gelu", "an mlp of depth 1 has none"),
         ("mlp", 4, "hidden=9-8", "hidden gives the widths 9, 8, and an mlp of depth 4 takes 3"),

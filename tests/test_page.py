@@ -14,6 +14,7 @@ from aebench.errors import RequestError
 from aebench.page import render, timing, verdicts
 from aebench.page.html import page
 from aebench.store import Results, Store
+from aebench.store.layout import TABLES
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -166,10 +167,7 @@ def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
 def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
     results = Store(varied).read()
     shuffled = Results(
-        *(
-            getattr(results, name).sample(frac=1, random_state=3)
-            for name in ("jobs", "epochs", "samples", "baselines", "probes")
-        ),
+        *(getattr(results, name).sample(frac=1, random_state=3) for name in TABLES),
         problems=results.problems[::-1],
     )
     first = page(results)

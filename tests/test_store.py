@@ -20,11 +20,11 @@ from aebench.errors import RequestError
 from aebench.job import Job
 from aebench.store import Record, Results, Store, layout
 
-TABLES = ("jobs", "epochs", "samples", "baselines", "probes")
+TABLES = ("jobs", "epochs", "samples", "baselines", "probes", "rates", "codes")
 
 
 def record(n: int, *, seed: int = 0, epochs: int = 2, **row: Any) -> Record:
-    """The record of job number `n`, with all five tables."""
+    """The record of job number `n`, with all seven tables."""
     key = f"{n:016x}"
     return Record(
         job={"key": key, "status": "ok", "reason": "", "latent": n, "mse": n / 8} | row,
@@ -40,6 +40,14 @@ def record(n: int, *, seed: int = 0, epochs: int = 2, **row: Any) -> Record:
             for k in range(3)
         ],
         probes=[{"key": key, "kind": "denoising", "input": "test images", "amplitude": 0.3}],
+        rates=[
+            {"key": key, "dataset": "digits", "seed": seed, "codec": "model", "bits": 2, "mse": n},
+            *(
+                {"dataset": "digits", "seed": seed, "codec": "jpeg", "quality": q, "mse": 1 / q}
+                for q in (50, 90)
+            ),
+        ],
+        codes=[{"key": key, "kind": "grid", "place": 0, "first": n / 2, "second": -n}],
     )
 
 
@@ -61,7 +69,7 @@ def packs(results: Store) -> list[Path]:
 
 
 def as_of_old(results: Store) -> Store:
-    """Fold, and leave what older versions left: the five tables alone."""
+    """Fold, and leave what older versions left: the tables alone."""
     results.compact()
     for path in results.parts.iterdir():
         path.unlink()
@@ -82,14 +90,14 @@ def results(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
 
 
-def test_round_trip_of_all_five_tables_before_and_after_folding(results: Store) -> None:
+def test_round_trip_of_all_seven_tables_before_and_after_folding(results: Store) -> None:
     one = record(1, concurrent=False, peak_device_bytes=None)
     results.write(one)
     results.write(record(2))  # shares the curve of baselines
     for _ in range(2):
         found = results.read()
         assert found.problems == []
-        assert counts(found) == (2, 4, 2, 3, 2)
+        assert counts(found) == (2, 4, 2, 3, 2, 4, 2)
         row = found.jobs[found.jobs["key"] == one.job["key"]].iloc[0]
         assert {name: row[name] for name in one.job if name != "peak_device_bytes"} == {
             name: value for name, value in one.job.items() if name != "peak_device_bytes"
@@ -124,7 +132,7 @@ def test_a_later_record_replaces_the_earlier_one_whole(results: Store, folded: b
     results.write(record(1, epochs=3, mse=7.0, started_at=at(2)))
     for _ in range(2):
         found = results.read()
-        assert counts(found) == (2, 5, 2, 3, 2)
+        assert counts(found) == (2, 5, 2, 3, 2, 4, 2)
         assert found.jobs.set_index("key").loc[f"{1:016x}", "mse"] == 7.0
         results.compact()
 
@@ -143,7 +151,7 @@ def test_a_finished_record_is_never_replaced_by_a_failure(results: Store, where:
     assert not [path for path in singles(results) if path != good]
     for _ in range(2):
         assert results.statuses() == {key(1): "ok"}
-        assert counts(results.read()) == (1, 2, 1, 3, 1)
+        assert counts(results.read()) == (1, 2, 1, 3, 1, 3, 1)
         results.compact()
 
 
@@ -155,7 +163,7 @@ def test_a_success_replaces_a_failure_whole_whenever_it_started(results: Store) 
     for _ in range(2):
         found = results.read()
         assert found.jobs["status"].tolist() == ["ok"]
-        assert counts(found) == (1, 1, 1, 3, 1)
+        assert counts(found) == (1, 1, 1, 3, 1, 3, 1)
         results.compact()
     assert len(packs(results)) == 1
 
@@ -196,7 +204,7 @@ def test_curves_of_another_seed_stay(results: Store) -> None:
     assert sorted(results.read().baselines["seed"]) == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize("cut", range(12))
+@pytest.mark.parametrize("cut", range(14))
 def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
     results: Store, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
@@ -223,11 +231,11 @@ def test_a_fold_cut_off_anywhere_loses_and_repeats_nothing(
         return step
 
     with monkeypatch.context() as patch:
-        # A pack takes its place, four parts and an older pack are removed, then five tables
-        # take theirs: eleven steps.
+        # A pack takes its place, four parts and an older pack are removed, then seven tables
+        # take theirs: thirteen steps.
         patch.setattr(os, "replace", cut_off(os.replace))
         patch.setattr(Path, "unlink", cut_off(Path.unlink))
-        if cut < 11:
+        if cut < 13:
             with pytest.raises(PowerCut):
                 results.compact()
         else:
@@ -350,7 +358,7 @@ def test_a_table_that_cannot_be_read_is_set_aside_and_nothing_is_lost(
     for _ in range(2):
         found = results.read()
         assert found.problems == []
-        assert counts(found) == (2, 4, 2, 3, 2)
+        assert counts(found) == (2, 4, 2, 3, 2, 4, 2)
         assert not singles(results)
         assert results.compact() == []
     spoil(path)  # and once more: what lies aside is not written over
@@ -382,8 +390,8 @@ def test_what_an_old_folder_holds_beside_a_torn_table_of_jobs_is_set_aside_with_
     write_torn(results.path / "jobs.parquet")
     results.write(record(2))
     told = results.compact()
-    assert len(told) == 4
-    for name in ("epochs", "samples", "probes"):
+    assert len(told) == 6
+    for name in ("epochs", "samples", "probes", "rates", "codes"):
         assert (results.path / f"{name}.parquet.aside-1").read_bytes() == kept[name]
     assert keys(results.read()) == [key(2)]
 
@@ -420,7 +428,7 @@ def test_a_store_of_before_the_table_of_probes_reads_and_folds(
     for _ in range(2):
         found = results.read()
         assert found.problems == []
-        assert counts(found) == (2, 4, 2, 3, 1)
+        assert counts(found) == (2, 4, 2, 3, 1, 4, 2)
         assert found.probes["key"].tolist() == [key(2)]
         results.compact()
     assert not singles(results)
@@ -479,7 +487,7 @@ def test_a_record_of_before_a_column_was_added_reads_as_null(results: Store, fol
     for _ in range(2):
         found = results.read()
         assert found.problems == []
-        assert counts(found) == (2, 4, 2, 6, 2)
+        assert counts(found) == (2, 4, 2, 6, 2, 6, 2)
         by_key = found.jobs.set_index("key")
         assert pd.isna(by_key.loc[f"{1:016x}", "mse"])
         assert by_key.loc[f"{2:016x}", "mse"] == 2 / 8
@@ -516,7 +524,7 @@ def test_two_processes_may_write_and_fold_at_once(results: Store) -> None:
         assert process.exitcode == 0
     results.compact()
     found = results.read()
-    assert counts(found) == (80, 80, 80, 3, 80)
+    assert counts(found) == (80, 80, 80, 3, 80, 82, 80)
     assert found.problems == []
 
 
@@ -550,7 +558,7 @@ def test_packs_stay_few_and_a_large_one_is_not_written_again_for_a_few(
     for n in range(64):
         results.write(record(n, epochs=1))
         results.compact(force=False)
-    assert counts(results.read()) == (64, 64, 64, 3, 64)
+    assert counts(results.read()) == (64, 64, 64, 3, 64, 66, 64)
     assert len(packs(results)) <= 4
     assert written <= 64 * 5  # each some log2(64 / 4) times, and not 64 / 4 times
 
@@ -588,7 +596,7 @@ def test_thousands_of_rows(results: Store) -> None:
     for n in range(210):  # more parts than a run leaves unfolded
         results.write(record(n, epochs=20))
     for _ in range(2):
-        assert counts(results.read()) == (210, 4200, 210, 3, 210)
+        assert counts(results.read()) == (210, 4200, 210, 3, 210, 212, 210)
         results.compact(force=False)
     assert len(packs(results)) == 1
     assert not singles(results)
@@ -606,7 +614,7 @@ def test_missing_and_empty_folders(results: Store) -> None:
         results.read()
     results.parts.mkdir()  # as a run leaves it that was stopped before its first record
     assert results.statuses() == {}
-    assert counts(results.read()) == (0, 0, 0, 0, 0)
+    assert counts(results.read()) == (0, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -5,32 +5,32 @@ from __future__ import annotations
 import dataclasses
 import math
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from aebench import load_grid, protocols, schema, tune
+from aebench import load_grid, protocols, schema
 from aebench.cli import app
 from aebench.errors import RequestError
 from aebench.job import Job
 from aebench.protocols import TrainingSettings
 from aebench.records import Circumstances
 from aebench.store import Record, Store
+from aebench.tune import choice, file
 from aebench.worker import run_job
 
 SHIPPED = protocols.TUNED
 
 
 @pytest.fixture
-def tuned_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def tuned_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of our own in the place of aebench's."""
     monkeypatch.setattr(protocols, "TUNED", tmp_path / "tuned.toml")
-    protocols._tuned.cache_clear()
-    yield protocols.TUNED
-    protocols._tuned.cache_clear()
+    monkeypatch.setattr(file, "TUNED", protocols.TUNED)
+    return protocols.TUNED
 
 
 def row(latent: int, val_mse: float, status: str = "ok", **fields) -> dict:
@@ -46,9 +46,9 @@ def row(latent: int, val_mse: float, status: str = "ok", **fields) -> dict:
     }
 
 
-def chosen(*rows: dict, family: str = "mlp") -> tune.Choice:
-    choices, _ = tune.choose(pd.DataFrame(rows), "search")
-    return next(choice for choice in choices if choice.architecture == family)
+def chosen(*rows: dict, family: str = "mlp") -> choice.Choice:
+    choices, _ = choice.choose(pd.DataFrame(rows), "search")
+    return next(one for one in choices if one.architecture == family)
 
 
 def test_lowest_median_ratio_wins_not_the_lowest_mean() -> None:
@@ -102,7 +102,7 @@ def test_failures_are_infinitely_bad_and_gaps_not_eligible() -> None:
     assert best.settings.learning_rate == 1e-3
     assert math.isinf(second.ratio)
     assert math.isinf(second.val_mse["digits mlp-2"])
-    assert [c.settings.learning_rate for c in found.incomplete] == [1e-2]
+    assert [c.settings.learning_rate for c in found.others] == [1e-2]
     assert best.ratio == pytest.approx((0.5 / 0.01 + 1) / 2)
 
 
@@ -115,24 +115,30 @@ def test_seeds_are_models_and_repeats_are_not() -> None:
     assert [c.ratio for c in found.candidates] == [1, 2]
 
 
-def test_models_with_options_are_models_and_optimizers_are_settings(tmp_path: Path) -> None:
-    found = chosen(
+def test_forms_of_a_model_are_choices_of_their_own_and_optimizers_are_settings(
+    tmp_path: Path,
+) -> None:
+    rows = [
         *(row(1, e, options=o, depth=2) for o, e in (("", 0.1), ("hidden=9", 0.1))),
         *(
             row(1, e, options=o, depth=2, optimizer="sgd", momentum=0.9)
-            for o, e in (("", 0.05), ("hidden=9", 0.1))
+            for o, e in (("", 0.05), ("hidden=9", 0.2))
         ),
-    )
-    best = found.candidates[0]
-    assert best.name.endswith(", 15 epochs of 128, optimizer=sgd, momentum=0.9")
-    assert best.val_mse == {
-        "digits mlp-1 depth 2": 0.05, "digits mlp-1 depth 2 (hidden=9)": 0.1,
-    }  # fmt: skip
-    tune.write([found], tmp_path / "mine.toml")
-    written = tomllib.loads((tmp_path / "mine.toml").read_text())["mlp"]
-    assert (written["optimizer"], written["momentum"]) == ("sgd", 0.9)
-    assert "optimizer" not in written["runner_up"]
-    assert protocols.from_file(tmp_path / "mine.toml", "mlp") == best.settings
+    ]
+    choices, refused = choice.choose(pd.DataFrame(rows), "search")
+    assert not refused
+    plain, hidden = (one.candidates[0] for one in choices)
+    assert plain.name.endswith(", 15 epochs of 128, optimizer=sgd, momentum=0.9")
+    assert plain.val_mse == {"digits mlp-1 depth 2": 0.05}
+    assert (hidden.settings.optimizer, hidden.model) == ("adam", "depth 2 (hidden=9)")
+    file.write(choices, tmp_path / "mine.toml")
+    one, other = tomllib.loads((tmp_path / "mine.toml").read_text())["mlp"]
+    assert (one["optimizer"], one["momentum"], "options" in one) == ("sgd", 0.9, False)
+    assert (other["options"], "optimizer" in other) == ("hidden=9", False)
+    assert "optimizer" not in one["runner_up"]
+    for options, best in (("", plain), ("hidden=9", hidden)):
+        found = protocols.from_file(tmp_path / "mine.toml", "mlp", "digits", 1, 2, options)
+        assert found.settings == best.settings
 
 
 def test_families_are_apart_and_impossible_ones_say_why() -> None:
@@ -141,10 +147,10 @@ def test_families_are_apart_and_impossible_ones_say_why() -> None:
     rows += [
         row(1, 0.1, "killed", architecture="conv-bottleneck", learning_rate=r) for r in (1.0, 2.0)
     ]
-    choices, refused = tune.choose(pd.DataFrame(rows), "search")
+    choices, refused = choice.choose(pd.DataFrame(rows), "search")
     assert [choice.architecture for choice in choices] == ["mlp"]
-    assert "a choice needs two" in refused["conv"]
-    assert "no candidate ended ok" in refused["conv-bottleneck"]
+    assert "a choice needs two" in refused["conv on digits"]
+    assert "no candidate ended ok" in refused["conv-bottleneck on digits"]
     assert choices[0].at_edge  # one of two is always at an edge
     middle = chosen(*(row(1, e, learning_rate=r) for r, e in ((1e-3, 2), (3e-3, 1), (1e-2, 2))))
     assert not middle.at_edge
@@ -167,11 +173,11 @@ def test_test_errors_are_never_read(tmp_path: Path) -> None:
             content | dict.fromkeys(known_by_test, 5 + sign * n) for n, content in enumerate(rows)
         ]
         jobs = searched(tmp_path / str(i), *changed).read().jobs
-        tune.write(tune.choose(jobs, "search")[0], tmp_path / f"{i}.toml")
+        file.write(choice.choose(jobs, "search")[0], tmp_path / f"{i}.toml")
         written.append((tmp_path / f"{i}.toml").read_text())
     assert written[0] == written[1]
-    assert not set(known_by_test) & set(tune.COLUMNS)
-    assert set(tune.COLUMNS) <= {column.name for column in schema.JOBS}
+    assert not set(known_by_test) & set(choice.COLUMNS)
+    assert set(choice.COLUMNS) <= {column.name for column in schema.JOBS}
 
 
 def test_command_writes_a_file_that_a_run_can_use(
@@ -189,12 +195,14 @@ def test_command_writes_a_file_that_a_run_can_use(
     tables = tomllib.loads(Path("mine.toml").read_text())
     assert tables["mine"] == {"epochs": 1}
     assert tables["my own"]["val_mse"] == {'a "b"': math.inf}
-    mlp = tables["mlp"]
+    (mlp,) = tables["mlp"]
+    assert (mlp["dataset"], mlp["latent"], mlp["depth"]) == ("digits", [1, 2], 1)
+    assert mlp["at_edge"] == ["learning_rate"]
     assert mlp["val_mse"] == {"digits mlp-1": 1e-3, "digits mlp-2": 2e-3}
     assert mlp["runner_up"]["learning_rate"] == 3e-3
     assert mlp["runner_up"]["ratio"] == pytest.approx(3)
     assert (mlp["grid"], mlp["jobs"], mlp["commit"]) == ("a search", 6, "abc1234")
-    assert mlp["keys_sha256"] == tune.keys_sha256(content["key"] for content in rows)
+    assert mlp["keys_sha256"] == choice.keys_sha256(content["key"] for content in rows)
     assert mlp["started_at"] == "2026-11-02T10:00:00.000+00:00"
     assert SHIPPED.read_bytes() == before
     # Without a name it lies in the current folder.
@@ -206,6 +214,8 @@ def test_command_writes_a_file_that_a_run_can_use(
     (job,) = load_grid(None, axes).jobs
     assert (job.protocol, job.learning_rate) == ("study", 1e-3)
     assert job.modified == "learning_rate=0.001"
+    assert job.settings_from.startswith("mine.toml: grid a search, keys ")
+    assert job.settings_from.endswith(", searched on digits mlp-1,2 depth 1, at_edge learning_rate")
     assert job.common_key == Job("mlp", "digits", 4, learning_rate=1e-3).key
     (job,) = load_grid(None, axes | {"epochs": 2}).jobs  # the command line wins
     assert (job.epochs, job.learning_rate) == (2, 1e-3)
@@ -281,64 +291,45 @@ def test_it_does_not_matter_which_engine_trained_a_candidate() -> None:
         *(row(k, 0.2, learning_rate=3e-3) for k in (1, 2)),
     )
     assert [c.settings.learning_rate for c in found.candidates] == [1e-3, 3e-3]
-    assert not found.incomplete
+    assert not found.others
     assert set(found.candidates[0].val_mse) == {"digits mlp-1", "digits mlp-2"}
     precise = row(3, 0.1, precision="bf16x3", engine="native", device="cpu")
-    assert tune._model_name(precise) == "digits mlp-3 bf16x3"
-
-
-def test_shipped_settings_come_from_the_search_grid() -> None:
-    tables = tomllib.loads(SHIPPED.read_text("utf-8"))
-    keys: dict[str, list[str]] = {}
-    jobs = load_grid("search", {"engine": "eager"}).jobs  # which trained them
-    for job in jobs:
-        keys.setdefault(job.architecture, []).append(job.key)
-    assert tables.keys() == keys.keys()
-    for family, table in tables.items():
-        assert table["grid"] == "search"
-        assert table["keys_sha256"] == tune.keys_sha256(keys[family])
-        assert table["jobs"] == len(keys[family])
-        assert table["ratio"] <= table["runner_up"]["ratio"]
-        settings = protocols.settings("tuned", family)
-        assert any(
-            all(getattr(job, name) == getattr(settings, name) for name in tune.SETTINGS)
-            for job in jobs
-            if job.architecture == family
-        )
+    assert choice.model_name(precise) == "digits mlp-3 bf16x3"
 
 
 def test_shipped_settings_are_what_the_stored_search_chooses(tmp_path: Path) -> None:
     results = SHIPPED.parents[1] / "results" / "reference-search"
     if not results.is_dir():
         pytest.skip("not a checkout: no results/reference-search")
-    choices, refused = tune.choose(Store(results).read().jobs, "search")
+    choices, refused = choice.choose(Store(results).read().jobs, "search")
     assert not refused
-    tune.write(choices, tmp_path / "again.toml")
+    file.write(choices, tmp_path / "again.toml")
     assert (tmp_path / "again.toml").read_text() == SHIPPED.read_text("utf-8")
 
 
 def test_tuned_protocol_enumerates_runs_and_says_where_it_is_from() -> None:
     axes = {"architecture": "mlp", "dataset": "digits", "latent": 4, "protocol": "tuned"}
     (plain,) = load_grid(None, axes).jobs
-    settings = protocols.settings("tuned", "mlp")
+    settings = protocols.settings("tuned", "mlp", "digits", 4)
     assert dataclasses.asdict(settings).items() <= dataclasses.asdict(plain).items()
     assert plain.modified == ""
     (job,) = load_grid(None, axes | {"epochs": 1}).jobs
     made = run_job(job, Circumstances(threads=1)).job
     assert made["status"] == "ok", made["reason"]
     assert made["modified"] == "epochs=1"
-    table = tomllib.loads(SHIPPED.read_text("utf-8"))["mlp"]
+    (table,) = tomllib.loads(SHIPPED.read_text("utf-8"))["mlp"]
     assert made["settings_from"].startswith(f"grid search, keys {table['keys_sha256'][:16]}, 20")
+    assert made["settings_from"].endswith(", searched on mnist mlp-32,128 depth 1")
 
 
 def test_family_without_tuned_settings_says_how_to_get_them(tuned_file: Path) -> None:
     for make in (
-        lambda: protocols.settings("tuned", "conv"),
+        lambda: protocols.settings("tuned", "conv", "digits", 1),
         lambda: load_grid(
             None,
             {"architecture": "conv", "dataset": "digits", "latent": 1, "protocol": "tuned"},
         ),
     ):
-        with pytest.raises(RequestError, match="aebench run --grid search --architecture NAME"):
+        with pytest.raises(RequestError, match="aebench tune --grid FILE"):
             make()
-    assert protocols.chosen_by("tuned", "conv") == ""
+    assert protocols.chosen_by("tuned", "conv", "digits", 1) == ""

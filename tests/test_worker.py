@@ -167,8 +167,11 @@ def test_what_a_model_draws_depends_on_the_job_alone() -> None:
 
 def test_a_record_says_where_its_settings_come_from(fake: Fake) -> None:
     tuned = job(protocol="tuned")
-    assert worker.run_job(job()).job["settings_from"] == protocols.chosen_by("study", "mlp")
-    assert worker.run_job(tuned).job["settings_from"] == protocols.chosen_by("tuned", "mlp") != ""
+    assert worker.run_job(job()).job["settings_from"] == "the study"
+    said = worker.run_job(tuned).job["settings_from"]
+    assert said == protocols.chosen_by("tuned", *tuned.model) != ""
+    mine = dataclasses.replace(job(), settings_from="mine.toml: grid g")
+    assert worker.run_job(mine).job["settings_from"] == "mine.toml: grid g"
 
 
 def test_a_record_written_by_the_run_has_job_and_ending() -> None:

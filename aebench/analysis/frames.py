@@ -29,7 +29,7 @@ MODEL = ["architecture", "depth", "latent"]
 # Towards full size PCA's error vanishes, and a ratio to it says nothing. Models are set beside it
 # whose code is at most two thirds of the image, and only while PCA has at least a hundredth of the
 # error of the mean image: of MNIST, whose border is empty, 512 numbers tell all but everything.
-_COMPRESSES, _ALL_BUT_EXACT = 1.5, 0.01
+_ALL_BUT_EXACT = 0.01
 _JOB_ORDER = [
     "dataset", "settings", "architecture", "depth", "latent", "engine", "precision", "device",
     "seed", "repeat", "key",
@@ -38,6 +38,8 @@ _ORDER = {
     "epochs": ["key", "epoch"], "samples": ["key", "kind"],
     "baselines": ["dataset", "seed", "components"],
     "probes": ["key", "kind", "input", "amplitude"],
+    "rates": ["dataset", "seed", "codec", "bottleneck", "bits", "quality", "key"],
+    "codes": ["key", "kind", "place"],
 }  # fmt: skip
 _STUDY_ORDER = {
     "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
@@ -135,7 +137,7 @@ def compressing(rows: pd.DataFrame) -> pd.Series[bool]:
 def beside_pca(rows: pd.DataFrame) -> pd.Series[bool]:
     """Rows whose error may be told as a multiple of PCA's: a real bottleneck, by both measures."""
     pca, mean = (rows[name].astype("float64") for name in ("pca_mse", "mean_mse"))
-    enough = rows["compression"].astype("float64") >= _COMPRESSES
+    enough = rows["compression"].astype("float64") >= schema.COMPRESSES
     return enough & (pca >= _ALL_BUT_EXACT * mean) & (pca > 0)
 
 

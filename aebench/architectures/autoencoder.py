@@ -68,6 +68,21 @@ class PerChannel(nn.Module):
         return torch.cat([p if p.dim() > 2 else p.unsqueeze(1) for p in parts], dim=1)
 
 
+class Residual(nn.Module):
+    """Adds to its input what `body` makes of it, of the same shape.
+
+    K. He et al.: Deep Residual Learning for Image Recognition (CVPR 2016), equation 1.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give `images` + `body(images)`."""
+        return images + self.body(images)  # type: ignore[no-any-return]
+
+
 def reconstruction_of(output: object) -> Tensor:
     """The reconstruction in what a model's `forward` gave: that itself, or its first element.
 

@@ -200,22 +200,30 @@ def bottleneck_size(
     channels: int = FIRST_CHANNELS,
     activation: Activation = "relu",  # noqa: ARG001  # changes neither size nor work
     norm: Norm = "none",
+    blocks: int = 0,
 ) -> Size:
     """Parameters, bottleneck and training FLOPs of `build_bottleneck` with the same arguments.
 
     Raises:
-        RequestError: see `strided_shapes`.
+        RequestError: see `strided_shapes`; or less than no blocks.
     """
+    if blocks < 0:
+        raise RequestError(f"blocks must be at least 0, not {blocks}")
     ladder, heights, widths = zip(*strided_shapes(shape, depth, channels), strict=True)
     parameters, macs = _convolutions(ladder, STRIDED_KERNEL, heights, widths)
     flat = ladder[-1] * heights[-1] * widths[-1]
     parameters += 2 * latent * flat + latent + flat
+    levels = list(zip(ladder[1:], heights[1:], widths[1:], strict=True))
+    # Two layers a block, on both ways.
+    weights = [2 * blocks * c * c * KERNEL**2 for c, _, _ in levels]
+    parameters += 2 * sum(weights) + 4 * blocks * sum(ladder[1:])
+    macs += [w * height * width for w, (_, height, width) in zip(weights, levels, strict=True)]
     # Scale and shift after all layers but code and output: of each channel, or of each number.
     if norm == "batch":  # and no bias before it, in the encoder and in all but the last back
         parameters += 4 * sum(ladder[1:]) - sum(ladder[1:]) - sum(ladder[1:-1])
+        parameters += (8 - 4) * blocks * sum(ladder[1:])
     elif norm == "layer":
-        sides = zip(ladder[1:], heights[1:], widths[1:], strict=True)
-        parameters += 4 * sum(map(prod, sides))
+        parameters += (4 + 8 * blocks) * sum(map(prod, levels))
     return Size(parameters, latent, _flops([*macs, flat * latent]))
 
 
@@ -228,6 +236,7 @@ def build_bottleneck(
     channels: int = FIRST_CHANNELS,
     activation: Activation = "relu",
     norm: Norm = "none",
+    blocks: int = 0,
 ) -> nn.Module:
     """Strided convolutions to a linear code of exactly latent numbers, and back; depth = strides.
 
@@ -241,11 +250,13 @@ def build_bottleneck(
     as many. `activation` stands in place of ReLU. `norm`, before every activation but the output's:
     ``batch`` (S. Ioffe, C. Szegedy, ICML 2015), after convolutions without a bias; or ``layer``,
     over all numbers of an image, each with a scale and a shift of its own (J. L. Ba, J. R. Kiros,
-    G. E. Hinton, 2016).
+    G. E. Hinton, 2016). After each strided layer come so many residual `blocks`, and as many before
+    the one that mirrors it: two 3 x 3 convolutions of the same channels each, added to what came in
+    before the activation (K. He et al., CVPR 2016, figure 2).
     """
     from torch import nn
 
-    from aebench.architectures.autoencoder import Autoencoder, activated
+    from aebench.architectures.autoencoder import Autoencoder, Residual, activated
 
     def normed(numbers: Shape) -> list[nn.Module]:
         if norm == "none":
@@ -254,6 +265,18 @@ def build_bottleneck(
 
     # A bias just before batch norm changes nothing, and Adam would train it on rounding errors.
     bias = norm != "batch"
+
+    def residual(numbers: Shape) -> list[nn.Module]:
+        c = numbers[0]
+        found: list[nn.Module] = []
+        for _ in range(blocks):
+            first, second = (
+                nn.Conv2d(c, c, KERNEL, padding=KERNEL // 2, bias=bias) for _ in range(2)
+            )
+            body = [first, *normed(numbers), activated(activation), second, *normed(numbers)]
+            found += [Residual(nn.Sequential(*body)), activated(activation)]
+        return found
+
     shapes = strided_shapes(shape, depth, channels)
     smallest, flat = shapes[-1], prod(shapes[-1])
     down: list[nn.Module] = []
@@ -262,11 +285,13 @@ def build_bottleneck(
             nn.Conv2d(inputs, outputs[0], STRIDED_KERNEL, STRIDE, PADDING, bias=bias),
             *normed(outputs),
             activated(activation),
+            *residual(outputs),
         ]
     up: list[nn.Module] = [nn.Linear(latent, flat), nn.Unflatten(1, smallest), *normed(smallest)]
     up.insert(1 if norm == "none" else len(up), activated(activation))
     for i in reversed(range(depth)):
         (inputs, *_), outputs = shapes[i + 1], shapes[i]
+        up += residual(shapes[i + 1])
         lost = (outputs[1] % STRIDE, outputs[2] % STRIDE)
         up.append(
             nn.ConvTranspose2d(

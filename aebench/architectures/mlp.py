@@ -118,7 +118,7 @@ def build(
             if norm != "none":
                 layers.append(nn.BatchNorm1d(outputs) if norm == "batch" else nn.LayerNorm(outputs))
             layers.append(activated(activation))
-        return [*layers, nn.Linear(*sizes[-2:]), *last]
+        return [*layers, nn.Linear(sizes[-2], sizes[-1]), *last]
 
     return Autoencoder(
         encoder=nn.Sequential(

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from aebench import architectures, datasets, engines, protocols
+from aebench import architectures, axes, datasets, engines, protocols
 from aebench.cli import folders as results_folders
 from aebench.datasets import own
-from aebench.grid import PRESETS
+from aebench.grid import PRESETS, SEARCHES
 
 Complete = Callable[[str], list[str]]
 
@@ -55,6 +55,8 @@ dataset = _several(datasets.names, own.FILES)
 named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")
+space = _one(lambda: SEARCHES, ".toml")
+model = _one(lambda: axes.MODELS)
 plugin = _one(tuple, ".py")
 example = _one(lambda: EXAMPLES)
 device = _one(lambda: ("auto", *engines.DEVICES))

@@ -66,7 +66,7 @@ def fetch(
 
 @app.command(cls=Command)
 def verify(names: _Names = None, data: Data = None) -> None:
-    """Compute the checksums of cached datasets and PCA curves anew; exit code 1 if one is bad."""
+    """Compute the checksums of all that is cached anew; exit code 1 if one is bad."""
     bad = False
     for name in names or datasets.names():
         state = datasets.status(name, data, full=True)
@@ -76,12 +76,15 @@ def verify(names: _Names = None, data: Data = None) -> None:
         why = f" ({state.reason})" if state.reason else ""
         text.stdout().print(f"{name}: {state.state}{why} {state.sha256}".rstrip())
     if not names:
-        from aebench.evaluation import baselines
+        from aebench.evaluation import accuracies, baselines, formats
 
-        for curve, wrong in baselines.verify(datasets.cache_directory(data)).items():
+        folder, found = datasets.cache_directory(data), dict[str, str]()
+        for kind in (baselines, formats, accuracies):
+            found |= kind.verify(folder)
+        for name, wrong in found.items():
             bad |= bool(wrong)
             said = f"damaged ({wrong}); it is computed anew when next needed" if wrong else "ready"
-            text.stdout().print(f"{curve}: {said}")
+            text.stdout().print(f"{name}: {said}")
     if bad:
         raise typer.Exit(1)
 

@@ -17,7 +17,7 @@ from aebench.cli import complete, formats, text
 from aebench.cli.formats import Format
 from aebench.cli.options import FormatOption, default
 from aebench.engines import ENGINES, offered
-from aebench.grid import PRESETS
+from aebench.grid import PRESETS, SEARCHES
 from aebench.plugins import load_plugins
 
 _HEADS = ("kind", "name", "what it is")
@@ -48,7 +48,7 @@ def _datasets() -> Iterable[tuple[str, str]]:
 
 def _grids() -> Iterable[tuple[str, str]]:
     home = resources.files("aebench") / "grids"
-    for name in PRESETS:
+    for name in (*PRESETS, *SEARCHES):
         yield name, str(tomllib.loads((home / f"{name}.toml").read_text("utf-8"))["title"])
 
 

@@ -27,7 +27,7 @@ from rich.progress import (
 from aebench import datasets
 from aebench.cli import text
 from aebench.cli.text import count, duration, number
-from aebench.errors import printable
+from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
 from aebench.executors import Ending, Listener
 from aebench.job import Job
@@ -239,11 +239,13 @@ def _bar(done: float, total: float) -> str:
 def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:
     """Make sure that `name` is in the cache, with a progress bar for what is downloaded.
 
+    So are its labels; where these cannot be had, it is said, and models are trained without them.
+
     Raises:
         DataUnavailable: no source has it.
     """
     if not text.is_live(sys.stderr):
-        datasets.load(name, directory, _FetchLines(console))
+        _with_labels(datasets.load(name, directory, _FetchLines(console)), console)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
@@ -252,7 +254,15 @@ def fetch_visibly(name: str, directory: Path | None, console: Console) -> None:
         def show(message: str, done: int, total: int | None) -> None:
             bar.update(task, description=message, completed=done, total=total, visible=True)
 
-        datasets.load(name, directory, show)
+        _with_labels(datasets.load(name, directory, show), console)
+
+
+def _with_labels(data: datasets.Dataset, console: Console) -> None:
+    try:
+        _ = data.train_labels
+    except RequestError as error:
+        name = data.info.name
+        console.print(f"no labels of {name}, so its codes are not probed: {error}", soft_wrap=True)
 
 
 class _FetchLines:

@@ -89,6 +89,8 @@ _OPTIONS = (
         autocompletion=complete.dataset),
     _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
     _option(_AXES, "depth", f"Encoder layers. {default('1')}"),
+    _option(_AXES, "model", "given, or tuned: depth and options that the protocol's search found"
+        f" best. {default('given')}", autocompletion=complete.model),
     _option(_AXES, "option", "Option of the architecture, once for each: width=16,32; see `aebench"
         " list options`.", list[str], metavar="NAME=LIST", autocompletion=complete.option),
     _option(_AXES, "seeds", f"How many: 0 to N-1. {default('1')}", **_FROM_1),
@@ -132,7 +134,7 @@ _OPTIONS = (
         autocompletion=complete.folders),
     _option(_WHERE, "report", "Render the report at the end.", bool, False),
 )  # fmt: skip
-_AXIS_NAMES = [o.name for o in _OPTIONS if o.name in (*JOB_OPTIONS, "seeds", "repeats")]
+_AXIS_NAMES = [o.name for o in _OPTIONS if o.name in (*JOB_OPTIONS, "model", "seeds", "repeats")]
 
 
 def run(**given: Any) -> None:

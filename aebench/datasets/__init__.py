@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadData", "DataUnavailable", "Dataset", "DatasetInfo", "Member", "Source", "Status",
     "UnknownDataset", "add", "cache_directory", "cached", "check_pixels", "info", "is_ours",
-    "load", "names", "pixels", "register", "shuffled", "split", "status",
+    "kept_labels", "load", "names", "pixels", "register", "shuffled", "split", "status",
 ]  # fmt: skip
 
 _DIGITS = 12  # of a checksum, in keys of jobs
@@ -89,7 +89,7 @@ def load(name: str, directory: Path | None = None, report: Progress | None = Non
         with cache.locked(info, folder, report):
             # Another process may have fetched it meanwhile.
             ready = _ready(info, folder) or _fetched(info, folder, report)
-    return replace(ready, labels_of=partial(_labels, info, folder))
+    return replace(ready, labels_of=partial(_labels, info, folder, report))
 
 
 def _fetched(info: DatasetInfo, folder: Path, report: Progress | None) -> Dataset:
@@ -103,16 +103,33 @@ def _fetched(info: DatasetInfo, folder: Path, report: Progress | None) -> Datase
     return cache.read(info, folder, full=True)
 
 
-def _labels(info: DatasetInfo, folder: Path) -> LabelPair | None:
+def _labels(info: DatasetInfo, folder: Path, report: Progress | None) -> LabelPair | None:
     """Labels from the cache; fetched with the pixels, if an older aebench has kept none."""
     found = cache.read_labels(info, folder)
     if found is None and info.train_labels_sha256:
-        with cache.locked(info, folder):
+        with cache.locked(info, folder, report):
             found = cache.read_labels(info, folder)
             if found is None:
-                _fetched(info, folder, None)
+                _fetched(info, folder, report)
                 found = cache.read_labels(info, folder)
     return found
+
+
+def kept_labels(data: Dataset, directory: Path | None = None) -> LabelPair | None:
+    """The labels of `data` as its loader or the cache in `directory` has them.
+
+    Unlike those that a dataset gives itself they are never fetched, which a job must not wait for.
+
+    Raises:
+        BadData: they are damaged.
+    """
+    if not data.info.sha256:
+        return data.labels_of()
+    _, folder = _home(data.info.name, directory)
+    try:
+        return cache.read_labels(data.info, folder)
+    except cache.Damaged as error:
+        raise BadData(f"the labels of {data.info.name} cannot be read ({error})") from error
 
 
 def cached(name: str, directory: Path | None = None) -> Dataset | None:

@@ -18,13 +18,31 @@ from aebench import datasets
 
 @dataclass(frozen=True)
 class Pool:
-    """All images of a data set, uint8 [N, C, H, W] on the CPU, and what is recorded of them."""
+    """All images of a data set, uint8 [N, C, H, W] on the CPU, and what is recorded of them.
+
+    `labels` is a sentence where there are none.
+    """
 
     images: Tensor  # train and validation, in the order of the data set
     test: Tensor
     validation_images: int
     source: str
     sha256: str
+    labels: Labels | str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.test.shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of all images of a pool, int64 [N]."""
+
+    images: Tensor
+    test: Tensor
 
 
 @dataclass(frozen=True)
@@ -71,4 +89,18 @@ def _pool(name: str, directory: Path | None) -> Pool:
         validation_images=data.info.validation_images,
         source=data.source,
         sha256=data.sha256,
+        labels=_labels(data, directory),
     )
+
+
+def _labels(data: datasets.Dataset, directory: Path | None) -> Labels | str:
+    try:
+        pair = datasets.kept_labels(data, directory)
+    except datasets.BadData as error:
+        return str(error)
+    if pair is not None:
+        return Labels(*(torch.from_numpy(labels.astype("int64")) for labels in pair))
+    name = data.info.name
+    if data.info.train_labels_sha256:
+        return f"the data cache has no labels of {name}: `aebench data fetch {name}` adds them"
+    return f"{name} has no labels"

@@ -2,39 +2,40 @@
 
 PCA of the training split minimizes the squared error of any linear code with k numbers
 (Eckart and Young, 1936); k = 0 is the mean image. Both are computed, not trained, so a model
-above this line is worse than linear algebra. The whole curve is kept beside the data: a file says
-in itself what it belongs to and carries a checksum, so that a curve is taken only for what it was
-computed from and as it was written; any other is computed anew. torch is imported to compute only.
+above this line is worse than linear algebra. The whole curve is kept beside the data, and so are
+the components themselves, which codes are made with; one that is not whole, or of something else,
+is computed anew. torch is imported to compute only.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import io
 import json
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aebench.disk import write_whole
+from aebench.evaluation import kept
+from aebench.evaluation.kept import Damaged
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 _CHUNK = 8192  # images at a time, so that CIFAR-10 in float64 does not fill the memory
-_FORMAT = 1
-_FOLDER = "baselines"
 
 
 @dataclass(frozen=True)
 class Split:
-    """What a curve belongs to: all pixels by their checksum, and which of them were fitted to."""
+    """What was fitted to: all pixels by their checksum, and which of them."""
 
     data_sha256: str
     seed: int
@@ -67,7 +68,44 @@ def curve(
     return errors
 
 
-def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Components:
+    """What PCA finds in a training split, pixels in [0, 1]: float32, in which codes are decoded.
+
+    `mean` is [D]; `directions`, [D, K], has a component a column, the largest variance first.
+    """
+
+    mean: NDArray[np.float32]
+    directions: NDArray[np.float32]
+
+
+def components(
+    train: Tensor, split: Split, directory: Path, device: torch.device | None = None
+) -> Components:
+    """The components of `train`, uint8 [N, C, H, W], of which `split` says what it is.
+
+    As many as two thirds of its numbers, for a longer code hardly compresses. They are taken from
+    the data cache `directory`, or put there as a curve is.
+    """
+    path, numbers = components_path(directory, split), train[0].numel()
+    shape = (numbers, 2 * numbers // 3)
+    with contextlib.suppress(OSError, Damaged):
+        stored, found = _read_components(path)
+        if stored == split and found.directions.shape == shape:
+            return found
+    mean, directions = _principal(train.flatten(1), device)
+    few = directions[:, : shape[1]]
+    found = Components(*(part.float().cpu().numpy() for part in (mean, few)))
+    content = io.BytesIO()
+    said = json.dumps(asdict(split))
+    np.savez(content, split=np.array(said), mean=found.mean, directions=found.directions)
+    with contextlib.suppress(OSError):
+        write_whole(path, content.getvalue())
+    return found
+
+
+def _principal(train: Tensor, device: torch.device | None) -> tuple[Tensor, Tensor]:
+    """Mean [D] and components [D, D] of `train`, uint8 [N, D], float64 on `device`."""
     import torch
 
     numbers = train.shape[1]
@@ -79,7 +117,14 @@ def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArra
         products.addmm_(x.T, x)
     mean = total / len(train)
     covariance = products / len(train) - torch.outer(mean, mean)
-    components = torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest variance first
+    return mean, torch.linalg.eigh(covariance).eigenvectors.flip(1)  # largest variance first
+
+
+def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArray[np.float64]:
+    import torch
+
+    numbers = train.shape[1]
+    mean, components = _principal(train, device)
 
     # Components are orthonormal, so each removes its own squared projection from the error.
     residual = torch.zeros((), dtype=torch.float64, device=device)
@@ -93,14 +138,15 @@ def _compute(train: Tensor, test: Tensor, device: torch.device | None) -> NDArra
     return np.asarray(errors.cpu().numpy(), dtype=np.float64)
 
 
-class Damaged(Exception):
-    """The file does not hold what was written; the text says why."""
-
-
 def path_of(directory: Path, split: Split) -> Path:
     """Where the data cache `directory` keeps the curve of `split`."""
     name = f"pca-{split.data_sha256[:16]}-{split.train_images}-{split.seed}.json"
-    return directory / _FOLDER / name
+    return directory / kept.FOLDER / name
+
+
+def components_path(directory: Path, split: Split) -> Path:
+    """Where the data cache `directory` keeps the components of `split`."""
+    return path_of(directory, split).with_suffix(".npz")
 
 
 def read(directory: Path, split: Split, numbers: int) -> list[float] | None:
@@ -118,44 +164,35 @@ def write(directory: Path, split: Split, curve: Sequence[float]) -> None:
     Raises:
         OSError: the system refuses; what was there before stays.
     """
-    content = {"format": _FORMAT, **asdict(split), "curve": [float(e) for e in curve]}
-    text = json.dumps(content | {"sha256": _checksum(content)})
-    write_whole(path_of(directory, split), text.encode())
+    content = {**asdict(split), "curve": [float(e) for e in curve]}
+    kept.write(path_of(directory, split), content)
 
 
 def verify(directory: Path) -> dict[str, str]:
-    """Look at every curve in the data cache `directory`: its file's name, and what is wrong.
-
-    An empty text says that it is whole. What is wrong is never used: it is computed anew.
-    """
-    wrong = {}
-    paths: list[Path] = []
-    with contextlib.suppress(OSError):  # no such folder, nor can there be
-        paths = sorted((directory / _FOLDER).glob("pca-*.json"))
-    for path in paths:
-        try:
-            split, _ = _read(path)
-            right = path_of(directory, split).name
-            wrong[path.name] = "" if path.name == right else f"it is that of {right}"
-        except (OSError, Damaged) as error:
-            wrong[path.name] = str(error) if isinstance(error, Damaged) else "cannot be read"
-    return wrong
+    """Look at every curve and all components in the data cache `directory`: see `kept.verify`."""
+    curves = kept.verify(directory, "pca-*.json", lambda path: path_of(directory, _read(path)[0]))
+    return curves | kept.verify(
+        directory, "pca-*.npz", lambda path: components_path(directory, _read_components(path)[0])
+    )
 
 
 def _read(path: Path) -> tuple[Split, list[float]]:
+    content = kept.read(path)
     try:
-        content = json.loads(path.read_text("utf-8"))
-        checksum = content.pop("sha256")
         split = Split(content["data_sha256"], content["seed"], content["train_images"])
         curve = [float(error) for error in content["curve"]]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise Damaged(f"no curve: {type(error).__name__}") from error
-    if content.get("format") != _FORMAT or checksum != _checksum(content):
-        raise Damaged("its checksum differs")
     if not all(math.isfinite(error) and error >= 0 for error in curve):
         raise Damaged("an error in it is no number")
     return split, curve
 
 
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _read_components(path: Path) -> tuple[Split, Components]:
+    try:
+        # Every part of a zip file carries a checksum, at which one that has changed is refused.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            split = Split(**json.loads(str(content["split"])))
+            return split, Components(content["mean"], content["directions"])
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise Damaged(f"no components: {type(error).__name__}") from error

@@ -206,7 +206,7 @@ def _panel(axes: Axes, answer: Answer, colours: dict[str, int], keys: dict[str, 
     """One data set; `keys` gets the entries of the legend that it brings."""
     from matplotlib.ticker import LogLocator
 
-    axes.set(xscale="log", yscale="log", title=answer.name)
+    axes.set(yscale="log", title=words.short(answer.name))
     axes.set(xlabel=BOTTLENECK.title, ylabel=BOTTLENECK.error)
     axes.set_xscale("log", base=2)
     codes, others = answer.codes, published.of(answer.dataset)

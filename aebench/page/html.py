@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aebench
-from aebench.analysis import findings, fitness, frames
+from aebench.analysis import findings, fitness, frames, searches
 from aebench.disk import write_whole
 from aebench.page import (
     best,
@@ -21,6 +21,7 @@ from aebench.page import (
     pictures,
     reconstruction,
     records,
+    search,
     stopwatch,
     timing,
     trained,
@@ -36,7 +37,8 @@ def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
     import jinja2
 
-    results = fitness.marked(frames.ordered(results))
+    given, whole = results, fitness.marked(frames.ordered(results))
+    results = searches.without(whole)  # of a model a search has dozens of settings
     outcomes = findings.evaluate(results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -56,19 +58,20 @@ def page(results: Results) -> str:
         learning_curves.section(results),
         noise.section(results),
         pictures.section(results),
-        *records.sections(results),
+        search.section(given),
+        *records.sections(whole, results),
     ]
     sections = [section for section in every if section is not None]
-    sections += [definitions.section(sections), definitions.sources(results)]
+    sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(
         summary=verdicts.sentences(results, outcomes),
         tally=[(v, verdicts.SYMBOLS[v], count) for v, count in findings.tally(outcomes).items()],
-        machines=records.machines(results.jobs) if len(results.jobs) else None,
+        machines=records.machines(whole.jobs) if len(whole.jobs) else None,
         sections=sections,
         definitions=charts.definitions,
-        download=records.download(results.jobs),
-        n_jobs=len(results.jobs),
+        download=records.download(whole.jobs),
+        n_jobs=len(whole.jobs),
         style=(_HERE / "style.css").read_text(encoding="utf-8") + charts.css,
         script=(_HERE / "script.js").read_text(encoding="utf-8"),
         version=aebench.__version__,

@@ -1,10 +1,11 @@
-"""Results on disk: a part per finished job, packs of many, and five plain tables for other tools.
+"""Results on disk: a part per finished job, packs of many, and seven plain tables for other tools.
 
 A job's record is written once, atomically, into ``parts/``, into a file whose name is made of the
 job's key and the record's content; nothing another job does can harm it. `Store.compact` folds
 parts that have become many into a *pack*, a file of many records named by its content, and makes
-``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``, ``probes.parquet`` and
-``baselines.parquet`` beside, a copy. No two different files of ``parts/`` ever share a name, so
+``jobs.parquet``, ``epochs.parquet``, ``samples.parquet``, ``probes.parquet``, ``rates.parquet``,
+``codes.parquet``
+and ``baselines.parquet`` beside, a copy. No two different files of ``parts/`` ever share a name, so
 folders may be copied together in any order; which record of a key counts is said by
 `layout.winners`. The tables are read too, for what no part or pack holds: results are
 published as tables alone, and older versions kept nothing else.
@@ -32,7 +33,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError, printable
-from aebench.store import files, kept, layout, shown
+from aebench.store import files, kept, shown
 from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
 from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
@@ -56,7 +57,8 @@ _ENDING = [
 class Record:
     """What one job left behind: its row of `jobs` and its rows of the other tables.
 
-    `baselines` holds the whole curve of its data set; jobs that share it carry the same rows.
+    `baselines` holds the whole curve of its data set; jobs that share it carry the same rows, and
+    so it is with those rows of `rates` that have no key.
     """
 
     job: Row
@@ -64,15 +66,18 @@ class Record:
     samples: Sequence[Row] = ()
     baselines: Sequence[Row] = ()
     probes: Sequence[Row] = ()
+    rates: Sequence[Row] = ()
+    codes: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)
 class Results:
-    """The five tables as data frames, and what was wrong with each file that could not be read.
+    """The seven tables as data frames, and what was wrong with each file that could not be read.
 
     `jobs` has a row a job, failures included, and `key` leads from it to its rows of `epochs`,
-    `samples` and `probes`; `baselines` belong to a dataset and a seed. `aebench.schema` says what
-    each column holds; those of times end in ``_s`` (seconds), of sizes in ``_bytes``.
+    `samples`, `probes`, `codes` and `rates`; `baselines`, and rows of `rates` without a key, belong
+    to a dataset and a seed. `aebench.schema` says what each column holds; those of times end in
+    ``_s`` (seconds), of sizes in ``_bytes``.
     """
 
     jobs: pd.DataFrame
@@ -80,6 +85,8 @@ class Results:
     samples: pd.DataFrame
     baselines: pd.DataFrame
     probes: pd.DataFrame
+    rates: pd.DataFrame
+    codes: pd.DataFrame
     problems: list[Problem] = field(default_factory=list)
 
     def _repr_html_(self) -> str:
@@ -180,7 +187,7 @@ class Store:
         )
 
     def read(self) -> Results:
-        """Read all five tables, leaving out and naming every file that is not ours or torn.
+        """Read all seven tables, leaving out and naming every file that is not ours or torn.
 
         Raises:
             RequestError: there is no such folder, or no results in it, or it may not be read.
@@ -209,7 +216,7 @@ class Store:
         return self.survey().statuses
 
     def compact(self, *, force: bool = True) -> list[Problem]:
-        """Fold parts into packs and, with `force`, make the five tables; tell what was set aside.
+        """Fold parts into packs and, with `force`, make the seven tables; tell what was set aside.
 
         Without `force`, only when parts are many. A table that could not be read is given
         another name and told in a sentence; it is never deleted.
@@ -291,8 +298,7 @@ class Store:
             return  # a pack that would be written again as it is
         if kept.any():
             brought = joined([source.rows for source in ours])
-            curves = layout.curves(brought.tables["baselines"], brought.owner["baselines"])
-            records = nested(contents.rows.only(kept, curves))
+            records = nested(contents.rows.only(kept, brought.shared))
             written = files.write_records(self.parts, files.PACK, records)
         for source in folded:
             # What was put in its place since it was read is not folded.
@@ -304,7 +310,7 @@ class Store:
     def _locked(self) -> Iterator[None]:
         """Keep other folds out, where the system lets us.
 
-        It spares double work and keeps the five tables of one making. No record depends on it:
+        It spares double work and keeps the seven tables of one making. No record depends on it:
         so another user's lock file, or a file system without locks, is no reason to stop.
         """
         path = self.path / ".lock"

@@ -1,6 +1,6 @@
 """Everything that a results folder holds, while other processes write and fold in it.
 
-The five tables beside the parts and packs are a copy of what counts, for other tools. They are
+The seven tables beside the parts and packs are a copy of what counts, for other tools. They are
 made anew when other records count than those that they were made of; one that cannot be read is
 given another name first, and never deleted.
 """
@@ -29,13 +29,15 @@ from aebench.store.files import (
     read_table,
     write_table,
 )
-from aebench.store.layout import NESTED, TABLES, Mask, Rows, curves, jobs_only, joined, winners
+from aebench.store.layout import NESTED, SHARED, TABLES, Mask, Rows, jobs_only, joined, winners
 
 # What tells two rows of one job apart, in each table that has several.
 _IDENTITY = {
     "epochs": ["key", "epoch"],
     "samples": ["key", "kind"],
     "probes": ["key", "kind", "input", "amplitude"],
+    "rates": ["key", "dataset", "seed", "codec", "bottleneck", "bits", "quality"],
+    "codes": ["key", "kind", "place"],
 }
 
 
@@ -53,14 +55,9 @@ class Contents:
     table_problems: list[Problem]
 
     @property
-    def curves(self) -> pa.Table:
-        """The curves of baselines, one for each data set and seed."""
-        return curves(self.rows.tables["baselines"], self.rows.owner["baselines"])
-
-    @property
     def tables(self) -> dict[str, pa.Table]:
-        """The five tables of the records that count."""
-        return dict(self.rows.only(self.wins, self.curves).tables)
+        """The seven tables of the records that count."""
+        return dict(self.rows.only(self.wins, self.rows.shared).tables)
 
     @property
     def stamp(self) -> bytes:
@@ -176,6 +173,8 @@ def _beside(
         owner = np.zeros(table.num_rows, np.int64)
     else:
         positions = pc.index_in(table.column("key"), jobs.rows.jobs.column("key"))
+        if name in SHARED:  # its rows without a key are no job's
+            positions = pc.if_else(pc.is_null(table.column("key")), 0, positions)
         table = table.filter(pc.is_valid(positions))
         owner = positions.drop_null().to_numpy().astype(np.int64)
         if not jobs.whole:  # what repeats jobs repeats their rows
@@ -185,7 +184,7 @@ def _beside(
     return [*sources[:-1], Source(jobs.path, jobs.version, rows, jobs.whole)]
 
 
-# The five tables, a copy
+# The seven tables, a copy
 
 _STAMP = b"aebench_records"  # of which records a table was made
 
@@ -229,10 +228,11 @@ def _set_aside(folder: Path, contents: Contents) -> list[Problem]:
     jobs = _path(folder, "jobs")
     if jobs in moved or not jobs.exists():
         keys = contents.rows.jobs.column("key")
-        for name in ("epochs", "samples", "probes"):
+        for name in (n for n in NESTED if n != "baselines"):
             with contextlib.suppress(FileNotFoundError, Unusable):
                 table, _ = read_table(_path(folder, name), name)
-                if not pc.all(pc.is_in(table.column("key"), keys)).as_py():
+                known = pc.is_in(table.column("key").drop_null(), keys)
+                if not pc.all(known, min_count=0).as_py():
                     what = "holds rows of jobs that jobs.parquet would name"
                     moved.setdefault(_path(folder, name), what)
     told = []

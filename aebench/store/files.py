@@ -22,7 +22,16 @@ import pyarrow.parquet as pq
 from aebench import schema
 from aebench.disk import write_whole
 from aebench.errors import RequestError, printable
-from aebench.store.layout import NESTED, TABLES, Misfit, Rows, conformed, jobs_only, unnested
+from aebench.store.layout import (
+    NESTED,
+    SHARED,
+    TABLES,
+    Misfit,
+    Rows,
+    conformed,
+    jobs_only,
+    unnested,
+)
 
 VERSION_KEY = b"aebench_schema"
 UNFINISHED = "."  # begins names of half-written files, and keeps them out of readers' globs
@@ -109,7 +118,7 @@ def read_records(path: Path, problems: list[Problem], *, nested: bool = True) ->
 
 
 def read_table(path: Path, name: str) -> tuple[pa.Table, Version]:
-    """One of the five tables.
+    """One of the seven tables.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -120,7 +129,7 @@ def read_table(path: Path, name: str) -> tuple[pa.Table, Version]:
 
 
 def check_table(path: Path, name: str) -> dict[bytes, bytes]:
-    """What one of the five tables says of itself, without reading its rows.
+    """What one of the seven tables says of itself, without reading its rows.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -275,7 +284,8 @@ def _owned(
         raise Unusable(Problem(path, f"unreadable ({printable(error)})", _advice(path))) from error
     if name != "baselines":
         same = pc.equal(rows.column("key"), jobs.column("key").take(pa.array(owner)))
-        if rows.num_rows and not pc.all(pc.fill_null(same, False)).as_py():
+        # Without a key it is no job's, which only shared rows may be.
+        if rows.num_rows and not pc.all(pc.fill_null(same, name in SHARED)).as_py():
             raise Unusable(Problem(path, f"its {name} are of another job", _advice(path)))
     return rows, owner
 

@@ -1,9 +1,10 @@
-"""The five tables and the record as Arrow sees them, and which of several records of a job counts.
+"""The seven tables and the record as Arrow sees them, and which of several records of a job counts.
 
 A record is one row: the job's columns, and each other table's rows as a list of structs. Between
 disk and answer it is held flat, as `Rows`: tables, and for each row the job it belongs to. What
 counts is decided by what the records say, never by names or the order of files, so that folders
-merged in any order, or twice, give the same results.
+merged in any order, or twice, give the same results. Rows that are no job's but belong to a data
+set and a seed, `baselines` and some of `rates`, come with every job and are kept once.
 """
 
 from __future__ import annotations
@@ -43,8 +44,16 @@ TABLES = {
     "samples": _arrow(schema.SAMPLES),
     "baselines": _arrow(schema.BASELINES),
     "probes": _arrow(schema.PROBES),
+    "rates": _arrow(schema.RATES),
+    "codes": _arrow(schema.CODES),
 }
-NESTED = ("epochs", "samples", "baselines", "probes")
+NESTED = ("epochs", "samples", "baselines", "probes", "rates", "codes")
+# The tables with rows that belong to no one job: one set of them counts for all rows that agree in
+# the first columns, and within it the second tell rows apart.
+SHARED = {
+    "baselines": (["dataset", "seed"], ["components"]),
+    "rates": (["dataset", "seed", "codec", "bottleneck"], ["bits", "quality"]),
+}
 RECORD = pa.schema(
     [
         *TABLES["jobs"],
@@ -69,16 +78,24 @@ class Rows:
         """One row a record."""
         return self.tables["jobs"]
 
-    def only(self, kept: Mask, curves: pa.Table) -> Rows:
-        """The records at which `kept` is true, and `curves`, which belong to no one record."""
+    @property
+    def shared(self) -> dict[str, pa.Table]:
+        """The rows that belong to no one record, each set of them once."""
+        return {name: _sets(name, self.tables[name], self.owner[name]) for name in SHARED}
+
+    def only(self, kept: Mask, shared: Mapping[str, pa.Table]) -> Rows:
+        """The records at which `kept` is true, and `shared`, which belong to no one record."""
         position = np.cumsum(kept) - 1
-        tables = {"jobs": self.jobs.filter(pa.array(kept)), "baselines": curves}
-        owner = {"baselines": np.zeros(curves.num_rows, np.int64)}
+        tables, owner = {"jobs": self.jobs.filter(pa.array(kept))}, {}
         for name in NESTED:
-            if name != "baselines":
-                rows = kept[self.owner[name]]
-                tables[name] = self.tables[name].filter(pa.array(rows))
-                owner[name] = position[self.owner[name][rows]]
+            mine = np.flatnonzero(_of_jobs(name, self.tables[name]))
+            mine = mine[kept[self.owner[name][mine]]]
+            tables[name] = self.tables[name].take(pa.array(mine))
+            owner[name] = position[self.owner[name][mine]]
+            if name in SHARED:
+                tables[name] = pa.concat_tables([tables[name], shared[name]])
+                nobodys = np.zeros(shared[name].num_rows, np.int64)
+                owner[name] = np.concatenate([owner[name], nobodys])
         return Rows(tables, owner)
 
 
@@ -195,9 +212,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-# Which record of a job counts, and which curve of baselines
-
-_CURVE = ["dataset", "seed"]
+# Which record of a job counts, and which set of what belongs to no job
 
 
 def winners(jobs: pa.Table, standing: Positions) -> Mask:
@@ -228,31 +243,44 @@ def winners(jobs: pa.Table, standing: Positions) -> Mask:
     return marked
 
 
-def curves(baselines: pa.Table, owner: Positions) -> pa.Table:
-    """One whole curve for each data set and seed: the longest; of these the first by its figures.
+def _of_jobs(name: str, table: pa.Table) -> Mask:
+    """Mark the rows of the table `name` that are some job's."""
+    if name not in SHARED:
+        return np.ones(table.num_rows, np.bool_)
+    if "key" not in table.column_names:
+        return np.zeros(table.num_rows, np.bool_)
+    return np.asarray(pc.is_valid(table.column("key")).to_numpy(), np.bool_)
 
-    `owner` tells apart the curves that several records have brought. A curve is never put
-    together from two, which machines may have computed with other roundings.
+
+def _sets(name: str, table: pa.Table, owner: Positions) -> pa.Table:
+    """One whole set of the shared rows for all that it is of: the longest; the first by figures.
+
+    `owner` tells apart the sets that several records have brought. A set is never put together
+    from two, which machines may have computed with other roundings.
     """
-    if not baselines.num_rows:
-        return baselines
+    mine = ~_of_jobs(name, table)
+    table, owner = table.filter(pa.array(mine)), owner[mine]
+    if not table.num_rows:
+        return table
     import pandas as pd
 
-    frame = pd.DataFrame({name: _codes(baselines.column(name)) for name in _CURVE})
+    of, within = SHARED[name]
+    frame = pd.DataFrame({column: _codes(table.column(column)) for column in of})
     frame["owner"] = owner
-    for name in ("components", "mse"):
-        frame[name] = baselines.column(name).cast("float64").to_numpy()
-    frame = frame.sort_values([*_CURVE, "owner", "components", "mse"])
-    frame = frame[~frame.duplicated([*_CURVE, "owner", "components"])]
+    figures = [*within, *(n for n in table.column_names if n not in {"key", *of, *within})]
+    for column in figures:
+        frame[column] = table.column(column).cast("float64").to_numpy()
+    frame = frame.sort_values([*of, "owner", *figures])
+    frame = frame[~frame.duplicated([*of, "owner", *within])]
     best: dict[object, tuple[int, bytes, pd.Index[int]]] = {}
-    for (dataset, seed, _), curve in frame.groupby([*_CURVE, "owner"], sort=False):
+    for (*what, _), rows in frame.groupby([*of, "owner"], sort=False):
         # Some order that is the same everywhere: that is all it takes.
-        figures = curve[["components", "mse"]].to_numpy().astype(">f8").tobytes()
-        candidate = (-len(curve), figures, curve.index)
-        if (dataset, seed) not in best or candidate[:2] < best[dataset, seed][:2]:
-            best[dataset, seed] = candidate
-    rows = np.concatenate([index.to_numpy() for _, _, index in best.values()])
-    return baselines.take(pa.array(rows))
+        said = rows[figures].to_numpy().astype(">f8").tobytes()
+        candidate = (-len(rows), said, rows.index)
+        if tuple(what) not in best or candidate[:2] < best[tuple(what)][:2]:
+            best[tuple(what)] = candidate
+    places = np.concatenate([index.to_numpy() for _, _, index in best.values()])
+    return table.take(pa.array(places))
 
 
 def _codes(column: pa.ChunkedArray) -> Positions:

@@ -63,15 +63,14 @@ def merge(sources: Sequence[Path], into: Path) -> Merging:
     if not any(sizes[: len(sources)]):
         names = ", ".join(printable(source) for source in sources)
         raise RequestError(f"no record can be read in {names}; nothing was merged")
-    records = joined([each.rows.only(each.wins, each.curves) for each in read])
+    records = joined([each.rows.only(each.wins, each.rows.shared) for each in read])
     # Of records that are alike to the last figure the last counts: those that are there already.
     wins = layout.winners(records.jobs, np.zeros(records.jobs.num_rows, np.int64))
     origin = np.repeat(np.arange(len(read)), sizes)
     target.prepare()
     new = wins & (origin < len(sources))
     if new.any():
-        curves = layout.curves(records.tables["baselines"], records.owner["baselines"])
-        target.add(records.only(new, curves))
+        target.add(records.only(new, records.shared))
     problems = [problem for each in read for problem in each.problems]
     with files.writing(into):
         problems += _copy_weights(records.jobs, new, origin, sources, into)

@@ -25,7 +25,7 @@ def results(found: Results) -> str:
     if jobs["status"].ne("ok").any():
         varies = [*(c for c in varies if c != "status"), "status", "reason"]
     columns = [*_ALWAYS, *varies, *_FIGURES]
-    for name in ("jobs", "epochs", "samples", "probes"):
+    for name in ("jobs", "epochs", "samples", "probes", "rates", "codes"):
         told.append(f".{name}: {len(getattr(found, name)):,} rows")
     told += [printable(str(problem)) for problem in found.problems]
     return table(jobs[columns].sort_values([*_ALWAYS, *varies])) + escape("; ".join(told))

@@ -246,6 +246,7 @@ class Share {
         else if (s.kind == CONV) model.convolutions[l]->gather(x, images, scratch, sink);
         else if (s.kind == CONV_TRANSPOSE) model.convolutions[l]->scatter(x, images, scratch, sink);
         else if (s.kind == JUST_ACTIVATION) pass(x, images, sink);
+        else if (s.kind == ADD) pass(x, images, sink, &outputs[s.past]->values);
         else {
             const Norm norm = norm_of(l);
             norm.statistics(x, images, means[l], scales[l]);
@@ -260,7 +261,7 @@ class Share {
         const Tensor<P>&grad = *gradients[l], &x = before(l);
         float *to = grads + model.places[l].weight, *to_bias = grads + model.places[l].bias;
         std::optional<Backward<P>> sink;
-        if (l) sink.emplace(Backward<P>{*outputs[l - 1], *gradients[l - 1]});
+        if (l) sink.emplace(Backward<P>{*outputs[l - 1], *gradients[l - 1], past(l - 1)});
         if (s.kind == LINEAR) {
             if (s.bias.weight) sum_numbers(grad, images, to_bias);
             if (l) model.linears[l]->backward(grad, images, linear_scratch, *sink);
@@ -270,7 +271,7 @@ class Share {
             model.convolutions[l]->weigh(up ? grad : x, up ? x : grad, images, scratch, to, fast[l]);
             if (l && up) model.convolutions[l]->gather(grad, images, scratch, *sink);
             else if (l) model.convolutions[l]->scatter(grad, images, scratch, *sink);
-        } else if (s.kind == JUST_ACTIVATION) {
+        } else if (s.kind == JUST_ACTIVATION || s.kind == ADD) {
             if (l) pass(grad, images, *sink);
         } else {
             const bool learned = s.weight.weight;
@@ -278,6 +279,13 @@ class Share {
                                 scales[l], learned ? to : nullptr, s.bias.weight ? to_bias : nullptr,
                                 sink ? &*sink : nullptr);
         }
+    }
+
+    // The gradient by what layer `l` gave to a later one past those between; null if it gave nothing so.
+    const Tensor<P>* past(int64_t l) const {
+        for (int64_t i = l + 2; i < chain.count; i++)
+            if (chain.stages[i].kind == ADD && chain.stages[i].past == l) return gradients[i].get();
+        return nullptr;
     }
 
     Norm norm_of(int64_t l) {

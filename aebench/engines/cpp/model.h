@@ -7,7 +7,7 @@
 
 namespace chain {
 
-enum Kind : int64_t { LINEAR, CONV, CONV_TRANSPOSE, LAYER_NORM, BATCH_NORM, JUST_ACTIVATION };
+enum Kind : int64_t { LINEAR, CONV, CONV_TRANSPOSE, LAYER_NORM, BATCH_NORM, JUST_ACTIVATION, ADD };
 enum Precision : int64_t { FP32, BF16, BF16X3 };
 
 // One layer and the activation behind it. Mirrored field by field in `native/bindings.py`.
@@ -19,6 +19,7 @@ struct Stage {
     Learned weight, bias;
     float *running_mean, *running_variance;  // null: none
     int64_t weight_strides[4];               // of a convolution's, [small, big, kernel, kernel]
+    int64_t past;                            // of ADD: the stage whose output it adds to what comes in
 };
 
 struct Chain {

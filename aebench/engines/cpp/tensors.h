@@ -201,23 +201,28 @@ template <class P>
 struct Backward {
     const Output<P>& of;
     const Tensor<P>& grad;
+    const Tensor<P>* past;  // the gradient that came past the layers behind; null: none did
 
     INLINE void operator()(int64_t n, int64_t y, int64_t x, int64_t c, int64_t count, vec v) const {
+        if (past) v += past->load(past->at(n, y, x) + c, count);
         grad.store(grad.at(n, y, x) + c, v * of.slope(n, y, x, c, count), count);
     }
-    bool dense() const { return grad.dense() && of.values.dense(); }
+    bool dense() const { return grad.dense() && of.values.dense() && (!past || past->dense()); }
     void finish() {}
 };
 
-// Give all numbers of some images to a sink, as they are.
+// Give all numbers of some images to a sink, as they are or with those of `other` added.
 template <class P, class Sink>
-void pass(const Tensor<P>& from, int64_t images, Sink& sink) {
+void pass(const Tensor<P>& from, int64_t images, Sink& sink, const Tensor<P>* other = nullptr) {
     const Shape& s = from.shape;
     for (int64_t n = 0; n < images; n++) {
         for (int64_t y = 0; y < s.height; y++)
             for (int64_t x = 0; x < s.width; x++)
-                for (int64_t c = 0; c < s.channels; c += V)
-                    sink(n, y, x, c, s.channels - c, from.load(from.at(n, y, x) + c, s.channels - c));
+                for (int64_t c = 0; c < s.channels; c += V) {
+                    vec v = from.load(from.at(n, y, x) + c, s.channels - c);
+                    if (other) v += other->load(other->at(n, y, x) + c, s.channels - c);
+                    sink(n, y, x, c, s.channels - c, v);
+                }
         sink.finish();
     }
 }

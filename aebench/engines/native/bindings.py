@@ -71,6 +71,7 @@ class Stage(ctypes.Structure):
         *_fields(Learned, "weight bias"),
         *_fields(c_void_p, "running_mean running_variance"),
         ("weight_strides", c_int64 * 4),
+        ("past", c_int64),
     )
 
 
@@ -85,7 +86,7 @@ class Chain(ctypes.Structure):
 
 ACTIVATIONS = ("none", "relu", "sigmoid", "tanh", "leaky relu", "gelu", "silu")
 """By their numbers in `common.h` and `tensors.h`."""
-KINDS = ("linear", "conv", "conv_transpose", "layer_norm", "batch_norm", "activation")
+KINDS = ("linear", "conv", "conv_transpose", "layer_norm", "batch_norm", "activation", "add")
 PRECISIONS = ("fp32", "bf16", "bf16x3")
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aebench.architectures.autoencoder import PerChannel, is_plain, learns, leaves
+from aebench.architectures.autoencoder import PerChannel, Residual, is_plain, learns, leaves
 from aebench.engines.native.bindings import (
     ACTIVATIONS,
     KINDS,
@@ -86,6 +86,7 @@ class _Stages:
     def __init__(self, image: tuple[int, int, int], addresses: Addresses) -> None:
         self.found: list[Stage] = []
         self.shape, self.flat, self.addresses = image, False, addresses
+        self.past = -1  # the stage whose output passes by the layers of a block as well
 
     def add(self, module: nn.Module) -> None:
         """Take the next module of a chain.
@@ -93,6 +94,9 @@ class _Stages:
         Raises:
             RequestError: it is none that is known.
         """
+        if is_plain(module) and type(module) is Residual:
+            self._residual(module)
+            return
         if not is_plain(module) or type(module) not in _KNOWN:
             raise unknown(module)
         if type(module) in _ACTIVATIONS:
@@ -132,11 +136,24 @@ class _Stages:
     def _activation(self, module: nn.Module, name: str) -> None:
         if isinstance(module, nn.GELU) and module.approximate != "none":
             raise unknown(module)
-        if not self.found or self.found[-1].activation:
+        if not self.found or self.found[-1].activation or len(self.found) - 1 == self.past:
             self._append("activation", self.shape, module)
         self.found[-1].activation = ACTIVATIONS.index(name)
         if isinstance(module, nn.LeakyReLU):
             self.found[-1].leak = module.negative_slope
+
+    def _residual(self, block: Residual) -> None:
+        shape, past = self.shape, len(self.found) - 1
+        if past < 0 or self.flat:
+            raise unknown(block)
+        self.past = past
+        for module in leaves(block.body):
+            if isinstance(module, Residual | nn.Linear | nn.Flatten):
+                raise unknown(block)  # images pass by all layers of a block at one time
+            self.add(module)
+        if self.shape != shape or len(self.found) == past + 1:
+            raise unknown(block)
+        self._append("add", shape, block).past = past
 
     def _unflatten(self, module: nn.Unflatten) -> None:
         shape = tuple(int(n) for n in module.unflattened_size)

@@ -1,0 +1,247 @@
+"""A search, run: batch after batch of ordinary jobs, until all are done or the budget is used up.
+
+Which jobs: all searches have a rung before one has the next, and those that widen come last. Of
+these, in turn, jobs that still fit the budget by their estimate, which is corrected by what jobs
+took in this folder. Executors train them; nothing is kept here but the time that is left.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from aebench.errors import RequestError
+from aebench.estimate import Estimator
+from aebench.job import FIELDS, Job
+from aebench.store import Store
+from aebench.tune.choice import Row, plain_rows
+from aebench.tune.halving import Known, Stand, stand
+from aebench.tune.reading import Space
+from aebench.tune.sampling import STARTUP, propose
+from aebench.tune.space import Point, Search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BATCH_S = 300.0  # of a batch, after which what was measured corrects what is to come
+_AT_ONCE = 4  # candidates sampled at least, once there are enough to model
+_TIMED = ("key", "status", "total_s", "baseline_s", "compile_s", "architecture", "dataset")
+MayStart = Callable[[Job], bool]
+Train = Callable[[Sequence[Job], Estimator, MayStart], bool]
+"""Trains jobs that may start, leaving a record of each; False if the user stopped it."""
+
+
+@dataclass
+class Running:
+    """A run of a space's searches on a folder of results.
+
+    `how` is engine, precision and device of all jobs, `workers` how many run at a time, `accepted`
+    the fields whose edges are fine.
+    """
+
+    space: Space
+    store: Store
+    how: Mapping[str, Any]
+    workers: int = 1
+    accepted: Collection[str] = ()
+    clock: Callable[[], float] = time.monotonic
+    exhausted: set[tuple[Search, int]] = field(default_factory=set)
+    unable: str = ""  # why a point was none that can be trained
+
+    def stands(self) -> list[Stand]:
+        """Where each search stands, by the records."""
+        return self._stands(_jobs(self.store))
+
+    def _stands(self, jobs: pd.DataFrame) -> list[Stand]:
+        known = Known(jobs)
+        return [
+            stand(search, known, self.how, self.accepted, self.exhausted)
+            for search in self.space.searches
+        ]
+
+    def search(self, train: Train, budget_s: float) -> bool:
+        """Train for at most `budget_s` seconds; False if the user stopped it.
+
+        Raises:
+            RequestError: a model cannot be trained in this way; or there is something to train, and
+                the budget is too small for any of it.
+        """
+        for one in self.space.searches:
+            if why := one.impossible(one.dims, self.how):
+                raise RequestError(f"{one.name}: {why}")
+        begun = self.clock()
+        last: list[Job] = []
+        admission = Admission(self, Costs(Estimator()), begun)
+        while True:
+            jobs = _jobs(self.store)
+            stands = self._stands(jobs)
+            if all(s.done for s in stands):
+                return True
+            left_s = budget_s - (self.clock() - begun)
+            costs = Costs.of(jobs, self.store.path.name)
+            batch, least_s = self._batch(stands, left_s, costs)
+            if batch:
+                if batch == last and admission.started:
+                    raise RequestError(f"jobs leave no readable record in {self.store.path}")
+                last = batch
+                admission = Admission(self, costs, begun + budget_s)
+                if not train(batch, costs.estimator, admission):
+                    return False
+            elif least_s < math.inf:
+                if not last:
+                    raise RequestError(
+                        f"--budget {budget_s:g}s is too small for a single job; the least that"
+                        f" would do is {math.ceil(least_s)}s"
+                    )
+                return True
+            # Else no search had another point to give, which is noted; some may go on to a rung.
+
+    def _batch(
+        self, stands: Sequence[Stand], left_s: float, costs: Costs
+    ) -> tuple[list[Job], float]:
+        """The jobs to train next, and the seconds of the one that takes the least."""
+        least_s = math.inf
+        waiting = sorted((s for s in stands if not s.done), key=_turn)
+        for _, turn in groupby(waiting, key=_turn):
+            batch: list[Job] = []
+            taken_s = 0.0
+            for job in _in_turn([self._jobs(one) for one in turn]):
+                job_s = costs.seconds(job)
+                alone_s = costs.start_s + job_s
+                least_s = min(least_s, alone_s)
+                wall_s = costs.start_s + max(job_s, (taken_s + job_s) / self.workers)
+                full = len(batch) >= self.workers and wall_s > _BATCH_S
+                if wall_s <= left_s and not full and job not in batch:
+                    batch.append(job)
+                    taken_s += job_s
+            if batch:
+                return batch, least_s
+        return [], least_s
+
+    def _jobs(self, stand: Stand) -> list[Job]:
+        """The jobs of a search on its rung, those of new candidates included."""
+        jobs = list(stand.pending)
+        if stand.wanted:
+            search = stand.search
+            at_once = max(STARTUP - len(stand.tried), self.workers, _AT_ONCE)
+            count = min(stand.wanted, at_once)
+            points = propose(
+                search, stand.part, stand.tried, count, self._possible(search), stand.reach
+            )
+            if not points:
+                if self.unable and not (stand.tried or stand.number):
+                    raise RequestError(f"{search.name}: {self.unable}")
+                self.exhausted.add((search, stand.number))
+            jobs += [
+                search.job(point, latent, stand.rungs[0], self.how)
+                for point in points
+                for latent in search.latent
+            ]
+        return jobs
+
+    def _possible(self, search: Search) -> Callable[[Point], bool]:
+        def possible(point: Point) -> bool:
+            try:
+                search.job(point, search.latent[0], search.epochs[0], self.how)
+            except RequestError as error:  # as a momentum with an optimizer that has none
+                self.unable = str(error)
+                return False
+            return True
+
+        return possible
+
+
+class Admission:
+    """Says at a job's turn whether it still fits the time that is left.
+
+    What the jobs before it in the batch took, against their estimate, is taken into account.
+    """
+
+    def __init__(self, run: Running, costs: Costs, end: float) -> None:
+        self.run, self.costs, self.end = run, costs, end
+        self.begun, self.started = run.clock(), list[float]()
+
+    def __call__(self, job: Job) -> bool:
+        """Whether the job may start now."""
+        now, job_s = self.run.clock(), self.costs.seconds(job)
+        over = now - self.begun - self.costs.start_s
+        planned = sum(self.started) / self.run.workers
+        slower = max(1.0, over / planned) if planned else 1.0
+        late = bool(self.started) and now - self.begun > 2 * _BATCH_S  # for a better estimate
+        if late or now + job_s * slower > self.end:
+            return False
+        self.started.append(job_s)
+        return True
+
+
+def _jobs(store: Store) -> pd.DataFrame:
+    return store.survey().jobs
+
+
+def _turn(stand: Stand) -> tuple[int, int]:
+    return stand.widened, stand.rung
+
+
+def _in_turn(lists: Sequence[list[Job]]) -> Iterator[Job]:
+    """The first of each list, then the second of each, and so on."""
+    for place in range(max(map(len, lists), default=0)):
+        yield from (jobs[place] for jobs in lists if place < len(jobs))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What jobs will take, by an estimate and by how far it was off in this folder.
+
+    `corrections` are factors by architecture and data set; the one of ``()`` holds for all others.
+    """
+
+    estimator: Estimator
+    start_s: float = 0.0
+    corrections: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+    measured: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, jobs: pd.DataFrame, folder: str) -> Costs:
+        """Learn from the rows of a `folder`."""
+        estimator = Estimator.from_jobs(jobs, folder)
+        columns = list(dict.fromkeys([*_TIMED, *FIELDS]))
+        off: dict[tuple[str, ...], list[float]] = {}
+        took: dict[tuple[str, ...], list[float]] = {}
+        for row in plain_rows(jobs, columns):
+            job_s = _seconds(row)
+            if job_s is None:
+                continue
+            alike = (row["architecture"], row["dataset"])
+            took.setdefault(alike, []).append(job_s / row["epochs"])
+            try:
+                guess = estimator.job(Job(**{name: row[name] for name in FIELDS}))
+            except RequestError:  # of a plugin, say, that is not here
+                continue
+            if guess and guess.likely_s:
+                for name in (alike, ()):
+                    off.setdefault(name, []).append(job_s / guess.likely_s)
+        corrections = {name: statistics.median(ratios) for name, ratios in off.items()}
+        measured = {name: statistics.median(seconds) for name, seconds in took.items()}
+        return cls(estimator, estimator.start_s, corrections, measured)
+
+    def seconds(self, job: Job) -> float:
+        """Seconds that a job will take; nothing for one of which nothing is known."""
+        alike = (job.architecture, job.dataset)
+        guess = self.estimator.job(job)
+        if guess is None:
+            return self.measured.get(alike, 0.0) * job.epochs
+        return guess.likely_s * self.corrections.get(alike, self.corrections.get((), 1.0))
+
+
+def _seconds(row: Row) -> float | None:
+    """What a finished job took, without what is done once for several."""
+    if row["status"] != "ok":
+        return None
+    once = sum(row[n] for n in ("baseline_s", "compile_s") if row[n] == row[n] and row[n])
+    took = float(row["total_s"]) - once
+    return took if took > 0 else None
