@@ -133,7 +133,7 @@ def _codes(codes: pd.DataFrame, caption: str) -> Table:
 
 
 def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
-    budget = cost.title if cost.exact else f"at most, {cost.title}"
+    budget = cost.name if cost.exact else f"at most, {cost.title}"
     heads = f"""
         {budget} #
         best mlp
@@ -142,9 +142,9 @@ def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
         error # | {cost.error}, geometric mean over seeds
         mlp / other # | above 1: the MLP has the greater error
         95 % interval | on the logarithm, paired by seed where both have the same seeds
-        seeds | of the MLP and of the other
         p # | two-sided, of equal errors, adjusted by Holm's method; none below three seeds
         better | the family of lesser error, if p is below 0.05
+        seeds | of the MLP and of the other
     """
     rows = []
     for f in met:
@@ -157,7 +157,7 @@ def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
                 told += [Cell(side.model, side.model, small=under), side.error]
         seeds = " and ".join("0" if s is None else str(s.seeds) for s in f.sides)
         low, high = (f.ratio.low, f.ratio.high) if f.ratio else (None, None)
-        told += [f.ratio and f.ratio.centre, (low, high), seeds, f.p, f.verdict]
+        told += [f.ratio and f.ratio.centre, (low, high), f.p, f.verdict, seeds]
         rows.append(told)
     return table(caption, heads, rows)
 
@@ -177,8 +177,9 @@ def _published(answer: Answer) -> Table:
     """
     return table(f"{answer.name}: published errors", heads, (
         (
-            figure.name, figure.bottleneck, figure.mse, figure.printed, figure.converted,
-            figure.model, figure.measured, None if ours is None else words.model_of(ours),
+            figure.name, figure.bottleneck, figure.mse,
+            Cell(f"{figure.printed:g}", figure.printed), figure.converted, figure.model,
+            figure.measured, None if ours is None else words.model_of(ours),
             None if ours is None else ours["mse"] / figure.mse, figure.note,
         )
         for figure, ours in matched(answer)
