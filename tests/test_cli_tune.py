@@ -55,7 +55,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
             time.sleep(0.05)
         first.kill()
     before = set(store.survey().jobs["key"])
-    second = subprocess.run(words, capture_output=True, check=False, timeout=120, **how)  # type: ignore[call-overload]
+    second = subprocess.run(words, capture_output=True, check=False, timeout=400, **how)  # type: ignore[call-overload]
     return Searched(folder, before, second.returncode, second.stdout, second.stderr)
 
 

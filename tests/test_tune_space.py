@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,15 @@ def test_the_sampler_learns_from_what_is_known(space: Any) -> None:
     failed = {point: float("inf") if badness else 0.0 for point, badness in known.items()}
     drawn = sampling.propose(search, search.dims, failed, 12, lambda _: True)
     assert sum(point.depth == 2 for point in drawn) <= 3
+
+
+def test_without_optuna_a_search_says_what_to_install(
+    space: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    (search,) = space(BASE + RATE).searches
+    with pytest.raises(RequestError, match="pip install optuna"):
+        sampling.propose(search, search.dims, {}, 1, lambda _: True)
 
 
 def test_a_small_space_is_tried_out_and_then_ends(space: Any) -> None:

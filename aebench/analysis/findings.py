@@ -26,7 +26,8 @@ class Finding:
 
     `source` holds the figures as the study prints them, `measure` says what our figure is,
     `rule` and `minimum` say in plain words what decides and how much data it takes. `counts` is
-    what `n_seeds` of its outcome counts.
+    what `n_seeds` of its outcome counts. Where `source` is the study error of one model, this is
+    `model`.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Finding:
     evaluate: Rule
     minimum: str = f"{LEAST} seeds of each model"
     counts: str = "seed"
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ def _printed(id: str, model: Model, printed: str, claim: str) -> Finding:
         *(id, claim, printed, "study error", FIGURE_RULE),
         evaluate=rules.printed_error(model, float(printed), otherwise),
         minimum=f"{LEAST} seeds; one finished job to be consistent",
+        model=model,
     )
 
 

@@ -165,7 +165,7 @@ def conditions(row: Any) -> str:
     parts = [
         row["device_name"],
         row["device"],
-        f"engine {row['engine']}",
+        "" if missing(row["engine"]) else f"engine {row['engine']}",
         row["precision"],
         threads,
         "" if missing(row["torch"]) else f"torch {row['torch']}",

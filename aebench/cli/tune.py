@@ -50,7 +50,7 @@ def tune(
     grid: Annotated[
         str | None,
         typer.Option(
-            help="What to search: search, or a TOML file with [[search]] tables.",
+            help="What to search: search, or a TOML file with tables named search.",
             autocompletion=complete.space,
         ),
     ] = None,

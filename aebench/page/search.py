@@ -22,12 +22,14 @@ def section(results: Results) -> Section | None:
         return None
     drawn = found[:_PANELS]
     intro = [
-        "Candidates that `aebench tune` trained: settings of training, and forms of a model. The "
+        "Candidates that aebench tune trained: settings of training, and forms of a model. The "
         "best of a rung were trained anew with the epochs of the next, and the winner is the best "
         "of the last one, on validation images alone. They appear here and among all jobs only."
     ]
     if len(found) > len(drawn):
-        intro.append(f"{words.counted(len(found) - len(drawn), 'further search')} not drawn.")
+        intro.append(
+            f"{words.counted(len(found) - len(drawn), 'further search', 'further searches')} not drawn."
+        )
     if failed := sum(search.failed for search in found):
         intro.append(f"{words.counted(failed, 'candidate')} without an error not shown.")
     chart = Chart(

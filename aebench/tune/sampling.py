@@ -37,8 +37,17 @@ def propose(
 
     `known` maps points to how bad they were, infinite where they failed. `reach` are values of
     dimensions to try first, where they have not been: ends of ranges, that sampling hardly meets.
+
+    Raises:
+        RequestError: optuna is not installed.
     """
-    import optuna
+    try:
+        import optuna
+    except ImportError:
+        raise RequestError(
+            "a search takes optuna, which samples its candidates, and this Python has none: pip"
+            " install optuna, then the same command again"
+        ) from None
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     free = {name: dim for name, dim in dims.items() if points({name: dim}) > 1}
