@@ -138,11 +138,11 @@ def best(models: pd.DataFrame, budget: float, *, exact: bool = False) -> pd.Seri
     return chosen.iloc[0] if len(chosen) else None
 
 
-def front(models: pd.DataFrame) -> pd.DataFrame:
-    """Models that none beats in both cost and validation error, by rising cost (Pareto's)."""
-    rows = models.sort_values(["cost", "choice"], ignore_index=True)
-    lowest = rows["choice"].cummin()
-    return rows[(rows["choice"] <= lowest) & (lowest < lowest.shift(fill_value=np.inf))]
+def front(rows: pd.DataFrame, error: str = "error") -> pd.DataFrame:
+    """Rows that none beats in both cost and `error`, by rising cost: the Pareto front."""
+    rows = rows.sort_values(["cost", error], ignore_index=True)
+    lowest = rows[error].cummin()
+    return rows[(rows[error] <= lowest) & (lowest < lowest.shift(fill_value=np.inf))]
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,7 @@ def fronts(panels: Sequence[tuple[Cost, pd.DataFrame]], label: str) -> str:
                 axes.scatter(
                     models["cost"], models["error"], s=9, color=colour, alpha=0.35, linewidth=0
                 )
-                edge = fights.front(models)
+                edge = fights.front(models, "choice")
                 (lines[family],) = axes.plot(
                     edge["cost"], edge["error"], color=colour, marker=marker, markersize=6,
                     markeredgecolor=svg.PAPER, markeredgewidth=0.6, drawstyle="steps-post",
