@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,18 @@ from unittest import mock
 
 import pandas as pd
 
-from aebench.analysis import fights, findings, frames, words
+from aebench.analysis import findings, frames, optimum, searches, words
 from aebench.cli import text
-from aebench.page import render
+from aebench.page import answers, render
 from aebench.store import Results, read
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("quick", "hour")
+# Of the grid `best` there may be records, or not yet.
+NAMES = tuple(
+    name
+    for name in ("quick", "hour", "best")
+    if name != "best" or (ROOT / f"results/reference-{name}").is_dir()
+)
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _WINDOW = (1200, 900)
@@ -60,8 +65,8 @@ class Reference:
 
     @cached_property
     def to_optimum(self) -> pd.DataFrame:
-        """One row a model that compresses: error over PCA's."""
-        return fights.to_optimum(self.results)
+        """One row a model with a real bottleneck: error over PCA's."""
+        return optimum.to_optimum(self.results)
 
     def took_s(self, **where: Any) -> float:
         """Seconds from the first start to the last end of the jobs with these columns."""
@@ -213,22 +218,36 @@ def hour_table(hour: Reference) -> str:
     )
 
 
-def beyond(hour: Reference) -> str:
-    """What the study does not show: the same code by PCA, and trained properly."""
+def beyond(hour: Reference, best: Reference) -> str:
+    """What the study does not show: the same code by PCA, and the families trained properly.
+
+    Of `best`, which may be `hour` itself, what its records say of models under `tuned`.
+    """
     deep = {o.finding.id: o for o in hour.outcomes}["deep-64"]
     assert deep.ours is not None
     relu = frames.Model("mnist", "conv-relu", 64, 2).rows(frames.counting(hour.results.jobs))
     return (
         "And what no table of the study shows: under its protocol mlp-128 has "
         f"{hour.beside_pca('mlp', 128, 'study')} times the error of PCA with the same 128 numbers. "
-        "Trained properly (`--protocol tuned`) it has "
-        f"{hour.beside_pca('mlp', 128, 'tuned')} times, and a convolutional model squeezed to the "
-        f"same 128 numbers (`conv-bottleneck`) {hour.beside_pca('conv-bottleneck', 128, 'tuned')} "
-        "times. The deeper decoder as the study lists it, with sigmoid in every layer, ends at a "
+        "The rest is of models trained properly (`--protocol tuned`). "
+        f"{' '.join(tuned_answers(best))} "
+        "The deeper decoder as the study lists it, with sigmoid in every layer, ends at a "
         f"study error of {words.number(deep.ours)} instead of {deep.finding.source}; with ReLU "
         "between its layers (`conv-relu`) it ends at "
         f"{words.number(frames.mean(frames.per_seed(relu, 'study_error')))}, of one seed each."
     )
+
+
+def tuned_answers(best: Reference) -> list[str]:
+    """Which family is better on each data set, of the jobs under protocol `tuned` alone."""
+    results = searches.without(best.results)
+    tuned = replace(results, jobs=results.jobs[results.jobs["protocol"] == "tuned"])
+    return [
+        sentence
+        for answer in answers.answers(tuned)
+        if len(set(answer.codes["family"])) > 1
+        for sentence in answers.sentences(answer)[:-1]
+    ]
 
 
 def wrapped(paragraph: str) -> str:
@@ -240,7 +259,8 @@ def wrapped(paragraph: str) -> str:
 
 def blocks() -> dict[str, str]:
     """Each generated block of README by its name."""
-    quick, hour = (Reference(name) for name in NAMES)
+    quick, hour = Reference("quick"), Reference("hour")
+    best = Reference("best") if "best" in NAMES else hour
     made: dict[str, Callable[[], str]] = {
         "meaning": lambda: wrapped(meaning(hour)),
         "quick-time": lambda: wrapped(quick_time(quick)),
@@ -248,7 +268,7 @@ def blocks() -> dict[str, str]:
         "conv-1": lambda: wrapped(conv_1(hour)),
         "hour": lambda: wrapped(hour_paragraph(hour)),
         "hour-findings": lambda: hour_table(hour),
-        "beyond": lambda: wrapped(beyond(hour)),
+        "beyond": lambda: wrapped(beyond(hour, best)),
     }
     return {name: make() for name, make in made.items()}
 

@@ -99,6 +99,22 @@ def test_holm_lies_between_no_correction_and_bonferroni(p_values: dict[str, floa
     assert [adjusted[n] for n in ranked] == sorted(adjusted.values())
 
 
+def test_p_of_equal_errors_is_that_of_scipy_on_the_logarithm() -> None:
+    ratios = [1.2, 1.1, 1.4, 0.9]
+    expected = stats.ttest_1samp(np.log(ratios), 0).pvalue
+    assert paired(ratios).p_equal() == pytest.approx(expected)
+    assert paired([1 / ratio for ratio in ratios]).p_equal() == pytest.approx(expected)
+    one, other = [1.2, 1.1, 1.4], [0.9, 0.7, 1.0, 0.8]
+    welch = stats.ttest_ind(np.log(one), np.log(other), equal_var=False).pvalue
+    assert unpaired(one, other).p_equal() == pytest.approx(welch)
+
+
+def test_p_of_equal_errors_without_spread_and_of_too_few() -> None:
+    assert paired([4.0, 4.0, 4.0]).p_equal() == 0
+    assert paired([1.0, 1.0, 1.0]).p_equal() == 1
+    assert paired([4.0, 4.0]).p_equal() is None
+
+
 def test_holm_by_hand() -> None:
     adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03})
     assert adjusted == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})

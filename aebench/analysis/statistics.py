@@ -55,6 +55,16 @@ class Estimate:
         half = float(stats.t.ppf((1 + level) / 2, self.degrees)) * self.error if self.error else 0.0
         return Interval(centre, math.exp(self.log - half), math.exp(self.log + half), self.n)
 
+    def p_equal(self) -> float | None:
+        """Two-sided t-test: p-value of "the ratio is 1"; None where n is below `LEAST`."""
+        if self.n < LEAST:
+            return None
+        if self.error == 0:
+            return float(self.log == 0)
+        from scipy import stats
+
+        return 2 * float(stats.t.sf(abs(self.log) / self.error, self.degrees))
+
 
 def unpaired(above: Sequence[float], below: Sequence[float]) -> Estimate:
     """Geometric mean of `above` over that of `below`, which are independent: Welch's t."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from aebench import schema
 from aebench.analysis import fitness, frames, profiles, words
 from aebench.analysis.findings import FINDINGS
 from aebench.analysis.names import texts
@@ -83,7 +84,7 @@ def _targets(
     means = _baseline(jobs, "mean_mse", pd.Series(0, index=jobs.index), baselines)
     size = jobs["bottleneck"].astype("float64").fillna(-1).astype("int64")
     pca = _baseline(jobs, "pca_mse", size, baselines)
-    enough = jobs["compression"].astype("float64") >= frames.COMPARED_WITH_PCA
+    enough = jobs["compression"].astype("float64") >= schema.COMPRESSES
     figures = {
         (f.model.dataset, f.model.architecture, f.model.latent, f.model.depth): f.source
         for f in FINDINGS

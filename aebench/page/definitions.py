@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aebench.analysis import published
 from aebench.datasets import catalogue
 from aebench.page.parts import ABOUT, Section, table
 from aebench.store import Results
@@ -55,7 +56,8 @@ def section(sections: Sequence[Section]) -> Section:
 
 
 def sources(results: Results) -> Section:
-    """The study, the methods, and the datasets that occur."""
+    """The study, the methods, the datasets that occur, and what others have published of them."""
     known = sorted({*results.jobs["dataset"]} & {*catalogue.names()})
     cited = (catalogue.info(name).citation for name in known)
-    return Section("sources", "Sources", lists=(*METHODS, *filter(None, cited)))
+    others = dict.fromkeys(f.citation for name in known for f in published.of(name))
+    return Section("sources", "Sources", lists=(*METHODS, *filter(None, cited), *others))

@@ -13,10 +13,10 @@ import aebench
 from aebench.analysis import findings, fitness, frames, searches
 from aebench.disk import write_whole
 from aebench.page import (
+    best,
     codes,
     compact,
     definitions,
-    fair,
     learning_curves,
     noise,
     pictures,
@@ -53,7 +53,7 @@ def page(results: Results) -> str:
     every = [
         verdicts.section(outcomes),
         *reconstruction.sections(results),
-        fair.section(results),
+        best.section(results),
         trained.section(results),
         targets.section(results),
         rates.section(results),
