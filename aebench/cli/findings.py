@@ -14,6 +14,8 @@ from aebench.errors import RequestError, unknown
 if TYPE_CHECKING:
     from aebench.analysis.findings import Outcome
 
+_OBJECTS = ("finding", "evaluate", "model")  # which are no text and no number
+
 
 def findings(
     results: Results = None,
@@ -73,4 +75,4 @@ def _print(outcomes: list[Outcome], title: str) -> None:
 def _fields(outcome: Outcome) -> dict[str, Any]:
     """One flat row: what the finding says, how it is judged, and what came out."""
     row = {**vars(outcome.finding), **vars(outcome), "answer": outcome.answer}
-    return {name: value for name, value in row.items() if name not in ("finding", "evaluate")}
+    return {name: value for name, value in row.items() if name not in _OBJECTS}
