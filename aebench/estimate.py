@@ -81,7 +81,8 @@ _CUDA_OTHERS_S = 4e-4
 _START_S = 6.0  # a worker: torch is imported and the rate of a matrix product measured
 _FIXED_S = 0.5  # a job: 0.4 to 1.0 s besides training, evaluation and probes
 _PCA_GFLOPS = 20.0  # per core; MNIST's exact baseline took 1.5 s, CIFAR-10's 24 to 52 s
-_PROBED_IMAGES = 40_000  # images that go through a trained model in its probes
+_FILES_S = 7e-3  # a test image as JPEG, WebP and PNG: a core, 14 files, of at most 1,000 images
+_PROBED_IMAGES = 46_000  # images that go through a trained model in its probes and rates
 
 _ROUGH = 2.5  # a rough rate may be wrong by this factor
 _SEEN = 1.15  # and a measured one by this
@@ -256,7 +257,7 @@ class Estimator:
         for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):
             if (dataset, seed) not in self.baselines:
                 # In the data cache already, if any run here has had them.
-                once += replace(_within(_pca_s(dataset), _ROUGH), low_s=0.0)
+                once += replace(_within(_baselines_s(dataset), _ROUGH), low_s=0.0)
         return trained + once
 
 
@@ -290,9 +291,11 @@ def _evaluated_images(dataset: str, epochs: int) -> int:
     return info.validation_images * epochs + info.test_images + _PROBED_IMAGES
 
 
-def _pca_s(dataset: str) -> float:
-    """Seconds of a dataset's exact baselines: two products of all pixels with each other."""
+def _baselines_s(dataset: str) -> float:
+    """Seconds of what stands beside models: two products of all pixels, for errors and for codes,
+    and picture files.
+    """
     info = datasets.info(dataset)
     numbers = info.channels * info.height * info.width
     gflop = 2 * (info.train_images - info.validation_images) * numbers**2 / 1e9
-    return gflop / (_PCA_GFLOPS * machine.cores())
+    return 2 * gflop / (_PCA_GFLOPS * machine.cores()) + _FILES_S * min(info.test_images, 1_000)

@@ -22,7 +22,7 @@ from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import Job
 
-PRESETS = ("quick", "hour", "study", "full")
+PRESETS = ("quick", "hour", "study", "best", "full")
 SEARCHES = ("search",)
 """Presets for `aebench tune`."""
 
@@ -100,7 +100,9 @@ def read_toml(source: str) -> dict[str, Any]:
     if source in (*PRESETS, *SEARCHES):
         text = (resources.files("aebench") / "grids" / f"{source}.toml").read_text("utf-8")
     elif path.suffix.lower() != ".toml":
-        raise RequestError(f"{unknown('grid', source, PRESETS)}, or name a file ending in .toml")
+        raise RequestError(
+            f"{unknown('grid', source, (*PRESETS, *SEARCHES))}, or name a file ending in .toml"
+        )
     else:
         try:
             text = path.read_text("utf-8-sig")  # some editors begin a file with a mark

@@ -89,7 +89,7 @@ device | string | cpu or cuda
 repeat | int64 | number of the timing repetition; same seed, same result
 code | string | hash, or declared version, of an architecture's code; empty for aebench's own
 pixels | string | start of data_sha256 of a data set that a plugin registered; else empty
-settings_from | string | where the named protocol's settings come from: the study, or a search
+settings_from | string | where the settings come from: the study, or the search whose entry they are
 modified | string | settings that depart from the named protocol; empty where none does
 status | string | ok, failed, out_of_memory, timed_out, diverged, killed or skipped
 reason | string | why the status is not ok; empty where it is

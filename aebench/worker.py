@@ -167,9 +167,10 @@ def _phases(job: Job, where: Circumstances, known: Known, on_epoch: OnEpoch | No
         known.curve = baselines.curve(train, splits.pool.test, fitted, folder, device)
         images = rates.Images.of(validation, test)
     with known.aside(), clock.phase("baseline"):
-        known.baseline_rates = rates.baseline(train, images, fitted, code, folder)
+        known.rates = rates.baseline(train, images, fitted, code, folder)
     with known.aside(), clock.phase("probe"):
-        known.rates, known.rates_note = rates.of_model(model, images, code)
+        rows, known.rates_note = rates.of_model(model, images, code)
+        known.rates += rows
         known.look = codes.look(codes.Subject(model, code, splits, fitted, folder, device))
     with clock.phase("probe"):
         known.appearance = reconstruction.appearance(model, test, device)
@@ -218,7 +219,6 @@ class Known:
     appearance: dict[str, float | None] = field(default_factory=dict)
     probes: list[Row] = field(default_factory=list)
     rates: list[Row] = field(default_factory=list)
-    baseline_rates: list[Row] = field(default_factory=list)  # the same for all jobs of the split
     rates_note: str | None = None
     samples: list[Row] = field(default_factory=list)
     look: codes.Look = field(default_factory=codes.Look)
@@ -342,9 +342,6 @@ class Known:
             samples=[key | sample for sample in (*self.samples, *self.look.pictures)],
             baselines=best,
             probes=[key | probe for probe in self.probes],
-            rates=[
-                *(of | key | rate for rate in self.rates),
-                *(of | rate for rate in self.baseline_rates),
-            ],
+            rates=[of | (key if row["codec"] == "model" else {}) | row for row in self.rates],
             codes=[key | point for point in self.look.points],
         )

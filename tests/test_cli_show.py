@@ -197,3 +197,42 @@ def test_another_encoding_costs_letters_not_the_output(results: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
     assert rb"second line \xe9" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that gets to its mean image after two epochs, and another that never does."""
+    folder = tmp_path_factory.mktemp("cwd") / "timed"
+    for latent, losses in ((8, (0.3, 0.1, 0.05)), (700, (0.3, 0.3, 0.3))):
+        row = {"mean_mse": 0.1, "pca_mse": 0.01}
+        Store(folder).write(record("mlp", latent, losses=losses, epochs=3, seconds=6.0, row=row))
+    return folder
+
+
+def test_targets_are_told_by_model(timed: Path, invoke) -> None:
+    code, out, _ = invoke("show", str(timed), "--targets")
+    assert code == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    assert [row for row in rows if row] == [
+        ["mnist mlp-8", "mean image", "0.1", "1 of 1", "2", "4", "858"],
+        ["mnist mlp-8", "PCA", "0.01", "0 of 1", "never", "never", "never"],
+        ["mnist mlp-700", "mean image", "0.1", "0 of 1", "never", "never", "never"],
+    ]
+
+
+def test_a_pipe_gets_a_row_a_run_and_target(timed: Path, invoke) -> None:
+    rows = json.loads(invoke("show", str(timed), "--targets", "--format", "json")[1])
+    assert [row["reached"] for row in rows] == [True, False, False]
+    assert [row["train_s"] for row in rows] == [4.0, None, None]  # JSON knows no infinity
+    assert rows[1]["task"] == "MNIST, latent 8, PCA-8"
+    plain = invoke("show", str(timed), "--targets", "--format", "csv")[1]
+    lines = list(csv.DictReader(io.StringIO(plain)))
+    assert [line["epochs"] for line in lines] == ["2.0", "inf", "inf"]
+    assert list(lines[0]) == list(rows[0])
+
+
+def test_without_a_curve_there_is_no_target(tmp_path: Path, invoke) -> None:
+    Store(tmp_path / "r").write(failure())
+    assert invoke("show", str(tmp_path / "r"), "--targets", "--format", "json")[:2] == (0, "[]\n")
+    code, out, _ = invoke("show", str(tmp_path / "r"), "--targets")
+    assert (code, "mnist" in out) == (0, False)

@@ -90,3 +90,25 @@ def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:
     bare = dataclasses.replace(record("mlp", 4), baselines=())
     curve = frames.baseline_curve(stored(tmp_path, bare), "mnist")
     assert curve.to_dict("records") == [{"components": 0, "mse": MEAN_MSE["mnist"]}]
+
+
+def test_a_family_is_named_without_options_and_code() -> None:
+    names = ["mlp", "mlp (code=linear, hidden=64)", "mine (code 1a2b3c)", "conv-bottleneck"]
+    rows = pd.DataFrame({"architecture": names})
+    assert frames.family(rows).to_list() == ["mlp", "mlp", "mine", "conv-bottleneck"]
+    assert frames.family(rows[:0]).to_list() == []
+
+
+def test_codes_no_smaller_than_the_image_compress_nothing() -> None:
+    rows = pd.DataFrame({"bottleneck": [783, 784, 785], "input_size": 784})
+    assert frames.compressing(rows).to_list() == [True, False, False]
+
+
+def test_ratios_to_pca_take_a_code_of_two_thirds_and_a_hundredth_of_the_mean_images_error() -> None:
+    told = pd.DataFrame(
+        [(1.5, 0.01), (1.49, 0.01), (1.5, 0.0099), (20.0, 0.5), (20.0, 0.0), (1.5, None)],
+        columns=["compression", "pca_mse"],
+    ).assign(mean_mse=1.0)
+    assert frames.beside_pca(told).to_list() == [True, False, False, True, False, False]
+    nothing = pd.DataFrame({"compression": [20.0], "pca_mse": [0.0], "mean_mse": [0.0]})
+    assert frames.beside_pca(nothing).to_list() == [False]

@@ -9,19 +9,35 @@ from importlib import resources
 from typing import Any
 
 import pytest
+import tomli_w
 from fuzzing import World, fuzzed, world
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aebench.errors import RequestError
+from aebench.grid import PRESETS as GRIDS
 from aebench.grid import Grid, load_grid
 from aebench.job import FIELDS
+from aebench.tune import reading
 
 PRESETS = [
     path.read_text("utf-8")
     for path in sorted((resources.files("aebench") / "grids").iterdir(), key=lambda p: p.name)
-    if path.name.endswith(".toml")
+    if path.stem in GRIDS
 ]
+SPACE = """\
+keep = 2
+[[search]]
+dataset = "digits"
+architecture = "mlp"
+latent = [2, 4]
+epochs = [1, 3]
+candidates = 4
+learning_rate = { from = 1e-4, to = 1e-2 }
+optimizer = ["adam", "adamw"]
+options = { norm = ["none", "batch"] }
+model = [{ depth = 2, options = "hidden=9" }, { depth = 3 }]
+"""
 GRID = """\
 architecture = ["mlp", "conv"]
 dataset = "digits"
@@ -68,6 +84,15 @@ def read(here: World, content: str | bytes) -> Grid | None:
     return grid
 
 
+def read_space(here: World, text: str) -> reading.Space | None:
+    """The space that a file with this content is, or None where it is refused in words."""
+    (here.here / "space.toml").write_bytes(text.encode("utf-8", "replace"))
+    try:
+        return reading.load(str(here.here / "space.toml"))
+    except RequestError:
+        return None
+
+
 def check(grid: Grid) -> None:
     """Hold what every grid promises: jobs that differ, with keys, that records can keep."""
     assert len({job.key for job in grid.jobs}) == len(grid.jobs)
@@ -83,7 +108,7 @@ def check(grid: Grid) -> None:
 
 @fuzzed(60)
 @given(
-    st.sampled_from([GRID, *PRESETS]),
+    st.sampled_from([GRID, SPACE, *PRESETS]),
     st.lists(
         st.tuples(
             st.floats(0, 1),
@@ -105,6 +130,7 @@ def test_a_file_with_a_slip_is_a_grid_or_refused(
         at = round(place * len(text))
         text = text[:at] + letters + text[at + count :]
     read(here, text)
+    read_space(here, text)
 
 
 scalars = (
@@ -182,3 +208,25 @@ def test_what_is_mutated_is_a_grid(here: World, text: str) -> None:
     found = read(here, text)
     assert found is not None
     assert found.jobs
+
+
+@fuzzed(60)
+@given(
+    st.sampled_from(["learning_rate", "depth", "model", "options", "epochs", "latent", "seed"]),
+    scalars
+    | st.lists(scalars, max_size=3)
+    | st.dictionaries(st.sampled_from(["from", "to", "depth", "hidden"]), scalars, max_size=2),
+    st.booleans(),
+)
+def test_a_space_with_any_value_is_one_or_refused(
+    here: World, key: str, value: Any, in_list: bool
+) -> None:
+    right = tomllib.loads(SPACE)["search"][0]
+    table = right | {key: [value] if in_list else value}
+    read_space(here, tomli_w.dumps({"search": [table]}))
+
+
+def test_what_is_mutated_is_a_space(here: World) -> None:
+    found = read_space(here, SPACE)
+    assert found is not None
+    assert len(found.searches) == 1

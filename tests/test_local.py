@@ -129,6 +129,19 @@ def foreign() -> Iterator[str]:
     aebench.architectures.registry._registry.pop("foreign-to-us")
 
 
+def test_a_job_that_may_not_start_is_left_out_when_its_turn_comes(scene: Scene) -> None:
+    asked = []
+
+    def may_start(one: Job) -> bool:
+        asked.append((one.latent, len(scene.store.survey().jobs)))
+        return one.latent != 2
+
+    assert local.run([job(1), job(2), job(3)], scene.store, RunOptions(may_start=may_start), scene)
+    assert asked == [(1, 0), (2, 1), (3, 1)]
+    assert {one.latent for worker in scene.workers for one, _ in worker.jobs} == {1, 3}
+    assert len(scene.store.survey().jobs) == 2
+
+
 def test_a_worker_takes_one_job_after_another(scene: Scene) -> None:
     assert scene.run(job(4), job(5), job(6))
     (worker,) = scene.workers

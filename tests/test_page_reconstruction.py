@@ -22,6 +22,18 @@ def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path
     assert conv["PCA MSE"].text == words.NONE
 
 
+def test_no_ratio_to_pca_is_told_where_it_is_all_but_exact(tmp_path: Path) -> None:
+    results = frames.ordered(
+        stored(tmp_path, record("mlp", 16, row={"pca_mse": 0.02}), record("mlp", 512))
+    )
+    table = reconstruction.errors(frames.summary(results.jobs), "caption")
+    heads = [column.name for column in table.columns]
+    squeezed, wide = (dict(zip(heads, row, strict=True)) for row in table.rows)
+    assert squeezed["MSE / PCA"].value == pytest.approx(squeezed["MSE"].value / 0.02)
+    assert wide["MSE / PCA"].text == words.NONE
+    assert wide["PCA MSE"].value > 0
+
+
 def test_charts_follow_the_theme(tmp_path: Path) -> None:
     records = (record(f, k, seed=s) for f in ("mlp", "conv") for k in (1, 16) for s in range(3))
     results = frames.ordered(stored(tmp_path, *records))

@@ -102,6 +102,7 @@ def test_an_entry_says_what_it_was_searched_on_and_what_was_accepted(tmp_path: P
         (entry("mnist", [1], 0, 0.1), "latent is a list of whole numbers"),
         (entry("mnist", [1], 1, 0.1, 'options = "hiden=9"'), "did you mean 'hidden'"),
         (entry("mnist", [1], 1, 0.1, 'val_mse = "low"'), "val_mse is a table"),
+        (entry("mnist", [1], 1, 0.1, 'models = "many"'), "models a number"),
         ("mlp = 3", "holds no settings for architecture 'mlp'"),
         ("mlp = []", "holds no settings for architecture 'mlp'"),
     ],
@@ -133,6 +134,8 @@ BEST = (
     + entry("mnist", [8, 32], 2, 0.2, 'val_mse = { "mnist mlp-8" = 0.03, "mnist mlp-32" = 0.01 }')
     + entry("mnist", [32], 3, 0.3, 'options = "hidden=9"\nval_mse = { "mnist mlp-32" = 0.005 }')
     + entry("cifar10", [8], 4, 0.4, 'val_mse = { "cifar10 mlp-8" = 0.001 }')
+    + entry("fashion-mnist", [8], 1, 0.5)
+    + entry("fashion-mnist", [64], 2, 0.6, 'options = "hidden=20"\nmodels = 2')
 )
 
 
@@ -143,6 +146,7 @@ BEST = (
         ("mnist", 32, 3, "hidden=9", 0.3),
         ("digits", 100, 3, "hidden=9", 0.3),
         ("cifar10", 100, 4, "", 0.4),
+        ("fashion-mnist", 8, 2, "hidden=20", 0.6),  # the best of several, if at another latent
     ],
 )
 def test_a_tuned_model_is_the_best_at_the_nearest_latent(

@@ -2,10 +2,13 @@
 
 import html
 import re
+from types import SimpleNamespace
 
 import pytest
+from test_report_records import record, stored
 
-from aebench.analysis import findings, fitness
+from aebench.analysis import fitness, frames
+from aebench.analysis.outcomes import tally
 from aebench.page import verdicts
 from bench import reference
 
@@ -42,7 +45,7 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
     results = fitness.marked(known.results)
     said = " ".join(verdicts.sentences(results, known.outcomes))
     assert html.escape(said).replace("&#x27;", "&#39;") in page
-    for verdict, count in findings.tally(known.outcomes).items():
+    for verdict, count in tally(known.outcomes).items():
         assert f'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>' in page
 
 
@@ -56,3 +59,28 @@ def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str
     assert "consistent, one seed" in table
     counts = re.findall(r"(\d+) (?:replicate|are|do not|were)", made["hour"].replace("\n", " "))
     assert sum(map(int, counts)) == len(outcomes)
+
+
+def test_readme_answers_from_what_was_trained_properly_on_every_data_set(tmp_path) -> None:
+    def models(dataset, families, errors, **fields):
+        return [
+            record(family, 8, 78 * e, dataset=dataset, seed=s, row={"bottleneck": 8}, **fields)
+            for family, factor in families.items()
+            for s, e in enumerate(factor * e for e in errors)
+        ]
+
+    both, tuned = {"mlp": 2.0, "conv-bottleneck": 1.0}, {"protocol": "tuned"}
+    records = [
+        *models("mnist", both, (0.01, 0.0101, 0.0102), **tuned),
+        *models("mnist", {"mlp": 0.1}, (0.01, 0.0101, 0.0102)),  # better, but not tuned
+        *models("digits", {"mlp": 1.0}, (0.01,), **tuned),
+    ]
+    best = SimpleNamespace(results=frames.ordered(stored(tmp_path, *records)))
+    first, *rest = reference.tuned_answers(best)
+    assert first.startswith(
+        "On MNIST conv-bottleneck is better than mlp at bottleneck 8, by a factor of 2.0 (p "
+    )
+    assert not [sentence for sentence in rest if "digits" in sentence or "Trained" in sentence]
+    hour = reference.Reference("hour")
+    assert first in reference.beyond(hour, best)
+    assert first not in reference.beyond(hour, hour)

@@ -14,6 +14,7 @@ from aebench.analysis.statistics import (
     MARGIN,
     holm,
     interval,
+    median,
     p_above,
     p_below,
     paired,
@@ -98,6 +99,22 @@ def test_holm_lies_between_no_correction_and_bonferroni(p_values: dict[str, floa
     assert [adjusted[n] for n in ranked] == sorted(adjusted.values())
 
 
+def test_p_of_equal_errors_is_that_of_scipy_on_the_logarithm() -> None:
+    ratios = [1.2, 1.1, 1.4, 0.9]
+    expected = stats.ttest_1samp(np.log(ratios), 0).pvalue
+    assert paired(ratios).p_equal() == pytest.approx(expected)
+    assert paired([1 / ratio for ratio in ratios]).p_equal() == pytest.approx(expected)
+    one, other = [1.2, 1.1, 1.4], [0.9, 0.7, 1.0, 0.8]
+    welch = stats.ttest_ind(np.log(one), np.log(other), equal_var=False).pvalue
+    assert unpaired(one, other).p_equal() == pytest.approx(welch)
+
+
+def test_p_of_equal_errors_without_spread_and_of_too_few() -> None:
+    assert paired([4.0, 4.0, 4.0]).p_equal() == 0
+    assert paired([1.0, 1.0, 1.0]).p_equal() == 1
+    assert paired([4.0, 4.0]).p_equal() is None
+
+
 def test_holm_by_hand() -> None:
     adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03})
     assert adjusted == pytest.approx({"a": 0.03, "c": 0.06, "b": 0.06})
@@ -150,3 +167,46 @@ def test_equal_ratios_on_the_bound_decide_nothing() -> None:
     assert p_above([2.0, 2.0, 2.0], 2.0) == p_below([2.0, 2.0, 2.0], 2.0) == 0.5
     assert p_above([2.0, 2.0, 2.0], 2.0 * math.e) == 1  # a logarithm of one below
     assert p_above([2.0, 2.0, 2.0], 2.0 / math.e) == 0
+
+
+def test_a_median_of_six_lies_between_the_least_and_the_greatest() -> None:
+    six = median([3.0, 1.0, 2.0, 6.0, 5.0, 4.0])
+    assert (six.centre, six.low, six.high, six.n) == (3.5, 1.0, 6.0, 6)
+    # Of twenty between the sixth and the fifteenth: binomial(20, 1/2) is below 6 in 2.07 %.
+    many = median([float(i) for i in range(20, 0, -1)])
+    assert (many.centre, many.low, many.high) == (10.5, 6.0, 15.0)
+
+
+def test_a_median_of_few_has_no_interval() -> None:
+    for n in range(1, 6):
+        found = median([4.0] * n)
+        assert (found.centre, found.low, found.high, found.n) == (4.0, None, None, n)
+
+
+def test_what_never_ends_has_its_place_in_a_median() -> None:
+    never = math.inf
+    assert median([1.0, never]).centre == never
+    assert median([1.0, 2.0, never]).centre == 2.0
+    some = median([1.0, 2.0, 3.0, 4.0, 5.0, never])
+    assert (some.centre, some.low, some.high) == (3.5, 1.0, never)
+    none = median([never] * 6)
+    assert (none.centre, none.low, none.high) == (never, never, never)
+
+
+@pytest.mark.parametrize("values", [[], [1.0, 0.0], [1.0, -1.0], [1.0, math.nan]])
+def test_a_median_of_what_is_no_amount_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="positive numbers wanted"):
+        median(values)
+
+
+@given(st.lists(st.one_of(positive, st.just(math.inf)), min_size=1, max_size=30))
+def test_the_interval_of_a_median_is_the_narrowest_of_its_level(values: list[float]) -> None:
+    found = median(values)
+    assert (found.low is None) == (len(values) < 6)
+    if found.low is None or found.high is None:
+        return
+    assert found.low <= found.centre <= found.high
+    # Median above the k-th of n and below the k-th from the end, but in 2 P(binomial < k) of cases.
+    ordered, n = sorted(values), len(values)
+    k = max(k for k in range(1, n) if 2 * stats.binom.cdf(k - 1, n, 0.5) <= ALPHA)
+    assert (found.low, found.high) == (ordered[k - 1], ordered[n - k])

@@ -297,13 +297,15 @@ def test_it_does_not_matter_which_engine_trained_a_candidate() -> None:
     assert choice.model_name(precise) == "digits mlp-3 bf16x3"
 
 
-def test_shipped_settings_are_what_the_stored_search_chooses(tmp_path: Path) -> None:
+def test_shipped_settings_are_what_the_stored_search_chooses(
+    tmp_path: Path, invoke: Callable[..., tuple[int, str, str]]
+) -> None:
     results = SHIPPED.parents[1] / "results" / "reference-search"
     if not results.is_dir():
         pytest.skip("not a checkout: no results/reference-search")
-    choices, refused = choice.choose(Store(results).read().jobs, "search")
-    assert not refused
-    file.write(choices, tmp_path / "again.toml")
+    how = ("--grid", "search", "--precision", "bf16", "--accept-edge", "epochs")
+    code, _, err = invoke("tune", str(results), *how, "--out", str(tmp_path / "again.toml"))
+    assert code == 0, err
     assert (tmp_path / "again.toml").read_text() == SHIPPED.read_text("utf-8")
 
 
@@ -317,9 +319,9 @@ def test_tuned_protocol_enumerates_runs_and_says_where_it_is_from() -> None:
     made = run_job(job, Circumstances(threads=1)).job
     assert made["status"] == "ok", made["reason"]
     assert made["modified"] == "epochs=1"
-    (table,) = tomllib.loads(SHIPPED.read_text("utf-8"))["mlp"]
+    (table,) = (e for e in tomllib.loads(SHIPPED.read_text("utf-8"))["mlp"] if e["depth"] == 1)
     assert made["settings_from"].startswith(f"grid search, keys {table['keys_sha256'][:16]}, 20")
-    assert made["settings_from"].endswith(", searched on mnist mlp-32,128 depth 1")
+    assert made["settings_from"].endswith(", searched on mnist mlp-32,128 depth 1, at_edge epochs")
 
 
 def test_family_without_tuned_settings_says_how_to_get_them(tuned_file: Path) -> None:

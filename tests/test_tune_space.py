@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,22 @@ def test_candidates_lie_in_the_space_are_new_and_the_same_again(space: Any) -> N
     assert {point.depth for point in shallow} == {1}
 
 
+def test_the_first_candidates_are_spread_over_all_choices_and_the_whole_range(space: Any) -> None:
+    models = "model = [ { depth = 1 }, { depth = 2 }, { depth = 3 } ]\n"
+    (search,) = space(BASE + RATE + models + "batch_size = { from = 16, to = 64 }\n").searches
+    reach = [("learning_rate", 1e-4), ("learning_rate", 1e-2)]
+    found = sampling.propose(search, search.dims, {}, 6, lambda _: True, reach)
+    assert [point.depth for point in found] == [1, 2, 3] * 2
+    rates = [dict(point.fields)["learning_rate"] for point in found]
+    assert rates[:3] == [1e-4, 1e-2, 1e-3]  # both ends, then the middle on a log scale
+    assert rates[3:] == [1e-3, 1e-3, 0.00316]  # of each choice the gap that is its own
+    assert {dict(point.fields)["batch_size"] for point in found[:3]} == {40, 28, 52}
+    # What is known counts: of depth 1 there are many, and its rates leave no gap but one.
+    known = {point: 1.0 for point in found if point.depth == 1}
+    more = sampling.propose(search, search.dims, known, 2, lambda _: True)
+    assert [point.depth for point in more] == [2, 3]
+
+
 def test_the_sampler_learns_from_what_is_known(space: Any) -> None:
     """Of two choices one is always a hundred times worse: it is hardly drawn any more."""
     (search,) = space(BASE + RATE + "depth = [1, 2]").searches
@@ -193,6 +210,15 @@ def test_the_sampler_learns_from_what_is_known(space: Any) -> None:
     failed = {point: float("inf") if badness else 0.0 for point, badness in known.items()}
     drawn = sampling.propose(search, search.dims, failed, 12, lambda _: True)
     assert sum(point.depth == 2 for point in drawn) <= 3
+
+
+def test_without_optuna_a_search_says_what_to_install(
+    space: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    (search,) = space(BASE + RATE).searches
+    with pytest.raises(RequestError, match="pip install optuna"):
+        sampling.propose(search, search.dims, {}, 1, lambda _: True)
 
 
 def test_a_small_space_is_tried_out_and_then_ends(space: Any) -> None:

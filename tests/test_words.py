@@ -53,3 +53,8 @@ def test_a_model_is_named_before_what_tells_it_apart() -> None:
     assert words.job(row | {"architecture": "conv (kernel=5)"}) == job.name  # told apart already
     assert words.job(row, without=["options"]) == "mnist conv-16 depth 2 seed 1"
     assert words.job(row | {"options": None}) == "mnist conv-16 depth 2 seed 1"
+
+
+def test_p_values_are_never_told_too_small() -> None:
+    told = [words.at_most(p) for p in (0.0, 0.00099, 0.001, 0.0111, 0.049999)]
+    assert told == ["p < 0.001", "p < 0.001", "p ≤ 0.001", "p ≤ 0.012", "p ≤ 0.050"]

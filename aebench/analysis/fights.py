@@ -1,192 +1,248 @@
-"""What is compared beyond the study: families of models at equal cost, and models to optima.
+"""Families of models set side by side: at the same bottleneck, and at equal cost.
+
+A family is an architecture with all its options, depths and settings. Of each family the model of
+least validation error is taken, never that of least test error; then the errors of the two are
+compared. At equal bottleneck that is the best with exactly so many numbers in the code; of every
+other cost, the best that takes at most so much. Only measured models count, and nothing is
+interpolated. A model has one figure, its mean over all its seeds, the same as in every table;
+whole models are compared, not a choice anew for each seed.
 
 Everything here goes from frames to frames; sentences are made of it in the page.
-"At equal cost" means the best that a family reaches with at most so much: only measured models
-count, and nothing is interpolated. A model has one figure, its mean over all its seeds, the same
-as in every table; whole models are compared, not a choice anew for each seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from aebench.analysis import frames, words
-from aebench.analysis.statistics import Interval, interval, unpaired
+from aebench.analysis.statistics import ALPHA, Interval, holm, paired, unpaired
 from aebench.store import Results
 
-POINTS = 5  # budgets at which families are set side by side
+POINTS = 5  # budgets at which families are set side by side, where a cost is a limit
+FIRST = "mlp"  # the family that every other is set beside
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Something that a model costs: column of `spent`, name on an axis, and which error it buys.
+    """Something that a model costs: name in a sentence, on an axis, and which error it buys.
 
-    Bottleneck and parameters are the same at every epoch and buy the final test error. FLOPs and
-    time are spent epoch by epoch; what they buy is the validation error after each epoch.
+    `of` computes it from columns of `jobs`: such a cost is the same at every epoch and buys the
+    final test error. One without is spent epoch by epoch and buys the validation error after each.
+    `exact` costs are compared where they are equal, others as limits.
     """
 
-    column: str
+    name: str
     title: str
     unit: str
     error: str
+    of: Callable[[pd.DataFrame], pd.Series[float]] | None = None
     write: Callable[[Any], str] = words.number
+    exact: bool = False
 
 
-COSTS = (
-    Cost("bottleneck", "bottleneck, numbers per image", "numbers", "test MSE", words.count),
-    Cost("parameters", "parameters", "parameters", "test MSE", words.count),
-    Cost("tflop", "training arithmetic, TFLOP", "TFLOP", "validation MSE"),
-    Cost("spent_s", "training time, s", "s", "validation MSE"),
+def _column(name: str) -> Callable[[pd.DataFrame], pd.Series[float]]:
+    return lambda jobs: jobs[name].astype("float64")
+
+
+def _mflop_an_image(jobs: pd.DataFrame) -> pd.Series[float]:
+    # A step of twice the images takes twice the arithmetic, and is no dearer a model.
+    return jobs["flops_per_step"].astype("float64") / jobs["batch_size"].astype("float64") / 1e6
+
+
+BOTTLENECK = Cost(
+    "bottleneck", "bottleneck, numbers per image", "numbers", "test MSE",
+    _column("bottleneck"), words.count, exact=True,
+)  # fmt: skip
+PARAMETERS = Cost(
+    "parameters", "parameters", "parameters", "test MSE", _column("parameters"), words.count
 )
+STEP = Cost(
+    "arithmetic of a step", "arithmetic of a training step, MFLOP per image", "MFLOP per image",
+    "test MSE", _mflop_an_image,
+)  # fmt: skip
+TRAINING = Cost("training arithmetic", "training arithmetic, TFLOP", "TFLOP", "validation MSE")
+TIME = Cost("training time", "training time, s", "s", "validation MSE")
+LIMITS = (PARAMETERS, STEP, TRAINING, TIME)
+
+_MODEL = ["family", "settings", *frames.MODEL]
+_FIGURES = ["cost", "error", "choice"]
 
 
 def spent(results: Results, cost: Cost) -> pd.DataFrame:
-    """What each model of each seed reached for how much of `cost`: columns cost and error.
+    """What each model of each seed reached for how much of `cost`.
 
-    Beside them dataset, settings, architecture, depth, latent, seed, epoch (0 where the cost does
-    not grow with it) and `where`: for times, the machine, engine and so on that they were taken
-    with; times are compared within it only, and none that `aebench check` rejects.
+    Of models that compress only: of a code no smaller than the image copying would be perfect.
+    Columns: dataset, family, settings, architecture, depth, latent, bottleneck, seed, epoch (0
+    where the cost does not grow with it), `cost`, `error`, which `cost` says the kind of, and
+    `choice`, the validation error. `where` holds, for times, the machine, engine and so on that
+    they were taken with; times are compared within it only, and none that `aebench check` rejects.
     """
     jobs = frames.done(results.jobs)
-    identity = ["dataset", "settings", *frames.MODEL, "seed"]
-    if cost.column in ("bottleneck", "parameters"):
-        rows = jobs.groupby([*identity, cost.column], sort=False)["mse"].median().reset_index()
-        rows = rows.rename(columns={cost.column: "cost", "mse": "error"})
-        return rows.assign(where="", epoch=0)
-    if cost.column == "spent_s":
-        jobs = frames.accepted(frames.timed(jobs))
-    merged = jobs.merge(results.epochs, on="key", suffixes=("_job", ""))
-    if not len(merged):
-        return pd.DataFrame(columns=[*identity, "epoch", "cost", "error", "where"])
-    if cost.column == "spent_s":
-        merged["cost"] = merged.groupby("key", sort=False)["train_s"].cumsum()
-        merged["where"] = [words.conditions(row) for _, row in merged.iterrows()]
+    jobs = jobs[frames.compressing(jobs)]
+    jobs = jobs.assign(family=frames.family(jobs), where="")
+    if cost.of is not None:
+        rows = jobs.assign(epoch=0, cost=cost.of(jobs), error=jobs["mse"], choice=jobs["val_mse"])
     else:
-        step = merged["flops_per_step"].astype("float64") * merged["steps"] / merged["epochs"]
-        merged["cost"] = merged["epoch"] * step / 1e12
-        merged["where"] = ""
-    merged["error"] = merged["val_mse"].astype("float64")
-    by = [*identity, "epoch", "where"]
-    return pd.DataFrame(merged.groupby(by, sort=False)[["cost", "error"]].median().reset_index())
+        if cost is TIME:
+            jobs = frames.accepted(frames.timed(jobs))
+        rows = _by_epoch(jobs, results.epochs, cost)
+    figures = rows[_FIGURES].astype("float64")
+    rows[_FIGURES] = figures
+    rows = rows[((figures > 0) & (figures < np.inf)).all(axis="columns")]
+    by = ["dataset", *_MODEL, "bottleneck", "seed", "epoch", "where"]
+    return pd.DataFrame(rows.groupby(by, sort=False)[_FIGURES].median().reset_index())
+
+
+def _by_epoch(jobs: pd.DataFrame, epochs: pd.DataFrame, cost: Cost) -> pd.DataFrame:
+    rows = jobs.merge(epochs, on="key", suffixes=("_job", ""))
+    if cost is TIME:
+        rows["cost"] = rows.groupby("key", sort=False)["train_s"].cumsum()
+        rows["where"] = [words.conditions(row) for _, row in rows.iterrows()]
+    else:
+        step = rows["flops_per_step"].astype("float64") * rows["steps"] / rows["epochs"]
+        rows["cost"] = rows["epoch"] * step / 1e12
+    return rows.assign(error=rows["val_mse"], choice=rows["val_mse"])
+
+
+def comparable(points: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The points of the conditions with the most families, then models, and what these are."""
+    if not len(points):
+        return points, ""
+    counts = points.groupby("where", sort=False).agg(
+        families=("family", "nunique"), n=("cost", "size")
+    )
+    where = str(counts.sort_values(["families", "n"], ascending=False, kind="stable").index[0])
+    return points[points["where"] == where], where
 
 
 def models(points: pd.DataFrame) -> pd.DataFrame:
-    """Each model at each epoch once: cost and error are geometric means over its seeds."""
-    by = [*frames.MODEL, "epoch"]
-    known = points[(points["error"] > 0) & np.isfinite(points["error"]) & (points["cost"] > 0)]
-    means = known.groupby(by, sort=False)[["cost", "error"]].agg(frames.mean)
-    return pd.DataFrame(means.reset_index())
+    """Each model at each epoch once: errors are geometric means over its seeds, cost the median.
+
+    The median is one of equal costs itself, where a mean would be so within rounding only.
+    """
+    by = [*_MODEL, "bottleneck", "epoch"]
+    groups = points.groupby(by, sort=False)
+    means = groups[["error", "choice"]].agg(frames.mean)
+    return pd.DataFrame(means.assign(cost=groups["cost"].median()).reset_index())
 
 
-def best(points: pd.DataFrame, budget: float) -> pd.Series | None:
-    """The point of least error among those that cost at most `budget`."""
-    affordable = points[points["cost"] <= budget]
-    return affordable.sort_values("error").iloc[0] if len(affordable) else None
+def best(models: pd.DataFrame, budget: float, *, exact: bool = False) -> pd.Series | None:
+    """The model of least validation error that costs at most, or exactly, `budget`."""
+    met = models[models["cost"] == budget] if exact else models[models["cost"] <= budget]
+    chosen = met.sort_values(["choice", "cost"], kind="stable")
+    return chosen.iloc[0] if len(chosen) else None
 
 
-def front(points: pd.DataFrame) -> pd.DataFrame:
-    """Points of which none is both cheaper and better: the Pareto front, by rising cost."""
-    rows = points.sort_values(["cost", "error"], ignore_index=True)
-    lowest = rows["error"].cummin()
-    return rows[(rows["error"] <= lowest) & (lowest < lowest.shift(fill_value=np.inf))]
+def front(rows: pd.DataFrame, error: str = "error") -> pd.DataFrame:
+    """Rows that none beats in both cost and `error`, by rising cost: the Pareto front."""
+    rows = rows.sort_values(["cost", error], ignore_index=True)
+    lowest = rows[error].cummin()
+    return rows[(rows[error] <= lowest) & (lowest < lowest.shift(fill_value=np.inf))]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a fight: a model's name, its error as a mean over `seeds`."""
+    """One side of a fight: a model, its settings, its error as a mean over `seeds`."""
 
     model: str
+    settings: str
     error: float
     seeds: int
 
 
 @dataclass(frozen=True)
 class Fight:
-    """One budget: the best MLP beside the best model of another family, and their ratio.
+    """The best of two families at one budget, and the first's error over the other's.
 
-    `ratio` is the MLP's error over the other's. Paired by seed where both have the same seeds,
-    else Welch's; either way it is the ratio of the two errors shown.
+    A side is None where its family has no model with that bottleneck; then there is no `ratio`.
+    It is paired by seed where both have the same seeds, else Welch's; either way it is the ratio
+    of the two errors shown. `p` is the two-sided p-value of "the ratio is 1", adjusted by Holm's
+    method for all fights at this cost on the data set; None below three seeds.
     """
 
     budget: float
-    family: str
-    mlp: Side
-    other: Side
-    ratio: Interval
+    families: tuple[str, str]
+    sides: tuple[Side | None, Side | None]
+    ratio: Interval | None = None
+    p: float | None = None
 
     @property
     def ahead(self) -> str:
-        """Family of the lesser error; empty where the interval leaves it open."""
-        low, high = self.ratio.low, self.ratio.high
-        if low is not None and high is not None and low <= 1 <= high:
+        """Family of the lesser error; empty where nothing is decided."""
+        if self.ratio is None or self.p is None or self.p >= ALPHA:
             return ""
-        return self.family if self.ratio.centre > 1 else "mlp" if self.ratio.centre < 1 else ""
+        return self.families[0] if self.ratio.centre < 1 else self.families[1]
+
+    @property
+    def verdict(self) -> str:
+        """Family of the lesser error, or that it is undecided, or that there is but one side."""
+        return self.ahead or ("undecided" if self.ratio else "one side only")
 
 
-def fights(points: pd.DataFrame, family: str) -> list[Fight]:
-    """The MLP against `family` at budgets that both can meet; `points` are alike in conditions."""
-    mlp, other = (models(points[points["architecture"] == name]) for name in ("mlp", family))
-    if not len(mlp) or not len(other):
+def fights(points: pd.DataFrame, cost: Cost) -> list[Fight]:
+    """`FIRST` against every other family; `points` are of one data set, alike in conditions.
+
+    At equal bottleneck at every one that either has, else at budgets that both can meet.
+    """
+    every = {str(family): models(rows) for family, rows in points.groupby("family", sort=True)}
+    first = every.pop(FIRST, None)
+    if first is None:
         return []
-    low = max(mlp["cost"].min(), other["cost"].min())
-    high = max(mlp["cost"].max(), other["cost"].max())
-    budgets = sorted({float(b) for b in np.geomspace(low, high, POINTS)}) if low > 0 else []
-    met = [_fight(points, mlp, other, budget * (1 + 1e-9), family) for budget in budgets]
-    return [fight for fight in met if fight is not None]
+    return _adjusted([
+        _fight(points, (first, other), budget, (FIRST, family), cost)
+        for family, other in every.items()
+        for budget in _budgets(first["cost"], other["cost"], cost)
+    ])  # fmt: skip
+
+
+def _budgets(first: pd.Series[float], other: pd.Series[float], cost: Cost) -> list[float]:
+    if cost.exact:
+        return sorted({*first, *other})
+    low, high = max(first.min(), other.min()), max(first.max(), other.max())
+    # A hair more, so that rounding leaves no model out that costs just so much.
+    evenly = np.geomspace(low, high, POINTS if low < high else 1)
+    return [float(budget) * (1 + 1e-9) for budget in evenly]
 
 
 def _fight(
-    points: pd.DataFrame, mlp: pd.DataFrame, other: pd.DataFrame, budget: float, family: str
-) -> Fight | None:
-    a, b = best(mlp, budget), best(other, budget)
-    if a is None or b is None:
-        return None
-    left, right = _seeds(points, a), _seeds(points, b)
-    if left.index.equals(right.index):
-        ratio = interval((left / right).to_list())
+    points: pd.DataFrame, sides: Sequence[pd.DataFrame], budget: float, names: tuple[str, str],
+    cost: Cost,
+) -> Fight:  # fmt: skip
+    chosen = [best(side, budget, exact=cost.exact) for side in sides]
+    errors = [None if row is None else _seeds(points, row) for row in chosen]
+    made = [
+        None if row is None or seeds is None else Side(
+            words.model_of(row), str(row["settings"]), float(row["error"]), len(seeds)
+        )
+        for row, seeds in zip(chosen, errors, strict=True)
+    ]  # fmt: skip
+    fight = Fight(budget, names, (made[0], made[1]))
+    if errors[0] is None or errors[1] is None:
+        return fight
+    if errors[0].index.equals(errors[1].index):
+        found = paired((errors[0] / errors[1]).to_list())
     else:
-        ratio = unpaired(left.to_list(), right.to_list()).interval()
-    one, two = (
-        Side(words.model_of(row), row["error"], len(errors))
-        for row, errors in ((a, left), (b, right))
-    )
-    return Fight(budget, family, one, two, ratio)
+        found = unpaired(errors[0].to_list(), errors[1].to_list())
+    return replace(fight, ratio=found.interval(), p=found.p_equal())
+
+
+def _adjusted(found: list[Fight]) -> list[Fight]:
+    """The same fights with p-values for all of them; two models that meet twice are one test."""
+    tests = {repr((f.families, f.sides)): f.p for f in found if f.p is not None}
+    adjusted = holm(tests)
+    return [replace(f, p=adjusted.get(repr((f.families, f.sides)))) for f in found]
 
 
 def _seeds(points: pd.DataFrame, model: pd.Series) -> pd.Series[float]:
     """Errors of the model of a row of `models`, by seed."""
-    mine = frames.matching(points, model[[*frames.MODEL, "epoch"]].to_dict())
-    errors: pd.Series[float] = mine[mine["error"] > 0].groupby("seed")["error"].median()
+    mine = frames.matching(points, model[[*_MODEL, "bottleneck", "epoch"]].to_dict())
+    errors: pd.Series[float] = mine.groupby("seed")["error"].median()
     return errors
-
-
-def to_optimum(results: Results) -> pd.DataFrame:
-    """Test MSE over PCA's at the same bottleneck, for models that compress enough; a row each.
-
-    Columns: dataset, settings, architecture, depth, latent, n_seeds, mse, pca_mse, mean_mse, and
-    ratio, low, high: how many times the error of the linear optimum.
-    """
-    rows = []
-    jobs = frames.done(results.jobs)
-    enough = jobs["compression"].astype("float64") >= frames.COMPARED_WITH_PCA
-    squeezed = jobs[enough & (jobs["pca_mse"].astype("float64") > 0)]
-    by = ["dataset", "settings", *frames.MODEL]
-    for identity, group in squeezed.groupby(by, sort=False):
-        seeds = group.groupby("seed")[["mse", "pca_mse", "mean_mse"]].median()
-        ratio = interval((seeds["mse"] / seeds["pca_mse"]).to_list())
-        rows.append(
-            dict(zip(by, identity, strict=True))
-            | {"n_seeds": ratio.n, "ratio": ratio.centre, "low": ratio.low, "high": ratio.high}
-            | {name: interval(seeds[name].to_list()).centre for name in ("mse", "pca_mse")}
-            | {"mean_mse": frames.mean(seeds["mean_mse"])}
-        )
-    columns = [*by, "n_seeds", "ratio", "low", "high", "mse", "pca_mse", "mean_mse"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def _printed(id: str, model: Model, printed: str, claim: str, reading_of: str = 
         evaluate=printed_error(model, float(printed)),
         minimum=f"{LEAST} seeds; {EXACT} for the exact test; one finished job to be consistent",
         reading_of=reading_of,
+        model=model,
     )
 
 

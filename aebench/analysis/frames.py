@@ -26,9 +26,10 @@ ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads"
 # A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
 NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
 MODEL = ["architecture", "depth", "latent"]
-# Towards full size PCA's error vanishes, and a ratio to it says nothing: from this compression on
-# models are set beside it, which is a code of at most two thirds of the image.
-COMPARED_WITH_PCA = schema.COMPRESSES
+# Towards full size PCA's error vanishes, and a ratio to it says nothing. Models are set beside it
+# whose code is at most two thirds of the image, and only while PCA has at least a hundredth of the
+# error of the mean image: of MNIST, whose border is empty, 512 numbers tell all but everything.
+_ALL_BUT_EXACT = 0.01
 _JOB_ORDER = [
     "dataset", "settings", "architecture", "depth", "latent", "engine", "precision", "device",
     "seed", "repeat", "key",
@@ -121,6 +122,29 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
 
     rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)
     return pd.Series([text(*row) for row in rows], index=jobs.index, dtype="str")
+
+
+def family(rows: pd.DataFrame) -> pd.Series[str]:
+    """The family of each row: its architecture without the options or code that tell it apart."""
+    return rows["architecture"].astype("str").str.split(" (", n=1, regex=False).str[0]
+
+
+def compressing(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Rows whose code has fewer numbers than the image."""
+    return rows["bottleneck"].astype("float64") < rows["input_size"].astype("float64")
+
+
+def beside_pca(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Rows whose error may be told as a multiple of PCA's: a real bottleneck, by both measures."""
+    pca, mean = (rows[name].astype("float64") for name in ("pca_mse", "mean_mse"))
+    enough = rows["compression"].astype("float64") >= schema.COMPRESSES
+    return enough & (pca >= _ALL_BUT_EXACT * mean) & (pca > 0)
+
+
+REAL_BOTTLENECK = (
+    "a code of at most two thirds of the image, and so small that PCA with as many components "
+    "still has at least 1 % of the error of the mean image"
+)
 
 
 Groups = list[tuple[tuple[str, ...], pd.DataFrame]]

@@ -15,6 +15,7 @@ import pandas as pd
 from aebench.analysis import words
 from aebench.analysis.evidence import Rule, Verdict
 from aebench.analysis.expected import Expectation, Known
+from aebench.analysis.frames import Model
 from aebench.analysis.statistics import LEAST
 from aebench.store import shown
 
@@ -28,7 +29,8 @@ class Finding:
     `source` holds the figures as the study prints them, `measure` says what our figure is,
     `rule` and `minimum` say in plain words what decides and how much data it takes. `counts` is
     what `n_seeds` of its outcome counts. `reading_of` is the id of the finding of which this is
-    another reading: another way to take what the study says, or another device.
+    another reading: another way to take what the study says, or another device. Where `source` is
+    the study error of one model, this is `model`.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Finding:
     minimum: str = f"{LEAST} seeds of each model"
     counts: str = "seed"
     reading_of: str = ""
+    model: Model | None = None
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Intervals and tests on positive quantities, compared as ratios, and on shares of runs.
 
 Of quantities everything is Student's t on the logarithm, which keeps its promised coverage at
-three values, where a bootstrap does not. What a result means for a finding is decided in `rules`
-and `figures`. Rates that are called measured are held by `tests/test_rates_of_rules.py`.
+three values, where a bootstrap does not; only a median, which may be of infinite values, has the
+interval of its order statistics. What a result means for a finding is decided in `rules` and
+`figures`. Rates that are called measured are held by `tests/test_rates_of_rules.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
+from statistics import median as middle
 
 LEAST = 3  # values below which no interval is given: t with one degree of freedom says nothing
 ALPHA = 0.05
@@ -24,7 +26,10 @@ MARGIN = (0.8, 1.25)
 
 @dataclass(frozen=True)
 class Interval:
-    """Geometric mean of `n` values; `low` and `high` are None where n is below `LEAST`."""
+    """Geometric mean of `n` values; `low` and `high` are None where n is below `LEAST`.
+
+    Or their median, see `median`.
+    """
 
     centre: float
     low: float | None
@@ -66,6 +71,16 @@ class Estimate:
         error = self.error * math.sqrt(self.n / n)
         return Estimate(self.log, error, n - 1, n)
 
+    def p_equal(self) -> float | None:
+        """Two-sided t-test: p-value of "the ratio is 1"; None where n is below `LEAST`."""
+        if self.n < LEAST:
+            return None
+        if self.error == 0:
+            return float(self.log == 0)
+        from scipy import stats
+
+        return 2 * float(stats.t.sf(abs(self.log) / self.error, self.degrees))
+
 
 def unpaired(above: Sequence[float], below: Sequence[float]) -> Estimate:
     """Geometric mean of `above` over that of `below`, which are independent: Welch's t."""
@@ -105,6 +120,27 @@ def interval(values: Sequence[float], level: float = 0.95) -> Interval:
     apart from the others, as those of a model with two outcomes do.
     """
     return paired(values).interval(level)
+
+
+def median(values: Sequence[float]) -> Interval:
+    """Median of positive values, infinite ones among them, with a 95 % interval.
+
+    The interval lies between two of the values and holds for any distribution (H. A. David, H. N.
+    Nagaraja: Order Statistics, 2003, section 7.1). It takes six: the range of five holds 94 %.
+
+    Raises:
+        ValueError: no values, or one that is not positive.
+    """
+    if not values or not all(value > 0 for value in values):
+        raise ValueError(f"positive numbers wanted, not {list(values)}")
+    from scipy import stats
+
+    # The mean of the middle two is infinite where one of them is: half of the runs are no median.
+    centre = float(middle(values))
+    found = stats.quantile_test(values, p=0.5).confidence_interval(0.95)
+    if math.isnan(found.low) or math.isnan(found.high):
+        return Interval(centre, None, None, len(values))
+    return Interval(centre, float(found.low), float(found.high), len(values))
 
 
 def p_above(ratios: Sequence[float], bound: float) -> float:

@@ -68,6 +68,11 @@ def counted(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def at_most(p: float) -> str:
+    """Write the largest of some p-values: p < 0.001, p ≤ 0.012."""
+    return "p < 0.001" if p < 0.001 else f"p ≤ {math.ceil(p * 1000) / 1000:.3f}"
+
+
 def percent(share: Any) -> str:
     """Write a share of one in percent: 71.1 %."""
     return NONE if missing(share) else f"{100 * float(share):.1f} %"
@@ -160,7 +165,7 @@ def conditions(row: Any) -> str:
     parts = [
         row["device_name"],
         row["device"],
-        f"engine {row['engine']}",
+        "" if missing(row["engine"]) else f"engine {row['engine']}",
         row["precision"],
         threads,
         "" if missing(row["torch"]) else f"torch {row['torch']}",

@@ -25,6 +25,8 @@ Examples:
   aebench findings results/mine --against results/reference-hour
 """
 
+_OBJECTS = ("finding", "evaluate", "model")  # which are no text and no number
+
 
 def findings(
     results: Results = None,
@@ -131,7 +133,7 @@ def _fields(outcome: Outcome) -> dict[str, Any]:
         "values": list(outcome.values),
         "expected": outcome.expected and outcome.expected.answer,
     }
-    return {name: value for name, value in row.items() if name not in ("finding", "evaluate")}
+    return {name: value for name, value in row.items() if name not in _OBJECTS}
 
 
 def _answer(expectations: list[Expectation], title: str, form: Format) -> None:

@@ -6,6 +6,7 @@ Exit code 1 means that a search has no winner that can be written.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aebench.store import Store
     from aebench.tune.choice import Candidate, Choice
     from aebench.tune.halving import Stand
-    from aebench.tune.running import Running
+    from aebench.tune.running import MayStart, Running
 
 _SHOWN = 8  # candidates a search; the others are counted
 
@@ -49,7 +50,7 @@ def tune(
     grid: Annotated[
         str | None,
         typer.Option(
-            help="What to search: search, or a TOML file with [[search]] tables.",
+            help="What to search: search, or a TOML file with tables named search.",
             autocompletion=complete.space,
         ),
     ] = None,
@@ -205,14 +206,15 @@ def _search(run: Running, budget_s: float, options: RunOptions) -> bool:
     text.warn(run.store.survey().problems)
     fetched: set[str] = set()
 
-    def train(jobs: Sequence[Job], estimator: Estimator) -> bool:
+    def train(jobs: Sequence[Job], estimator: Estimator, may_start: MayStart) -> bool:
         run.store.prepare()
         for name in sorted({job.dataset for job in jobs} - fetched):
             fetch_visibly(name, options.data, console)
             fetched.add(name)
         console.print(f"{text.count(len(jobs), 'job')}: {_round(run.stands())}", soft_wrap=True)
         with watch(jobs, estimator, console) as listener:
-            return local.run(jobs, run.store, options, listener)
+            how = dataclasses.replace(options, may_start=may_start)
+            return local.run(jobs, run.store, how, listener)
 
     return run.search(train, budget_s)
 

@@ -31,6 +31,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     "webp": {"method": 6},
     "png": {"optimize": True},
 }
+_FEATURES = {"jpeg": "jpg", "webp": "webp", "png": "zlib"}  # as Pillow calls what writes them
 _MODES = {1: "L", 3: "RGB"}
 
 Row = dict[str, Any]
@@ -39,10 +40,11 @@ Judge = Callable[["Tensor", "Tensor"], Row]
 
 
 def settings() -> Iterator[tuple[str, int | None]]:
-    """Every format with the qualities it is asked for; None is without loss."""
-    for name, qualities in QUALITIES.items():
-        yield from ((name, quality) for quality in qualities)
-    yield from (("webp", None), ("png", None))
+    """Every format that this Pillow can write, and the quality asked; None is without loss."""
+    asked = [(name, quality) for name, qualities in QUALITIES.items() for quality in qualities]
+    for name, quality in [*asked, ("webp", None), ("png", None)]:
+        if features.check(_FEATURES[name]):
+            yield name, quality
 
 
 def encode(pixels: NDArray[np.uint8], name: str, quality: int | None) -> bytes:

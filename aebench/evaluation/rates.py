@@ -32,6 +32,7 @@ from aebench.evaluation.similarity import ssim
 BITS = (8, 6, 4, 2)
 _WHOLE = 32  # bits of a number of a code as it is
 _LEARNED_ON = 5_000  # validation images: that many suffice for 256 cells a number
+_MOST_LEARNED = 2**25  # numbers of their codes, which are in memory several times over
 _NEAR = 1e-3  # between what a model gives and what its decoder makes of its code, in pixels
 
 Row = dict[str, Any]
@@ -116,7 +117,7 @@ def _of_model(model: nn.Module, images: Images, bottleneck: int) -> list[Row]:
     if again.shape != wanted.shape or not torch.allclose(again, wanted, rtol=0, atol=_NEAR):
         raise Unsuitable("the decoder makes something else of the code than the model gives")
     weights = sum(parameter.numel() for parameter in decoder.parameters())
-    coded = _coded(encode, decode, images)
+    coded = _coded(encode, decode, images, bottleneck)
     return [{"codec": "model", "decoder_bytes": 4 * weights} | row for row in coded]
 
 
@@ -133,7 +134,7 @@ def of_pca(images: Images, components: int, found: baselines.Components) -> list
         return (codes @ directions.T + mean).view(-1, *shape)
 
     weights = mean.numel() + directions.numel()
-    coded = _coded(encode, decode, images)
+    coded = _coded(encode, decode, images, components)
     return [{"codec": "pca", "decoder_bytes": 4 * weights} | row for row in coded]
 
 
@@ -154,11 +155,15 @@ def baseline(
 
 
 def _coded(
-    encode: Callable[[Tensor], Tensor], decode: Callable[[Tensor], Tensor], images: Images
+    encode: Callable[[Tensor], Tensor],
+    decode: Callable[[Tensor], Tensor],
+    images: Images,
+    numbers: int,
 ) -> list[Row]:
     """Rows of codes as they are, float32, and in fewer bits.
 
-    `encode` takes images, float32 [N, C, H, W], to codes, [N, n]; `decode` takes them back.
+    `encode` takes images, float32 [N, C, H, W], to codes, [N, numbers]; `decode` takes them back.
+    Of very long codes fewer validation images are learned from.
 
     Raises:
         Unsuitable: there are no validation images, or numbers that are not finite.
@@ -166,31 +171,28 @@ def _coded(
     if not len(images.validation):
         raise Unsuitable("there are no validation images to learn the quantizer from")
     with torch.inference_mode(), ieee_float32():
+        some = images.validation[: max(1, _MOST_LEARNED // numbers)]
         learned, codes = (
             torch.cat([encode(unit(part)) for part in each.split(STUDY_BATCH)])
-            for each in (images.validation, images.test)
+            for each in (some, images.test)
         )
         if not bool(learned.isfinite().all() & codes.isfinite().all()):
             raise Unsuitable("some numbers of the code are not finite")
-        numbers, rows = codes.shape[1], []
+        rows = []
         for bits in (_WHOLE, *BITS):
-            size, values = bits * numbers / 8, codes
-            stored = size
-            if bits != _WHOLE:
-                fitted = quantizer(learned, bits)
-                cells = fitted.cells(codes)
-                values = fitted.values(cells)
-                stored = float(fitted.stored_bits(cells).mean()) / 8
-            made = torch.cat([decode(part) for part in values.split(STUDY_BATCH)])
-            rows.append(
-                {
-                    "bottleneck": numbers,
-                    "bits": bits,
-                    "bytes_per_image": stored,
-                    "fixed_bytes_per_image": size,
-                }
-                | distortion(images.test, made)
-            )
+            fitted = quantizer(learned, bits) if bits != _WHOLE else None
+            stored, made = 0.0, []
+            for part in codes.split(STUDY_BATCH):
+                if fitted is None:
+                    stored += bits * part.numel()
+                    made.append(decode(part))
+                else:
+                    cells = fitted.cells(part)
+                    stored += float(fitted.stored_bits(cells).sum())
+                    made.append(decode(fitted.values(cells)))
+            row = {"bottleneck": numbers, "bits": bits, "bytes_per_image": stored / 8 / len(codes)}
+            row["fixed_bytes_per_image"] = bits * numbers / 8
+            rows.append(row | distortion(images.test, torch.cat(made)))
     return rows
 
 

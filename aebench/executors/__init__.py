@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ class RunOptions:
     With `keep_weights` trained models are stored beside the records, for `aebench.load`; with
     `retrain` as well, jobs are trained again whose records are there and their weights are not.
     `checkpoint_s` is after how many seconds, at the end of an epoch, a job in training is stored,
-    so that a run that finds it interrupted goes on from there.
+    so that a run that finds it interrupted goes on from there. `may_start` is asked before each job
+    whether it may start; one that may not is left out.
     """
 
     cuda: str = "cuda"
@@ -38,6 +39,7 @@ class RunOptions:
     keep_weights: bool = False
     retrain: bool = False
     checkpoint_s: float | None = None
+    may_start: Callable[[Job], bool] | None = None
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,8 @@ class _Pool:
         """Take the next job that nobody else has done or is doing."""
         while self.todo and not self.stop.asked:
             job = self.todo.popleft()
+            if self.options.may_start and not self.options.may_start(job):
+                continue
             if not self.leases.take(job.key):
                 self.elsewhere.append(job)
             elif not self._done_elsewhere(place, job):

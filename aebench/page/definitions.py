@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aebench.analysis import published
 from aebench.datasets import catalogue
 from aebench.page.parts import ABOUT, Section, table
 from aebench.store import Results
@@ -17,6 +18,14 @@ METHODS = (
     "2010).",
     "S. Holm: A simple sequentially rejective multiple test procedure. Scandinavian Journal of "
     "Statistics 6, 1979.",
+    "E. D. Dolan, J. J. Moré: Benchmarking optimization software with performance profiles. "
+    "Mathematical Programming 91, 2002.",
+    "G. E. Dahl et al.: Benchmarking neural network training algorithms (AlgoPerf), "
+    "arXiv:2306.07179, 2023. Seconds to a target, and the score of a profile.",
+    "Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: Image Quality Assessment: From Error "
+    "Visibility to Structural Similarity. IEEE Transactions on Image Processing 13(4), 2004.",
+    "R. E. Krichevsky, V. K. Trofimov: The Performance of Universal Encoding. IEEE Transactions "
+    "on Information Theory 27(2), 1981. Half an occurrence of every cell in the tables of codes.",
 )
 
 
@@ -37,7 +46,8 @@ def section(sections: Sequence[Section]) -> Section:
             "Bottleneck counts the numbers per image that pass through the code; compression is "
             "the image's numbers over the bottleneck, and nothing is compressed at 1 or below.",
             "Intervals are 95 % intervals of Student's t on the logarithm, over seeds for errors "
-            "and over runs for times. Seeds are repeated for errors, repeats for times. Errors "
+            "and over runs for times; that of seconds to a target, which some runs never reach, is "
+            "of their order statistics. Seeds are repeated for errors, repeats for times. Errors "
             "depend on the job only; times also on machine and software, and are compared only "
             "where all of that is alike and nothing else ran.",
         ),
@@ -46,7 +56,8 @@ def section(sections: Sequence[Section]) -> Section:
 
 
 def sources(results: Results) -> Section:
-    """The study, the methods, and the datasets that occur."""
+    """The study, the methods, the datasets that occur, and what others have published of them."""
     known = sorted({*results.jobs["dataset"]} & {*catalogue.names()})
     cited = (catalogue.info(name).citation for name in known)
-    return Section("sources", "Sources", lists=(*METHODS, *filter(None, cited)))
+    others = dict.fromkeys(f.citation for name in known for f in published.of(name))
+    return Section("sources", "Sources", lists=(*METHODS, *filter(None, cited), *others))

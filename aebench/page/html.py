@@ -10,18 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import aebench
-from aebench.analysis import findings, fitness, frames, outcomes
+from aebench.analysis import findings, fitness, frames, outcomes, searches
 from aebench.disk import write_whole
 from aebench.page import (
+    best,
+    codes,
     compact,
     definitions,
-    fair,
     learning_curves,
     noise,
     pictures,
+    rates,
     reconstruction,
     records,
+    search,
     stopwatch,
+    targets,
     timing,
     trained,
     verdicts,
@@ -36,7 +40,8 @@ def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
     import jinja2
 
-    results = fitness.marked(frames.ordered(results))
+    given, whole = results, fitness.marked(frames.ordered(results))
+    results = searches.without(whole)  # of a model a search has dozens of settings
     judged = findings.evaluate(results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -48,27 +53,31 @@ def page(results: Results) -> str:
     every = [
         verdicts.section(judged),
         *reconstruction.sections(results),
-        fair.section(results),
+        best.section(results),
         trained.section(results),
+        targets.section(results),
+        rates.section(results),
         stopwatch.section(results),
         timing.section(results),
         timing.phases_section(results),
         learning_curves.section(results),
         noise.section(results),
+        codes.section(results),
         pictures.section(results),
-        *records.sections(results),
+        search.section(given),
+        *records.sections(whole, results),
     ]
     sections = [section for section in every if section is not None]
-    sections += [definitions.section(sections), definitions.sources(results)]
+    sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(
         summary=verdicts.sentences(results, judged),
         tally=[(v, verdicts.SYMBOLS[v], count) for v, count in outcomes.tally(judged).items()],
-        machines=records.machines(results.jobs) if len(results.jobs) else None,
+        machines=records.machines(whole.jobs) if len(whole.jobs) else None,
         sections=sections,
         definitions=charts.definitions,
-        download=records.download(results.jobs),
-        n_jobs=len(results.jobs),
+        download=records.download(whole.jobs),
+        n_jobs=len(whole.jobs),
         style=(_HERE / "style.css").read_text(encoding="utf-8") + charts.css,
         script=(_HERE / "script.js").read_text(encoding="utf-8"),
         version=aebench.__version__,

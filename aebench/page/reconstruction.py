@@ -107,11 +107,11 @@ def errors(summary: pd.DataFrame, caption: str) -> Table:
         compression #
         parameters ##
         PCA MSE # | test error of PCA with as many components as the bottleneck has numbers
-        MSE / PCA # | how many times the error of the linear optimum of the same size
+        MSE / PCA # | how many times the error of the linear optimum; of a real bottleneck only
         MSE / mean image # | above 1: worse than showing the mean image, whatever was fed in
     """
     rows = []
-    for _, row in summary.iterrows():
+    for _, row in summary.assign(told=frames.beside_pca(summary)).iterrows():
         squeezed = not row["bottleneck"] >= row["input_size"]
         pca = row["pca_mse"] if squeezed else np.nan
         to_mean = row["mse"] / row["mean_mse"] if row["mean_mse"] else np.nan
@@ -119,7 +119,7 @@ def errors(summary: pd.DataFrame, caption: str) -> Table:
             words.model_of(row), row["n_seeds"], row["mse"], (row["low"], row["high"]),
             row["study_error"], row["bottleneck"],
             number(row["compression"], "" if squeezed else "warn"),
-            row["parameters"], pca, row["mse"] / pca if pca else None,
+            row["parameters"], pca, row["mse"] / pca if row["told"] else None,
             number(to_mean, "warn" if to_mean > 1 else ""),
         ))  # fmt: skip
     return table(caption, heads, rows)

@@ -18,14 +18,17 @@ from aebench.store import Results
 _CSV_LIMIT = 350_000  # bytes; more would make the page too heavy to mail
 
 
-def sections(results: Results) -> list[Section]:
-    """What was run and how it ended; `results` are ordered and marked."""
+def sections(results: Results, compared: Results) -> list[Section]:
+    """What was run and how it ended; `results` are ordered and marked.
+
+    Covered are the models in `compared`, which are `results` without those of searches.
+    """
     if not len(results.jobs):
         made = [Section("jobs", "All jobs", ("There is no job in these results.",))]
     else:
         intro = "Failed jobs are rows too, with their reason."
         made = [
-            _coverage(results),
+            *([_coverage(compared)] if len(compared.jobs) else []),
             Section("jobs", "All jobs", (intro,), tables=(jobs(results.jobs),), filtered=True),
         ]
     return [*made, *_problems(results)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aebench.analysis import fights, frames, words
+from aebench.analysis import frames, optimum, words
 from aebench.page import svg
 from aebench.page.charts import plain_log
 from aebench.page.parts import Chart, Section, Table, number, table
@@ -18,8 +18,8 @@ _SHOWN = 6  # settings drawn; more would make the page too heavy to mail
 
 
 def section(results: Results) -> Section:
-    """A chart for each dataset with a model that compresses enough to be set beside PCA."""
-    rows = fights.to_optimum(results)
+    """A chart for each dataset with a model whose bottleneck is real."""
+    rows = optimum.to_optimum(results)
     charts = tuple(
         Chart(
             words.dataset(dataset),
@@ -32,12 +32,12 @@ def section(results: Results) -> Section:
         for (dataset,), mine in frames.by_dataset(rows)
     )
     intro = [
-        "Only models whose code is at most two thirds of the image: towards full size PCA's error "
-        "vanishes, and a ratio to it says nothing.",
+        f"Only models with a real bottleneck: {frames.REAL_BOTTLENECK}. Towards full size PCA's "
+        "error vanishes, and a ratio to it says nothing.",
         *_in_words(_most(rows)),
     ]
     if not charts:
-        intro = ["This takes a finished model whose code is at most two thirds of the image."]
+        intro = [f"This takes a finished model with a real bottleneck: {frames.REAL_BOTTLENECK}."]
     title = "How under-trained is it? Distance to the linear optimum"
     return Section("trained", title, tuple(intro), charts)
 

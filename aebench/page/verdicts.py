@@ -146,8 +146,7 @@ def _worse_than_the_mean(models: pd.DataFrame) -> str:
 
 
 def _beside_pca(models: pd.DataFrame) -> str:
-    enough = models["compression"] >= frames.COMPARED_WITH_PCA
-    squeezed = models[enough & (models["pca_mse"] > 0)]
+    squeezed = models[frames.beside_pca(models)]
     factors = (squeezed["mse"] / squeezed["pca_mse"]).dropna().sort_values()
     if not len(factors):
         return ""
@@ -156,8 +155,8 @@ def _beside_pca(models: pd.DataFrame) -> str:
         for i in dict.fromkeys([factors.index[0], factors.index[-1]])
     ]
     return (
-        "Where the code is at most two thirds of the image, models trained under the study's "
-        f"protocol have {' to '.join(ends)} times the error of PCA with a code of the same size."
+        "Where the bottleneck is a real one, models trained under the study's protocol have "
+        f"{' to '.join(ends)} times the error of PCA with a code of the same size."
     )
 
 

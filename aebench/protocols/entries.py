@@ -29,7 +29,8 @@ class Entry:
 
     `dataset`, `latent`, `depth` and `options` are what they were searched on; an empty `dataset`,
     no `latent` and no `depth` each stand for all. `val_mse` is by the names of the models searched.
-    `at_edge` names the fields whose chosen value lay at an end of the searched range.
+    `at_edge` names the fields whose chosen value lay at an end of the searched range. `models` is
+    of how many, different in depth or options, this one was found the best.
     """
 
     architecture: str
@@ -40,6 +41,7 @@ class Entry:
     options: str = ""
     val_mse: Mapping[str, float] = field(default_factory=dict, hash=False)
     at_edge: tuple[str, ...] = ()
+    models: int = 1
     grid: str = "?"
     keys_sha256: str = "?"
     started_at: str = "?"
@@ -85,13 +87,13 @@ def closest(entries: Sequence[Entry], dataset: str, latent: int, depth: int, opt
 def best_model(entries: Sequence[Entry], dataset: str, latent: int) -> Entry | None:
     """The entry of the best model known of its family at `latent`; None if no entry has a model.
 
-    Of the entries of the nearest data set (see `closest`), then of the nearest latent, the one with
-    the least validation error.
+    Of the entries of the nearest data set (see `closest`) those whose search had several models to
+    choose from, if there are any; of these the nearest latent, then the least validation error.
     """
 
     def distance(entry: Entry) -> tuple[float, ...]:
         apart = _latents_apart(entry, latent)
-        return (_data_apart(entry, dataset), apart, entry.error_at(latent))
+        return (_data_apart(entry, dataset), entry.models < 2, apart, entry.error_at(latent))
 
     return min((e for e in entries if e.depth), key=distance, default=None)
 
@@ -158,13 +160,14 @@ def _entry(where: str, architecture: str, table: Mapping[str, Any], old: bool) -
             TrainingSettings(**{name: table[name] for name in SETTINGS if name in table}),
             val_mse=val_mse,
             at_edge=tuple(map(str, table.get("at_edge", ()))),
+            models=int(table.get("models", 1)),
             grid=str(table.get("grid", "?")),
             keys_sha256=str(table.get("keys_sha256", "?")),
             started_at=str(table.get("started_at", "?")),
         )
     except (TypeError, ValueError, AttributeError):
         raise RequestError(
-            f"{where}: val_mse is a table of names and numbers, at_edge a list"
+            f"{where}: val_mse is a table of names and numbers, at_edge a list, models a number"
         ) from None
     if old:
         return found

@@ -97,7 +97,7 @@ def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]
         groups.setdefault(tuple(row[name] for name in _SEARCHED), []).append(row)
     choices: list[Choice] = []
     refused: dict[str, str] = {}
-    for (family, dataset, depth, options), rows in sorted(groups.items()):
+    for (family, dataset, depth, options), rows in sorted(groups.items(), key=_by_name):
         runs: dict[tuple[TrainingSettings, int, str], dict[str, list[float]]] = {}
         for row in rows:
             settings = TrainingSettings(**{name: row[name] for name in SETTINGS})
@@ -126,6 +126,10 @@ def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]
             edge = ("learning_rate",) if _rate_at_edge(ranked, complete[0]) else ()
             choices.append(Choice(family, dataset, latents, complete, others, search, edge))
     return choices, refused
+
+
+def _by_name(group: tuple[tuple[Any, ...], list[Row]]) -> list[str]:
+    return [str(part) for part in group[0]]
 
 
 def _rate_at_edge(tried: Sequence[Candidate], best: Candidate) -> bool:

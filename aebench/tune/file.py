@@ -68,6 +68,7 @@ def check(path: Path) -> None:
 def entry(choice: Choice) -> dict[str, Any]:
     """What a file says of a choice."""
     best, second = choice.candidates[:2]
+    models = {candidate.model for candidate in (*choice.candidates, *choice.others)}
     model = {"dataset": choice.dataset, "latent": list(choice.latent), "depth": best.depth}
     return {
         **model,
@@ -75,6 +76,7 @@ def entry(choice: Choice) -> dict[str, Any]:
         **told(best.settings),
         **({"at_edge": list(choice.at_edge)} if choice.at_edge else {}),
         "ratio": best.ratio,
+        **({"models": len(models)} if len(models) > 1 else {}),
         **choice.search,
         "val_mse": best.val_mse,
         "runner_up": {

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _BATCH_S = 300.0  # of a batch, after which what was measured corrects what is to come
 _AT_ONCE = 4  # candidates sampled at least, once there are enough to model
 _TIMED = ("key", "status", "total_s", "baseline_s", "compile_s", "architecture", "dataset")
-Train = Callable[[Sequence[Job], Estimator], bool]
-"""Trains jobs, leaving a record of each; False if the user stopped it."""
+MayStart = Callable[[Job], bool]
+Train = Callable[[Sequence[Job], Estimator, MayStart], bool]
+"""Trains jobs that may start, leaving a record of each; False if the user stopped it."""
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Running:
                 raise RequestError(f"{one.name}: {why}")
         begun = self.clock()
         last: list[Job] = []
+        admission = Admission(self, Costs(Estimator()), begun)
         while True:
             jobs = _jobs(self.store)
             stands = self._stands(jobs)
@@ -84,10 +86,11 @@ class Running:
             costs = Costs.of(jobs, self.store.path.name)
             batch, least_s = self._batch(stands, left_s, costs)
             if batch:
-                if batch == last:
+                if batch == last and admission.started:
                     raise RequestError(f"jobs leave no readable record in {self.store.path}")
                 last = batch
-                if not train(batch, costs.estimator):
+                admission = Admission(self, costs, begun + budget_s)
+                if not train(batch, costs.estimator, admission):
                     return False
             elif least_s < math.inf:
                 if not last:
@@ -151,6 +154,29 @@ class Running:
             return True
 
         return possible
+
+
+class Admission:
+    """Says at a job's turn whether it still fits the time that is left.
+
+    What the jobs before it in the batch took, against their estimate, is taken into account.
+    """
+
+    def __init__(self, run: Running, costs: Costs, end: float) -> None:
+        self.run, self.costs, self.end = run, costs, end
+        self.begun, self.started = run.clock(), list[float]()
+
+    def __call__(self, job: Job) -> bool:
+        """Whether the job may start now."""
+        now, job_s = self.run.clock(), self.costs.seconds(job)
+        over = now - self.begun - self.costs.start_s
+        planned = sum(self.started) / self.run.workers
+        slower = max(1.0, over / planned) if planned else 1.0
+        late = bool(self.started) and now - self.begun > 2 * _BATCH_S  # for a better estimate
+        if late or now + job_s * slower > self.end:
+            return False
+        self.started.append(job_s)
+        return True
 
 
 def _jobs(store: Store) -> pd.DataFrame:

@@ -7,6 +7,8 @@ that a search that was stopped goes on without a file of its own.
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 STARTUP = 10
-"""Candidates that are drawn at random before the sampler models what was measured."""
+"""Candidates that are spread evenly before the sampler models what was measured."""
 _TRIES = 40  # for each candidate, before what is left of a space is looked through
 _MOST = 10_000  # points of a space that are looked through
 _DIGITS = 3  # of a number drawn
@@ -35,8 +37,17 @@ def propose(
 
     `known` maps points to how bad they were, infinite where they failed. `reach` are values of
     dimensions to try first, where they have not been: ends of ranges, that sampling hardly meets.
+
+    Raises:
+        RequestError: optuna is not installed.
     """
-    import optuna
+    try:
+        import optuna
+    except ImportError:
+        raise RequestError(
+            "a search takes optuna, which samples its candidates, and this Python has none: pip"
+            " install optuna, then the same command again"
+        ) from None
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     free = {name: dim for name, dim in dims.items() if points({name: dim}) > 1}
@@ -50,17 +61,17 @@ def propose(
         seed=search.seed + len(known), n_startup_trials=STARTUP, constant_liar=True
     )
     study = optuna.create_study(sampler=sampler)
-    reached = set()
+    used: list[dict[str, Any]] = []
     for point, badness in known.items():
         if (values := search.values(point, dims)) is not None:
-            reached |= set(reach) & set(values.items())
-            params = {name: _param(free[name], values[name]) for name in free}
+            used.append({name: _param(free[name], values[name]) for name in free})
             study.add_trial(
-                optuna.trial.create_trial(params=params, distributions=space, value=badness)
+                optuna.trial.create_trial(params=used[-1], distributions=space, value=badness)
             )
-    for name, value in reach:
-        if (name, value) not in reached:
-            study.enqueue_trial({name: value})
+    ends = [(name, end) for name, end in reach if not any(u[name] == end for u in used)]
+    for i in range(max(len(ends), min(count, STARTUP - len(used)))):
+        used.append(_spread(free, used, dict(ends[i : i + 1])))
+        study.enqueue_trial(used[-1])
     found: dict[Point, None] = {}
     for _ in range(_TRIES * count):
         if len(found) == count:
@@ -78,6 +89,38 @@ def propose(
             if one is not None and one not in known and len(found) < count:
                 found[one] = None
     return list(found)
+
+
+def _spread(
+    free: Dimensions, used: Sequence[Mapping[str, Any]], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One more candidate, as far from those `used` as may be in each dimension that is not `given`.
+
+    Of a list the choice that was used least; of a range the middle of its widest gap, in what of it
+    the same choices left. Few candidates drawn at random would leave some choices out.
+    """
+    one = dict(given)
+    for name, dim in free.items():
+        if name not in one and isinstance(dim, Choices):
+            times = Counter(u[name] for u in used)
+            one[name] = min(range(len(dim.values)), key=lambda place: times[place])
+    same = [u for u in used if all(u[n] == v for n, v in one.items() if n not in given)]
+    for name, dim in free.items():
+        if name not in one and isinstance(dim, Range):
+            taken = [u[name] for u in same if name in u]
+            one[name] = _in_widest_gap(dim, taken, [u[name] for u in used if name in u])
+    return one
+
+
+def _in_widest_gap(dim: Range, same: Sequence[float], all_: Sequence[float]) -> Any:
+    """The middle of the widest gap between numbers tried, those of the `same` choices if any."""
+    scale = math.log if dim.log else float
+    low, high = scale(dim.low), scale(dim.high)
+    marks = sorted({low, high, *map(scale, same or all_)})
+    below, above = max(itertools.pairwise(marks), key=lambda gap: gap[1] - gap[0])
+    middle = (below + above) / 2
+    number = math.exp(middle) if dim.log else middle
+    return round(number) if dim.whole else _rounded(dim, number)
 
 
 def _usable(

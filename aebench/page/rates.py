@@ -1,0 +1,198 @@
+"""The section on codes as compression: bytes per image against what is lost.
+
+What stands beside what is computed in `analysis.rates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from aebench.analysis import frames, rates, words
+from aebench.analysis.rates import FORMATS, PCA, Against, Meeting
+from aebench.page import svg
+from aebench.page.charts import plain_log, readable_log, series_colours
+from aebench.page.parts import Chart, Section, Table, table
+from aebench.store import Results
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+_COMPARED = ("jpeg", "webp")
+_MARKERS = {"jpeg": "<", "webp": ">", "png": "|"}  # which no family has
+_INTRO = (
+    "The code of every trained model that is at most two thirds of the image is quantized to 8, 6, "
+    "4 and 2 bits a number, evenly, over a range chosen for each number on validation images, and "
+    "decoded by the model. Bytes of a code are those that an ideal arithmetic coder would take "
+    "with one table for each number, learned on validation images too; 32 bits are the float32 "
+    "code as it is. PCA with as many components and the same quantizer stands beside it.",
+    "JPEG, WebP and PNG are the files that Pillow writes, one an image, headers included: at 28 x "
+    "28 pixels these are a large part. All is measured on the first 1,000 test images (all, where "
+    "there are fewer).",
+)
+
+
+def section(results: Results) -> Section:
+    """A chart and a table for each data set with a code that compresses, and who is ahead."""
+    title = "Is it a good compressor? Bytes against error"
+    codes, files = rates.codes(results), rates.files(results)
+    charts, said = [], []
+    weights: list[float] = []
+    for (dataset,), mine in frames.by_dataset(codes):
+        learned = mine[mine["family"] != PCA]
+        if not len(learned):
+            continue
+        name, measured = words.dataset(dataset), files[files["dataset"] == dataset]
+        fronts = {str(f): rates.front(rows) for f, rows in mine.groupby("family", sort=False)}
+        weights += [w for f, rows in fronts.items() if f != PCA for w in rows["decoder_bytes"]]
+        charts.append(
+            Chart(
+                name,
+                chart(fronts, measured, f"MSE against bytes per image, {name}"),
+                "Lower and further left is better. Each line joins the codes that no other of the "
+                "same family, at any size and any number of bits, beats in both; means over "
+                "seeds. Files without loss have no error to draw on this axis: their size is the "
+                "dotted line.",
+                (_table(fronts, measured, f"{name}: the codes drawn, and the files"),),
+            )
+        )
+        best = rates.front(learned)
+        met = [rates.against(best, measured, codec) for codec in _COMPARED]
+        said += [_in_words(each, name) for each in met if each]
+    if not charts:
+        intro = ("This takes a finished model whose code is at most two thirds of the image.",)
+        return Section("rates", title, intro)
+    span = " to ".join(dict.fromkeys(_bytes(w) for w in (min(weights), max(weights))))
+    uncounted = (
+        f"Neither the tables nor what decodes are counted. The decoders of the models drawn take "
+        f"{span} in float32 (four bytes a weight), which only a great many images pay back."
+    )
+    return Section("rates", title, (*_INTRO, uncounted), tuple(charts), lists=tuple(said))
+
+
+def _bytes(number: float) -> str:
+    """A size in the unit that leaves it readable."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000 or unit == "MB":
+            return f"{words.number(number)} {unit}"
+        number /= 1000
+    raise AssertionError
+
+
+def _in_words(met: Against, dataset: str) -> str:
+    """How far down learned codes go below a format, and who loses less at equal bytes."""
+    name = FORMATS[met.format]
+    text = (
+        f"{dataset}, learned codes against {name}: the smallest {name} files take "
+        f"{words.number(met.smallest)} bytes an image, with an MSE of {words.number(met.its_error)}"
+    )
+    if met.cheapest is None:
+        text += "; no learned code comes so near to the image. "
+    else:
+        code = f"{met.cheapest['name']} in {_bits(met.cheapest['bits'])}"
+        text += f"; {code} is as near to it in {words.number(met.cheapest['cost'])} bytes. "
+    if met.meetings:
+        sides = {meeting.ahead for meeting in met.meetings}
+        who = {
+            frozenset({"code"}): f"the best learned code loses less at all rates of {name}",
+            frozenset({"file"}): f"{name} loses less at all its rates",
+            frozenset({"neither"}): "neither is ahead",
+        }.get(frozenset(sides), "who loses less depends on the rate")
+        told = "; ".join(_met(meeting, name) for meeting in _turning(met.meetings))
+        text += f"For the same bytes {who}: {told}."
+    else:
+        text += f"Every learned code takes more bytes than {name} files."
+    if met.lossless is not None:
+        text += f" From {words.number(met.lossless)} bytes on {name} loses nothing."
+    return text
+
+
+def _turning(meetings: Sequence[Meeting]) -> list[Meeting]:
+    """The first meeting, those at which somebody else gets ahead, and the last."""
+    told = [meetings[0], *(b for a, b in pairwise(meetings) if a.ahead != b.ahead)]
+    return told if told[-1] is meetings[-1] else [*told, meetings[-1]]
+
+
+def _met(meeting: Meeting, name: str) -> str:
+    ratio = meeting.ratio
+    known = ratio.low is not None
+    interval = f", 95 % interval {words.between(ratio.low, ratio.high)}" if known else ""
+    return (
+        f"at {words.number(meeting.budget)} bytes {meeting.name} in {_bits(meeting.bits)} has "
+        f"{words.number(ratio.centre)} times the error of {name} ({words.seeds(ratio.n)}{interval})"
+    )
+
+
+def _bits(bits: float) -> str:
+    return "float32" if bits == 32 else f"{bits:.0f} bits"
+
+
+def _table(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, caption: str) -> Table:
+    heads = """
+        code or file
+        settings | protocol, and how the jobs depart from it
+        bits or quality | bits of each number of a code; for files the quality asked of Pillow
+        seeds ##
+        bytes # | per image: of an ideal arithmetic coder, or of the file with its header
+        fixed # | bytes per image of a code whose numbers all take the same bits
+        MSE # | of the test images coded, pixels in [0, 1]; geometric mean over seeds
+        SSIM # | structural similarity (Wang et al. 2004): 1 is alike
+        decoder bytes ## | weights of what decodes, in float32, which bytes do not count
+    """
+    rows: list[tuple[Any, ...]] = [
+        (
+            *(row["name"], row["settings"], _bits(row["bits"]), row["n_seeds"], row["cost"]),
+            *(row["fixed_bytes_per_image"], row["error"], row["ssim"], row["decoder_bytes"]),
+        )
+        for front in fronts.values()
+        for _, row in front.iterrows()
+    ]
+    for _, row in measured.sort_values(["codec", "cost"]).iterrows():
+        quality = "no loss" if words.missing(row["quality"]) else f"quality {row['quality']:.0f}"
+        name = FORMATS[row["codec"]]
+        rows.append((name, "", quality, None, row["cost"], None, row["error"], row["ssim"], None))
+    return table(caption, heads, rows)
+
+
+def chart(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, label: str) -> str:
+    """MSE against bytes per image: a line for each family's front, PCA's, and each format."""
+    from matplotlib.ticker import LogLocator
+
+    families = sorted(set(fronts) - {PCA})
+    colours = series_colours(families)
+    with svg.canvas(svg.WIDTH, 4.6) as figure:
+        axes = figure.subplots()
+        axes.set(xscale="log", yscale="log", xlabel="bytes per image (log scale)",
+                 ylabel="MSE (log scale)")  # fmt: skip
+        lines: dict[str, Artist] = {}
+
+        def draw(name: str, rows: pd.DataFrame, colour: str, marker: str, dash: Any) -> None:
+            (lines[name],) = axes.plot(
+                rows["cost"], rows["error"], color=colour, marker=marker, markersize=5,
+                linestyle=dash, markeredgecolor=svg.PAPER, markeredgewidth=0.6,
+            )  # fmt: skip
+
+        for family in families:
+            i = colours[family]
+            draw(family, fronts[family], svg.colour(i), svg.marker(2 * i), svg.DASHES[0])
+        if PCA in fronts:
+            draw(PCA, fronts[PCA], svg.INK, svg.marker(1), svg.DASHES[1])
+        for codec, rows in measured.groupby("codec", sort=True):
+            name, lossy = FORMATS[str(codec)], rows[rows["error"] > 0].sort_values("cost")
+            if len(lossy):
+                draw(name, lossy, svg.MUTED, _MARKERS[str(codec)], svg.DASHES[0])
+            for cost in rows.loc[rows["error"] == 0, "cost"]:
+                axes.axvline(cost, color=svg.MUTED, linewidth=1.1, linestyle=svg.DASHES[2])
+                axes.annotate(
+                    f"{name} without loss", (cost, 0.02), xycoords=("data", "axes fraction"),
+                    xytext=(-3, 0), textcoords="offset points", fontsize=9, rotation=90, ha="right",
+                )  # fmt: skip
+        axes.margins(0.06)
+        axes.autoscale_view()
+        plain_log(axes.xaxis, LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+        readable_log(axes)
+        svg.legend(figure, list(lines.values()), list(lines), ncols=6)
+        return svg.inline(figure, label)

@@ -1,0 +1,265 @@
+"""The section of seconds to a target: which runs get there, how soon, and which systems soonest.
+
+What counts as reached is decided in `analysis.targets`; a section without a curve is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from aebench.analysis import frames, profiles, targets, words
+from aebench.analysis.profiles import MOST, SCORED_TO
+from aebench.analysis.targets import Contest
+from aebench.page import svg
+from aebench.page.charts import plain_log
+from aebench.page.parts import Cell, Chart, Section, Show, Table, number, table
+from aebench.store import Results
+
+_LONG = 100  # rows; a longer table is folded
+_UNITS = {"train_s": "seconds", "gflop": "arithmetic"}
+_ERRORS = {
+    targets.MEAN: "the error of the mean image",
+    targets.PCA: "that of PCA at the same bottleneck",
+    targets.STUDY: "the study's own figure",
+}
+_RULES = (
+    "A target is reached at the end of the first epoch whose validation MSE is at or below it: "
+    "nothing is interpolated between epochs. Seconds are those of training alone (train_s), and "
+    "only of runs whose times may be compared; the others have epochs and GFLOP. A run that never "
+    "gets there, or diverges before, is infinitely slow, and counts as such in medians and "
+    "profiles."
+)
+
+
+def section(results: Results) -> Section | None:
+    """Profiles, and a table a data set; None where no run has a curve."""
+    rows = targets.to_targets(results)
+    if not len(rows):
+        return None
+    met = targets.contests(rows)
+    charts = tuple(_chart(contest) for contest in met)
+    tables = tuple(
+        _table(mine, f"{words.dataset(dataset)}: until the validation MSE is at or below a target")
+        for (dataset,), mine in frames.by_dataset(targets.summary(rows))
+    )
+    intro = (_reached(rows), _RULES, *_caveats(results, rows))
+    said = tuple(_won(contest) for contest in met)
+    # Of a search the table is longer than the rest of the page.
+    long = tuple(made for made in tables if len(made.rows) > _LONG)
+    short = tuple(made for made in tables if made not in long)
+    title = "Seconds to a target"
+    return Section("targets", title, intro, charts, short, lists=said, folded=long)
+
+
+def _reached(rows: pd.DataFrame) -> str:
+    """How many of the runs get to each target."""
+    parts: list[str] = []
+    for target, error in _ERRORS.items():
+        mine = rows[rows["target"] == target]
+        if len(mine):
+            runs = "" if parts else f" {'run' if len(mine) == 1 else 'runs'} reached"
+            parts.append(f"{mine['reached'].sum():,} of {len(mine):,}{runs} {error}")
+    return f"Within their epochs, {words.listed(parts)}."
+
+
+def _caveats(results: Results, rows: pd.DataFrame) -> Iterator[str]:
+    """What a reader must know of these targets to take the table for what it is."""
+    jobs = targets.runs(results)
+    both = jobs[["val_mse", "mse"]].astype("float64")
+    both = both[((both > 0) & (both < math.inf)).all(axis="columns")]
+    ratios = both["val_mse"] / both["mse"]
+    text = (
+        "The targets are test errors, and the curve is of the validation images, the only ones "
+        "that are looked at after every epoch."
+    )
+    if len(ratios):
+        span = words.between(ratios.min(), ratios.max())
+        text += f" Both are known of the trained models: their validation MSE is {span} times"
+        text += f" their test MSE, {words.number(ratios.median())} in the median."
+    yield text
+    if (rows["target"] == targets.STUDY).any():
+        yield (
+            f"The study's figure is a sum over the {targets.STUDY_BATCHES} full batches of 128 "
+            f"test images, so the target is that over {targets.STUDY_BATCHES}. It was the error "
+            "of one run at its end: one that repeats it well may still end just above."
+        )
+    cosine = rows.loc[rows["schedule"] == "cosine", "key"].nunique()
+    if cosine:
+        follow = "follows" if cosine == 1 else "follow"
+        yield (
+            f"{words.counted(cosine, 'run')} {follow} a cosine schedule, whose learning rate falls "
+            "to zero over all the epochs of the run: a target is reached at the pace of that "
+            "schedule, and a shorter one may be there sooner."
+        )
+    rest = len(results.jobs) - len(jobs)
+    if rest:
+        yield (
+            f"{words.counted(rest, 'job')} {words.are(rest)} not among the runs: something other "
+            "than the training ended it, or it left no curve, so what was reached is unknown."
+        )
+
+
+def _chart(contest: Contest) -> Chart:
+    unit = _UNITS[contest.cost]
+    n, tasks = contest.ratios.shape
+    title = f"Performance profile, by {unit}"
+    reading = (
+        "Higher and further left is better: the share of tasks whose target a system reaches at "
+        "no more than so many times the cost of the cheapest system there. Where a line begins is "
+        "the share in which it is the cheapest, where it ends the share that it reaches at all. "
+        f"A task is a data set, a latent size and a target; these {n} systems all ran these "
+        f"{tasks}. "
+    )
+    if contest.cost == "train_s":
+        reading += (
+            "A system is a family, an engine, a precision and settings, all on "
+            f"{contest.conditions}."
+        )
+    else:
+        reading += (
+            "A system is a family under settings; cost is GFLOP of training, the same on every "
+            "machine and by every engine."
+        )
+    if n > MOST:
+        reading += f" Drawn are the {MOST} with the highest score."
+    if contest.left_out:
+        reading += f" {words.counted(contest.left_out, 'system')} ran other tasks."
+    caption = f"{title}: systems"
+    drawn = _by_score(contest.ratios).head(MOST).drop(columns="score")
+    made = (_systems(contest, caption), _tasks(drawn, f"{title}: times the least cost"))
+    return Chart(title, profile(drawn, f"{title}, {n} systems"), reading, made)
+
+
+def _by_score(ratios: pd.DataFrame) -> pd.DataFrame:
+    """The same systems with a column `score`, the highest first."""
+    scores = [profiles.score(row) for _, row in ratios.iterrows()]
+    return ratios.assign(score=scores).sort_values("score", ascending=False, kind="stable")
+
+
+def profile(ratios: pd.DataFrame, label: str) -> str:
+    """A step curve a system: the share of its tasks within tau times the least cost, over tau."""
+    from matplotlib.ticker import LogLocator, PercentFormatter
+
+    finite = [r for r in ratios.to_numpy().ravel() if r < math.inf]
+    end = 1.15 * max([SCORED_TO, *finite])
+    with svg.canvas(svg.WIDTH, 3.6 + 0.22 * math.ceil(len(ratios) / 2)) as figure:
+        axes = figure.subplots()
+        axes.set(
+            xscale="log", xlim=(0.96, end), ylim=(-0.03, 1.03),
+            xlabel="times the cost of the cheapest system (log scale)", ylabel="share of tasks",
+        )  # fmt: skip
+        lines = []
+        for i, (_, row) in enumerate(ratios.iterrows()):
+            taus, shares = profiles.steps(row)
+            (line,) = axes.plot(
+                [*taus, end], [*shares, shares[-1]], drawstyle="steps-post",
+                color=svg.colour(i), linestyle=svg.DASHES[i % len(svg.DASHES)],
+                marker=svg.marker(i), markersize=5, markeredgecolor=svg.PAPER,
+                markeredgewidth=0.5, markevery=range(len(taus)),
+            )  # fmt: skip
+            lines.append(line)
+        axes.axvline(SCORED_TO, color=svg.MUTED, linewidth=1, linestyle=svg.DASHES[1])
+        steps = (1.0, 2.0, 4.0, 6.0) if end < 30 else (1.0, 2.0, 5.0) if end < 300 else (1.0,)
+        plain_log(axes.xaxis, LogLocator(subs=steps, numticks=20))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        svg.legend(figure, lines, [str(name) for name in ratios.index], ncols=2)
+        return svg.inline(figure, label)
+
+
+def _systems(contest: Contest, caption: str) -> Table:
+    heads = f"""
+        system
+        reached ## | tasks whose target it reaches, in the median of its runs
+        of ## | tasks, the same for every system
+        cheapest in ## | tasks in which no system costs less
+        within 2 × #% | share of tasks reached at no more than twice the least cost
+        score # | area under the profile from 1 to {SCORED_TO:g} times, over {SCORED_TO - 1:g}
+    """
+    rows = []
+    for name, scored in _by_score(contest.ratios).iterrows():
+        ratios = scored.drop("score")
+        reached, cheapest = int((ratios < math.inf).sum()), int((ratios == 1).sum())
+        within = profiles.share(ratios, 2.0)
+        rows.append((name, reached, len(ratios), cheapest, within, scored["score"]))
+    return table(caption, heads, rows)
+
+
+def _tasks(ratios: pd.DataFrame, caption: str) -> Table:
+    heads = "\n".join(["task", *(f"{name} #" for name in ratios.index)])
+    return table(caption, heads, (
+        (task, *(_never(ratio) for ratio in column)) for task, column in ratios.items()
+    ))  # fmt: skip
+
+
+def _won(contest: Contest) -> str:
+    """Whose profile covers most, and how many tasks are too hard for every system."""
+    scores = _by_score(contest.ratios)["score"]
+    highest = scores.max()
+    where = f" on {contest.conditions}" if contest.conditions else ""
+    n, tasks = contest.ratios.shape
+    text = f"By {_UNITS[contest.cost]}{where}, {n} systems in {tasks} tasks: "
+    if not highest:
+        return f"{text}none reaches a target."
+    first = [str(name) for name in scores.index[scores == highest]]
+    has = "has" if len(first) == 1 else "have"
+    text += f"{words.listed(first)} {has} the highest score, {words.number(highest)}"
+    nobody = int((contest.ratios == math.inf).all(axis="index").sum())
+    return f"{text}; the target of {words.counted(nobody, 'task')} is reached by none."
+
+
+def _never(value: float, write: Show = words.number) -> Cell:
+    """A number, or in words that it is infinite."""
+    return Cell("never", "Infinity") if value == math.inf else number(value, show=write)
+
+
+def _table(rows: pd.DataFrame, caption: str) -> Table:
+    """A row a model, conditions and target; what all rows share of conditions is in the caption."""
+    kinds = rows[frames.ALIKE].map(words.known).nunique()
+    shared = {name: rows[name].iloc[0] for name in frames.ALIKE if kinds[name] == 1}
+    differ = [name for name in frames.ALIKE if kinds[name] > 1]
+    heads = """
+        model | below: conditions under which it was trained, as far as they differ here
+        settings | protocol, and how the jobs depart from it
+        target | what must be reached
+        its MSE # | per pixel of the test images; median over runs where their splits differ
+        reached # | runs that get there, of all: seeds and repeats
+        epochs # | until then; median over runs, never where half of them or more do not get there
+        seconds # | of training until then; median over the runs whose times may be compared, \
+below: its 95 % interval, from six of them on, and how many they are if not all
+        GFLOP # | 1e9 operations of training until then; median over runs
+    """
+    return table(" on ".join([caption, *_conditions(shared)]), heads, (
+        (
+            Cell(words.model_of(row), small=_conditions({name: row[name] for name in differ})),
+            row["settings"],
+            row["target"],
+            row["target_mse"],
+            Cell(f"{row['reached']} of {row['n']}", row["reached"] / row["n"]),
+            _never(row["epochs"], write="{:g}".format),
+            replace(_never(row["train_s"]), small=_spread(row)),
+            _never(row["gflop"]),
+        )
+        for row in rows.to_dict("records")
+    ))  # fmt: skip
+
+
+def _conditions(known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Some of the conditions in words, or nothing where there is none to tell."""
+    told = words.conditions(dict.fromkeys(frames.ALIKE) | dict(known))
+    return (told,) if told else ()
+
+
+def _spread(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The interval of a row's seconds, and of how many of its runs they are where not of all."""
+    said = []
+    if not words.missing(row["low"]):
+        ends = (_never(row[end]).text for end in ("low", "high"))
+        said.append(" to ".join(ends))
+    if 0 < row["timed"] < row["n"]:
+        said.append(f"of {words.counted(row['timed'], 'run')}")
+    return tuple(said)
