@@ -20,7 +20,7 @@ from aebench.grid import Grid
 from aebench.job import Job
 
 if TYPE_CHECKING:
-    from aebench.analysis.findings import Outcomes
+    from aebench.analysis.outcomes import Outcomes
     from aebench.page import Report
     from aebench.store import Results
 

@@ -1,4 +1,4 @@
-"""Publishes the reference results: their reports, the picture in README, and README's figures.
+"""Publishes the reference results: their outcomes, reports and picture, and README's figures.
 
 `python -m bench.reference` (or the nox session `reference`) does all of it from the committed
 records alone, so that no figure is copied by hand; a test holds README to what this would write.
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from unittest import mock
 
 import pandas as pd
 
-from aebench.analysis import findings, frames, optimum, searches, words
+from aebench.analysis import expected, findings, frames, optimum, searches, words
+from aebench.analysis.outcomes import VERDICTS, Outcomes, headline, tally
 from aebench.cli import text
 from aebench.page import answers, render
 from aebench.store import Results, read
@@ -54,7 +55,7 @@ class Reference:
         return frames.ordered(read(ROOT / "results" / f"reference-{self.name}"))
 
     @cached_property
-    def outcomes(self) -> list[findings.Outcome]:
+    def outcomes(self) -> Outcomes:
         """Its findings."""
         return findings.evaluate(self.results)
 
@@ -169,7 +170,7 @@ def hour_paragraph(hour: Reference) -> str:
     alone = words.listed(text.duration(s) for s in sorted(deep["total_s"], reverse=True))
     engine = together["engine"].mode().iloc[0]
     given = not together["engine_choice"].str.startswith("auto").all()
-    n = findings.tally(hour.outcomes)
+    n = tally(hour.outcomes)
     said = words.listed(
         [
             f"{n['replicated']} replicate",
@@ -179,6 +180,7 @@ def hour_paragraph(hour: Reference) -> str:
             f"{n['not tested']} were not tested",
         ]
     )
+    claims = sum(not outcome.finding.reading_of for outcome in hour.outcomes)
     return (
         f"`aebench run --grid hour --workers 2{f' --engine {engine}' * given}` trained "
         f"{len(together)} jobs, every system of the study and ours beside them, in {took} on "
@@ -186,8 +188,9 @@ def hour_paragraph(hour: Reference) -> str:
         f"engine `{engine}` of commit {together['commit'].mode().iloc[0]}. Two deeper models were "
         f"added since, in {alone} alone on the machine: [report](reports/reference-hour.html), "
         "[records](results/reference-hour). What two cores cannot train in full trained fewer "
-        "epochs, says so in its settings, and decides nothing. Of the study's "
-        f"{len(hour.outcomes)} findings {said}:"
+        f"epochs, says so in its settings, and decides nothing. The study's {claims} findings are "
+        f"judged in {len(hour.outcomes)} rows, one for each way to read them and each device: "
+        f"{said}."
     )
 
 
@@ -210,7 +213,7 @@ def hour_table(hour: Reference) -> str:
         verdict: [
             f"`{o.finding.id}`" for o in hour.outcomes if o.ours is None and o.verdict == verdict
         ]
-        for verdict in findings.VERDICTS
+        for verdict in VERDICTS
     }
     without = [f"{verdict}: {words.listed(ids)}" for verdict, ids in rest.items() if ids]
     return "\n".join(lines) + (
@@ -223,18 +226,11 @@ def beyond(hour: Reference, best: Reference) -> str:
 
     Of `best`, which may be `hour` itself, what its records say of models under `tuned`.
     """
-    deep = {o.finding.id: o for o in hour.outcomes}["deep-64"]
-    assert deep.ours is not None
-    relu = frames.Model("mnist", "conv-relu", 64, 2).rows(frames.counting(hour.results.jobs))
     return (
         "And what no table of the study shows: under its protocol mlp-128 has "
         f"{hour.beside_pca('mlp', 128, 'study')} times the error of PCA with the same 128 numbers. "
         "The rest is of models trained properly (`--protocol tuned`). "
         f"{' '.join(tuned_answers(best))} "
-        "The deeper decoder as the study lists it, with sigmoid in every layer, ends at a "
-        f"study error of {words.number(deep.ours)} instead of {deep.finding.source}; with ReLU "
-        "between its layers (`conv-relu`) it ends at "
-        f"{words.number(frames.mean(frames.per_seed(relu, 'study_error')))}, of one seed each."
     )
 
 
@@ -248,6 +244,11 @@ def tuned_answers(best: Reference) -> list[str]:
         if len(set(answer.codes["family"])) > 1
         for sentence in answers.sentences(answer)[:-1]
     ]
+
+
+def deeper(hour: Reference) -> str:
+    """What can be concluded on the study's deeper decoder."""
+    return " ".join(headline(hour.outcomes)) or "The deeper decoder is not decided in it."
 
 
 def wrapped(paragraph: str) -> str:
@@ -268,6 +269,7 @@ def blocks() -> dict[str, str]:
         "conv-1": lambda: wrapped(conv_1(hour)),
         "hour": lambda: wrapped(hour_paragraph(hour)),
         "hour-findings": lambda: hour_table(hour),
+        "deeper": lambda: wrapped(deeper(hour)),
         "beyond": lambda: wrapped(beyond(hour, best)),
     }
     return {name: make() for name, make in made.items()}
@@ -283,6 +285,21 @@ def filled(readme: str, made: dict[str, str]) -> str:
     if sorted(places) != sorted(made):
         raise ValueError(f"README has the blocks {places}, made are {list(made)}")
     return _BLOCK.sub(lambda found: f"{found[1]}{made[found[2]]}\n{found[3]}", readme)
+
+
+def outcomes_file() -> str:
+    """What ships as `expected.REFERENCE`: outcomes of all committed records of the study's models.
+
+    Both folders together, so that a seed that was trained in both counts once.
+    """
+    folders = [read(ROOT / "results" / f"reference-{name}") for name in ("quick", "hour")]
+    tables = {
+        field.name: pd.concat([getattr(f, field.name) for f in folders], ignore_index=True)
+        for field in fields(Results)
+        if field.name != "problems"
+    }
+    both = findings.evaluate(Results(**tables, problems=[]))
+    return expected.written(outcome.known for outcome in both)
 
 
 def picture(page: Path, png: Path) -> None:
@@ -309,7 +326,10 @@ def picture(page: Path, png: Path) -> None:
 
 
 def main() -> None:
-    """Render the reports, take the picture, and write README's blocks."""
+    """Write the reference outcomes, render the reports, take the picture, fill README's blocks."""
+    expected.REFERENCE.write_text(outcomes_file(), encoding="utf-8")
+    expected.reference.cache_clear()
+    print(expected.REFERENCE.relative_to(ROOT))
     for name in NAMES:
         page = render(
             ROOT / "results" / f"reference-{name}", ROOT / f"reports/reference-{name}.html"

@@ -44,10 +44,14 @@ NOT_RUN = "not slow and not network and not browser and not cuda"
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "statistics": (
         ("aebench/analysis/statistics.py",),
-        ("test_statistics.py", "test_compare.py"),
+        ("test_statistics.py", "test_figures.py", "test_compare.py"),
     ),
     "comparison": (("aebench/analysis/comparison.py",), ("test_compare.py",)),
     "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),
+    "figures": (
+        ("aebench/analysis/figures.py", "aebench/analysis/expected.py"),
+        ("test_figures.py", "test_expected.py", "test_rates_of_rules.py"),
+    ),
     "rules": (
         ("aebench/analysis/rules.py", "aebench/analysis/picture_rules.py"),
         ("test_findings.py",),

@@ -22,3 +22,18 @@ def test_headline_tells_what_is_worse_than_the_mean_image(tmp_path: Path) -> Non
     assert "mlp-8 on MNIST does worse" not in text
     assert "have 1.8 (mlp-8 on MNIST) to 2.4 (mlp-1 on MNIST) times the error of PCA" in text
     assert "mean image" not in sentences(tmp_path / "none", records[1])
+
+
+def test_headline_tells_what_the_printed_code_cannot_have_given(tmp_path: Path) -> None:
+    records = [record("conv", 64, 8.8 + seed / 100, depth=2, seed=seed) for seed in range(3)]
+    text = sentences(tmp_path, *records)
+    assert "cannot have given the error of 0.037 that it prints at latent 64 (ours: 8.81" in text
+
+
+def test_a_figure_stands_beside_that_of_the_reference(tmp_path: Path) -> None:
+    records = [record("mlp", 512, 0.607), record("mlp", 1, 4.0), record("conv", 2, 1.0)]
+    found = verdicts.findings(findings.evaluate(stored(tmp_path, *records)))
+    small = {row[0].small[0]: row[3].small for row in found.rows}
+    assert small["mlp-512"][-1].startswith("as expected: reference 0.60")
+    assert small["mlp-1"][-1].startswith("differs: reference 9.")
+    assert small["conv-16"] == ()

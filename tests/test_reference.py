@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from test_report_records import record, stored
 
-from aebench.analysis import findings, fitness, frames
+from aebench.analysis import fitness, frames
+from aebench.analysis.outcomes import tally
 from aebench.page import verdicts
 from bench import reference
 
@@ -44,7 +45,7 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
     results = fitness.marked(known.results)
     said = " ".join(verdicts.sentences(results, known.outcomes))
     assert html.escape(said).replace("&#x27;", "&#39;") in page
-    for verdict, count in findings.tally(known.outcomes).items():
+    for verdict, count in tally(known.outcomes).items():
         assert f'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>' in page
 
 

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 import pandas as pd
 
 from aebench.analysis import frames, words
-from aebench.analysis.evidence import Claim, Evidence, Judgement, nothing, ratios, rule, together
+from aebench.analysis.evidence import (
+    Claim,
+    Evidence,
+    Judgement,
+    Need,
+    nothing,
+    ratios,
+    rule,
+    together,
+)
 from aebench.analysis.frames import Model
 from aebench.schema import DENOISING, STRANGERS
 
@@ -39,7 +48,8 @@ def denoises(
         Claim(ratios(frames.per_seed(rows, bar), error), 1.0, "above")
         for bar in ("input_mse", "mean_mse")
     ]
-    return together(claims, len(rows), _denoised(evidence, rows, amplitude, others))
+    note = _denoised(evidence, rows, amplitude, others)
+    return together(claims, len(rows), note, _need(rows, model))
 
 
 @rule
@@ -57,7 +67,7 @@ def fails_to_denoise(
         return _no_probe(evidence, model)
     above = ratios(frames.per_seed(rows, "mse"), frames.per_seed(rows, "mean_mse"))
     note = _denoised(evidence, rows, amplitude, others)
-    return together([Claim(above, 1.0, "above")], len(rows), note)
+    return together([Claim(above, 1.0, "above")], len(rows), note, _need(rows, model))
 
 
 @rule
@@ -84,7 +94,7 @@ def fails_on(evidence: Evidence, model: Model, stranger: str) -> Judgement:
         Claim(ratios(error, own), STRANGER_FACTOR, "above"),
         Claim(ratios(error, flat), 1.0, "above"),
     ]
-    return together(claims, len(rows), note)
+    return together(claims, len(rows), note, _need(rows, model))
 
 
 @rule
@@ -101,7 +111,7 @@ def shapes_without_colours(evidence: Evidence, model: Model) -> Judgement:
         share = seen[f"{part}_mse"] / seen[f"{part}_variance"]
         lost[part] = frames.per_seed(seen.assign(lost=share), "lost")
     if not all(len(shares) for shares in lost.values()):
-        return nothing(_no_measure(model, len(rows)))
+        return nothing(_no_measure(model, len(rows)), _need(rows.iloc[:0], model))
     note = "; ".join(
         f"{100 * (1 - frames.mean(shares)):.0f} % of the variance of {part} is explained"
         for part, shares in lost.items()
@@ -110,7 +120,7 @@ def shapes_without_colours(evidence: Evidence, model: Model) -> Judgement:
         Claim(lost["luma"].to_list(), HALF, "below"),
         Claim(lost["chroma"].to_list(), HALF, "above"),
     ]
-    return together(claims, len(rows), note)
+    return together(claims, len(rows), note, _need(rows, model))
 
 
 @rule
@@ -119,8 +129,9 @@ def blurrier(evidence: Evidence, blurred: Model, other: Model) -> Judgement:
     rows = {m: _positive(m.rows(evidence.jobs), "sharpness") for m in (blurred, other)}
     n_jobs = sum(map(len, rows.values()))
     lacking = [_no_measure(m, len(m.rows(evidence.jobs))) for m, r in rows.items() if not len(r)]
+    need = Need({m.name: r["seed"].nunique() for m, r in rows.items()})
     if lacking:
-        return nothing("; ".join(lacking), n_jobs)
+        return nothing("; ".join(lacking), need, n_jobs)
     error, sharp = (
         {m: frames.per_seed(r, column) for m, r in rows.items()}
         for column in ("study_error", "sharpness")
@@ -134,7 +145,7 @@ def blurrier(evidence: Evidence, blurred: Model, other: Model) -> Judgement:
         Claim(ratios(error[blurred], error[other]), 1.0, "above"),
         Claim(ratios(sharp[blurred], sharp[other]), 1.0, "below"),
     ]
-    return together(claims, n_jobs, note)
+    return together(claims, n_jobs, note, need)
 
 
 def _denoising(evidence: Evidence, model: Model, amplitude: float) -> pd.DataFrame:
@@ -173,7 +184,12 @@ def _positive(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def _no_probe(evidence: Evidence, model: Model) -> Judgement:
-    return nothing(_no_measure(model, len(model.rows(evidence.jobs)), "probes of it"))
+    why = _no_measure(model, len(model.rows(evidence.jobs)), "probes of it")
+    return nothing(why, Need({model.name: 0}))
+
+
+def _need(rows: pd.DataFrame, model: Model) -> Need:
+    return Need({model.name: rows["seed"].nunique()})
 
 
 def _no_measure(model: Model, n_jobs: int, what: str = "measures of its pictures") -> str:

@@ -1,15 +1,19 @@
-"""Intervals and tests on positive quantities: errors and times, always compared as ratios.
+"""Intervals and tests on positive quantities, compared as ratios, and on shares of runs.
 
-Everything is Student's t on the logarithm, which keeps its promised coverage at three values,
-where a bootstrap does not; only a median, which may be of infinite values, has the interval of its
-order statistics. What a result means for a finding is decided in `rules`.
+Of quantities everything is Student's t on the logarithm, which keeps its promised coverage at
+three values, where a bootstrap does not; only a median, which may be of infinite values, has the
+interval of its order statistics. What a result means for a finding is decided in `rules` and
+`figures`. Rates that are called measured are held by `tests/test_rates_of_rules.py`.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist
 from statistics import median as middle
 
 LEAST = 3  # values below which no interval is given: t with one degree of freedom says nothing
@@ -50,10 +54,22 @@ class Estimate:
         centre = math.exp(self.log)
         if self.n < LEAST:
             return Interval(centre, None, None, self.n)
-        from scipy import stats
-
-        half = float(stats.t.ppf((1 + level) / 2, self.degrees)) * self.error if self.error else 0.0
+        half = t_quantile((1 + level) / 2, self.degrees) * self.error if self.error else 0.0
         return Interval(centre, math.exp(self.log - half), math.exp(self.log + half), self.n)
+
+    def p_above(self, bound: float) -> float:
+        """One-sided t-test: p-value of "the ratio is at most `bound`"."""
+        from scipy import special  # not scipy.stats, which takes longer to load than all the rest
+
+        distance = self.log - math.log(bound)
+        if self.error == 0:  # where scipy's own test has no answer
+            return 0.5 if distance == 0 else float(distance < 0)
+        return float(special.stdtr(self.degrees, -distance / self.error))
+
+    def of(self, n: int) -> Estimate:
+        """What `n` values would give that lie and scatter as these do."""
+        error = self.error * math.sqrt(self.n / n)
+        return Estimate(self.log, error, n - 1, n)
 
     def p_equal(self) -> float | None:
         """Two-sided t-test: p-value of "the ratio is 1"; None where n is below `LEAST`."""
@@ -97,7 +113,12 @@ def pooled(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> Interval:
-    """Geometric mean with the t interval of its logarithm; raises as `paired` does."""
+    """Geometric mean with the t interval of its logarithm; raises as `paired` does.
+
+    Measured, 95 % intervals of 3, 5 and 20 values miss the mean in 5 % of log-normal samples; in 8
+    to 13 % of samples skewed by an exponential; in 25, 6 and 4 % where half of the values lie
+    apart from the others, as those of a model with two outcomes do.
+    """
     return paired(values).interval(level)
 
 
@@ -124,13 +145,7 @@ def median(values: Sequence[float]) -> Interval:
 
 def p_above(ratios: Sequence[float], bound: float) -> float:
     """One-sided t-test: p-value of "the geometric mean of `ratios` is at most `bound`"."""
-    from scipy import stats
-
-    found = paired(ratios)
-    distance = found.log - math.log(bound)
-    if found.error == 0:  # where scipy's own test has no answer
-        return 0.5 if distance == 0 else float(distance < 0)
-    return float(stats.t.sf(distance / found.error, found.n - 1))
+    return paired(ratios).p_above(bound)
 
 
 def p_below(ratios: Sequence[float], bound: float) -> float:
@@ -146,6 +161,54 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
         adjusted[name] = largest
     return adjusted
+
+
+def wilson(hits: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the share that `hits` of `n` runs are drawn from; `hits` may be no whole number.
+
+    E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209. Measured for 20 runs at 95 % it misses the
+    true share in 4 to 5 % of samples where that is one in ten to one in two.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, more = hits / n, z * z / n
+    half = z * math.sqrt(share * (1 - share) / n + more / (4 * n))
+    return (share + more / 2 - half) / (1 + more), (share + more / 2 + half) / (1 + more)
+
+
+def predicts(logs: Estimate, value: float, level: float) -> bool:
+    """Whether one more run like those behind `logs` may give `value`: its t prediction interval.
+
+    W. Q. Meeker, G. J. Hahn and L. A. Escobar, Statistical Intervals (2017), section 4.7.
+    """
+    spread = logs.error * math.sqrt(logs.n + 1)  # of a mean of n, and of one more beside it
+    return abs(math.log(value) - logs.log) <= t_quantile((1 + level) / 2, logs.degrees) * spread
+
+
+def as_alone(values: Sequence[float], value: float, factor: float) -> tuple[int, int]:
+    """How many `values` lie within `factor` of `value`, and how many have no more such neighbours.
+
+    Neighbours are counted among all of them, `value` included. If `value` is one more draw, each
+    of the n + 1 is as likely as any to be the most alone: that it is among the k + 1 most alone
+    has probability (k + 1) / (n + 1) at most, whatever they are drawn from (the density level sets
+    of J. Lei, J. Robins and L. Wasserman, J. Am. Stat. Assoc. 108 (2013) 278, section 3).
+    """
+    reach = math.log(factor) * (1 + 1e-12)
+    ours, figure = sorted(map(math.log, values)), math.log(value)
+    every = sorted([*ours, figure])
+
+    def neighbours(log: float) -> int:
+        return bisect_right(every, log + reach) - bisect_left(every, log - reach) - 1
+
+    near = neighbours(figure)
+    return near, sum(neighbours(log) <= near for log in ours)
+
+
+@cache
+def t_quantile(p: float, degrees: float) -> float:
+    """Quantile of Student's t."""
+    from scipy import special
+
+    return float(special.stdtrit(degrees, p))
 
 
 def _welch_satterthwaite(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:

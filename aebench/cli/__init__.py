@@ -51,7 +51,7 @@ app = typer.Typer(
 )
 app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
 app.command("show", cls=Command)(show.show)
-app.command("findings", cls=Command)(findings.findings)
+app.command("findings", cls=Command, epilog=findings.EPILOG)(findings.findings)
 app.command("check", cls=Command)(check.check)
 app.command("compare", cls=Command, epilog=compare.EPILOG)(compare.compare)
 app.command("merge", cls=Command)(merge.merge)

@@ -20,8 +20,10 @@ Complete = Callable[[str], list[str]]
 FINDINGS = (
     "mlp-512", "mlp-128", "mlp-1", "mlp-smaller-worse", "out-of-distribution",
     "conv-512", "conv-128", "conv-16", "conv-1", "conv-smaller-worse",
-    "conv-beats-mlp", "conv-not-slower", "same-convergence",
-    "deep-128", "deep-64", "deep-better", "deep-slower", "denoise-0.3", "denoise-0.8",
+    "conv-beats-mlp", "conv-not-slower", "conv-not-slower-cpu", "same-convergence",
+    "deep-128", "deep-64", "deep-better", "deep-slower", "deep-slower-cpu",
+    "deep-128-relu", "deep-64-relu", "deep-better-relu", "deep-slower-relu",
+    "deep-slower-relu-cpu", "denoise-0.3", "denoise-0.8",
     "colour-mlp", "colour-mlp-wide", "colour-conv", "colour-harder",
 )  # fmt: skip
 EXAMPLES = ("lab", "patches", "resnet", "sparse", "vae")  # a test holds them to what is there
@@ -85,6 +87,12 @@ def results(incomplete: str) -> list[str]:
     """Results folders below ``results/`` first, then whatever folder is typed."""
     known = [folder for folder in results_folders.below_results() if folder.startswith(incomplete)]
     return known + [path for path in folders(incomplete) if path.rstrip("/") not in known]
+
+
+def outcomes(incomplete: str) -> list[str]:
+    """Results folders, and files of outcomes."""
+    files = [path for path in _paths(incomplete, ".json") if not path.endswith(os.sep)]
+    return [*results(incomplete), *files]
 
 
 def folders(incomplete: str) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aebench
-from aebench.analysis import findings, fitness, frames, searches
+from aebench.analysis import findings, fitness, frames, outcomes, searches
 from aebench.disk import write_whole
 from aebench.page import (
     best,
@@ -42,7 +42,7 @@ def page(results: Results) -> str:
 
     given, whole = results, fitness.marked(frames.ordered(results))
     results = searches.without(whole)  # of a model a search has dozens of settings
-    outcomes = findings.evaluate(results)
+    judged = findings.evaluate(results)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -51,7 +51,7 @@ def page(results: Results) -> str:
         undefined=jinja2.StrictUndefined,
     )
     every = [
-        verdicts.section(outcomes),
+        verdicts.section(judged),
         *reconstruction.sections(results),
         best.section(results),
         trained.section(results),
@@ -71,8 +71,8 @@ def page(results: Results) -> str:
     sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(
-        summary=verdicts.sentences(results, outcomes),
-        tally=[(v, verdicts.SYMBOLS[v], count) for v, count in findings.tally(outcomes).items()],
+        summary=verdicts.sentences(results, judged),
+        tally=[(v, verdicts.SYMBOLS[v], count) for v, count in outcomes.tally(judged).items()],
         machines=records.machines(whole.jobs) if len(whole.jobs) else None,
         sections=sections,
         definitions=charts.definitions,

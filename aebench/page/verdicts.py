@@ -11,7 +11,8 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.analysis.evidence import Verdict
-from aebench.analysis.findings import PAIRED_TEST, Outcome, tally
+from aebench.analysis.findings import PAIRED_TEST
+from aebench.analysis.outcomes import Outcome, headline, tally
 from aebench.analysis.statistics import LEAST
 from aebench.page.parts import Cell, Section, Table, table
 from aebench.store import Results
@@ -36,7 +37,10 @@ def section(outcomes: Sequence[Outcome]) -> Section:
             f"replicated” take {LEAST} seeds or more. “Consistent” means that the few there are "
             "lie where the claim has them, which one seed may do by chance; “undecided”, that "
             "there is too little data or that it points both ways; “not tested”, that nothing of "
-            "it was run. None is a weaker form of another.",
+            "it was run. None is a weaker form of another. A figure that the study prints is one "
+            "run of theirs: it may be “replicated as a single run”, which some of ours give while "
+            "their mean is another. A claim that can be taken in two ways, or timed on two kinds "
+            "of device, has a row for each.",
         ),
         tables=(findings(outcomes),),
         folded=(rules(outcomes),),
@@ -60,7 +64,7 @@ def findings(outcomes: Sequence[Outcome]) -> Table:
             o.finding.source,
             Cell(words.number(o.ours), o.ours, small=_under(o)),
             o.n_seeds,
-            o.note[:1].upper() + o.note[1:],
+            o.why[:1].upper() + o.why[1:],
         )
         for o in outcomes
     ]
@@ -71,7 +75,12 @@ def _under(outcome: Outcome) -> tuple[str, ...]:
     if outcome.ours is None:
         return ()
     interval = () if outcome.low is None else (words.between(outcome.low, outcome.high),)
-    return (*interval, outcome.finding.measure)
+    beside, there = outcome.expected, outcome.expected and outcome.expected.there
+    expected: tuple[str, ...] = ()
+    if beside and there and beside.answer in ("as expected", "differs"):
+        than = words.seeds(there.n_seeds, there.counts)
+        expected = (f"{beside.answer}: reference {words.number(there.ours)}, {than}",)
+    return (*interval, outcome.finding.measure, *expected)
 
 
 def rules(outcomes: Sequence[Outcome]) -> Table:
@@ -87,7 +96,7 @@ def rules(outcomes: Sequence[Outcome]) -> Table:
 
 def sentences(results: Results, outcomes: Sequence[Outcome]) -> list[str]:
     """What to know before reading on; `results` are ordered and marked."""
-    said = [_verdicts(outcomes), _jobs(results.jobs)]
+    said = [_verdicts(outcomes), *headline(outcomes), _jobs(results.jobs)]
     models = frames.summary(frames.counting(results.jobs))
     said += [_worse_than_the_mean(models), _beside_pca(models), _times(results.jobs)]
     return [sentence for sentence in said if sentence]
@@ -107,7 +116,11 @@ def _verdicts(outcomes: Sequence[Outcome]) -> str:
         verb("undecided", "is undecided", "are undecided"),
         verb("not tested", "was not tested", "were not tested"),
     ]
-    return f"Of the study's {len(outcomes)} findings {words.listed(parts)}."
+    claims = sum(not outcome.finding.reading_of for outcome in outcomes)
+    return (
+        f"The study's {claims} findings are judged in {len(outcomes)} rows, one for each way to "
+        f"read them and each device: {words.listed(parts)}."
+    )
 
 
 def _jobs(jobs: pd.DataFrame) -> str:

@@ -1,0 +1,178 @@
+"""A finding and what came of it: verdict, figure, interval, why, and what would decide it.
+
+The findings themselves are listed in `findings`, which judges them; how an outcome compares with
+another is for `expected`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import pandas as pd
+
+from aebench.analysis import words
+from aebench.analysis.evidence import Rule, Verdict
+from aebench.analysis.expected import Expectation, Known
+from aebench.analysis.frames import Model
+from aebench.analysis.statistics import LEAST
+from aebench.store import shown
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim of the study and how stored records decide on it.
+
+    `source` holds the figures as the study prints them, `measure` says what our figure is,
+    `rule` and `minimum` say in plain words what decides and how much data it takes. `counts` is
+    what `n_seeds` of its outcome counts. `reading_of` is the id of the finding of which this is
+    another reading: another way to take what the study says, or another device. Where `source` is
+    the study error of one model, this is `model`.
+    """
+
+    id: str
+    claim: str
+    source: str
+    measure: str
+    rule: str
+    evaluate: Rule
+    minimum: str = f"{LEAST} seeds of each model"
+    counts: str = "seed"
+    reading_of: str = ""
+    model: Model | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finding with its verdict; `ours` with a 95 % interval where three seeds allow one.
+
+    `as_what` qualifies the verdict, `needs` says what would decide where it does not decide, and
+    `values` are the figures behind `ours`, one for each seed or pair of runs. `expected` sets it
+    beside the reference results.
+    """
+
+    finding: Finding
+    verdict: Verdict
+    ours: float | None
+    low: float | None
+    high: float | None
+    n_jobs: int
+    n_seeds: int
+    note: str
+    as_what: str = ""
+    needs: str = ""
+    values: tuple[float, ...] = ()
+    expected: Expectation | None = None
+
+    @property
+    def known(self) -> Known:
+        """What of it is compared with other outcomes."""
+        figures = (self.ours, self.low, self.high, self.n_seeds, self.finding.counts)
+        return Known(self.finding.id, self.verdict, *figures, self.values)
+
+    @property
+    def answer(self) -> str:
+        """The verdict in words: a consistent one says from how little, a qualified one as what."""
+        if self.verdict == "consistent":
+            return f"consistent, {words.seeds(self.n_seeds, self.finding.counts)}"
+        return ", ".join(filter(None, [self.verdict, self.as_what]))
+
+    @property
+    def why(self) -> str:
+        """Why it came out so and, where it is not decided, what would decide it."""
+        return self.note + (f"; it would take {self.needs}" if self.needs else "")
+
+
+class Outcomes(list[Outcome]):
+    """The outcomes of all findings, in the order of the study."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a finding: verdict, the study's figures, ours, its 95 % interval, of what, why.
+
+        `expected` says how it compares with the reference results.
+        """
+        rows = [
+            {
+                "finding": o.finding.id, "verdict": o.answer, "study": o.finding.source,
+                "ours": o.ours, "low": o.low, "high": o.high,
+                "expected": o.expected.answer if o.expected else "",
+                "of": o.finding.measure, "seeds": o.n_seeds, "jobs": o.n_jobs, "why": o.why,
+            }
+            for o in self
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return shown.table(self.table)
+
+
+def tally(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:
+    """How many findings came out each way; the five are never added up."""
+    verdicts = [outcome.verdict for outcome in outcomes]
+    return {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+
+
+def headline(outcomes: Sequence[Outcome]) -> list[str]:
+    """What can be concluded on the study's deeper decoder, whose printed code has two readings."""
+    known = {outcome.finding.id: outcome for outcome in outcomes}
+    said = [
+        _readings(known[id], known[f"{id}-relu"], latent)
+        for latent, id in ((128, "deep-128"), (64, "deep-64"))
+        if id in known and f"{id}-relu" in known
+    ]
+    better = known.get("deep-better")
+    if better is not None and better.verdict == "not replicated" and better.ours:
+        said.append(
+            "Read as printed, the added layers do not make the reconstruction better: the error "
+            f"is {words.number(1 / better.ours)} times that of depth 1."
+        )
+    return [sentence for sentence in said if sentence]
+
+
+_PRINTED = "the code that the study prints for its deeper decoder, sigmoid in every layer,"
+
+
+_RELU: dict[Verdict, str] = {
+    "replicated": "with ReLU between its layers it does",
+    "consistent": "with ReLU between its layers it comes near",
+    "not replicated": "nor can it with ReLU between its layers",
+    "undecided": "whether it can with ReLU between its layers is undecided",
+    "not tested": "with ReLU between its layers it was not run",
+}
+
+
+def _readings(printed: Outcome, relu: Outcome, latent: int) -> str:
+    """What the two readings of one figure come to, in a sentence."""
+    figure, model = printed.finding.source, f"at latent {latent}"
+    if printed.ours is None or printed.verdict == "consistent":
+        return ""
+    if printed.verdict == "replicated":
+        return f"{_capital(_PRINTED)} gives the error that the study prints {model}, {figure}."
+    if printed.verdict == "not replicated":
+        other = _RELU[relu.verdict]
+        if relu.ours is not None:
+            other += f" (ours: {_figure(relu)})"
+        if relu.verdict == "undecided":
+            other += f": it would take {relu.needs}"
+        return (
+            f"{_capital(_PRINTED)} cannot have given the error of {figure} that it prints {model} "
+            f"(ours: {_figure(printed)}); {other}."
+        )
+    return (
+        f"Whether {_PRINTED} can have given the error of {figure} {model} is {printed.answer} "
+        f"(ours: {_figure(printed)}); it would take {printed.needs}."
+    )
+
+
+def _figure(outcome: Outcome) -> str:
+    runs = words.seeds(outcome.n_seeds)
+    interval = "" if outcome.low is None else words.between(outcome.low, outcome.high) + ", "
+    return f"{words.number(outcome.ours)}, {interval}{runs}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
