@@ -221,17 +221,35 @@ def hour_table(hour: Reference) -> str:
     )
 
 
-def beyond(hour: Reference, best: Reference) -> str:
-    """What the study does not show: the same code by PCA, and the families trained properly.
+def trained_properly(hour: Reference, best: Reference) -> str:
+    """The study's MLP beside PCA; then which family is better, and how far the trainings went.
 
     Of `best`, which may be `hour` itself, what its records say of models under `tuned`.
     """
-    return (
-        "And what no table of the study shows: under its protocol mlp-128 has "
+    tuned = best.results.jobs[best.results.jobs["protocol"] == "tuned"]
+    jobs = searches.without(replace(best.results, jobs=tuned)).jobs
+    short = int(jobs["settings_from"].str.contains("at_edge [^,]*epochs", regex=True).sum())
+    said = [
+        "Under the study's protocol mlp-128 has "
         f"{hour.beside_pca('mlp', 128, 'study')} times the error of PCA with the same 128 numbers. "
-        "The rest is of models trained properly (`--protocol tuned`). "
-        f"{' '.join(tuned_answers(best))} "
-    )
+        "What follows is of models and settings that a search on validation error chose "
+        f"(`--protocol tuned --model tuned`): {words.counted(len(jobs), 'training')} of "
+        f"{_spread(jobs, 'epochs')} epochs.",
+        *tuned_answers(best),
+    ]
+    if short:
+        part = "all of them" if short == len(jobs) else f"{short} of them"
+        said.append(
+            "More epochs would still have paid when the budget of the search ended: of "
+            f"{part} the errors are what was reached so far."
+        )
+    return " ".join(said)
+
+
+def _spread(jobs: pd.DataFrame, column: str) -> str:
+    """The least and the greatest of a column, or the only one."""
+    least, most = int(jobs[column].min()), int(jobs[column].max())
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def tuned_answers(best: Reference) -> list[str]:
@@ -270,7 +288,7 @@ def blocks() -> dict[str, str]:
         "hour": lambda: wrapped(hour_paragraph(hour)),
         "hour-findings": lambda: hour_table(hour),
         "deeper": lambda: wrapped(deeper(hour)),
-        "beyond": lambda: wrapped(beyond(hour, best)),
+        "trained-properly": lambda: wrapped(trained_properly(hour, best)),
     }
     return {name: make() for name, make in made.items()}
 

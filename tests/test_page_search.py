@@ -82,7 +82,7 @@ def test_candidates_appear_in_this_section_and_among_all_jobs_only(
         return text.partition(f'<section id="{name}"')[2].partition("</section>")[0]
 
     names = re.findall(r'<section id="(\w+)"', plain)
-    assert {"fair", "curves", "coverage"} <= set(names)
+    assert {"best", "targets", "curves", "coverage"} <= set(names)
     for name in set(names) - {"jobs", "definitions"}:
         assert section(html, name) == section(plain, name), name
     rates = ("learning_rate=0.01", "learning_rate=0.03")  # of which one failed

@@ -144,7 +144,7 @@ BEST = (
     [
         ("mnist", 8, 1, "", 0.1),
         ("mnist", 32, 3, "hidden=9", 0.3),
-        ("digits", 100, 3, "hidden=9", 0.3),
+        ("digits", 100, 2, "hidden=20", 0.6),  # of the data sets in grey
         ("cifar10", 100, 4, "", 0.4),
         ("fashion-mnist", 8, 2, "hidden=20", 0.6),  # the best of several, if at another latent
     ],
