@@ -234,7 +234,9 @@ def trained_properly(hour: Reference, best: Reference) -> str:
         f"{hour.beside_pca('mlp', 128, 'study')} times the error of PCA with the same 128 numbers. "
         "What follows is of models and settings that a search on validation error chose "
         f"(`--protocol tuned --model tuned`): {words.counted(len(jobs), 'training')} of "
-        f"{_spread(jobs, 'epochs')} epochs.",
+        f"{_spread(jobs, 'epochs')} epochs: [report](reports/reference-{best.name}.html), "
+        f"[records](results/reference-{best.name}). `conv-bottleneck` are convolutions down to "
+        "exactly as many numbers as the MLP has in its code.",
         *tuned_answers(best),
     ]
     if short:
