@@ -1,11 +1,13 @@
 """What stands at the head of the page."""
 
+import re
 from pathlib import Path
 
 from test_report_records import record, stored
 
 from aebench.analysis import findings, fitness, frames
 from aebench.page import verdicts
+from aebench.page.html import page
 from aebench.store import Record
 
 
@@ -37,3 +39,19 @@ def test_a_figure_stands_beside_that_of_the_reference(tmp_path: Path) -> None:
     assert small["mlp-512"][-1].startswith("as expected: reference 0.60")
     assert small["mlp-1"][-1].startswith("differs: reference 9.")
     assert small["conv-16"] == ()
+
+
+def test_where_nothing_of_the_study_was_run_its_findings_stand_behind(tmp_path: Path) -> None:
+    def order(html: str) -> list[str]:
+        return re.findall(r'<section id="(\w+)"', html)
+
+    other = page(stored(tmp_path / "a", record("conv-bottleneck", 8), record("mlp", 8)))
+    theirs = page(stored(tmp_path / "b", record("mlp", 512)))
+    assert order(theirs)[0] == "findings"
+    assert order(other)[0] != "findings"
+    assert order(other).index("findings") > order(other).index("pictures")
+    said = "None of the study&#39;s 23 findings was tested: its models were not run here."
+    assert said in other
+    assert said not in theirs
+    assert '<li class="not-tested">' in theirs
+    assert '<li class="not-tested">' not in other

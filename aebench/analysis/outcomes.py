@@ -110,6 +110,11 @@ class Outcomes(list[Outcome]):
         return shown.table(self.table)
 
 
+def tested(outcomes: Iterable[Outcome]) -> bool:
+    """Whether anything was run that any of the findings is about."""
+    return any(outcome.verdict != "not tested" for outcome in outcomes)
+
+
 def tally(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:
     """How many findings came out each way; the five are never added up."""
     verdicts = [outcome.verdict for outcome in outcomes]

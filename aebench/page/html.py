@@ -50,8 +50,10 @@ def page(results: Results) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    told = [verdicts.section(judged)]
+    studied = outcomes.tested(judged)  # else its findings are not what the reader came for
     every = [
-        verdicts.section(judged),
+        *(told if studied else []),
         *reconstruction.sections(results),
         best.section(results),
         trained.section(results),
@@ -64,6 +66,7 @@ def page(results: Results) -> str:
         noise.section(results),
         codes.section(results),
         pictures.section(results),
+        *([] if studied else told),
         search.section(given),
         *records.sections(whole, results),
     ]
@@ -72,7 +75,7 @@ def page(results: Results) -> str:
     sections, charts = _compact(sections)
     return environment.get_template("template.html.j2").render(
         summary=verdicts.sentences(results, judged),
-        tally=[(v, verdicts.SYMBOLS[v], count) for v, count in outcomes.tally(judged).items()],
+        tally=[(v, verdicts.SYMBOLS[v], n) for v, n in outcomes.tally(judged).items() if studied],
         machines=records.machines(whole.jobs) if len(whole.jobs) else None,
         sections=sections,
         definitions=charts.definitions,

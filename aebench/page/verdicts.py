@@ -12,7 +12,7 @@ import pandas as pd
 from aebench.analysis import frames, words
 from aebench.analysis.evidence import Verdict
 from aebench.analysis.findings import PAIRED_TEST
-from aebench.analysis.outcomes import Outcome, headline, tally
+from aebench.analysis.outcomes import Outcome, headline, tally, tested
 from aebench.analysis.statistics import LEAST
 from aebench.page.parts import Cell, Section, Table, table
 from aebench.store import Results
@@ -104,6 +104,9 @@ def sentences(results: Results, outcomes: Sequence[Outcome]) -> list[str]:
 
 def _verdicts(outcomes: Sequence[Outcome]) -> str:
     n = tally(outcomes)
+    claims = sum(not outcome.finding.reading_of for outcome in outcomes)
+    if not tested(outcomes):
+        return f"None of the study's {claims} findings was tested: its models were not run here."
 
     def verb(verdict: Verdict, one: str, many: str) -> str:
         return f"{n[verdict]} {one if n[verdict] == 1 else many}"
@@ -116,7 +119,6 @@ def _verdicts(outcomes: Sequence[Outcome]) -> str:
         verb("undecided", "is undecided", "are undecided"),
         verb("not tested", "was not tested", "were not tested"),
     ]
-    claims = sum(not outcome.finding.reading_of for outcome in outcomes)
     return (
         f"The study's {claims} findings are judged in {len(outcomes)} rows, one for each way to "
         f"read them and each device: {words.listed(parts)}."
