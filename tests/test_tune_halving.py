@@ -293,7 +293,7 @@ def test_two_candidates_are_needed_and_one_rung_judges_no_epochs(tmp_path: Path)
     momentum = more | {"depth": None, "momentum": [0, 0.9]}  # which adam has not
     one = Search(tmp_path / "one", error, text(**momentum))
     assert one.search()
-    assert one.chosen().startswith("1 candidates reached the last rung")
+    assert one.chosen().startswith("candidates that reached the last rung: 1, and")
 
 
 # The budget

@@ -116,7 +116,7 @@ def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]
         name += f" depth {depth}" * (depth > 1) + f" ({options})" * bool(options)
         if len(complete) < 2:
             refused[name] = (
-                f"{len(complete)} candidates were run with every model; a choice needs two"
+                f"candidates run with every model: {len(complete)}; a choice needs two"
             )
         elif math.isinf(complete[0].ratio):
             refused[name] = "no candidate ended ok with at least half of the models"

@@ -116,8 +116,8 @@ class Stand:
             return None, "; ".join([said, *refused])
         if best is None or len(self.ranked) < 2:
             return None, (
-                f"{len(self.ranked)} candidates reached the last rung, and a winner needs two to"
-                " have been compared; give more candidates"
+                f"candidates that reached the last rung: {len(self.ranked)}, and a winner needs two"
+                " to have been compared; give more candidates"
             )
         if math.isinf(best.ratio):
             return None, "no candidate of the last rung ended ok with at least half of the models"
