@@ -50,12 +50,12 @@ def page(results: Results) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    told = [verdicts.section(judged)]
+    told, answer = [verdicts.section(judged)], [best.section(results)]
     studied = outcomes.tested(judged)  # else its findings are not what the reader came for
     every = [
-        *(told if studied else []),
+        *(told if studied else answer),
         *reconstruction.sections(results),
-        best.section(results),
+        *(answer if studied else []),
         trained.section(results),
         targets.section(results),
         rates.section(results),

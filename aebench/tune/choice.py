@@ -115,9 +115,7 @@ def choose(jobs: pd.DataFrame, grid: str) -> tuple[list[Choice], dict[str, str]]
         name = f"{family} on {dataset}"
         name += f" depth {depth}" * (depth > 1) + f" ({options})" * bool(options)
         if len(complete) < 2:
-            refused[name] = (
-                f"candidates run with every model: {len(complete)}; a choice needs two"
-            )
+            refused[name] = f"candidates run with every model: {len(complete)}; a choice needs two"
         elif math.isinf(complete[0].ratio):
             refused[name] = "no candidate ended ok with at least half of the models"
         else:
