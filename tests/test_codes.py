@@ -167,9 +167,10 @@ def test_labels_belong_to_their_pixels(digits: Splits) -> None:
     assert np.bincount(names).sum() + len(test) == 1797
 
 
+@pytest.mark.network
 def test_mnists_labels_are_as_many_as_published() -> None:
-    if (data := datasets.cached("mnist")) is None or data.test_labels is None:
-        pytest.skip("MNIST with labels is not in the data cache")
+    data = datasets.load("mnist")
+    assert data.test_labels is not None
     assert np.bincount(data.test_labels).tolist() == MNIST_TEST_COUNTS
     one = data.test[data.test_labels == 1].mean() < data.test[data.test_labels == 0].mean() / 2
     assert one  # a one takes less ink than a zero
