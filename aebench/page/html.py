@@ -33,7 +33,7 @@ from aebench.page import (
 from aebench.page.parts import Section
 from aebench.store import Results
 
-_HERE = Path(__file__).parent
+_LOOK = Path(__file__).parent / "look"
 
 
 def page(results: Results) -> str:
@@ -44,7 +44,7 @@ def page(results: Results) -> str:
     results = searches.without(whole)  # of a model a search has dozens of settings
     judged = findings.evaluate(results)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+        loader=jinja2.FileSystemLoader(_LOOK),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -73,7 +73,7 @@ def page(results: Results) -> str:
     sections = [section for section in every if section is not None]
     sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
-    return environment.get_template("template.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         summary=verdicts.sentences(results, judged),
         tally=[(v, verdicts.SYMBOLS[v], n) for v, n in outcomes.tally(judged).items() if studied],
         machines=records.machines(whole.jobs) if len(whole.jobs) else None,
@@ -81,10 +81,16 @@ def page(results: Results) -> str:
         definitions=charts.definitions,
         download=records.download(whole.jobs),
         n_jobs=len(whole.jobs),
-        style=(_HERE / "style.css").read_text(encoding="utf-8") + charts.css,
-        script=(_HERE / "script.js").read_text(encoding="utf-8"),
+        style=_all("css") + charts.css,
+        script=_all("js"),
         version=aebench.__version__,
     )
+
+
+def _all(kind: str) -> str:
+    """The text of all files of a kind in `look/`, `base` first, then by name."""
+    files = sorted(_LOOK.glob(f"*.{kind}"), key=lambda file: (file.stem != "base", file.name))
+    return "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
 
 
 def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:

@@ -1,5 +1,5 @@
 "use strict";
-// Comfort only: sorting, filtering and the theme. Everything can be read without it.
+// Tables: sorting by a column, and the filter of the jobs. All can be read without it.
 (() => {
   const text = (cell) => cell.textContent.trim();
 
@@ -57,19 +57,4 @@
       shown.textContent = words.length ? `${count} of ${jobs.tBodies[0].rows.length} jobs` : "";
     });
   }
-
-  const theme = document.createElement("button");
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const root = document.documentElement;
-  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const name = () => (theme.textContent = isDark() ? "Light theme" : "Dark theme");
-  theme.type = "button";
-  theme.className = "theme button";
-  theme.addEventListener("click", () => {
-    root.dataset.theme = isDark() ? "light" : "dark";
-    name();
-  });
-  dark.addEventListener("change", name);
-  name();
-  document.querySelector("header").prepend(theme);
 })();
