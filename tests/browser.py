@@ -105,7 +105,8 @@ class Browser:
                 shown.ask(f"{domain}.enable")
             shown.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
             shown.look(size=size, dark=dark)
-            shown.ask("Page.navigate", url=file.as_uri())
+            if error := shown.ask("Page.navigate", url=file.as_uri()).get("errorText"):
+                raise BrowserError(f"{file}: {error}")
             while shown.run("return document.readyState") != "complete":
                 time.sleep(0.05)
             yield shown

@@ -65,3 +65,8 @@ def test_errors_are_heard(browser: Browser) -> None:
         assert "Content Security Policy" in policy
         with pytest.raises(BrowserError, match="of the test's own"):
             page.run('throw new Error("of the test\'s own")')
+
+
+def test_a_page_that_is_not_there_is_no_page(browser: Browser, tmp_path: Path) -> None:
+    with pytest.raises(BrowserError, match="FILE_NOT_FOUND"), browser.open(tmp_path / "none.html"):
+        pass
