@@ -1,7 +1,7 @@
 """For all tests: what a machine lacks is asked for only if need be, and skipped by name.
 
 A test marked `cuda` needs a CUDA device; one marked `compiler`, or given an engine that compiles,
-needs a C++ compiler.
+needs a C++ compiler; one that asks for `browser` needs Chromium.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import NAMES, Browser, executable
+from checkers import unavailable
+from filelock import FileLock
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,6 +105,39 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
     monkeypatch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium for all tests of this process: `with browser.open(page) as shown`."""
+    if executable() is None:
+        unavailable(f"no Chromium: none of {', '.join(NAMES)} is installed")
+    with Browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def rendered(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], Any]], Path]:
+    """The page of what a function stores in a folder, or reads of it; drawn once for all tests.
+
+    Call it with a name for the page. Tests of other processes find it, too, for drawing is slow.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def render(name: str, results: Callable[[Path], Any]) -> Path:
+        from aebench.page.html import page, write
+
+        file = shared / f"rendered-{name}.html"
+        with FileLock(shared / f"rendered-{name}.lock"):
+            if not file.exists():
+                write(page(results(shared / f"rendered-{name}")), file)
+        return file
+
+    return render
 
 
 @pytest.fixture

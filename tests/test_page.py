@@ -2,11 +2,11 @@
 
 import dataclasses
 import re
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from browser import NARROW, Browser
 from test_report_records import failure, record, stored, study
 
 from aebench.analysis import frames
@@ -242,40 +242,24 @@ def test_jobs_table_has_every_job_and_download_every_column(html: str) -> None:
 
 
 @pytest.mark.browser
-def test_page_runs_in_chromium(html: str, tmp_path: Path) -> None:
-    import shutil
-
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    browser = next(filter(None, map(shutil.which, names)), None)
-    if browser is None:
-        pytest.skip(f"no Chromium: none of {', '.join(names)} is installed")
-    # A script of the test's own sorts and filters; what it found is read from the DOM.
-    probe = """<script>
-      document.querySelector('#findings-table thead button').click();
-      const input = document.querySelector('#jobs input');
-      input.value = 'conv failed'; input.dispatchEvent(new Event('input'));
-      document.querySelector('.theme').click();
-      const shown = [...document.querySelectorAll('#jobs-table tbody tr')].filter(r => !r.hidden);
-      const wide = document.documentElement.scrollWidth - innerWidth;
-      document.title = [shown.length, document.documentElement.dataset.theme, wide <= 0,
-        document.querySelector('#findings-table th').getAttribute('aria-sort')].join(' ');
-    </script></body>"""
-    file = tmp_path / "report.html"
-    file.write_text(html.replace("</body>", probe), encoding="utf-8")
-    done = subprocess.run(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-            "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=400,900",
-            "--enable-logging=stderr", "--dump-dom", file.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    # Console errors and violations of the content policy both end up there.
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    assert not console
-    assert 'id="findings-table"' in done.stdout
-    assert "<title>1 dark true ascending</title>" in done.stdout
+def test_page_runs_in_chromium(html: str, browser: Browser) -> None:
+    with browser.open(html, size=NARROW) as shown:
+        found = shown.run("""
+          document.querySelector("#findings-table thead button").click();
+          const input = document.querySelector("#jobs input");
+          input.value = "conv failed";
+          input.dispatchEvent(new Event("input"));
+          document.querySelector(".theme").click();
+          const rows = [...document.querySelectorAll("#jobs-table tbody tr")];
+          return [
+            rows.filter((row) => !row.hidden).length,
+            document.documentElement.dataset.theme,
+            document.documentElement.scrollWidth <= innerWidth,
+            document.querySelector("#findings-table th").getAttribute("aria-sort"),
+          ];
+        """)
+        assert shown.complaints == []
+    assert found == [1, "dark", True, "ascending"]
 
 
 def test_time_table_compares_only_what_is_alike(varied: Path) -> None:

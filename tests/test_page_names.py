@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_page import Checked
-from test_report_records import record, stored
+from test_report_records import failure, record, stored
 
-from aebench.analysis import names
+from aebench.analysis import names, words
 from aebench.errors import printable
 from aebench.page.html import page, write
 from aebench.store import Problem, Results
@@ -86,6 +87,43 @@ def test_whatever_a_name_is_the_page_shows_it_as_text(plain: Results, names: lis
             assert {name, f"{name}-4"} <= written
 
 
+# What a plugin, a folder of images, an option and a failure may be called.
+HOSTILE = (
+    "<script>alert(1)</script>", r"$\frac{$", "a\x1b[31mb\x00\x07c", "long" * 75, "\u202egpj.elif",
+)  # fmt: skip
+
+
+def hostile(folder: Path) -> Results:
+    """Records as they are on disk, of models, data sets, options and failures with such names."""
+    here = "".join(HOSTILE)[:255]
+    named = []
+    for seed, name in enumerate(HOSTILE):
+        for latent, options in ((1, ""), (4, f"style={name}")):
+            row = {"architecture": name, "dataset": here, "options": options, "device_name": name}
+            made = record("conv", latent, dataset="digits", epochs=2, seed=seed, row=row)
+            curve = [point | {"dataset": here} for point in made.baselines]
+            named.append(dataclasses.replace(made, baselines=curve))
+        named.append(failure("mlp", 4, dataset="digits", seed=seed, reason=f"no {name}"))
+    return stored(folder, *named)
+
+
+def test_hostile_names_are_text_from_the_disk_to_the_chart(rendered: Callable[..., Path]) -> None:
+    text = rendered("hostile", hostile).read_text(encoding="utf-8")
+    assert "Unreadable" not in text
+    Checked(text)
+    assert "<script>alert" not in text
+    assert all(c.isprintable() or c.isspace() for c in text)
+    said = html.unescape(re.sub(r"<[^>]*>", "\n", text))
+    drawn = {html.unescape(each) for each in re.findall(r"<text[^>]*>([^<]*)</text>", text)}
+    for name in HOSTILE:
+        shown = printable(name)
+        assert f"no {shown}"[:290] in said  # the reason
+        assert shown in said.splitlines()  # the model, or the device
+        assert f"style={shown}"[:200] in said
+        assert words.short(shown) in drawn
+    assert printable("".join(HOSTILE)[:255]) in said
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_shown_is_shown_as_an_escape(plain: Results) -> None:
     text = called(plain, "a\x1bb\x00\ud800\u202ec\nd")
@@ -118,6 +156,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
 
 LIGHT = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from aebench.page import render
 heavy = {"pandas", "matplotlib", "seaborn", "scipy", "torch", "jinja2"} & set(sys.modules)

@@ -141,6 +141,8 @@ def inline(figure: Figure, label: str) -> str:
         element.tag = _bare(element.tag)
         # Texts stay as they are: a name may look like a colour.
         element.attrib = {_bare(name): _themed(value) for name, value in element.attrib.items()}
+        if element.tag == "text":  # a rim behind the letters, which the style sheet colours
+            element.set("paint-order", "stroke")
     for parent in list(root.iter()):
         # Their own style sheets would style the whole page.
         parent[:] = [child for child in parent if child.tag not in ("metadata", "style")]
