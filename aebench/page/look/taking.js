@@ -1,0 +1,222 @@
+"use strict";
+// Files of what the page shows: every table as CSV, every chart as SVG and its data as CSV.
+(() => {
+  // ---- CSV: RFC 4180, lines end in CR LF.
+  const NUMBER = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+  function field(value) {
+    let text = String(value ?? "");
+    // A spreadsheet would run such a text as a formula. An apostrophe makes it one; numbers stay.
+    if (/^[=+\-@\t\r]/.test(text) && !NUMBER.test(text)) text = `'${text}`;
+    return /[",\r\n]|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+
+  const csv = (rows) => rows.map((row) => row.map(field).join(",") + "\r\n").join("");
+
+  function words(cell) {
+    const copy = cell.cloneNode(true);
+    for (const small of copy.querySelectorAll("small")) small.remove();
+    const text = copy.textContent.trim();
+    return text === "–" ? "" : text;
+  }
+
+  // The number behind what is shown; a column of texts keeps its words.
+  function value(cell, numeric) {
+    const text = words(cell);
+    if (!numeric || text === "") return text;
+    const plain = cell.dataset.v ?? text.replaceAll(",", "");
+    return Number.isNaN(Number(plain)) ? text : plain;
+  }
+
+  // A table as records: what stands small below the values of a column is a column of its own.
+  function records(table) {
+    const heads = [...table.tHead.rows[0].cells];
+    return [...table.tBodies[0].rows].map((row) => {
+      const made = new Map();
+      heads.forEach((head, i) => {
+        const cell = row.cells[i];
+        const name = head.textContent.trim();
+        const below = [...cell.querySelectorAll("small")].map((small) => small.textContent.trim());
+        made.set(name, value(cell, head.classList.contains("n")));
+        if (below.length) made.set(`${name}, below`, below.join("; "));
+      });
+      return made;
+    });
+  }
+
+  // One file of one or several tables; of several each row says first which one it is of.
+  function rows(tables) {
+    const every = tables.flatMap((table) =>
+      records(table).map((record) =>
+        tables.length > 1 ? new Map([["table", title(table)], ...record]) : record));
+    const names = [];
+    for (const record of every) {
+      let after = -1; // a column goes behind the one that it follows in its table
+      for (const name of record.keys()) {
+        if (!names.includes(name)) names.splice(after + 1, 0, name);
+        after = names.indexOf(name);
+      }
+    }
+    return [names, ...every.map((record) => names.map((name) => record.get(name)))];
+  }
+
+  const title = (table) => (table.caption ? words(table.caption) : "table");
+
+  // ---- SVG: a drawing that stands alone, in the light theme, as paper is white.
+  const SVG = "http://www.w3.org/2000/svg";
+  const INHERITED = [
+    "fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray",
+    "stroke-dashoffset", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "paint-order",
+    "font-family", "font-size", "font-style", "font-weight", "text-anchor", "visibility",
+  ];
+  const OWN = { opacity: "1", "clip-path": "none", "dominant-baseline": "auto" };
+  const REFERENCE = /url\(["']?#([^"')]+)["']?\)/g;
+
+  function resolve(element, copy, isRoot) {
+    const style = getComputedStyle(element);
+    const parent = isRoot ? null : getComputedStyle(element.parentElement);
+    for (const name of ["class", "style", "tabindex"]) copy.removeAttribute(name);
+    for (const name of [...INHERITED, ...Object.keys(OWN)]) {
+      const now = style.getPropertyValue(name);
+      const before = name in OWN ? OWN[name] : parent?.getPropertyValue(name);
+      if (now !== before || copy.hasAttribute(name)) {
+        copy.setAttribute(name, now.replace(REFERENCE, "url(#$1)"));
+      }
+    }
+    [...element.children].forEach((child, i) => resolve(child, copy.children[i], false));
+  }
+
+  function references(copy) {
+    const found = new Set();
+    for (const element of [copy, ...copy.querySelectorAll("*")]) {
+      for (const { name, value } of element.attributes) {
+        for (const match of value.matchAll(REFERENCE)) found.add(match[1]);
+        if (name.endsWith("href") && value.startsWith("#")) found.add(value.slice(1));
+      }
+    }
+    return found;
+  }
+
+  function alone(svg) {
+    const copy = svg.cloneNode(true);
+    const shared = document.createElementNS(SVG, "defs");
+    const theme = document.documentElement.dataset.theme;
+    document.documentElement.dataset.theme = "light";
+    resolve(svg, copy, true);
+    const known = new Set();
+    for (let missing = references(copy); missing.size; missing = references(shared)) {
+      for (const id of known) missing.delete(id);
+      if (!missing.size) break;
+      for (const id of missing) {
+        known.add(id);
+        const element = document.getElementById(id);
+        if (!element || svg.contains(element)) continue;
+        const definition = element.cloneNode(true);
+        resolve(element, definition, false);
+        shared.append(definition);
+      }
+    }
+    const paper = document.createElementNS(SVG, "rect");
+    const { x, y, width, height } = svg.viewBox.baseVal;
+    for (const [name, at] of Object.entries({ x, y, width, height })) paper.setAttribute(name, at);
+    paper.setAttribute("stroke", "none");
+    paper.setAttribute("fill", getComputedStyle(document.body).backgroundColor);
+    if (theme) document.documentElement.dataset.theme = theme;
+    else delete document.documentElement.dataset.theme;
+    const named = document.createElementNS(SVG, "title");
+    named.textContent = svg.getAttribute("aria-label") ?? "";
+    copy.prepend(named, shared, paper);
+    copy.setAttribute("width", width);
+    copy.setAttribute("height", height);
+    return new XMLSerializer().serializeToString(copy);
+  }
+
+  // ---- Buttons.
+  function save(text, type, name) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // some browsers read it later
+  }
+
+  const file = (text, ending) =>
+    `${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60).replace(/^-|-$/g, "")}.${ending}`;
+
+  const saveCsv = (rows, name) => save(csv(rows), "text/csv;charset=utf-8", name);
+
+  function button(text, label, look, action) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = look;
+    made.textContent = text;
+    made.setAttribute("aria-label", label);
+    made.addEventListener("click", action);
+    return made;
+  }
+
+  function offerChart(figure) {
+    const plot = figure.querySelector(".plot");
+    const svg = plot?.querySelector("svg");
+    if (!svg || figure.querySelector(".saves")) return;
+    const name = figure.querySelector("h3")?.textContent.trim() ?? svg.getAttribute("aria-label");
+    const line = document.createElement("p");
+    line.className = "saves";
+    line.append(button("SVG", `Save the chart “${name}” as SVG`, "save", () =>
+      save(alone(svg), "image/svg+xml", file(name, "svg"))));
+    if (figure.querySelector("table") || figure.querySelector("noscript")) {
+      line.append(button("CSV", `Save the data of “${name}” as CSV`, "save", () =>
+        saveCsv(rows(tablesOf(figure)), file(name, "csv"))));
+    }
+    plot.after(line);
+  }
+
+  function offerTable(table) {
+    if (!table.caption || table.caption.querySelector(".save")) return;
+    const name = title(table);
+    table.caption.append(button("CSV", `Save “${name}” as CSV`, "save", () =>
+      saveCsv(rows([table]), file(name, "csv"))));
+  }
+
+  function offer(root) {
+    for (const figure of root.querySelectorAll("figure")) offerChart(figure);
+    for (const table of root.querySelectorAll("table")) offerTable(table);
+  }
+
+  // What is folded away may not be built yet: then its text is read.
+  const folded = (root) =>
+    [...root.querySelectorAll("noscript")].map((n) =>
+      new DOMParser().parseFromString(n.textContent, "text/html"));
+
+  const tablesOf = (root) =>
+    [root, ...folded(root)].flatMap((part) => [...part.querySelectorAll("table")]);
+
+  function jobsTable() {
+    const built = document.getElementById("jobs-table");
+    if (built) return built;
+    return folded(document).map((part) => part.getElementById("jobs-table")).find(Boolean);
+  }
+
+  function offerFiles() {
+    const line = document.querySelector(".taking-csv");
+    const held = document.getElementById("findings-rows");
+    if (!line || !held) return;
+    line.hidden = false;
+    const jobs = [...document.querySelectorAll("noscript")]
+      .some((n) => n.textContent.includes('id="jobs-table"'));
+    if (jobs || document.getElementById("jobs-table")) {
+      line.append(button("jobs.csv", "Save the table of all jobs as CSV", "button", () =>
+        saveCsv(rows([jobsTable()]), "jobs.csv")));
+    }
+    line.append(button("findings.csv", "Save the findings as CSV", "button", () =>
+      saveCsv(JSON.parse(held.textContent), "findings.csv")));
+    const note = document.createElement("small");
+    note.textContent = "Every table and chart has buttons of its own. Numbers are whole; a text " +
+      "that a spreadsheet would take for a formula begins with an apostrophe.";
+    line.append(note);
+  }
+
+  offer(document);
+  offerFiles();
+  document.addEventListener("built", (event) => offer(event.target));
+})();
