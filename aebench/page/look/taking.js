@@ -13,12 +13,19 @@
 
   const csv = (rows) => rows.map((row) => row.map(field).join(",") + "\r\n").join("");
 
+  // The text of an element without parts of it; whole where nothing else is there.
+  function without(element, parts) {
+    const copy = element.cloneNode(true);
+    for (const part of copy.querySelectorAll(parts)) part.remove();
+    return (copy.textContent.trim() || element.textContent.trim()).replace(/\s+/g, " ");
+  }
+
   function words(cell) {
-    const copy = cell.cloneNode(true);
-    for (const small of copy.querySelectorAll("small")) small.remove();
-    const text = copy.textContent.trim();
+    const text = without(cell, "small");
     return text === "–" ? "" : text;
   }
+
+  const heading = (element) => (element ? without(element, "a, button") : "");
 
   // The number behind what is shown; a column of texts keeps its words.
   function value(cell, numeric) {
@@ -31,14 +38,15 @@
   // A table as records: what stands small below the values of a column is a column of its own.
   function records(table) {
     const heads = [...table.tHead.rows[0].cells];
-    return [...table.tBodies[0].rows].map((row) => {
+    const body = [...table.tBodies[0].rows];
+    const under = (cell) => [...cell.querySelectorAll("small")].map((s) => s.textContent.trim());
+    const has = heads.map((_, i) => body.some((row) => under(row.cells[i]).length));
+    return body.map((row) => {
       const made = new Map();
       heads.forEach((head, i) => {
-        const cell = row.cells[i];
         const name = head.textContent.trim();
-        const below = [...cell.querySelectorAll("small")].map((small) => small.textContent.trim());
-        made.set(name, value(cell, head.classList.contains("n")));
-        if (below.length) made.set(`${name}, below`, below.join("; "));
+        made.set(name, value(row.cells[i], head.classList.contains("n")));
+        if (has[i]) made.set(`${name}, below`, under(row.cells[i]).join("; "));
       });
       return made;
     });
@@ -49,18 +57,11 @@
     const every = tables.flatMap((table) =>
       records(table).map((record) =>
         tables.length > 1 ? new Map([["table", title(table)], ...record]) : record));
-    const names = [];
-    for (const record of every) {
-      let after = -1; // a column goes behind the one that it follows in its table
-      for (const name of record.keys()) {
-        if (!names.includes(name)) names.splice(after + 1, 0, name);
-        after = names.indexOf(name);
-      }
-    }
+    const names = [...new Set(every.flatMap((record) => [...record.keys()]))];
     return [names, ...every.map((record) => names.map((name) => record.get(name)))];
   }
 
-  const title = (table) => (table.caption ? words(table.caption) : "table");
+  const title = (table) => (table.caption ? heading(table.caption) : "table");
 
   // ---- SVG: a drawing that stands alone, in the light theme, as paper is white.
   const SVG = "http://www.w3.org/2000/svg";
@@ -159,14 +160,19 @@
     const plot = figure.querySelector(".plot");
     const svg = plot?.querySelector("svg");
     if (!svg || figure.querySelector(".saves")) return;
-    const name = figure.querySelector("h3")?.textContent.trim() ?? svg.getAttribute("aria-label");
+    // Charts of several subjects may have one name: that of the data set.
+    const section = figure.closest("section");
+    const subject = heading(section?.querySelector("h2"));
+    const name = heading(figure.querySelector("h3")) || svg.getAttribute("aria-label");
+    const which = `“${name}”${subject ? `, ${subject},` : ""}`;
+    const stem = `${section?.id ?? ""} ${name}`;
     const line = document.createElement("p");
     line.className = "saves";
-    line.append(button("SVG", `Save the chart “${name}” as SVG`, "save", () =>
-      save(alone(svg), "image/svg+xml", file(name, "svg"))));
-    if (figure.querySelector("table") || figure.querySelector("noscript")) {
-      line.append(button("CSV", `Save the data of “${name}” as CSV`, "save", () =>
-        saveCsv(rows(tablesOf(figure)), file(name, "csv"))));
+    line.append(button("SVG", `Save the chart ${which} as SVG`, "save", () =>
+      save(alone(svg), "image/svg+xml", file(stem, "svg"))));
+    if (tablesOf(figure).length) {
+      line.append(button("CSV", `Save the data of ${which} as CSV`, "save", () =>
+        saveCsv(rows(tablesOf(figure)), file(stem, "csv"))));
     }
     plot.after(line);
   }
