@@ -124,7 +124,8 @@ LATER = """<section id="later"><h2>Lazy <a href="#later">#</a></h2><figure><h3>B
  fill="var(--series-1)"><rect width="5" height="5" opacity=".5"/></g></svg></div>
 <details><summary>Data</summary><noscript>
 <table><caption>One</caption><thead><tr><th>a</th><th class="n">b</th></tr></thead>
-<tbody><tr><td>-x<small>below</small></td><td data-v="0.12345">0.123</td></tr></tbody></table>
+<tbody><tr><td>-x<small>below</small></td><td data-v="0.12345">0.123</td></tr>
+<tr><td>3.0</td><td data-v="3.0">3</td></tr></tbody></table>
 <table><caption>Two</caption><thead><tr><th>a</th><th>c</th></tr></thead>
 <tbody><tr><td>say "é"</td><td>1,234</td></tr><tr><td>–</td><td></td></tr></tbody></table>
 </noscript></details></figure></section>"""
@@ -197,6 +198,7 @@ def test_the_data_of_a_chart_are_one_file_also_before_they_are_built(taken: dict
     assert rows(taken, "later-built-me.csv") == [
         ["table", "a", "a, below", "b", "c"],
         ["One", "'-x", "below", "0.12345", ""],
+        ["One", "3.0", "", "3", ""],
         ["Two", 'say "é"', "", "", "1,234"],
         ["Two", "", "", "", ""],
     ]

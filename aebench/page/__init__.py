@@ -6,6 +6,7 @@ is imported when a report is rendered, so importing this package costs nothing.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
@@ -87,12 +88,15 @@ def render(results: Path | str | Results, output: Path, form: Form | str = Form.
     if form is Form.pdf:
         from aebench.page import printing
 
-        printing.browser()  # asked first: rendering takes a while
-        return write(printing.pdf(page(results), _folder(output)), output)
+        printing.browser()  # what cannot be is said at once: rendering takes a while
+        folder = _folder(output)
+        return write(printing.pdf(page(results), folder), output)
     return write(page(results).encode(), output)
 
 
 def _folder(output: Path) -> Path:
-    """The folder that a file is to lie in, made if need be."""
+    """Where to make what `output` is to be: its folder, unless it is a device or a pipe."""
+    if output.exists() and not output.is_file():
+        return Path(tempfile.gettempdir())
     output.parent.mkdir(parents=True, exist_ok=True)
     return output.parent

@@ -32,7 +32,7 @@
     const text = words(cell);
     if (!numeric || text === "") return text;
     const plain = cell.dataset.v ?? text.replaceAll(",", "");
-    return Number.isNaN(Number(plain)) ? text : plain;
+    return Number.isNaN(Number(plain)) ? text : plain.replace(/\.0$/, "");
   }
 
   // A table as records: what stands small below the values of a column is a column of its own.
@@ -71,7 +71,7 @@
     "font-family", "font-size", "font-style", "font-weight", "text-anchor", "visibility",
   ];
   const OWN = { opacity: "1", "clip-path": "none", "dominant-baseline": "auto" };
-  const REFERENCE = /url\(["']?#([^"')]+)["']?\)/g;
+  const REFERENCE = /url\(#([^)]+)\)/g;
 
   function resolve(element, copy, isRoot) {
     const style = getComputedStyle(element);
@@ -81,7 +81,7 @@
       const now = style.getPropertyValue(name);
       const before = name in OWN ? OWN[name] : parent?.getPropertyValue(name);
       if (now !== before || copy.hasAttribute(name)) {
-        copy.setAttribute(name, now.replace(REFERENCE, "url(#$1)"));
+        copy.setAttribute(name, now.replaceAll('"', "")); // not every viewer knows quotes there
       }
     }
     [...element.children].forEach((child, i) => resolve(child, copy.children[i], false));
@@ -156,6 +156,9 @@
     return made;
   }
 
+  const download = (name, what, made) =>
+    button(`Download ${name}`, `Download ${name}, ${what}`, "button", () => saveCsv(made(), name));
+
   function offerChart(figure) {
     const plot = figure.querySelector(".plot");
     const svg = plot?.querySelector("svg");
@@ -211,14 +214,12 @@
     const jobs = [...document.querySelectorAll("noscript")]
       .some((n) => n.textContent.includes('id="jobs-table"'));
     if (jobs || document.getElementById("jobs-table")) {
-      line.append(button("jobs.csv", "Save the table of all jobs as CSV", "button", () =>
-        saveCsv(rows([jobsTable()]), "jobs.csv")));
+      line.append(download("jobs.csv", "the table of all jobs", () => rows([jobsTable()])));
     }
-    line.append(button("findings.csv", "Save the findings as CSV", "button", () =>
-      saveCsv(JSON.parse(held.textContent), "findings.csv")));
+    line.append(download("findings.csv", "every finding", () => JSON.parse(held.textContent)));
     const note = document.createElement("small");
-    note.textContent = "Every table and chart has buttons of its own. Numbers are whole; a text " +
-      "that a spreadsheet would take for a formula begins with an apostrophe.";
+    note.textContent = "Every table and chart has buttons of its own. A text that a spreadsheet " +
+      "would take for a formula begins with an apostrophe.";
     line.append(note);
   }
 
