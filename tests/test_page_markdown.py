@@ -44,7 +44,7 @@ def test_it_says_what_was_found_and_every_finding(made: markdown.Document) -> No
 
 def test_it_has_the_best_models_and_a_chart_of_them(made: markdown.Document) -> None:
     body = made.text[made.text.index("## Which is better?") :]
-    assert "**MNIST: the best model at each bottleneck**" in body
+    assert "**MNIST: the best model of each family at each bottleneck**" in body
     rows = [cells(line) for line in body.splitlines() if line.startswith("| mlp-")]
     assert ["mlp-512", "512", "study", "3"] in [row[:4] for row in rows]
     assert "families at equal bottleneck" not in body  # the page has it

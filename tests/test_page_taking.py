@@ -121,14 +121,14 @@ PROBE = """<script>
 # A chart whose data are folded and not built yet, in a part that is built after the page.
 LATER = """<section id="later"><h2>Lazy <a href="#later">#</a></h2><figure><h3>Built / me</h3>
 <div class="plot"><svg viewBox="0 0 10 5" role="img" aria-label="later" class="mine"><g
- fill="var(--series-1)"><rect width="5" height="5" opacity=".5"/></g></svg></div>
+ fill="var(--series-1)"><rect width="5" height="5" opacity=".5"/></g></svg></div></figure>
 <details><summary>Data</summary><noscript>
 <table><caption>One</caption><thead><tr><th>a</th><th class="n">b</th></tr></thead>
 <tbody><tr><td>-x<small>below</small></td><td data-v="0.12345">0.123</td></tr>
 <tr><td>3.0</td><td data-v="3.0">3</td></tr></tbody></table>
 <table><caption>Two</caption><thead><tr><th>a</th><th>c</th></tr></thead>
 <tbody><tr><td>say "é"</td><td>1,234</td></tr><tr><td>–</td><td></td></tr></tbody></table>
-</noscript></details></figure></section>"""
+</noscript></details></section>"""
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import aebench
-from aebench.analysis import findings, fitness, frames, outcomes, searches, words
+from aebench.analysis import findings, fitness, frames, optimum, outcomes, searches, words
 from aebench.analysis.outcomes import Outcome
 from aebench.errors import printable
 from aebench.page import best, pictures, svg, taking, verdicts
@@ -101,9 +101,9 @@ class _Pages:
         self.section(section)
         for chart in section.charts[:1]:
             self.chart(chart, drawn)
-            for t in chart.tables:
-                if t.rows and t.columns[0].name == "model":
-                    self.add(f"**{cell(t.caption)}**", pipes(t))
+        for t in [*section.tables, *_models(results)]:
+            if t.rows:
+                self.add(f"**{cell(t.caption)}**", pipes(t))
         self.add("\n".join(f"- {cell(item, _LONGEST)}" for item in section.lists))
 
     def section(self, section: Section) -> None:
@@ -146,6 +146,33 @@ def _enlarged(uri: str) -> bytes:
     buffer = io.BytesIO()
     large.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _models(results: Results) -> Iterator[Table]:
+    """For each data set the best model of every family at each bottleneck."""
+    heads = """
+        model
+        bottleneck ##
+        settings
+        seeds ##
+        MSE #
+        95 % interval
+        MSE / PCA #
+    """
+    every = optimum.codes(results)
+    for dataset in dict.fromkeys(results.jobs["dataset"]):
+        codes = every[every["dataset"] == dataset]
+        rows = [
+            (
+                words.model_of(row),
+                *(row[name] for name in ("bottleneck", "settings", "n_seeds", "mse")),
+                (row["mse_low"], row["mse_high"]),
+                row["ratio"],
+            )
+            for _, row in codes.iterrows()
+        ]
+        caption = f"{words.dataset(dataset)}: the best model of each family at each bottleneck"
+        yield table(caption, heads, rows)
 
 
 def _findings(judged: Sequence[Outcome]) -> Table:

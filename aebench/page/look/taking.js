@@ -159,23 +159,25 @@
   const download = (name, what, made) =>
     button(`Download ${name}`, `Download ${name}, ${what}`, "button", () => saveCsv(made(), name));
 
+  const HEADING = "h2, h3, h4, h5, h6";
+
   function offerChart(figure) {
     const plot = figure.querySelector(".plot");
     const svg = plot?.querySelector("svg");
     if (!svg || figure.querySelector(".saves")) return;
     // Charts of several subjects may have one name: that of the data set.
     const section = figure.closest("section");
-    const subject = heading(section?.querySelector("h2"));
-    const name = heading(figure.querySelector("h3")) || svg.getAttribute("aria-label");
+    const subject = heading(section?.querySelector(HEADING));
+    const name = heading(figure.querySelector(HEADING)) || svg.getAttribute("aria-label");
     const which = `“${name}”${subject ? `, ${subject},` : ""}`;
     const stem = `${section?.id ?? ""} ${name}`;
     const line = document.createElement("p");
     line.className = "saves";
     line.append(button("SVG", `Save the chart ${which} as SVG`, "save", () =>
       save(alone(svg), "image/svg+xml", file(stem, "svg"))));
-    if (tablesOf(figure).length) {
+    if (dataOf(figure).length) {
       line.append(button("CSV", `Save the data of ${which} as CSV`, "save", () =>
-        saveCsv(rows(tablesOf(figure)), file(stem, "csv"))));
+        saveCsv(rows(dataOf(figure)), file(stem, "csv"))));
     }
     plot.after(line);
   }
@@ -199,6 +201,13 @@
 
   const tablesOf = (root) =>
     [root, ...folded(root)].flatMap((part) => [...part.querySelectorAll("table")]);
+
+  // The data of a chart are in its figure, or in what is folded right behind it.
+  function dataOf(figure) {
+    const inside = tablesOf(figure);
+    const next = figure.nextElementSibling;
+    return inside.length || !next?.matches("details") ? inside : tablesOf(next);
+  }
 
   function jobsTable() {
     const built = document.getElementById("jobs-table");
