@@ -12,7 +12,7 @@ from test_report_records import failure, record, stored, study
 
 from aebench.page import Form, markdown, png, render, svg
 from aebench.page.markdown import cell, code, document, paragraph, pipes
-from aebench.page.parts import Cell, table
+from aebench.page.parts import Cell, Strip, table
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def test_it_has_the_best_models_and_a_chart_of_them(made: markdown.Document) -> 
     rows = [cells(line) for line in body.splitlines() if line.startswith("| mlp-")]
     assert ["mlp-512", "512", "study", "3"] in [row[:4] for row in rows]
     assert "families at equal bottleneck" not in body  # the page has it
+    assert "\nLower is better, and points above each other" in body
     assert "![Test error at equal bottleneck](my%20files/01-test-error-" in body
 
 
@@ -78,6 +79,14 @@ def test_it_ends_with_how_it_was_made_and_how_to_cite_it(made: markdown.Document
     assert "```bibtex\n@software{aebench,\n" in end
     assert "records of 37 jobs" in end
     assert made.text.endswith("\n}\n```\n")
+
+
+@pytest.mark.parametrize(
+    ("n", "shown"), [(1, [0]), (3, [0, 1, 2]), (9, [*range(9)]), (20, [0, 1, 4, 7, 10, 13, 16, 19])]
+)
+def test_of_many_pictures_some_from_all_of_them_are_shown(n: int, shown: list[int]) -> None:
+    strips = [Strip(str(i), "", "", 8, 1, 1) for i in range(n)]
+    assert [int(strip.caption) for strip in markdown._some(strips)] == shown
 
 
 @pytest.mark.usefixtures("undrawn")
