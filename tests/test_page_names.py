@@ -151,7 +151,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     """A folder whose page has a chart of each library that draws, and the page as it must be."""
     folder = tmp_path_factory.mktemp("own")
     results = stored(folder, record("mlp", 4, dataset="digits", epochs=2))
-    return folder, write(page(results).encode(), folder / "page.html").read_bytes()
+    return folder, write(page(results), folder / "page.html").read_bytes()
 
 
 LIGHT = """

@@ -46,7 +46,7 @@ class Report:
         """
         from aebench.page.html import write
 
-        return write(self.html.encode(), Path(output))
+        return write(self.html, Path(output))
 
     def __repr__(self) -> str:
         return f"Report of {len(self.html):,} characters; .write(path) makes a file of it"
@@ -84,14 +84,14 @@ def render(results: Path | str | Results, output: Path, form: Form | str = Form.
         made = document(results, folder.name)
         for name, picture in made.pictures.items():
             write(picture, folder / name)
-        return write(made.text.encode(), output)
+        return write(made.text, output)
     if form is Form.pdf:
         from aebench.page import printing
 
         printing.browser()  # what cannot be is said at once: rendering takes a while
         folder = _folder(output)
         return write(printing.pdf(page(results), folder), output)
-    return write(page(results).encode(), output)
+    return write(page(results), output)
 
 
 def _folder(output: Path) -> Path:

@@ -104,8 +104,9 @@ def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:
     ], charts
 
 
-def write(content: bytes, output: Path) -> Path:
+def write(content: str | bytes, output: Path) -> Path:
     """Write `content` to `output` whole or not at all; into it, where it is a device or a pipe."""
+    content = content.encode() if isinstance(content, str) else content
     if output.exists() and not output.is_file():
         output.write_bytes(content)
         return output
