@@ -103,7 +103,10 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    monkeypatch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
+    def blank(self: Figure, file: Any, *, format: str, **_: Any) -> None:
+        file.write("<svg />" if format == "svg" else b"a picture")
+
+    monkeypatch.setattr(Figure, "savefig", blank)
     monkeypatch.setattr(FigureCanvasSVG, "draw", lambda self: None)
 
 

@@ -161,7 +161,7 @@ def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
     results = stored(varied.parent / "evil", record("mlp", 4, row=row), record("mlp", 5, row=row))
     text = page(results)
     Checked(text)
-    assert text.count("<script") == 1
+    assert text.count("<script") == 2  # what runs, and the findings as data
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -226,17 +226,7 @@ def test_missing_folder_is_the_users_to_mend(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_jobs_table_has_every_job_and_download_every_column(html: str) -> None:
-    import base64
-    import io
-
-    import pandas as pd
-
-    found = re.search(r'href="data:text/csv;charset=utf-8;base64,([^"]+)"', html)
-    assert found is not None
-    frame = pd.read_csv(io.BytesIO(base64.b64decode(found[1])))
-    assert len(frame) == 51
-    assert {"key", "reason", "command", "started_at", "commit"} <= set(frame.columns)
+def test_jobs_table_has_every_job(html: str) -> None:
     body = html[html.index('id="jobs-table"') :]
     assert body[: body.index("</table>")].count("<tr>") == 52
 

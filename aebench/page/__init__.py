@@ -1,4 +1,4 @@
-"""The report: stored records in, one self-contained HTML file out.
+"""The report: stored records in, one self-contained HTML file out, or a document made of it.
 
 Only reads results; it trains nothing, needs no GPU, no network and no torch. Everything heavy
 is imported when a report is rendered, so importing this package costs nothing.
@@ -6,7 +6,9 @@ is imported when a report is rendered, so importing this package costs nothing.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from enum import StrEnum
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aebench.store import Results
 
-__all__ = ["Report", "render"]
+__all__ = ["Form", "Report", "render"]
+
+
+class Form(StrEnum):
+    """What a report is written as."""
+
+    html = "html"
+    pdf = "pdf"
+    markdown = "markdown"
+
+    @property
+    def ending(self) -> str:
+        """How its files end."""
+        return ".md" if self is Form.markdown else f".{self}"
 
 
 @dataclass(frozen=True)
@@ -46,17 +61,42 @@ class Report:
 _FRAME = 'sandbox="allow-scripts allow-downloads" style="width: 100%; height: 600px; border: 0"'
 
 
-def render(results: Path | str | Results, output: Path) -> Path:
+def render(results: Path | str | Results, output: Path, form: Form | str = Form.html) -> Path:
     """Write the report of `results`, a folder or tables already read, to the file `output`.
 
-    The same results give the same bytes. The file appears whole or not at all.
+    The same results give the same bytes, except as a PDF, which says when it was made. The file
+    appears whole or not at all; pictures of Markdown lie in a folder beside it, there before it.
 
     Raises:
-        RequestError: there is no such results folder.
+        RequestError: there is no such results folder, or no browser to print a PDF.
+        OSError: the system refuses.
     """
     from aebench.page.html import page, write
     from aebench.store import read
 
+    form = Form(form)
     if isinstance(results, str | Path):
         results = read(results)
-    return write(page(results), Path(output))
+    if form is Form.markdown:
+        from aebench.page.markdown import document
+
+        folder = output.with_name(f"{output.stem}-files")
+        made = document(results, folder.name)
+        for name, picture in made.pictures.items():
+            write(picture, folder / name)
+        return write(made.text, output)
+    if form is Form.pdf:
+        from aebench.page import printing
+
+        printing.browser()  # what cannot be is said at once: rendering takes a while
+        folder = _folder(output)
+        return write(printing.pdf(page(results), folder), output)
+    return write(page(results), output)
+
+
+def _folder(output: Path) -> Path:
+    """Where to make what `output` is to be: its folder, unless it is a device or a pipe."""
+    if output.exists() and not output.is_file():
+        return Path(tempfile.gettempdir())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return output.parent

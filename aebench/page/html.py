@@ -25,6 +25,7 @@ from aebench.page import (
     records,
     search,
     stopwatch,
+    taking,
     targets,
     timing,
     trained,
@@ -79,7 +80,7 @@ def page(results: Results) -> str:
         machines=records.machines(whole.jobs) if len(whole.jobs) else None,
         sections=sections,
         definitions=charts.definitions,
-        download=records.download(whole.jobs),
+        taking=taking.taking(whole, judged),
         n_jobs=len(whole.jobs),
         style=_all("css") + charts.css,
         script=_all("js"),
@@ -103,10 +104,11 @@ def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:
     ], charts
 
 
-def write(text: str, output: Path) -> Path:
-    """Write `text` to `output` whole or not at all; into it, where it is a device or a pipe."""
+def write(content: str | bytes, output: Path) -> Path:
+    """Write `content` to `output` whole or not at all; into it, where it is a device or a pipe."""
+    content = content.encode() if isinstance(content, str) else content
     if output.exists() and not output.is_file():
-        output.write_text(text, "utf-8")
+        output.write_bytes(content)
         return output
-    write_whole(output, text.encode())
+    write_whole(output, content)
     return output

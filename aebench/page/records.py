@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,6 @@ from aebench.analysis import frames, words
 from aebench.errors import printable
 from aebench.page.parts import Cell, Section, Table, check, columns, table
 from aebench.store import Results
-
-_CSV_LIMIT = 350_000  # bytes; more would make the page too heavy to mail
 
 
 def sections(results: Results, compared: Results) -> list[Section]:
@@ -176,13 +173,3 @@ def machines(frame: pd.DataFrame) -> Table:
 
 def _over(text: Any, small: str | None) -> Cell:
     return Cell(words.text(text), small=(small,) if small else ())
-
-
-def download(jobs: pd.DataFrame) -> str | None:
-    """All columns of the jobs as CSV in a data URI; None where there are none or too many."""
-    if not len(jobs):
-        return None
-    text = jobs.drop(columns=["settings", "doubt"]).to_csv(index=False, lineterminator="\n")
-    if len(text) > _CSV_LIMIT:
-        return None
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(text.encode()).decode()

@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from unittest import mock
 from xml.etree import ElementTree
 
 from aebench.analysis import words
+from aebench.page import png
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -132,6 +134,20 @@ def _import_apart() -> None:
         import matplotlib  # noqa: F401
 
 
+_KEPT: ContextVar[dict[str, bytes] | None] = ContextVar("pictures of charts", default=None)
+
+
+@contextmanager
+def kept() -> Iterator[dict[str, bytes]]:
+    """Keep every chart that is drawn meanwhile as a PNG too, under the text of its ``<svg>``."""
+    pictures: dict[str, bytes] = {}
+    token = _KEPT.set(pictures)
+    try:
+        yield pictures
+    finally:
+        _KEPT.reset(token)
+
+
 def inline(figure: Figure, label: str) -> str:
     """The figure as an ``<svg>`` element that `label` describes; its ids are its own alone."""
     buffer = io.StringIO()
@@ -147,7 +163,11 @@ def inline(figure: Figure, label: str) -> str:
         # Their own style sheets would style the whole page.
         parent[:] = [child for child in parent if child.tag not in ("metadata", "style")]
     root.attrib = {"role": "img", "aria-label": label, **root.attrib}
-    return ElementTree.tostring(root, encoding="unicode").strip()
+    text = ElementTree.tostring(root, encoding="unicode").strip()
+    pictures = _KEPT.get()
+    if pictures is not None:
+        pictures[text] = png.drawn(figure, _CSS)
+    return text
 
 
 def _bare(name: str) -> str:
