@@ -15,6 +15,7 @@ from aebench.analysis.exhibits import Curves, Dots, Line
 
 _EDGE = 5.0  # percent left free at both ends, for the words of a tick
 _APART = 11.0  # percent that ticks are apart at least
+_ENOUGH = 5  # ticks
 _ROUND = (1, 2, 5, 3, 4, 7, 1.5, 2.5, 6, 8)  # first digits of ticks, the roundest first
 _ROW, _NAME = 14, 18  # pixels: a line of dots, and the words above it
 
@@ -77,9 +78,8 @@ def curves(chart: Curves) -> str:
     drawn = [
         f'<line class="rail" x2="100%" y1="{high}" y2="{high}"/>',
         f'<line class="mark" x2="100%" {level}/>',
-        f'<svg viewBox="0 0 100 100" height="{high}" preserveAspectRatio="none">',
-        *lines,
-        "</svg>",
+        f'<svg aria-hidden="true" height="{high}" viewBox="0 0 100 100" '
+        f'preserveAspectRatio="none">{"".join(lines)}</svg>',
         *names,
         f'<text class="tick start" y="{high + 15}">epoch 1</text>',
         f'<text class="tick end" x="100%" y="{high + 15}">epoch {last}</text>',
@@ -127,15 +127,17 @@ def _logarithmic(chart: Dots) -> tuple[_Scale, float, float]:
 
 
 def _ticks(first: Sequence[float], low: float, high: float, place: _Scale) -> list[float]:
-    """Round values between the ends, and before them those that matter; none too near another."""
+    """What matters, and round values between the ends until there are enough; none too near."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    rounds = [float(f"{digit}e{decade}") for digit in _ROUND for decade in decades]
     kept: list[float] = []
-    for value in [*first, *rounds]:
-        at = float(place(value)[:-1])
-        near = any(abs(at - float(place(other)[:-1])) < _APART for other in kept)
-        if low <= value <= high and not near:
-            kept.append(value)
+    for values in (first, *([float(f"{digit}e{d}") for d in decades] for digit in _ROUND)):
+        if len(kept) >= _ENOUGH:
+            break
+        for value in values:
+            at = float(place(value)[:-1])
+            near = any(abs(at - float(place(other)[:-1])) < _APART for other in kept)
+            if low <= value <= high and not near:
+                kept.append(value)
     return sorted(kept)
 
 

@@ -6,7 +6,7 @@
     const card = linked?.closest(".card");
     if (!card) return;
     card.querySelector("details").open = true;
-    linked.scrollIntoView({ block: "start" });
+    linked.scrollIntoView({ behavior: "instant", block: "start" });
   }
 
   addEventListener("hashchange", reveal);
