@@ -195,6 +195,7 @@ def test_a_link_opens_its_card(tmp_path: Path, browser: Browser) -> None:
         assert 0 <= shown.run(TOP) < 800
         # Closed since, it opens again, though the address stays what it is.
         shown.run("document.querySelector('#finding-mlp-1 details').open = false")
+        shown.run("document.querySelector('#finding-mlp-1 .permalink').focus()")
         shown.press("Enter")
         shown.run(SETTLED)
         assert shown.run(OPENED) == ["finding-mlp-1", "finding-deep-64"]

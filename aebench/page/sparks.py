@@ -65,7 +65,7 @@ def curves(chart: Curves) -> str:
     last = max(len(curve.points) for curve in chart.curves)
     lines = [
         f'<polyline class="curve-{models.index(curve.model)} {escape(curve.phase)}" '
-        f'points="{_points(curve.points, last)}"/>'
+        f'vector-effect="non-scaling-stroke" points="{_points(curve.points, last)}"/>'
         for curve in chart.curves
     ]
     mark = high * (1 - chart.mark)
