@@ -160,6 +160,8 @@ def test_a_closed_page_is_small_and_complete_without_scripts(tmp_path: Path) -> 
     for finding in findings.FINDINGS:
         assert text.count(f'id="finding-{finding.id}"') == 1
         assert f'href="#finding-{finding.id}"' in text
+    assert 'viewBox="0 0 224 28" style="--n: 8"><use href="#png-' in text
+    assert re.search(r'<use href="#png-\d+"/><use class="less" href="#png-\d+"/></svg>', text)
     closed = "".join(re.findall(r"<summary>(.*?)</summary>", text, re.S))
     assert len(re.findall(r"<\w", closed)) < 400
 
@@ -187,7 +189,7 @@ def test_a_link_opens_its_card(tmp_path: Path, browser: Browser) -> None:
         reload(shown, "#finding-deep-64-relu")
         assert shown.run(OPENED) == ["finding-deep-64"]
         assert 0 <= shown.run(TOP) < 800
-        shown.run("document.querySelector('#finding-mlp-1 .permalink').focus()")
+        shown.run("document.querySelector('#finding-mlp-1 .card-link').focus()")
         shown.press("Enter")
         shown.run(SETTLED)
         assert shown.run("return location.hash") == "#finding-mlp-1"
@@ -195,7 +197,7 @@ def test_a_link_opens_its_card(tmp_path: Path, browser: Browser) -> None:
         assert 0 <= shown.run(TOP) < 800
         # Closed since, it opens again, though the address stays what it is.
         shown.run("document.querySelector('#finding-mlp-1 details').open = false")
-        shown.run("document.querySelector('#finding-mlp-1 .permalink').focus()")
+        shown.run("document.querySelector('#finding-mlp-1 .card-link').focus()")
         shown.press("Enter")
         shown.run(SETTLED)
         assert shown.run(OPENED) == ["finding-mlp-1", "finding-deep-64"]

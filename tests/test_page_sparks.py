@@ -50,6 +50,12 @@ def test_the_studys_figure_is_a_stroke_in_its_own_line() -> None:
     assert "a 0.600, the study&#x27;s 0.500; b 2 from 2.00 to 2.10; c 9.00" in svg
 
 
+def test_a_bound_is_no_figure_of_the_study() -> None:
+    svg = sparks.dots(Dots((Line("", (0.25, 1.0)),), mark=0.5, mark_is="half"), "share")
+    assert places(svg, "mark") == [50.0]
+    assert places(svg, "study") == []
+
+
 @pytest.mark.parametrize("values", [(0.605,), (0.605, 0.605), (1e-9, 1e9), (0.0387, 0.0581)])
 def test_every_axis_has_words_that_do_not_meet(values: tuple[float, ...]) -> None:
     svg = sparks.dots(Dots((Line("", values),)), "error")

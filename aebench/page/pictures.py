@@ -56,11 +56,9 @@ class Album:
             if asked.lost:
                 lost = difference(before, after)
                 strips.append(Strip("what is lost", "difference, thrice as bright", lost))
-        return (
-            Strips("", tuple(strips), _FOR_A_FINDING[asked.kind.partition(" ")[0]])
-            if strips
-            else None
-        )
+        if not strips:
+            return None
+        return Strips("", tuple(strips), _FOR_A_FINDING[asked.kind.partition(" ")[0]])
 
     def _first(self, jobs: pd.DataFrame, kind: str) -> dict[Hashable, Any] | None:
         """The first sample of this kind among those of `jobs`, with the error of its job."""

@@ -12,7 +12,7 @@
   addEventListener("hashchange", reveal);
   document.addEventListener("click", (event) => {
     // A link to where one is already changes nothing, and may have been closed since.
-    if (event.target.closest?.(".permalink")?.hash === location.hash) reveal();
+    if (event.target.closest?.(".card-link")?.hash === location.hash) reveal();
   });
 
   const list = document.querySelector(".cards");
@@ -22,7 +22,7 @@
     const judged = studied.toSorted((a, b) => rank(a) - rank(b)); // which keeps equals in order
 
     function heading(card, cards) {
-      const made = document.createElement("h3");
+      const made = document.createElement(list.querySelector(".claim").localName);
       const count = cards.filter((other) => rank(other) === rank(card)).length;
       made.textContent = `${card.dataset.group}: ${count}`;
       made.className = `group ${card.querySelector(".verdict").classList[1]}`;
