@@ -8,6 +8,8 @@ from pathlib import Path
 import jinja2
 import pytest
 from browser import Browser, Page
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 from test_report_records import record, stored, study
 
 from aebench.analysis import findings, frames
@@ -32,21 +34,13 @@ def facts(reading: Reading) -> dict[str, str]:
     return dict(reading.facts)
 
 
-def rendered_cards(results: Results) -> str:
-    """The page of nothing but its findings."""
-    results, images = frames.ordered(results), Images()
-    section = verdicts.section(findings.evaluate(results), Album(results, images))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(html._LOOK),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("page.html.j2")
-    return page.render(
-        summary=[], tally=[], machines=None, sections=[section], definitions="", download="",
-        images=images.definitions, n_jobs=1, version="", style=html._all("css"),
-        script=html._all("js"),
-    )  # fmt: skip
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a study of one seed, with the charts of its other sections left empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
+        patch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+        return html.page(stored(tmp_path_factory.mktemp("study"), *study(1)))
 
 
 def test_a_card_says_what_came_out_and_why(tmp_path: Path) -> None:
@@ -139,10 +133,8 @@ HOSTILE = "<script>alert(1)</script> $\\frac{$ \x1b[31m \u202eevil " + "long" * 
 
 
 def test_whatever_a_record_says_a_card_shows_it_as_text(tmp_path: Path) -> None:
-    results = stored(tmp_path, record("mlp", 512, row={"machine_id": HOSTILE}))
+    results = stored(tmp_path, record("mlp", 512))
     outcomes = findings.evaluate(results)
-    text = rendered_cards(results)
-    assert text.count("<script") == 1
     hostile = Outcomes(
         dataclasses.replace(o, note=HOSTILE, needs=HOSTILE, as_what=HOSTILE) for o in outcomes
     )
@@ -154,8 +146,9 @@ def test_whatever_a_record_says_a_card_shows_it_as_text(tmp_path: Path) -> None:
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 60
 
 
-def test_a_closed_page_is_small_and_complete_without_scripts(tmp_path: Path) -> None:
-    text = rendered_cards(stored(tmp_path, *study(3)))
+def test_what_is_closed_is_small_and_complete_without_scripts(page: str) -> None:
+    text = page[page.index('class="cards"') :]
+    text = text[: text.index("</section>")]
     assert 'class="order"' not in text  # the switch is made by the script that it takes
     for finding in findings.FINDINGS:
         assert text.count(f'id="finding-{finding.id}"') == 1
@@ -183,8 +176,8 @@ def reload(shown: Page, address: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_link_opens_its_card(tmp_path: Path, browser: Browser) -> None:
-    with browser.open(rendered_cards(stored(tmp_path, *study(1)))) as shown:
+def test_a_link_opens_its_card(page: str, browser: Browser) -> None:
+    with browser.open(page) as shown:
         assert shown.run(OPENED) == []
         reload(shown, "#finding-deep-64-relu")
         assert shown.run(OPENED) == ["finding-deep-64"]
@@ -205,8 +198,8 @@ def test_a_link_opens_its_card(tmp_path: Path, browser: Browser) -> None:
 
 
 @pytest.mark.browser
-def test_keys_set_cards_by_verdict(tmp_path: Path, browser: Browser) -> None:
-    with browser.open(rendered_cards(stored(tmp_path, *study(1)))) as shown:
+def test_keys_set_cards_by_verdict(page: str, browser: Browser) -> None:
+    with browser.open(page) as shown:
         studied = shown.run(ORDER)
         assert studied[:2] == ["finding-mlp-512", "finding-mlp-128"]
         shown.run("document.querySelector('.order button').focus()")
@@ -224,9 +217,8 @@ def test_keys_set_cards_by_verdict(tmp_path: Path, browser: Browser) -> None:
 
 
 @pytest.mark.browser
-def test_without_scripts_no_switch_is_seen(tmp_path: Path, browser: Browser) -> None:
-    text = rendered_cards(stored(tmp_path, *study(1)))
-    with browser.open(text, scripts=False) as shown:
+def test_without_scripts_no_switch_is_seen(page: str, browser: Browser) -> None:
+    with browser.open(page, scripts=False) as shown:
         assert shown.run("return document.querySelectorAll('.order').length") == 0
         assert shown.run(ORDER)[0] == "finding-mlp-512"
         shown.run("document.querySelector('#finding-mlp-512 summary').focus()")

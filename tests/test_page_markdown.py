@@ -11,8 +11,8 @@ from PIL import Image
 from test_report_records import failure, record, stored, study
 
 from aebench.page import Form, markdown, png, render, svg
-from aebench.page.markdown import cell, code, document, paragraph, pipes
 from aebench.page.images import Film
+from aebench.page.markdown import cell, code, document, paragraph, pipes
 from aebench.page.parts import Cell, Strip, table
 
 
