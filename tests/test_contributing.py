@@ -88,7 +88,7 @@ def test_a_chart_of_ten_lines_stands_in_the_report(
     added = run("Add a chart", "guide_chart")
     store = Store(tmp_path)
     store.write(run_job(Job("mlp", "digits", latent=3, epochs=1), Circumstances()))
-    monkeypatch.setattr(html.pictures, "section", added.section)
+    monkeypatch.setattr(html.noise, "section", added.section)
     page = html.page(store.read())
     assert "Seconds of every job" in page
     assert "Seconds from start to record, sorted" in page

@@ -11,6 +11,7 @@ from PIL import Image
 from test_report_records import failure, record, stored, study
 
 from aebench.page import Form, markdown, png, render, svg
+from aebench.page.images import Film
 from aebench.page.markdown import cell, code, document, paragraph, pipes
 from aebench.page.parts import Cell, Strip, table
 
@@ -85,7 +86,7 @@ def test_it_ends_with_how_it_was_made_and_how_to_cite_it(made: markdown.Document
     ("n", "shown"), [(1, [0]), (3, [0, 1, 2]), (9, [*range(9)]), (20, [0, 1, 4, 7, 10, 13, 16, 19])]
 )
 def test_of_many_pictures_some_from_all_of_them_are_shown(n: int, shown: list[int]) -> None:
-    strips = [Strip(str(i), "", "", 8, 1, 1) for i in range(n)]
+    strips = [Strip(str(i), "", Film("", 8, 1, 1)) for i in range(n)]
     assert [int(strip.caption) for strip in markdown._some(strips)] == shown
 
 

@@ -32,15 +32,6 @@ def test_headline_tells_what_the_printed_code_cannot_have_given(tmp_path: Path) 
     assert "cannot have given the error of 0.037 that it prints at latent 64 (ours: 8.81" in text
 
 
-def test_a_figure_stands_beside_that_of_the_reference(tmp_path: Path) -> None:
-    records = [record("mlp", 512, 0.607), record("mlp", 1, 4.0), record("conv", 2, 1.0)]
-    found = verdicts.findings(findings.evaluate(stored(tmp_path, *records)))
-    small = {row[0].small[0]: row[3].small for row in found.rows}
-    assert small["mlp-512"][-1].startswith("as expected: reference 0.60")
-    assert small["mlp-1"][-1].startswith("differs: reference 9.")
-    assert small["conv-16"] == ()
-
-
 def test_where_nothing_of_the_study_was_run_its_findings_stand_behind(tmp_path: Path) -> None:
     def order(html: str) -> list[str]:
         return re.findall(r'<section id="(\w+)"', html)

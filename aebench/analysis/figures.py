@@ -61,6 +61,11 @@ FIGURE_RULE = (
     "outside undecided."
 )
 
+BRIEF_RULE = (
+    "Replicated where the figure is typical of our runs, with their mean within 0.8 to 1.25 of it, "
+    "or a plausible single one of them; not replicated where it is neither."
+)
+
 
 @dataclass(frozen=True)
 class Runs:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from aebench.analysis import expected, picture_rules, rules, words
+from aebench.analysis import exhibits, expected, picture_rules, rules, words
 from aebench.analysis.evidence import Evidence, Judgement, Rule
-from aebench.analysis.figures import EXACT, FIGURE_RULE, printed_error
+from aebench.analysis.figures import BRIEF_RULE, EXACT, FIGURE_RULE, printed_error
 from aebench.analysis.frames import Model, ordered
 from aebench.analysis.outcomes import Finding, Outcome, Outcomes
 from aebench.analysis.statistics import ALPHA, LEAST, holm
@@ -31,7 +31,9 @@ TimeRule = Callable[..., Rule]  # that takes the device
 _DEVICES = {"cuda": "a CUDA device (the study had one)", "cpu": "a CPU (the study had none)"}
 
 
-def _printed(id: str, model: Model, printed: str, claim: str, reading_of: str = "") -> Finding:
+def _printed(
+    id: str, model: Model, printed: str, claim: str, reading_of: str = "", how: str = ""
+) -> Finding:
     """A study error that the study prints, for a model that it names."""
     return Finding(
         *(id, claim, printed, "study error", FIGURE_RULE),
@@ -39,11 +41,22 @@ def _printed(id: str, model: Model, printed: str, claim: str, reading_of: str = 
         minimum=f"{LEAST} seeds; {EXACT} for the exact test; one finished job to be consistent",
         reading_of=reading_of,
         model=model,
+        shows=exhibits.figure(model, float(printed)),
+        brief=BRIEF_RULE,
+        how=how,
     )
 
 
 def _timed(
-    id: str, claim: str, source: str, measure: str, rule: str, evaluate: TimeRule, of: str = ""
+    id: str,
+    claim: str,
+    source: str,
+    measure: str,
+    rule: str,
+    evaluate: TimeRule,
+    shows: exhibits.Shows,
+    of: str = "",
+    how: str = "",
 ) -> list[Finding]:
     """A comparison of times on the study's kind of device, and once more on the other."""
     return [
@@ -56,6 +69,8 @@ def _timed(
             "does not reject",
             counts="pair",
             reading_of=of or (id if device != "cuda" else ""),
+            shows=shows,
+            how=", ".join(filter(None, [how, f"on {where}"])),
         )
         for device, where in _DEVICES.items()
     ]
@@ -71,6 +86,7 @@ _COLOUR_128 = Model("cifar10", "conv", 128)
 # latter. The photograph is shown right after the code that trains the MLP of latent size 512.
 _DEEP_64 = Model("mnist", "conv", 64, 2)
 _RELU_64 = Model("mnist", "conv-relu", 64, 2)
+_DENOISERS_SHOWN = (_RELU_64, _CONV_16, _MLP_512)
 _DENOISERS_BESIDE = (_RELU_64, _DEEP_128, _CONV_128, _CONV_16, _MLP_512, _MLP_128)
 _SHARED, _SEPARATE = Model("cifar10", "mlp-shared", 512), Model("cifar10", "mlp-separate", 8500)
 _NOISE = (
@@ -79,7 +95,7 @@ _NOISE = (
 )
 
 
-def _deeper(architecture: str, suffix: str, reading: str) -> list[Finding]:
+def _deeper(architecture: str, suffix: str, reading: str, how: str) -> list[Finding]:
     """What the study finds on its deeper model, for one reading of it.
 
     The study lists that decoder with its block's default activation, sigmoid, in both layers. The
@@ -99,7 +115,9 @@ def _deeper(architecture: str, suffix: str, reading: str) -> list[Finding]:
         rule=f"At latent 128 the error of conv is greater than that of {architecture} of depth 2."
         + _PAIRED,
         evaluate=rules.lower(deep_128, _CONV_128),
+        shows=exhibits.errors({_CONV_128: 0.042, deep_128: 0.004}),
         reading_of=of("deep-better"),
+        how=how,
     )
     slower = _timed(
         f"deep-slower{suffix}",
@@ -108,13 +126,15 @@ def _deeper(architecture: str, suffix: str, reading: str) -> list[Finding]:
         "time ratio, depth 2 / depth 1",
         f"Training and evaluation of {architecture}-128 of depth 2 take longer than of conv-128",
         partial(rules.times, deep_128, _CONV_128, 1.0, "above"),
+        exhibits.ratio(1.0, "as long"),
         of("deep-slower"),
+        how,
     )
     return [
         _printed(f"deep-128{suffix}", deep_128, "0.004",
-                 f"{model}, has an error of 0.004 with latent size 128.", of("deep-128")),
+                 f"{model}, has an error of 0.004 with latent size 128.", of("deep-128"), how),
         _printed(f"deep-64{suffix}", deep_64, "0.037",
-                 f"{model}, has an error of 0.037 with latent size 64.", of("deep-64")),
+                 f"{model}, has an error of 0.037 with latent size 64.", of("deep-64"), how),
         better,
         *slower,
     ]  # fmt: skip
@@ -134,6 +154,7 @@ FINDINGS: tuple[Finding, ...] = (
         measure="smallest step, error ratio",
         rule="The error rises from latent 512 to 128 and from 128 to 1." + _PAIRED,
         evaluate=rules.rising([_MLP_512, _MLP_128, _MLP_1]),
+        shows=exhibits.errors({_MLP_512: 0.605, _MLP_128: 2.16, _MLP_1: 9.47}),
     ),
     Finding(
         id="out-of-distribution",
@@ -146,6 +167,7 @@ FINDINGS: tuple[Finding, ...] = (
         "photograph's mean grey, so none of what varies in it is explained." + _PAIRED,
         minimum=f"{LEAST} seeds",
         evaluate=picture_rules.fails_on(_MLP_512, "china.jpg"),
+        shows=exhibits.stranger(_MLP_512, "china.jpg"),
     ),
     _printed("conv-512", _CONV_512, "0.024",
              "The convolutional model with latent size 512 has an error of only 0.024."),
@@ -162,6 +184,7 @@ FINDINGS: tuple[Finding, ...] = (
         measure="smallest step, error ratio",
         rule="The error rises at each step from latent 512 to 128 to 16 to 1." + _PAIRED,
         evaluate=rules.rising([_CONV_512, _CONV_128, _CONV_16, _CONV_1]),
+        shows=exhibits.errors({_CONV_512: 0.024, _CONV_128: 0.042, _CONV_16: 0.17, _CONV_1: 3.53}),
     ),
     Finding(
         id="conv-beats-mlp",
@@ -171,6 +194,7 @@ FINDINGS: tuple[Finding, ...] = (
         # The study says "much more effective"; half the error is the least that could mean.
         rule="At latent 512 the MLP's error is more than twice the convolutional one." + _PAIRED,
         evaluate=rules.lower(_CONV_512, _MLP_512, factor=2.0),
+        shows=exhibits.errors({_MLP_512: 0.605, _CONV_512: 0.024}),
     ),
     *_timed(
         "conv-not-slower",
@@ -180,6 +204,7 @@ FINDINGS: tuple[Finding, ...] = (
         # The study itself calls 1.25 "not longer"; half as long again is where nobody would.
         "Training and evaluation of conv-128 take at most 1.5 times as long as of mlp-512",
         partial(rules.times, _CONV_128, _MLP_512, 1.5, "below"),
+        exhibits.ratio(1.5, "the bound, half as long again"),
     ),
     Finding(
         id="same-convergence",
@@ -189,9 +214,11 @@ FINDINGS: tuple[Finding, ...] = (
         rule="The epochs until 90 % of a curve's fall from first to last epoch is done differ by "
         "less than the margin 0.8 to 1.25, for training and for validation loss." + _PAIRED,
         evaluate=rules.same_pace(_MLP_512, _CONV_128),
+        shows=exhibits.pace(_MLP_512, _CONV_128),
     ),
-    *_deeper("conv", "", "as printed, sigmoid in every layer of its decoder,"),
-    *_deeper("conv-relu", "-relu", "with ReLU between the layers of its decoder"),
+    *_deeper("conv", "", "as printed, sigmoid in every layer of its decoder,", "as printed"),
+    *_deeper("conv-relu", "-relu", "with ReLU between the layers of its decoder",
+             "with ReLU between its layers"),
     Finding(
         id="denoise-0.3",
         claim="The model trained on clean digits removes noise of amplitude 0.3.",
@@ -201,6 +228,7 @@ FINDINGS: tuple[Finding, ...] = (
         "images and below that of the mean training image." + _PAIRED,
         minimum=f"{LEAST} seeds",
         evaluate=picture_rules.denoises(_DEEP_64, 0.3, _DENOISERS_BESIDE),
+        shows=exhibits.denoising(_DEEP_64, 0.3, _DENOISERS_SHOWN),
     ),
     Finding(
         id="denoise-0.8",
@@ -212,6 +240,7 @@ FINDINGS: tuple[Finding, ...] = (
         + _PAIRED,
         minimum=f"{LEAST} seeds",
         evaluate=picture_rules.fails_to_denoise(_DEEP_64, 0.8, _DENOISERS_BESIDE),
+        shows=exhibits.denoising(_DEEP_64, 0.8, _DENOISERS_SHOWN),
     ),
     Finding(
         id="colour-mlp",
@@ -223,6 +252,7 @@ FINDINGS: tuple[Finding, ...] = (
         "ITU-R BT.601)." + _PAIRED,
         minimum=f"{LEAST} seeds",
         evaluate=picture_rules.shapes_without_colours(_SHARED),
+        shows=exhibits.colours(_SHARED),
     ),
     Finding(
         id="colour-mlp-wide",
@@ -233,6 +263,7 @@ FINDINGS: tuple[Finding, ...] = (
         "smaller sharpness (energy of the Laplacian of the outputs over that of the originals)."
         + _PAIRED,
         evaluate=picture_rules.blurrier(_SEPARATE, _SHARED),
+        shows=exhibits.errors({_SHARED: None, _SEPARATE: None}, lost=True),
     ),
     _printed("colour-conv", _COLOUR_128, "0.21",
              "The convolutional model reconstructs colour photographs (CIFAR-10) well: 0.21."),
@@ -243,6 +274,7 @@ FINDINGS: tuple[Finding, ...] = (
         measure="error ratio, CIFAR-10 / MNIST",
         rule="The error of conv-128 on CIFAR-10 is greater than on MNIST." + _PAIRED,
         evaluate=rules.lower(_CONV_128, _COLOUR_128),
+        shows=exhibits.errors({_COLOUR_128: 0.21, _CONV_128: 0.042}),
     ),
 )  # fmt: skip
 
@@ -267,6 +299,7 @@ def evaluate(results: Results) -> Outcomes:
             needs = j.decided_by(len(tested)) if verdict == "undecided" else ""
         figures = (j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note)
         made = Outcome(finding, verdict, *figures, j.as_what, needs, tuple(j.values))
-        return replace(made, expected=expected.compare(made.known, beside.get(finding.id)))
+        comparison = expected.compare(made.known, beside.get(finding.id))
+        return replace(made, expected=comparison, evidence=evidence)
 
     return Outcomes(outcome(finding, judged[finding.id]) for finding in FINDINGS)

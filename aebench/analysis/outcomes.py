@@ -7,13 +7,13 @@ another is for `expected`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import pandas as pd
 
-from aebench.analysis import words
-from aebench.analysis.evidence import Rule, Verdict
+from aebench.analysis import exhibits, words
+from aebench.analysis.evidence import Evidence, Rule, Verdict
 from aebench.analysis.expected import Expectation, Known
 from aebench.analysis.frames import Model
 from aebench.analysis.statistics import LEAST
@@ -30,7 +30,9 @@ class Finding:
     `rule` and `minimum` say in plain words what decides and how much data it takes. `counts` is
     what `n_seeds` of its outcome counts. `reading_of` is the id of the finding of which this is
     another reading: another way to take what the study says, or another device. Where `source` is
-    the study error of one model, this is `model`.
+    the study error of one model, this is `model`. `how` tells it from the other readings,
+    `shows` says what it is looked at in, and `brief` is the rule in a sentence, where `rule` is
+    longer.
     """
 
     id: str
@@ -43,6 +45,9 @@ class Finding:
     counts: str = "seed"
     reading_of: str = ""
     model: Model | None = None
+    shows: exhibits.Shows = exhibits.values_alone
+    brief: str = ""
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Outcome:
 
     `as_what` qualifies the verdict, `needs` says what would decide where it does not decide, and
     `values` are the figures behind `ours`, one for each seed or pair of runs. `expected` sets it
-    beside the reference results.
+    beside the reference results. `evidence` is what it was judged on.
     """
 
     finding: Finding
@@ -66,6 +71,7 @@ class Outcome:
     needs: str = ""
     values: tuple[float, ...] = ()
     expected: Expectation | None = None
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     @property
     def known(self) -> Known:
@@ -84,6 +90,13 @@ class Outcome:
     def why(self) -> str:
         """Why it came out so and, where it is not decided, what would decide it."""
         return self.note + (f"; it would take {self.needs}" if self.needs else "")
+
+    @property
+    def exhibit(self) -> exhibits.Exhibit:
+        """What it is looked at in, made when asked for."""
+        if self.evidence is None:
+            return exhibits.Exhibit()
+        return self.finding.shows(self.evidence, self.values)
 
 
 class Outcomes(list[Outcome]):
@@ -113,6 +126,17 @@ class Outcomes(list[Outcome]):
 def tested(outcomes: Iterable[Outcome]) -> bool:
     """Whether anything was run that any of the findings is about."""
     return any(outcome.verdict != "not tested" for outcome in outcomes)
+
+
+def claims(outcomes: Iterable[Outcome]) -> list[tuple[Outcome, ...]]:
+    """The outcomes by claim of the study, in its order; a claim before its other readings."""
+    grouped: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        finding = outcome.finding
+        grouped.setdefault(finding.reading_of or finding.id, []).append(outcome)
+    return [
+        tuple(sorted(each, key=lambda o: bool(o.finding.reading_of))) for each in grouped.values()
+    ]
 
 
 def tally(outcomes: Iterable[Outcome]) -> dict[Verdict, int]:

@@ -40,7 +40,7 @@ def denoises(
     Both bars are needed: an input may be so noisy that any picture is nearer, and the mean image
     of the training set is the best picture that ignores the input.
     """
-    rows = _denoising(evidence, model, amplitude)
+    rows = given_noise(evidence, model, amplitude)
     if not len(rows):
         return _no_probe(evidence, model)
     error = frames.per_seed(rows, "mse")
@@ -62,7 +62,7 @@ def fails_to_denoise(
     digit than one that was never shown it. The noisy input is no bar here. At 0.8 its error is
     0.64, and an output that merely stays between 0 and 1 is far nearer, whatever it shows.
     """
-    rows = _denoising(evidence, model, amplitude)
+    rows = given_noise(evidence, model, amplitude)
     if not len(rows):
         return _no_probe(evidence, model)
     above = ratios(frames.per_seed(rows, "mse"), frames.per_seed(rows, "mean_mse"))
@@ -77,8 +77,7 @@ def fails_on(evidence: Evidence, model: Model, stranger: str) -> Judgement:
     A flat picture of the stranger's mean grey explains none of its variation, so a model whose
     error is greater has r2 below 0: its output resembles the original in nothing.
     """
-    rows = model.rows(evidence.probes)
-    rows = rows[(rows["kind"] == STRANGERS) & (rows["input"] == stranger)]
+    rows = given_stranger(evidence, model, stranger)
     if not len(rows):
         return _no_probe(evidence, model)
     error, own, flat, mean = (
@@ -105,11 +104,7 @@ def shapes_without_colours(evidence: Evidence, model: Model) -> Judgement:
     pictures all tinted alike, which have no colours (`evaluation.appearance`).
     """
     rows = model.rows(evidence.jobs)
-    lost: dict[str, pd.Series[float]] = {}
-    for part in ("luma", "chroma"):
-        seen = _positive(rows, f"{part}_mse", f"{part}_variance")
-        share = seen[f"{part}_mse"] / seen[f"{part}_variance"]
-        lost[part] = frames.per_seed(seen.assign(lost=share), "lost")
+    lost = {part: unexplained(rows, part) for part in ("luma", "chroma")}
     if not all(len(shares) for shares in lost.values()):
         return nothing(_no_measure(model, len(rows)), _need(rows.iloc[:0], model))
     note = "; ".join(
@@ -148,10 +143,23 @@ def blurrier(evidence: Evidence, blurred: Model, other: Model) -> Judgement:
     return together(claims, n_jobs, note, need)
 
 
-def _denoising(evidence: Evidence, model: Model, amplitude: float) -> pd.DataFrame:
+def given_noise(evidence: Evidence, model: Model, amplitude: float) -> pd.DataFrame:
     """A row for each job of `model` that was given noise of this amplitude."""
     rows = model.rows(evidence.probes)
     return rows[(rows["kind"] == DENOISING) & (rows["amplitude"] == amplitude)]
+
+
+def given_stranger(evidence: Evidence, model: Model, stranger: str) -> pd.DataFrame:
+    """A row for each job of `model` that was given `stranger`."""
+    rows = model.rows(evidence.probes)
+    return rows[(rows["kind"] == STRANGERS) & (rows["input"] == stranger)]
+
+
+def unexplained(rows: pd.DataFrame, part: str) -> pd.Series[float]:
+    """The share of the variance of luma, or chroma, that each seed leaves unexplained."""
+    seen = _positive(rows, f"{part}_mse", f"{part}_variance")
+    share = seen[f"{part}_mse"] / seen[f"{part}_variance"]
+    return frames.per_seed(seen.assign(lost=share), "lost")
 
 
 def _denoised(
@@ -172,7 +180,7 @@ def _denoised(
     beside = [
         f"{m.label} {words.number(frames.mean(frames.per_seed(probes, 'mse')))}"
         for m in others
-        if len(probes := _denoising(evidence, m, amplitude))
+        if len(probes := given_noise(evidence, m, amplitude))
     ]
     return note + (f"; other models: {words.listed(beside)}" if beside else "")
 

@@ -25,7 +25,15 @@ Examples:
   aebench findings results/mine --against results/reference-hour
 """
 
-_OBJECTS = ("finding", "evaluate", "model")  # which are no text and no number
+_OBJECTS = (
+    "finding",
+    "evaluate",
+    "model",
+    "shows",
+    "brief",
+    "how",
+    "evidence",
+)  # which are no text and no number
 
 
 def findings(

@@ -14,6 +14,7 @@ from aebench.analysis import findings, fitness, frames, outcomes, searches
 from aebench.disk import write_whole
 from aebench.page import (
     best,
+    cards,
     codes,
     compact,
     definitions,
@@ -31,6 +32,7 @@ from aebench.page import (
     trained,
     verdicts,
 )
+from aebench.page.images import Images
 from aebench.page.parts import Section
 from aebench.store import Results
 
@@ -51,7 +53,9 @@ def page(results: Results) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    told, answer = [verdicts.section(judged)], [best.section(results)]
+    images = Images()
+    told = [verdicts.section(judged, pictures.Album(results, images))]
+    answer = [best.section(results)]
     studied = outcomes.tested(judged)  # else its findings are not what the reader came for
     every = [
         *(told if studied else answer),
@@ -66,7 +70,7 @@ def page(results: Results) -> str:
         learning_curves.section(results),
         noise.section(results),
         codes.section(results),
-        pictures.section(results),
+        pictures.section(results, images),
         *([] if studied else told),
         search.section(given),
         *records.sections(whole, results),
@@ -76,10 +80,11 @@ def page(results: Results) -> str:
     sections, charts = _compact(sections)
     return environment.get_template("page.html.j2").render(
         summary=verdicts.sentences(results, judged),
-        tally=[(v, verdicts.SYMBOLS[v], n) for v, n in outcomes.tally(judged).items() if studied],
+        tally=[(v, cards.SYMBOLS[v], n) for v, n in outcomes.tally(judged).items() if studied],
         machines=records.machines(whole.jobs) if len(whole.jobs) else None,
         sections=sections,
         definitions=charts.definitions,
+        images=images.definitions,
         taking=taking.taking(whole, judged),
         n_jobs=len(whole.jobs),
         style=_all("css") + charts.css,

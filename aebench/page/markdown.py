@@ -7,7 +7,6 @@ and nothing in them is taken for markup.
 
 from __future__ import annotations
 
-import base64
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,8 @@ from aebench.analysis import findings, fitness, frames, optimum, outcomes, searc
 from aebench.analysis.outcomes import Outcome
 from aebench.errors import printable
 from aebench.page import best, pictures, svg, taking, verdicts
+from aebench.page.cards import SYMBOLS
+from aebench.page.images import Images
 from aebench.page.parts import Cell, Chart, Section, Strip, Strips, Table, number, table
 from aebench.store import Results
 
@@ -51,7 +52,8 @@ def document(results: Results, folder: str) -> Document:
     else:
         made.add(paragraph(" ".join(told[1:])))
     made.best(results)
-    made.strips(pictures.section(results).strips)
+    images = Images()
+    made.strips(pictures.section(results, images).strips, images)
     made.add(*_made_how(results))
     return Document("\n\n".join(filter(None, made.blocks)) + "\n", made.pictures)
 
@@ -63,7 +65,7 @@ def _title(results: Results) -> str:
 
 def _tally(judged: Sequence[Outcome]) -> str:
     counts = outcomes.tally(judged).items()
-    return " · ".join(f"{verdicts.SYMBOLS[verdict]} {n} {verdict}" for verdict, n in counts)
+    return " · ".join(f"{SYMBOLS[verdict]} {n} {verdict}" for verdict, n in counts)
 
 
 def _made_how(results: Results) -> Iterator[str]:
@@ -115,14 +117,14 @@ class _Pages:
         self.add(self.picture(chart.title, chart.title, drawn[chart.svg]))
         self.add(paragraph(chart.reading))
 
-    def strips(self, groups: Sequence[Strips]) -> None:
+    def strips(self, groups: Sequence[Strips], images: Images) -> None:
         """The first group of pictures, which is of what the models made of test images."""
         for group in groups[:1]:
             rows = [
                 [
                     cell(strip.caption),
                     cell(strip.detail),
-                    self.picture(strip.caption, strip.caption, _enlarged(strip.uri)),
+                    self.picture(strip.caption, strip.caption, _enlarged(images.png(strip.film))),
                 ]
                 for strip in _some(group.strips)
             ]
@@ -136,11 +138,11 @@ def _some(strips: Sequence[Strip]) -> Sequence[Strip]:
     return [strips[0], *strips[1:][::step]]
 
 
-def _enlarged(uri: str) -> bytes:
-    """The PNG of a strip's address, every pixel larger and as sharp."""
+def _enlarged(png: bytes) -> bytes:
+    """The same PNG, every pixel larger and as sharp."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+    with Image.open(io.BytesIO(png)) as image:
         size = (image.width * _ENLARGED, image.height * _ENLARGED)
         large = image.resize(size, Image.Resampling.NEAREST)
     buffer = io.BytesIO()
@@ -188,7 +190,7 @@ def _findings(judged: Sequence[Outcome]) -> Table:
     return table("Findings of the study, judged", heads, (
         (
             Cell(o.finding.claim, small=(o.finding.id,)),  # a claim is judged on each device
-            f"{verdicts.SYMBOLS[o.verdict]} {o.answer}",
+            f"{SYMBOLS[o.verdict]} {o.answer}",
             o.finding.source,
             number(o.ours),
             (o.low, o.high),

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aebench import schema
 from aebench.analysis import words
+from aebench.page.images import Film
+
+if TYPE_CHECKING:
+    from aebench.page.cards import Card
 
 Show = Callable[[Any], str]
 
@@ -118,14 +122,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Strip:
-    """One strip of images: what it shows, its error where it has one, its address and size."""
+    """One strip of images: what it shows, its error where it has one, and where it is."""
 
     caption: str
     detail: str
-    uri: str
-    images: int
-    width: int
-    height: int
+    film: Film
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Strips:
 
 @dataclass(frozen=True)
 class Section:
-    """A section: introduction, then charts, tables, strips of images and a list in this order.
+    """A section: introduction, cards, then charts, tables, strips of images and a list, in order.
 
     `folded` tables are shown on demand; the rows of a `filtered` one can be searched.
     """
@@ -156,6 +157,7 @@ class Section:
     lists: tuple[str, ...] = ()
     folded: tuple[Table, ...] = ()
     filtered: bool = False
+    cards: tuple[Card, ...] = ()
 
     def all_tables(self) -> list[Table]:
         """Every table, in order."""

@@ -1,26 +1,79 @@
-"""The section of pictures: strips of what models were given and what they made of it.
+"""Strips of what models were given and what they made of it: for a finding, and all of them.
 
-One seed of each model is shown, and no more than the page can carry; what is left out is told.
+What a finding is about is always shown. The section of pictures has what room is left: one seed of
+each model, and no more than the page can carry; what is left out is told.
 """
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import exhibits, frames, words
+from aebench.analysis.evidence import Evidence
 from aebench.analysis.frames import by_dataset
+from aebench.page.images import Film, Images, difference
 from aebench.page.parts import Section, Strip, Strips
-from aebench.schema import RECONSTRUCTION, STRANGERS, amplitude_of
+from aebench.schema import DENOISING, RECONSTRUCTION, STRANGERS, amplitude_of
 from aebench.store import Results
 
 BUDGET = 300_000  # characters of base64: the page stays small enough to mail
 
 
-def section(results: Results) -> Section:
-    """All strips, by dataset and what was fed in."""
-    shown, omitted = groups(results)
+class Album:
+    """The samples of some results, out of which findings take what they are about."""
+
+    def __init__(self, results: Results, images: Images) -> None:
+        """Whatever is taken is put into `images`."""
+        samples = results.samples.dropna(subset=["input_png", "output_png"])
+        self._samples = {(row["key"], row["kind"]): row for row in samples.to_dict("records")}
+        self._images = images
+
+    def strips(self, asked: exhibits.Pictures, evidence: Evidence) -> Strips | None:
+        """Strips of one job of each model `asked` for, its first; None where none left any."""
+        _, given, _ = _in_words(asked.kind)
+        strips: list[Strip] = []
+        shown: bytes | None = None
+        for model in asked.models:
+            row = self._first(model.rows(evidence.jobs), asked.kind)
+            if row is None:
+                continue
+            before = self._film(row["input_png"], row["images"], asked)
+            if row["input_png"] != shown:
+                shown = row["input_png"]
+                clean = self._samples.get((row["key"], RECONSTRUCTION))
+                if given == "noisy" and clean and not strips:
+                    film = self._film(clean["input_png"], clean["images"], asked)
+                    strips.append(Strip("clean", "", film))
+                strips.append(Strip(given, "", before))
+            after = self._film(row["output_png"], row["images"], asked)
+            # Of other kinds the error stored is over all images of the strip, not the first few.
+            plain = asked.kind == RECONSTRUCTION
+            error = f"MSE {words.number(row['mse_job'])}" if plain else ""
+            strips.append(Strip(model.label, error, after))
+            if asked.lost:
+                lost = difference(before, after)
+                strips.append(Strip("what is lost", "difference, thrice as bright", lost))
+        if not strips:
+            return None
+        return Strips("", tuple(strips), _FOR_A_FINDING[asked.kind.partition(" ")[0]])
+
+    def _first(self, jobs: pd.DataFrame, kind: str) -> dict[Hashable, Any] | None:
+        """The first sample of this kind among those of `jobs`, with the error of its job."""
+        for key, mse in zip(jobs["key"], jobs["mse"], strict=True):
+            if row := self._samples.get((key, kind)):
+                return {**row, "mse_job": mse}
+        return None
+
+    def _film(self, png: bytes, images: int, asked: exhibits.Pictures) -> Film:
+        return self._images.film(png, int(images), asked.images)
+
+
+def section(results: Results, images: Images) -> Section:
+    """All strips, by dataset and what was fed in; `images` are those that the page has already."""
+    shown, omitted = groups(results, images)
     intro = [
         "Images and what one seed of each model, its first, makes of them. The errors beside them "
         "are that seed's alone; the tables have the mean over all seeds."
@@ -32,16 +85,17 @@ def section(results: Results) -> Section:
     return Section("pictures", "Pictures", tuple(intro), strips=tuple(shown))
 
 
-def groups(results: Results) -> tuple[list[Strips], int]:
+def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
     """All groups of strips, and the number of strips left out for want of room.
 
-    Reconstructions of test images come first, and so do their claims to the room.
+    Reconstructions of test images come first, and so do their claims to the room. What the page
+    has already takes none.
     """
     chosen = _chosen(results)
     plain = chosen["kind"] == RECONSTRUCTION
     clean = {dataset: rows.iloc[0] for (dataset,), rows in by_dataset(chosen[plain])}
     made: list[Strips] = []
-    left, omitted = BUDGET, 0
+    omitted = 0
     for (dataset, kind, settings), rows in [
         *by_dataset(chosen[plain], "kind", "settings"),
         *by_dataset(chosen[~plain], "kind", "settings"),
@@ -49,25 +103,31 @@ def groups(results: Results) -> tuple[list[Strips], int]:
         title, given, note = _in_words(kind)
         strips: list[Strip] = []
         if given == "noisy" and dataset in clean:
-            strips.append(_strip(clean[dataset], "input_png", "clean"))
-            left -= len(strips[0].uri)
+            strips.append(_strip(images, clean[dataset], "input_png", "clean"))
         shown: bytes | None = None
         alone = len(strips)
         for _, row in rows.iterrows():
-            new = [] if row["input_png"] == shown else [_strip(row, "input_png", given)]
-            error = row["mse_job"] if kind == RECONSTRUCTION else row["mse"]
-            detail = f"MSE {words.number(error)}"
-            new.append(_strip(row, "output_png", words.model_of(row), detail))
-            cost = sum(len(strip.uri) for strip in new)
-            if cost > left:
+            fresh = row["input_png"] != shown
+            cost = images.cost(row["output_png"]) + fresh * images.cost(row["input_png"])
+            if cost and images.size + cost > BUDGET:
                 omitted += 1
                 continue
-            left -= cost
+            if fresh:
+                strips.append(_strip(images, row, "input_png", given))
+            error = row["mse_job"] if kind == RECONSTRUCTION else row["mse"]
+            detail = f"MSE {words.number(error)}"
+            strips.append(_strip(images, row, "output_png", words.model_of(row), detail))
             shown = row["input_png"]
-            strips += new
         if len(strips) > alone:
             made.append(Strips(words.titled(dataset, settings) + title, tuple(strips), note))
     return made, omitted
+
+
+_FOR_A_FINDING = {
+    RECONSTRUCTION: "One seed of each model; its MSE is over the whole test set.",
+    DENOISING: "One seed of each model. Noisy images are clipped to [0, 1] for display only.",
+    STRANGERS: "One seed; scikit-learn's china.jpg and flower.jpg, at this data set's size.",
+}
 
 
 def _in_words(kind: str) -> tuple[str, str, str]:
@@ -104,9 +164,5 @@ def _chosen(results: Results) -> pd.DataFrame:
     return merged.drop_duplicates([*model, "kind"])
 
 
-def _strip(row: pd.Series, column: str, caption: str, detail: str = "") -> Strip:
-    png: bytes = row[column]
-    # Width and height stand in the header of every PNG, at fixed places.
-    width, height = (int.from_bytes(png[i : i + 4], "big") for i in (16, 20))
-    uri = "data:image/png;base64," + base64.b64encode(png).decode()
-    return Strip(caption, detail, uri, int(row["images"]), width, height)
+def _strip(images: Images, row: pd.Series, column: str, caption: str, detail: str = "") -> Strip:
+    return Strip(caption, detail, images.film(row[column], int(row["images"])))

@@ -1,6 +1,6 @@
-"""The findings of the study, judged: the section with its tables, and the head of the page.
+"""The findings of the study, judged: the section with its cards, and the head of the page.
 
-Every figure at the head is that of the tables below: a geometric mean over seeds.
+Every figure at the head is that of the cards below: a geometric mean over seeds.
 """
 
 from __future__ import annotations
@@ -14,73 +14,42 @@ from aebench.analysis.evidence import Verdict
 from aebench.analysis.findings import PAIRED_TEST
 from aebench.analysis.outcomes import Outcome, headline, tally, tested
 from aebench.analysis.statistics import LEAST
-from aebench.page.parts import Cell, Section, Table, table
+from aebench.page import cards
+from aebench.page.parts import Section, Table, table
+from aebench.page.pictures import Album
 from aebench.store import Results
 
-SYMBOLS: dict[Verdict, str] = {
-    "replicated": "✔",
-    "consistent": "≈",
-    "not replicated": "✘",
-    "undecided": "?",
-    "not tested": "○",
-}
 
-
-def section(outcomes: Sequence[Outcome]) -> Section:
-    """Every finding, and on demand the rules that judge them."""
+def section(outcomes: Sequence[Outcome], album: Album) -> Section:
+    """Every finding as a card, and on demand the rules that judge them in full."""
     return Section(
         id="findings",
         title="Findings",
         intro=(
-            "Each row is one claim of the study and what the stored records say to it. Only "
-            "finished jobs under the study's own protocol count. “Replicated” and “not "
-            f"replicated” take {LEAST} seeds or more. “Consistent” means that the few there are "
-            "lie where the claim has them, which one seed may do by chance; “undecided”, that "
-            "there is too little data or that it points both ways; “not tested”, that nothing of "
-            "it was run. None is a weaker form of another. A figure that the study prints is one "
-            "run of theirs: it may be “replicated as a single run”, which some of ours give while "
-            "their mean is another. A claim that can be taken in two ways, or timed on two kinds "
-            "of device, has a row for each.",
+            "A card for each claim of the study, with its figure and ours: the study error, where "
+            "nothing else is said. Opened, it shows what that rests on: every seed, pictures or "
+            "curves, and the rule. Only finished jobs under the study's own protocol count.",
         ),
-        tables=(findings(outcomes),),
-        folded=(rules(outcomes),),
+        cards=cards.cards(outcomes, album),
+        folded=(meanings(), rules(outcomes)),
     )
 
 
-def findings(outcomes: Sequence[Outcome]) -> Table:
-    """Every finding with the verdict, the study's figure and ours."""
-    heads = """
-        finding | the claim, in the study's order
-        verdict | one of five: see the words above the table
-        study .source | the figures as the study prints them
-        ours # .ours | geometric mean over seeds, 95 % interval where there are three or more
-        seeds ## | seeds, or pairs of runs, that the verdict rests on
-        note .note
-    """
-    rows = [
-        (
-            Cell(o.finding.claim, o.finding.id, "claim", (o.finding.id,)),
-            Cell(f"{SYMBOLS[o.verdict]} {o.answer}", look="verdict " + o.verdict.replace(" ", "-")),
-            o.finding.source,
-            Cell(words.number(o.ours), o.ours, small=_under(o)),
-            o.n_seeds,
-            o.why[:1].upper() + o.why[1:],
-        )
-        for o in outcomes
-    ]
-    return table("Findings of the study, judged", heads, rows, id="findings-table")
+_MEANINGS: dict[Verdict, str] = {
+    "replicated": f"The rule is met, by {LEAST} seeds or more. A figure that the study prints is "
+    "one run of theirs: “as a single run” some of ours give it while their mean is another.",
+    "consistent": f"Fewer than {LEAST} seeds lie where the claim has them, which one seed may do "
+    "by chance.",
+    "not replicated": f"The opposite of what the rule asks, by {LEAST} seeds or more.",
+    "undecided": "There is too little data, or it points both ways.",
+    "not tested": "Nothing of it was run.",
+}
 
 
-def _under(outcome: Outcome) -> tuple[str, ...]:
-    if outcome.ours is None:
-        return ()
-    interval = () if outcome.low is None else (words.between(outcome.low, outcome.high),)
-    beside, there = outcome.expected, outcome.expected and outcome.expected.there
-    expected: tuple[str, ...] = ()
-    if beside and there and beside.answer in ("as expected", "differs"):
-        than = words.seeds(there.n_seeds, there.counts)
-        expected = (f"{beside.answer}: reference {words.number(there.ours)}, {than}",)
-    return (*interval, outcome.finding.measure, *expected)
+def meanings() -> Table:
+    """What each verdict means; none is a weaker form of another."""
+    rows = [(cards.GROUPS[verdict], meaning) for verdict, meaning in _MEANINGS.items()]
+    return table("What the verdicts mean", "verdict\nmeaning .note", rows, id="verdicts")
 
 
 def rules(outcomes: Sequence[Outcome]) -> Table:

@@ -2,7 +2,7 @@
 // What is wider than its place: says so, and can be scrolled by keyboard; nothing else can. A group
 // and no region, for fifty landmarks lead nowhere.
 (() => {
-  const wide = ".scroll, .plot, .film";
+  const wide = ".scroll, .plot";
 
   function look(region) {
     const [table, picture] = ["caption", "[aria-label], [alt]"].map((s) => region.querySelector(s));

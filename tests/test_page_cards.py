@@ -1,0 +1,226 @@
+"""The cards of findings: what each shows closed and opened, and how one gets to it."""
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+
+import jinja2
+import pytest
+from browser import Browser, Page
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from test_report_records import record, stored, study
+
+from aebench.analysis import findings, frames
+from aebench.analysis.outcomes import Outcomes
+from aebench.page import html, verdicts
+from aebench.page.cards import Reading, cards
+from aebench.page.images import Images
+from aebench.page.pictures import BUDGET, Album
+from aebench.store import Results, read
+
+HOUR = Path(__file__).parents[1] / "results" / "reference-hour"
+
+
+def made(results: Results, images: Images | None = None) -> dict[str, Reading]:
+    """Every finding as it is shown, by its id."""
+    album = Album(frames.ordered(results), images or Images())
+    found = cards(findings.evaluate(results), album)
+    return {reading.id: reading for card in found for reading in card.readings}
+
+
+def facts(reading: Reading) -> dict[str, str]:
+    return dict(reading.facts)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a study of one seed, with the charts of its other sections left empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
+        patch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+        return html.page(stored(tmp_path_factory.mktemp("study"), *study(1)))
+
+
+def test_a_card_says_what_came_out_and_why(tmp_path: Path) -> None:
+    records = [record("mlp", 512, 0.605 + s / 1000, seed=s) for s in range(3)]
+    shown = made(stored(tmp_path, *records, record("mlp", 1, 4.0), record("conv", 2, 1.0)))
+    first = shown["mlp-512"]
+    assert (first.answer, first.study, first.ours) == ("✔ replicated", "0.605", "0.606")
+    assert first.under == ("0.604 to 0.608",)
+    assert first.look == "replicated"
+    assert list(facts(first)) == ["Rule", "Rests on", "In numbers", "Reference results"]
+    assert facts(first)["Rule"].startswith("Replicated where the figure is typical of our runs")
+    assert facts(first)["Rests on"] == "3 seeds"
+    assert facts(first)["In numbers"].startswith("1.00 times the study's figure")
+    assert facts(first)["Reference results"].startswith("as expected: 0.60")
+    other = shown["mlp-1"]
+    assert other.answer == "? undecided"
+    assert facts(other)["It would take"] == "2 more seeds of mnist mlp-1"
+    assert facts(other)["Reference results"].startswith("differs: 9.")
+    assert other.under == ()
+    assert not shown["conv-16"].tested
+    assert "Reference results" not in facts(shown["conv-16"])
+
+
+def test_a_ratio_says_of_what_it_is(tmp_path: Path) -> None:
+    shown = made(stored(tmp_path, *study(1)))
+    assert shown["conv-beats-mlp"].under == ("error ratio, mlp / conv",)
+    assert facts(shown["conv-beats-mlp"])["Rule"].endswith("Paired test.")
+
+
+def test_readings_of_a_claim_share_its_card(tmp_path: Path) -> None:
+    results = frames.ordered(stored(tmp_path, *study(1)))
+    found = cards(findings.evaluate(results), Album(results, Images()))
+    assert len(found) == 23
+    (deep,) = (card for card in found if card.first.id == "deep-128")
+    assert [(r.id, r.how) for r in deep.readings] == [
+        ("deep-128", "as printed"), ("deep-128-relu", "with ReLU between its layers"),
+    ]  # fmt: skip
+    assert found[0].first.how == ""
+    assert (found[0].group, found[0].rank) == ("≈ consistent", 1)
+
+
+def test_what_a_finding_is_looked_at_in_stands_in_its_card(tmp_path: Path) -> None:
+    shown = made(stored(tmp_path, *study(2)))
+    assert ["polyline" in s.svg for s in shown["same-convergence"].sparks] == [True, False]
+    assert "shaded is 0.8 to 1.25" in shown["mlp-512"].sparks[0].reading
+    assert "the line is the study's figure, 0.605" in shown["mlp-512"].sparks[0].reading
+    assert "strokes are the study's figures" in shown["conv-beats-mlp"].sparks[0].reading
+    assert "a hollow one an answer that takes no model" in shown["denoise-0.3"].sparks[0].reading
+    assert shown["deep-slower"].sparks == ()
+    assert shown["deep-slower"].strips is None
+    strips = shown["out-of-distribution"].strips
+    assert strips is not None
+    assert [strip.film.images for strip in strips.strips] == [2, 2]
+
+
+# On what is published
+
+
+@pytest.fixture(scope="module")
+def hour() -> tuple[Outcomes, Album, Images]:
+    results, images = frames.ordered(read(HOUR)), Images()
+    return findings.evaluate(results), Album(results, images), images
+
+
+def test_every_finding_that_cites_pictures_has_them(hour: tuple[Outcomes, Album, Images]) -> None:
+    outcomes, album, images = hour
+    shown = {r.id: r for card in cards(outcomes, album) for r in card.readings}
+    cited = [o.finding.id for o in outcomes if o.finding.source == "pictures"]
+    assert len(cited) == 5
+    for id in [*cited, "mlp-128", "mlp-1", "conv-1", "colour-conv"]:
+        strips = shown[id].strips
+        assert strips is not None, id
+        assert len(strips.strips) > 1, id
+        for strip in strips.strips:
+            assert f'<image id="{strip.film.id}"' in images.definitions
+    captions = {id: [s.caption for s in shown[id].strips.strips] for id in cited}
+    assert captions["denoise-0.3"][:3] == ["clean", "noisy", "conv-64 depth 2"]
+    assert "conv-relu-64 depth 2" in captions["denoise-0.3"]  # which does remove the noise
+    assert captions["colour-mlp"] == ["original", "mlp-shared-512", "what is lost"]
+    assert captions["out-of-distribution"] == ["original", "mlp-512"]
+    uris = re.findall(r'href="(data:[^"]+)"', images.definitions)
+    assert len(uris) == len(set(uris)) > 15
+    assert images.size < BUDGET
+
+
+# In a page
+
+
+HOSTILE = "<script>alert(1)</script> $\\frac{$ \x1b[31m \u202eevil " + "long" * 80
+
+
+def test_whatever_a_record_says_a_card_shows_it_as_text(tmp_path: Path) -> None:
+    results = stored(tmp_path, record("mlp", 512))
+    outcomes = findings.evaluate(results)
+    hostile = Outcomes(
+        dataclasses.replace(o, note=HOSTILE, needs=HOSTILE, as_what=HOSTILE) for o in outcomes
+    )
+    album = Album(frames.ordered(results), Images())
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(html._LOOK), autoescape=True)
+    section = verdicts.section(hostile, album)
+    text = environment.get_template("findings.html.j2").render(s=section)
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 60
+
+
+def test_what_is_closed_is_small_and_complete_without_scripts(page: str) -> None:
+    text = page[page.index('class="cards"') :]
+    text = text[: text.index("</section>")]
+    assert 'class="order"' not in text  # the switch is made by the script that it takes
+    for finding in findings.FINDINGS:
+        assert text.count(f'id="finding-{finding.id}"') == 1
+        assert f'href="#finding-{finding.id}"' in text
+    assert 'viewBox="0 0 224 28" style="--n: 8"><use href="#png-' in text
+    assert re.search(r'<use href="#png-\d+"/><use class="less" href="#png-\d+"/></svg>', text)
+    closed = "".join(re.findall(r"<summary>(.*?)</summary>", text, re.S))
+    assert len(re.findall(r"<\w", closed)) < 400
+
+
+OPENED = "return [...document.querySelectorAll('.card details[open]')].map(d => d.parentNode.id)"
+ORDER = "return [...document.querySelector('.cards').children].map(c => c.id || c.textContent)"
+PRESSED = "return [...document.querySelectorAll('.order button')].map(b => b.ariaPressed)"
+TOP = "return document.querySelector(':target').getBoundingClientRect().top"
+# At the next frame whatever a key or a link sets going has gone.
+SETTLED = "await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))"
+
+
+def reload(shown: Page, address: str) -> None:
+    """Load the page anew with a fragment behind its address."""
+    shown.run("location.hash = arguments[0]; self.old = true", address)
+    shown.ask("Page.reload")
+    while shown.run("return self.old || document.readyState !== 'complete'"):
+        time.sleep(0.05)
+
+
+@pytest.mark.browser
+def test_a_link_opens_its_card(page: str, browser: Browser) -> None:
+    with browser.open(page) as shown:
+        assert shown.run(OPENED) == []
+        reload(shown, "#finding-deep-64-relu")
+        assert shown.run(OPENED) == ["finding-deep-64"]
+        assert 0 <= shown.run(TOP) < 800
+        shown.run("document.querySelector('#finding-mlp-1 .card-link').focus()")
+        shown.press("Enter")
+        shown.run(SETTLED)
+        assert shown.run("return location.hash") == "#finding-mlp-1"
+        assert shown.run(OPENED) == ["finding-mlp-1", "finding-deep-64"]
+        assert 0 <= shown.run(TOP) < 800
+        # Closed since, it opens again, though the address stays what it is.
+        shown.run("document.querySelector('#finding-mlp-1 details').open = false")
+        shown.run("document.querySelector('#finding-mlp-1 .card-link').focus()")
+        shown.press("Enter")
+        shown.run(SETTLED)
+        assert shown.run(OPENED) == ["finding-mlp-1", "finding-deep-64"]
+        assert shown.complaints == []
+
+
+@pytest.mark.browser
+def test_keys_set_cards_by_verdict(page: str, browser: Browser) -> None:
+    with browser.open(page) as shown:
+        studied = shown.run(ORDER)
+        assert studied[:2] == ["finding-mlp-512", "finding-mlp-128"]
+        shown.run("document.querySelector('.order button').focus()")
+        shown.press("Tab")
+        shown.press(" ")
+        assert shown.run(PRESSED) == ["false", "true"]
+        judged = shown.run(ORDER)
+        assert judged[:2] == ["≈ consistent: 21", "finding-mlp-512"]
+        assert judged[-3:] == ["○ not tested: 2", "finding-conv-not-slower", "finding-deep-slower"]
+        assert sorted(each for each in judged if "finding" in each) == sorted(studied)
+        shown.run("document.querySelector('.order button').focus()")
+        shown.press("Enter")
+        assert (shown.run(ORDER), shown.run(PRESSED)) == (studied, ["true", "false"])
+        assert shown.complaints == []
+
+
+@pytest.mark.browser
+def test_without_scripts_no_switch_is_seen(page: str, browser: Browser) -> None:
+    with browser.open(page, scripts=False) as shown:
+        assert shown.run("return document.querySelectorAll('.order').length") == 0
+        assert shown.run(ORDER)[0] == "finding-mlp-512"
+        shown.run("document.querySelector('#finding-mlp-512 summary').focus()")
+        shown.press("Enter")
+        assert shown.run(OPENED) == ["finding-mlp-512"]
