@@ -55,7 +55,7 @@ def section(results: Results) -> Section:
         intro,
         tuple(_chart(answer, cost, families) for answer, cost in views),
         (_overview(known),) if any(brief(a, c) for a in known for c in COSTS) else (),
-        chooser=_chooser(views, _how(results)),
+        chooser=_chooser(views, tuple(_how(results))),
     )
 
 
@@ -142,7 +142,7 @@ def _how(results: Results) -> Iterator[str]:
     )
     yield (
         "Parameters and arithmetic of a step buy the test error. Training arithmetic and time are "
-        f"spent epoch by epoch and buy the validation error after it, looked at at {fights.POINTS} "
+        f"spent epoch by epoch, and buy the validation error after it at each of {fights.POINTS} "
         "budgets."
     )
     jobs = frames.done(results.jobs)

@@ -31,10 +31,16 @@ _NARROW = 6.0  # a span of a log axis, as a factor, that powers of ten leave wit
 
 
 class _Drawing:
-    """What is being drawn: axes, entries of the legend, names to be placed, and what they avoid."""
+    """What is being drawn: axes, entries of the legend, names to be placed, and what they avoid.
+
+    `dots` are points that names may cover.
+    """
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
+        # Of models that are all alike matplotlib would make an axis without length, and warn.
+        axes.autoscale(False)
+        self.dots: list[NDArray[np.float64]] = []
         self.keys: dict[str, Any] = {}
         self.labels: list[Label] = []
         self.lines: list[NDArray[np.float64]] = []
@@ -48,6 +54,14 @@ class _Drawing:
             corners = np.stack([corners, np.vstack([between, corners[-1:]])], axis=1).reshape(-1, 2)
         self.lines.append(corners)
 
+    def set_limits(self) -> None:
+        """Show all that is drawn, with room around it."""
+        every = np.concatenate([*self.lines, *self.dots])
+        low, high = every.min(axis=0), every.max(axis=0)
+        room = np.maximum((high / low) ** 0.08, 1.15)
+        (left, bottom), (right, top) = low / room, high * room
+        self.axes.set(xlim=(left, right), ylim=(bottom, top))
+
 
 def chart(answer: Answer, cost: Cost, families: Sequence[str], label: str) -> str:
     """One data set at one cost; `families` are all of the page, whose colours stay theirs."""
@@ -60,8 +74,7 @@ def chart(answer: Answer, cost: Cost, families: Sequence[str], label: str) -> st
             _codes(drawing, answer, looks)
         else:
             _fronts(drawing, answer.points[cost.name], cost, looks)
-        axes.margins(0.08)
-        axes.autoscale_view()
+        drawing.set_limits()
         _readable(axes, cost)
         svg.legend(figure, list(drawing.keys.values()), list(drawing.keys), ncols=3)
         place(axes, drawing.labels, drawing.lines)
@@ -109,7 +122,7 @@ def _codes(drawing: _Drawing, answer: Answer, looks: dict[str, int]) -> None:
         drawing.keys["mean image"] = axes.axhline(
             mean, color=svg.MUTED, linewidth=1, linestyle=svg.DASHES[3]
         )
-        drawing.lines.append(np.array([[low / 2, mean], [2 * high, mean]]))
+        drawing.lines.append(np.array([[low, mean], [high, mean]], dtype=float))
     for figure in others:
         drawing.line(
             "published" if figure.checked else "published, not checked",
@@ -129,6 +142,7 @@ def _fronts(drawing: _Drawing, points: pd.DataFrame, cost: Cost, looks: dict[str
             drawing.axes.scatter(
                 models["cost"], models["error"], s=9, color=look["color"], alpha=0.4, linewidth=0
             )
+            drawing.dots.append(models[["cost", "error"]].to_numpy(dtype=float))
         edge = fights.front(models, "choice").reset_index(drop=True)
         # Of a model that is ahead for several epochs the last one has the mark and the name.
         model = edge[["settings", *frames.MODEL]].astype("str").agg("|".join, axis="columns")

@@ -45,7 +45,7 @@ def place(
     scale = 72 / figure.dpi
 
     def points(corners: Any) -> NDArray[np.float64]:
-        return np.asarray(axes.transData.transform(corners)) * scale
+        return np.asarray(axes.transData.transform(corners), dtype=np.float64) * scale
 
     drawn = [points(line) for line in lines]
     taken = np.concatenate([_along(line) for line in drawn])

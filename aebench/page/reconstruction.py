@@ -32,7 +32,7 @@ def sections(results: Results) -> list[Section]:
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     if not len(summary):
         return [Section("errors", _TITLE, ("No finished job has an error to show.",))]
-    charts = []
+    charts: list[Chart] = []
     for dataset, settings in _most(summary):
         mine = {"dataset": dataset, "settings": settings}
         rows, points = frames.matching(summary, mine), frames.matching(seeds, mine)

@@ -54,7 +54,7 @@
   }
 
   function follow() {
-    const index = ids.indexOf(location.hash.slice(1));
+    const index = ids.indexOf(location.hash.slice(1).replace(/-chart$/, "")); // or its heading
     if (index < 0) return;
     show(index);
     chooser.scrollIntoView();
