@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from aebench.page import svg
-from aebench.page.labels import place
+from aebench.page.labels import drawn, place
 from aebench.page.svg import Label
 
 
@@ -65,3 +65,23 @@ def test_hostile_names_are_text() -> None:
     assert "&lt;script&gt;" in chart
     assert r"$\frac$" in chart
     assert re.search("a{20}…a+<", chart)
+
+
+def test_a_line_that_nothing_else_names_keeps_its_name() -> None:
+    crowd = [Label(5, 5, f"line {i}", svg.INK) for i in range(20)]
+    with svg.canvas(5, 4) as figure:
+        axes = figure.subplots()
+        axes.set(xlim=(0, 10), ylim=(0, 10))
+        place(axes, crowd, [np.array([[5.0, 5.0]])], always=True)
+        assert len(axes.texts) == 20
+
+
+def test_what_is_drawn_is_found_but_for_what_joins_nothing() -> None:
+    with svg.canvas(5, 4) as figure:
+        axes = figure.subplots()
+        axes.plot([1, 2, 3], [1, 4, 9])
+        axes.plot([5, 6], [7, 8], "o")  # marks alone, not a line from one to the other
+        axes.errorbar([4], [4], [[1], [2]], fmt="none")
+        axes.axhline(3)  # whose coordinates are shares of the width
+        found = sorted(corners.tolist() for corners in drawn(axes))
+    assert found == [[[1, 1], [2, 4], [3, 9]], [[4, 3], [4, 6]], [[5, 7]], [[6, 8]]]

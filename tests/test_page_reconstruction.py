@@ -41,13 +41,13 @@ def test_all_models_stand_in_one_table_and_each_data_set_is_drawn_once(tmp_path:
             tmp_path,
             *(record("mlp", 16, 1 + s / 10, seed=s, row={"pca_mse": 0.01}) for s in range(3)),
             *(record("mlp", k, epochs=2) for k in (1, 16, 32)),
-            *(record(f, 16, dataset="cifar10") for f in ("mlp", "conv")),
-            record("mlp", 8, dataset="digits"),
+            *(record(f, 16, dataset="cifar10") for f in ("mlp", "conv", "conv-bottleneck")),
+            *(record("mlp", k, dataset="digits") for k in (4, 8)),
         )
     )
     (section,) = reconstruction.sections(results)
     # Of MNIST the settings with the most models, by bottleneck alone: its latent sizes are that.
-    # Of CIFAR-10, where conv counts channels, both; of one model of digits nothing.
+    # Of CIFAR-10, where conv counts channels, both; of two models of digits nothing.
     assert [chart.title for chart in section.charts] == [
         "MNIST, study with epochs=2: against bottleneck",
         "CIFAR-10: against latent size", "CIFAR-10: against bottleneck",
@@ -59,8 +59,8 @@ def test_all_models_stand_in_one_table_and_each_data_set_is_drawn_once(tmp_path:
     assert [(row[1].text, row[0].text, row[2].text) for row in table.rows] == [
         ("MNIST", "mlp-16", "study"),
         *(("MNIST", f"mlp-{k}", "study with epochs=2") for k in (1, 16, 32)),
-        ("CIFAR-10", "mlp-16", "study"), ("CIFAR-10", "conv-16", "study"),
-        ("digits (scikit-learn)", "mlp-8", "study"),
+        *(("CIFAR-10", f"{family}-16", "study") for family in ("mlp", "conv", "conv-bottleneck")),
+        *(("digits (scikit-learn)", f"mlp-{k}", "study") for k in (4, 8)),
     ]  # fmt: skip
     heads = [column.name for column in table.columns]
     first = dict(zip(heads, table.rows[0], strict=True))

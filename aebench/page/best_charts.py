@@ -60,7 +60,8 @@ class _Drawing:
         low, high = every.min(axis=0), every.max(axis=0)
         room = np.maximum((high / low) ** 0.08, 1.15)
         (left, bottom), (right, top) = low / room, high * room
-        self.axes.set(xlim=(left, right), ylim=(bottom, top))
+        # On the right, where most names stand, a little more.
+        self.axes.set(xlim=(left, right * room[0]), ylim=(bottom, top))
 
 
 def chart(answer: Answer, cost: Cost, families: Sequence[str], label: str) -> str:
@@ -130,7 +131,8 @@ def _codes(drawing: _Drawing, answer: Answer, looks: dict[str, int]) -> None:
             markersize=10, markerfacecolor=svg.INK if figure.checked else "none",
             markeredgewidth=0.8,
         )  # fmt: skip
-        drawing.labels.append(Label(figure.bottleneck, figure.mse, figure.label, svg.INK))
+    # What a star is nothing else on the chart tells: its name comes before those of models.
+    drawing.labels[:0] = [Label(f.bottleneck, f.mse, f.label, svg.INK) for f in others]
 
 
 def _fronts(drawing: _Drawing, points: pd.DataFrame, cost: Cost, looks: dict[str, int]) -> None:

@@ -1,6 +1,6 @@
 """Names beside the points of a chart, where they cover neither a line nor another name.
 
-A name without room is left out: the table beside the chart has it.
+A name without room is left out where the chart or the table beside it has it elsewhere.
 """
 
 from __future__ import annotations
@@ -33,23 +33,26 @@ _PLACES = [
 
 
 def place(
-    axes: Axes, labels: Sequence[Label], lines: Iterable[NDArray[np.float64]], size: float = 9
-) -> None:
+    axes: Axes, labels: Sequence[Label], lines: Iterable[NDArray[np.float64]], *,
+    size: float = 9, always: bool = False,
+) -> None:  # fmt: skip
     """Write each label beside its point, the first of `labels` first; the limits are final.
 
     `lines` are the corners of all that is drawn, an array of (x, y) each; a mark alone is a line
-    of one row. The points of `labels` have marks.
+    of one row. The points of `labels` have marks. `always` writes a name where there is no room,
+    too, for a line that nothing else names.
     """
     figure: Any = axes.figure
     figure.canvas.draw()  # the layout decides the size, and so the distances
     scale = 72 / figure.dpi
 
     def points(corners: Any) -> NDArray[np.float64]:
-        return np.asarray(axes.transData.transform(corners), dtype=np.float64) * scale
+        shown: NDArray[np.float64] = np.asarray(axes.transData.transform(corners)) * scale
+        return shown
 
-    drawn = [points(line) for line in lines]
-    taken = np.concatenate([_along(line) for line in drawn])
-    marks = [line for line in drawn if len(line) == 1]
+    corners = [points(line) for line in lines]
+    taken = np.concatenate([_along(line) for line in corners])
+    marks = [line for line in corners if len(line) == 1]
     marks += [points([(label.x, label.y)]) for label in labels]
     marked = np.concatenate(marks) if marks else taken[:0]
     whole = axes.get_window_extent()
@@ -79,7 +82,24 @@ def place(
                 boxes.append(box)
                 break
         else:
-            text.remove()
+            if always:
+                text.set(position=_PLACES[0][:2], va="center")
+            else:
+                text.remove()
+
+
+def drawn(axes: Axes) -> list[NDArray[np.float64]]:
+    """The corners of all lines, marks and bars that are drawn in the coordinates of the data."""
+    found: list[NDArray[np.float64]] = []
+    for line in axes.get_lines():
+        corners = np.asarray(line.get_xydata(), dtype=np.float64)
+        if line.get_transform() == axes.transData and len(corners):
+            apart = line.get_linestyle() == "None"
+            found += [corners[i : i + 1] for i in range(len(corners))] if apart else [corners]
+    for many in axes.collections:
+        if hasattr(many, "get_segments"):
+            found += [np.asarray(bar, dtype=np.float64) for bar in many.get_segments()]
+    return found
 
 
 def _along(corners: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import pandas as pd
 from aebench.analysis import frames, optimum, words
 from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log, series_colours
+from aebench.page.labels import drawn, place
 from aebench.page.parts import Chart, Section, Table, number, table
 from aebench.store import Results
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DATASETS, _ROWS = 4, 400  # drawn, and in the table: more would make the page too heavy to mail
-_FEW = 2  # models below which a chart says nothing that the table does not
+_FEW = 3  # models below which a chart says nothing that the table does not
 _TITLE = "How large is the error? Every model, against latent size and bottleneck"
 
 
@@ -164,7 +165,7 @@ def by_latent(
     baselines = baselines[baselines["components"] <= max(summary["latent"])]
     with _chart(summary, seeds, baselines, "latent", "latent size") as (figure, axes, labels):
         _logarithmic(axes, _ticks(set(summary["latent"])))
-        svg.label_ends([(axes, labels + _mean(axes, baselines))])
+        _name(axes, labels, _mean(axes, baselines))
         return svg.inline(figure, label)
 
 
@@ -178,7 +179,7 @@ def by_bottleneck(
         ticks = {*summary["bottleneck"].dropna().astype(int), *sizes}
         _logarithmic(axes, _ticks(ticks))
         axes.set_xlim(0.7, 1.6 * max(ticks, default=1))
-        labels += _mean(axes, baselines)
+        mean = _mean(axes, baselines)
         for size in sizes:
             axes.axvline(size, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[1])
             axes.axvspan(size, axes.get_xlim()[1], color=svg.MUTED, alpha=0.08, linewidth=0)
@@ -188,7 +189,7 @@ def by_bottleneck(
             )  # fmt: skip
         if len(sizes) == 1:
             _compression(axes, sizes[0])
-        svg.label_ends([(axes, labels)])
+        _name(axes, labels, mean)
         return svg.inline(figure, label)
 
 
@@ -284,6 +285,12 @@ def _limits(axes: Axes, summary: pd.DataFrame, baselines: pd.DataFrame) -> None:
     low, high = float(np.nanmin(models)), float(np.nanmax(models))
     known = [low, high, *baselines["mse"]]
     axes.set_ylim(0.7 * min(low, max(low / 300, 1e-6, min(known))), 1.4 * max(known))
+
+
+def _name(axes: Axes, labels: Sequence[svg.Label], mean: Sequence[svg.Label]) -> None:
+    """Write the names of the lines beside their ends, that of the mean image outside."""
+    svg.label_ends([(axes, mean)])
+    place(axes, labels, drawn(axes), size=10, always=True)
 
 
 def _mean(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:
