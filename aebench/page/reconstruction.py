@@ -68,7 +68,8 @@ def _charts(
             "Lower is better. Bars are 95 % intervals over seeds, where there are three or more, "
             "and small dots single seeds. A latent size counts numbers for an MLP but whole "
             "channels for a convolutional model, so points above each other are not codes of the "
-            "same size: the next chart is fair in that.",
+            "same size: the next chart is fair in that. The figures are in the table of all "
+            "models.",
             (),
         )
     yield Chart(
