@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from browser import Browser, BrowserError, Page, executable
+from browser import Browser, BrowserError, Page
 from test_page_best import CLEAR, TWICE, model
 from test_report_records import stored
 
@@ -41,14 +41,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = folder / "report.html"
     file.write_text(html, encoding="utf-8")
     return file
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if executable() is None:
-        pytest.skip("no Chromium is installed")
-    with Browser() as opened:
-        yield opened
 
 
 def reload(shown: Page) -> None:
