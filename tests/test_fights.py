@@ -133,7 +133,7 @@ def test_p_values_are_adjusted_for_all_bottlenecks_of_a_data_set() -> None:
 def test_two_models_that_meet_at_several_budgets_are_one_test() -> None:
     rows = [*seeds("mlp", 10, 0.40, 0.42, 0.45), *seeds("conv", 50, 0.38, 0.38, 0.40)]
     rows += seeds("mlp", 90, 0.41, 0.43, 0.46)
-    found = fights.fights(points(*rows), PARAMETERS)
+    found = fights.fights(points(*rows), TRAINING)
     assert len(found) == fights.POINTS
     assert {f.p for f in found} == {only(seeds("mlp", 8, 0.40, 0.42, 0.45) + [
         ("conv", s, 8, e) for s, e in enumerate((0.38, 0.38, 0.40))
@@ -145,6 +145,23 @@ def test_budgets_start_where_both_can_afford_something() -> None:
     found = fights.fights(points(*rows), PARAMETERS)
     assert [f.budget for f in found] == [pytest.approx(50.0)]
     assert found[0].sides[1].model == "conv-50"  # which rounding leaves in
+
+
+def test_budgets_are_those_from_which_on_another_model_is_the_best() -> None:
+    # What costs the same at every epoch is known at every budget: nothing changes between these.
+    rows = [
+        *seeds("mlp", 10, 0.5), *seeds("mlp", 40, 0.4), *seeds("mlp", 60, 0.45),  # no better
+        *seeds("conv", 20, 0.3), *seeds("conv", 90, 0.2),
+    ]  # fmt: skip
+    found = fights.fights(points(*rows), PARAMETERS)
+    assert [f.budget for f in found] == [20, 40, 90]
+    assert [[side.model for side in f.sides] for f in found] == [
+        ["mlp-10", "conv-20"], ["mlp-40", "conv-20"], ["mlp-40", "conv-90"],
+    ]  # fmt: skip
+    assert [side.bottleneck for side in found[0].sides] == [10, 20]
+    spent = [f.budget for f in fights.fights(points(*rows), TRAINING)]
+    assert len(spent) == fights.POINTS
+    assert spent == pytest.approx([20, 29.13, 42.43, 61.79, 90], rel=1e-3)
 
 
 def test_a_fight_is_between_models_with_the_figures_of_all_their_seeds() -> None:

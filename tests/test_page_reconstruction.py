@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from test_report_records import MEAN_MSE, record, stored
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, optimum, words
 from aebench.page import reconstruction
 
 
 def test_error_table_marks_what_compresses_nothing_or_loses_to_the_mean(tmp_path: Path) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 1, 9.17), record("conv", 16)))
-    table = reconstruction.errors(frames.summary(results.jobs), "caption")
+    (table,) = reconstruction.sections(results)[0].folded
     heads = [column.name for column in table.columns]
     mlp, conv = (dict(zip(heads, row, strict=True)) for row in table.rows)
     assert mlp["MSE / mean image"].look == "warn"
@@ -26,12 +26,57 @@ def test_no_ratio_to_pca_is_told_where_it_is_all_but_exact(tmp_path: Path) -> No
     results = frames.ordered(
         stored(tmp_path, record("mlp", 16, row={"pca_mse": 0.02}), record("mlp", 512))
     )
-    table = reconstruction.errors(frames.summary(results.jobs), "caption")
+    (table,) = reconstruction.sections(results)[0].folded
     heads = [column.name for column in table.columns]
     squeezed, wide = (dict(zip(heads, row, strict=True)) for row in table.rows)
     assert squeezed["MSE / PCA"].value == pytest.approx(squeezed["MSE"].value / 0.02)
     assert wide["MSE / PCA"].text == words.NONE
     assert wide["PCA MSE"].value > 0
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_all_models_stand_in_one_table_and_each_data_set_is_drawn_once(tmp_path: Path) -> None:
+    results = frames.ordered(
+        stored(
+            tmp_path,
+            *(record("mlp", 16, 1 + s / 10, seed=s, row={"pca_mse": 0.01}) for s in range(3)),
+            *(record("mlp", k, epochs=2) for k in (1, 16, 32)),
+            *(record(f, 16, dataset="cifar10") for f in ("mlp", "conv", "conv-bottleneck")),
+            *(record("mlp", k, dataset="digits") for k in (4, 8)),
+        )
+    )
+    (section,) = reconstruction.sections(results)
+    # Of MNIST the settings with the most models, by bottleneck alone: its latent sizes are that.
+    # Of CIFAR-10, where conv counts channels, both; of two models of digits nothing.
+    assert [chart.title for chart in section.charts] == [
+        "MNIST, study with epochs=2: against bottleneck",
+        "CIFAR-10: against latent size", "CIFAR-10: against bottleneck",
+    ]  # fmt: skip
+    assert {t.caption.partition(": ")[2] for c in section.charts for t in c.tables} == {
+        "exact baselines"
+    }
+    (table,) = section.folded
+    assert [(row[1].text, row[0].text, row[2].text) for row in table.rows] == [
+        ("MNIST", "mlp-16", "study"),
+        *(("MNIST", f"mlp-{k}", "study with epochs=2") for k in (1, 16, 32)),
+        *(("CIFAR-10", f"{family}-16", "study") for family in ("mlp", "conv", "conv-bottleneck")),
+        *(("digits (scikit-learn)", f"mlp-{k}", "study") for k in (4, 8)),
+    ]  # fmt: skip
+    heads = [column.name for column in table.columns]
+    first = dict(zip(heads, table.rows[0], strict=True))
+    ratio = optimum.to_optimum(results).iloc[0]
+    assert first["95 % interval of it"].text == words.between(ratio["low"], ratio["high"])
+    assert first["MSE / PCA"].value == pytest.approx(ratio["ratio"])
+
+
+def test_a_table_of_very_many_models_is_cut_and_says_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reconstruction, "_ROWS", 2)
+    monkeypatch.setattr(reconstruction, "_DATASETS", 0)
+    results = frames.ordered(stored(tmp_path, *(record("mlp", k) for k in (1, 2, 3))))
+    (section,) = reconstruction.sections(results)
+    assert not section.charts
+    assert len(section.folded[0].rows) == 2
+    assert "the first 2 of 3; the Parquet files have all" in section.folded[0].caption
 
 
 def test_charts_follow_the_theme(tmp_path: Path) -> None:

@@ -149,6 +149,15 @@ def test_only_codes_that_compress_are_set_beside_pca(tmp_path) -> None:
     assert rows.loc[rows["target"] == MEAN, "latent"].to_list() == [522, 523]
 
 
+def test_pca_is_no_target_where_it_is_all_but_exact(tmp_path) -> None:
+    # Its mean image has an error of 0.2: of less than a hundredth of that nothing is told.
+    made = [curve(*LOSSES, latent=k, row={"pca_mse": p}) for k, p in ((8, 0.002), (9, 0.0019))]
+    lost = diverged(curve(*LOSSES, latent=500))  # whose baselines are those of its data
+    rows = targets.to_targets(stored(tmp_path, *made, lost))
+    assert rows.loc[rows["target"] == PCA, "latent"].to_list() == [8]
+    assert sorted(rows.loc[rows["target"] == MEAN, "latent"]) == [8, 9, 500]
+
+
 def test_the_figure_of_the_study_is_a_sum_over_its_batches(tmp_path) -> None:
     figures = {f.id: (f.model, f.source) for f in findings.FINDINGS if f.model}
     assert len(figures) == 12  # ten of them, and two again for the other deeper decoder

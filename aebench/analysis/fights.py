@@ -7,7 +7,8 @@ other cost, the best that takes at most so much. Only measured models count, and
 interpolated. A model has one figure, its mean over all its seeds, the same as in every table;
 whole models are compared, not a choice anew for each seed.
 
-Everything here goes from frames to frames; sentences are made of it in the page.
+Everything here goes from frames to frames; `budgets` sums fights up, and sentences are made of
+that in the page.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from aebench.analysis import frames, words
 from aebench.analysis.statistics import ALPHA, Interval, holm, paired, unpaired
 from aebench.store import Results
 
-POINTS = 5  # budgets at which families are set side by side, where a cost is a limit
+POINTS = 5  # budgets at which families are set side by side, where a cost is spent epoch by epoch
 FIRST = "mlp"  # the family that every other is set beside
 
 
@@ -33,9 +34,10 @@ class Cost:
 
     `of` computes it from columns of `jobs`: such a cost is the same at every epoch and buys the
     final test error. One without is spent epoch by epoch and buys the validation error after each.
-    `exact` costs are compared where they are equal, others as limits.
+    `exact` costs are compared where they are equal, others as limits. `id` is its name in links.
     """
 
+    id: str
     name: str
     title: str
     unit: str
@@ -55,19 +57,23 @@ def _mflop_an_image(jobs: pd.DataFrame) -> pd.Series[float]:
 
 
 BOTTLENECK = Cost(
-    "bottleneck", "bottleneck, numbers per image", "numbers", "test MSE",
+    "bottleneck", "bottleneck", "bottleneck, numbers per image", "numbers", "test MSE",
     _column("bottleneck"), words.count, exact=True,
 )  # fmt: skip
 PARAMETERS = Cost(
-    "parameters", "parameters", "parameters", "test MSE", _column("parameters"), words.count
-)
-STEP = Cost(
-    "arithmetic of a step", "arithmetic of a training step, MFLOP per image", "MFLOP per image",
-    "test MSE", _mflop_an_image,
+    "parameters", "parameters", "parameters", "parameters", "test MSE", _column("parameters"),
+    words.count,
 )  # fmt: skip
-TRAINING = Cost("training arithmetic", "training arithmetic, TFLOP", "TFLOP", "validation MSE")
-TIME = Cost("training time", "training time, s", "s", "validation MSE")
+STEP = Cost(
+    "step", "arithmetic of a step", "arithmetic of a training step, MFLOP per image",
+    "MFLOP per image", "test MSE", _mflop_an_image,
+)  # fmt: skip
+TRAINING = Cost(
+    "training", "training arithmetic", "training arithmetic, TFLOP", "TFLOP", "validation MSE"
+)
+TIME = Cost("time", "training time", "training time, s", "s", "validation MSE")
 LIMITS = (PARAMETERS, STEP, TRAINING, TIME)
+COSTS = (BOTTLENECK, *LIMITS)
 
 _MODEL = ["family", "settings", *frames.MODEL]
 _FIGURES = ["cost", "error", "choice"]
@@ -90,6 +96,7 @@ def spent(results: Results, cost: Cost) -> pd.DataFrame:
     else:
         if cost is TIME:
             jobs = frames.accepted(frames.timed(jobs))
+            jobs = jobs.assign(where=[words.conditions(row) for _, row in jobs.iterrows()])
         rows = _by_epoch(jobs, results.epochs, cost)
     figures = rows[_FIGURES].astype("float64")
     rows[_FIGURES] = figures
@@ -102,7 +109,6 @@ def _by_epoch(jobs: pd.DataFrame, epochs: pd.DataFrame, cost: Cost) -> pd.DataFr
     rows = jobs.merge(epochs, on="key", suffixes=("_job", ""))
     if cost is TIME:
         rows["cost"] = rows.groupby("key", sort=False)["train_s"].cumsum()
-        rows["where"] = [words.conditions(row) for _, row in rows.iterrows()]
     else:
         step = rows["flops_per_step"].astype("float64") * rows["steps"] / rows["epochs"]
         rows["cost"] = rows["epoch"] * step / 1e12
@@ -147,12 +153,18 @@ def front(rows: pd.DataFrame, error: str = "error") -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a fight: a model, its settings, its error as a mean over `seeds`."""
+    """One side of a fight: a model, its settings, its error as a mean over `seeds`, its code."""
 
     model: str
     settings: str
     error: float
     seeds: int
+    bottleneck: float
+
+    @property
+    def name(self) -> str:
+        """The model without its options: mlp-128 depth 2."""
+        return words.plain(self.model)
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,9 @@ class Fight:
 def fights(points: pd.DataFrame, cost: Cost) -> list[Fight]:
     """`FIRST` against every other family; `points` are of one data set, alike in conditions.
 
-    At equal bottleneck at every one that either has, else at budgets that both can meet.
+    At equal bottleneck at every one that either has, else at budgets that both can meet: where the
+    cost is the same at every epoch at each from which on another model is one family's best, so
+    that nothing changes between them; else at some, evenly apart.
     """
     every = {str(family): models(rows) for family, rows in points.groupby("family", sort=True)}
     first = every.pop(FIRST, None)
@@ -196,14 +210,18 @@ def fights(points: pd.DataFrame, cost: Cost) -> list[Fight]:
     return _adjusted([
         _fight(points, (first, other), budget, (FIRST, family), cost)
         for family, other in every.items()
-        for budget in _budgets(first["cost"], other["cost"], cost)
+        for budget in _budgets(first, other, cost)
     ])  # fmt: skip
 
 
-def _budgets(first: pd.Series[float], other: pd.Series[float], cost: Cost) -> list[float]:
+def _budgets(first: pd.DataFrame, other: pd.DataFrame, cost: Cost) -> list[float]:
     if cost.exact:
-        return sorted({*first, *other})
-    low, high = max(first.min(), other.min()), max(first.max(), other.max())
+        return sorted({*first["cost"], *other["cost"]})
+    low = max(first["cost"].min(), other["cost"].min())
+    if cost.of is not None:
+        better = {*front(first, "choice")["cost"], *front(other, "choice")["cost"]}
+        return sorted({low, *(budget for budget in better if budget > low)})
+    high = max(first["cost"].max(), other["cost"].max())
     # A hair more, so that rounding leaves no model out that costs just so much.
     evenly = np.geomspace(low, high, POINTS if low < high else 1)
     return [float(budget) * (1 + 1e-9) for budget in evenly]
@@ -217,7 +235,8 @@ def _fight(
     errors = [None if row is None else _seeds(points, row) for row in chosen]
     made = [
         None if row is None or seeds is None else Side(
-            words.model_of(row), str(row["settings"]), float(row["error"]), len(seeds)
+            words.model_of(row), str(row["settings"]), float(row["error"]), len(seeds),
+            float(row["bottleneck"]),
         )
         for row, seeds in zip(chosen, errors, strict=True)
     ]  # fmt: skip

@@ -14,20 +14,21 @@ from aebench.analysis import fights, frames
 from aebench.analysis.statistics import interval
 from aebench.store import Results
 
+_ERRORS = ["mse", "pca_mse", "mean_mse"]
 
-def _beside_optimum(jobs: pd.DataFrame) -> dict[str, Any]:
-    """Error of one model's jobs over seeds, and how many times PCA's where that says something."""
-    seeds = jobs.groupby("seed")[["mse", "pca_mse", "mean_mse"]].median().astype("float64")
+
+def _beside_optimum(seeds: pd.DataFrame, told: bool) -> dict[str, Any]:
+    """Error of one model, given by seed, and how many times PCA's where that is `told`."""
     error = interval(seeds["mse"].to_list())
-    told = {
+    known = {
         "n_seeds": error.n, "mse": error.centre, "mse_low": error.low, "mse_high": error.high,
         **{name: frames.mean(seeds[name]) for name in ("pca_mse", "mean_mse")},
         "ratio": np.nan, "low": None, "high": None,
     }  # fmt: skip
-    if frames.beside_pca(jobs).all():
+    if told:
         ratio = interval((seeds["mse"] / seeds["pca_mse"]).to_list())
-        told |= {"ratio": ratio.centre, "low": ratio.low, "high": ratio.high}
-    return told
+        known |= {"ratio": ratio.centre, "low": ratio.low, "high": ratio.high}
+    return known
 
 
 _BESIDE = [
@@ -44,9 +45,12 @@ def to_optimum(results: Results) -> pd.DataFrame:
     """
     jobs = frames.done(results.jobs)
     by = ["dataset", "settings", *frames.MODEL]
+    jobs = jobs[frames.beside_pca(jobs)]
+    jobs = jobs.assign(**{name: jobs[name].astype("float64") for name in _ERRORS})
+    seeds = jobs.groupby([*by, "seed"], sort=False)[_ERRORS].median().reset_index()
     rows = [
-        dict(zip(by, identity, strict=True)) | _beside_optimum(group)
-        for identity, group in jobs[frames.beside_pca(jobs)].groupby(by, sort=False)
+        dict(zip(by, identity, strict=True)) | _beside_optimum(group, True)
+        for identity, group in seeds.groupby(by, sort=False)
     ]
     return pd.DataFrame(rows, columns=[*by, *_BESIDE])
 
@@ -66,6 +70,7 @@ def codes(results: Results) -> pd.DataFrame:
         model = {name: chosen[name] for name in ("settings", *frames.MODEL, "bottleneck")}
         mine = frames.matching(jobs, {"dataset": identity[0], **model})
         told = dict(zip(by, identity, strict=True)) | model | {"choice": chosen["choice"]}
-        rows.append(told | _beside_optimum(mine))
+        seeds = mine.groupby("seed")[_ERRORS].median().astype("float64")
+        rows.append(told | _beside_optimum(seeds, bool(frames.beside_pca(mine).all())))
     rows.sort(key=lambda row: (row["bottleneck"], row["family"] != fights.FIRST, row["family"]))
     return pd.DataFrame(rows, columns=[*by, "settings", *frames.MODEL, "choice", *_BESIDE])

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from aebench import schema
 from aebench.analysis import fitness, frames, profiles, words
 from aebench.analysis.findings import FINDINGS
 from aebench.analysis.names import texts
@@ -46,10 +45,9 @@ def runs(results: Results) -> pd.DataFrame:
 def to_targets(results: Results) -> pd.DataFrame:
     """One row a job and target that it has: when its validation MSE first is at or below this.
 
-    Targets are the error of the mean image, that of PCA at the same bottleneck (where the code is
-    at most two thirds of the image), and the figure that the study prints for the model. They are
-    test errors, MSE per pixel; the curve is of the validation images, the only ones looked at
-    after every epoch.
+    Targets are the error of the mean image, that of PCA at the same bottleneck (of a real one, see
+    `frames.beside_pca`), and the figure that the study prints for the model. They are test errors,
+    MSE per pixel; the curve is of the validation images, the only ones looked at after every epoch.
 
     Columns: those of the job that tell run and conditions, `target` (one of `TARGETS`), `task`
     (data set, latent size and target in words), `target_mse`, `reached`, and what it took, to the
@@ -84,7 +82,7 @@ def _targets(
     means = _baseline(jobs, "mean_mse", pd.Series(0, index=jobs.index), baselines)
     size = jobs["bottleneck"].astype("float64").fillna(-1).astype("int64")
     pca = _baseline(jobs, "pca_mse", size, baselines)
-    enough = jobs["compression"].astype("float64") >= schema.COMPRESSES
+    enough = frames.beside_pca(jobs.assign(pca_mse=pca, mean_mse=means))
     figures = {
         (f.model.dataset, f.model.architecture, f.model.latent, f.model.depth): f.source
         for f in FINDINGS

@@ -114,6 +114,11 @@ def model_of(row: Any) -> str:
     return model(row["architecture"], row["latent"], row["depth"])
 
 
+def plain(model_name: str) -> str:
+    """The name of a model without what is told in brackets: mlp-128 depth 2."""
+    return model_name.partition(" (")[0]
+
+
 def model_on(row: Any) -> str:
     """Name the model of a row with its dataset: mlp-512 on MNIST."""
     return f"{model_of(row)} on {dataset(row['dataset'])}"

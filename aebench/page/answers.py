@@ -1,27 +1,35 @@
 """Which family is better, in sentences: at the same bottleneck, beside PCA and others, at cost.
 
-Every sentence names both families, and says no more than the records decide: a tie, a side that
-is missing and too few seeds are told as such. How it looks is `best`.
+There is one sentence for a data set and a cost. It names both families, and says no more than the
+records decide: a tie, a side that is missing and too few seeds are told as such, and where the
+outcome changes with the budget the sentence says where. How it looks is `best`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pandas as pd
 
-from aebench.analysis import fights, frames, optimum, published, words
-from aebench.analysis.fights import BOTTLENECK, LIMITS, Cost, Fight
+from aebench.analysis import budgets, fights, frames, optimum, published, words
+from aebench.analysis.budgets import Range
+from aebench.analysis.fights import BOTTLENECK, COSTS, FIRST, Cost, Fight
 from aebench.store import Results
+
+_LISTED = 4  # bottlenecks that a sentence names one by one
+_FEW = "too few seeds"
+_SEVERAL = 2  # outcomes in turn that a cell of the overview has room for
 
 
 @dataclass(frozen=True)
 class Answer:
     """What is known of one data set: the best codes, and for each cost its fights and points.
 
-    `where` are the conditions of its times, `pca` the curve of its exact baselines.
+    `protocol` is the one that these are of, empty where of each family the best counts whatever
+    it was trained under. `where` are the conditions of its times, `pca` the curve of its exact
+    baselines.
     """
 
     dataset: str
@@ -30,17 +38,23 @@ class Answer:
     points: dict[str, pd.DataFrame]
     where: str
     pca: pd.DataFrame
+    protocol: str = ""
 
     @property
     def name(self) -> str:
         """The data set as people write it."""
         return words.dataset(self.dataset)
 
+    @property
+    def families(self) -> list[str]:
+        """Those with a code smaller than the image."""
+        return list(dict.fromkeys(self.codes["family"]))
+
 
 def answers(results: Results) -> list[Answer]:
     """One for each data set with a code smaller than the image; `results` are ordered."""
     every = optimum.codes(results)
-    spent = {cost: fights.spent(results, cost) for cost in (BOTTLENECK, *LIMITS)}
+    spent = {cost: fights.spent(results, cost) for cost in COSTS}
     made = []
     for (dataset,), _ in frames.by_dataset(frames.done(results.jobs)):
         codes = every[every["dataset"] == dataset]
@@ -54,108 +68,155 @@ def answers(results: Results) -> list[Answer]:
     return made
 
 
+def by_protocol(results: Results) -> list[Answer]:
+    """The same of the jobs under each protocol alone, where a data set was trained under several.
+
+    Only those in which families meet.
+    """
+    jobs = frames.done(results.jobs)
+    jobs = jobs[frames.compressing(jobs)]
+    kinds = jobs.groupby("dataset")["protocol"].nunique()
+    jobs = jobs[jobs["dataset"].isin(kinds[kinds > 1].index)]
+    made = []
+    for protocol in dict.fromkeys(jobs["protocol"]):
+        mine = replace(results, jobs=jobs[jobs["protocol"] == protocol])
+        made += [replace(answer, protocol=str(protocol)) for answer in answers(mine)]
+    return [
+        answer for answer in made if any(f.ratio for met in answer.fights.values() for f in met)
+    ]
+
+
 def sentences(answer: Answer) -> list[str]:
     """What the records of one data set say at equal bottleneck, beside PCA and beside others."""
-    said = _told(answer.fights[BOTTLENECK.name], BOTTLENECK)
-    families = list(dict.fromkeys(answer.codes["family"]))
-    if said:
-        first = [f"On {answer.name} {'; '.join(said)}.", *_one_sided(answer.codes)]
-    elif len(families) == 1:
-        first = [f"On {answer.name} only {families[0]} has codes smaller than the image."]
-    else:
-        have = [
-            f"{family} has {words.listed(words.count(b) for b in rows['bottleneck'])}"
-            for family, rows in answer.codes.groupby("family", sort=False)
-        ]
-        first = [f"On {answer.name} mlp shares no bottleneck with another: {words.listed(have)}."]
     trained = f"Trained under {words.listed(dict.fromkeys(answer.codes['settings']))}."
-    return [*first, *_beside_pca(answer.codes), *_beside_others(answer), trained]
+    first = sentence(answer, BOTTLENECK)
+    return [first, *_beside_pca(answer.codes), *_beside_others(answer), trained]
 
 
-def costs(answer: Answer, cost: Cost) -> str:
-    """What the records of one data set say at equal `cost`; empty where nothing can be compared."""
-    said = _told(answer.fights[cost.name], cost)
-    return f"{answer.name}, equal {cost.name} ({cost.error}): {'; '.join(said)}." if said else ""
+def sentence(answer: Answer, cost: Cost) -> str:
+    """Which family is better at equal `cost`, or why nobody can tell."""
+    start = f"On {answer.name}" + (f" under protocol {answer.protocol}" if answer.protocol else "")
+    if len(answer.families) < 2:
+        only = words.listed(answer.families) or "no family"
+        return f"{start} only {only} has codes smaller than the image."
+    told = _told(answer.fights[cost.name], cost)
+    if told:
+        return f"{start} at equal {cost.name} {'; '.join(told)}."
+    if FIRST not in answer.families:
+        have = words.listed(answer.families)
+        return f"{start} there is no {FIRST} to set beside {have}."
+    if not cost.exact:
+        return f"{start} nothing can be compared at equal {cost.name}."
+    sizes = [
+        f"{family} has {words.listed(words.count(b) for b in rows['bottleneck'])}"
+        for family, rows in answer.codes.groupby("family", sort=False)
+    ]
+    return f"{start} {FIRST} shares no bottleneck with another: {words.listed(sizes)}."
+
+
+def brief(answer: Answer, cost: Cost) -> list[str]:
+    """The outcomes of that sentence in a few words: for each pair of families, or for all."""
+    pairs = _by_outcome(answer.fights[cost.name])
+    if len(pairs) > 1 and all(found.few for pair in pairs for found in pair):
+        return [_FEW]
+    return [_brief(pair) for pair in pairs]
+
+
+def _by_outcome(met: Sequence[Fight]) -> list[list[Range]]:
+    """The ranges of each pair: pairs of which something is decided first, too few seeds last."""
+    pairs = budgets.ranges(met)
+    return sorted(
+        pairs, key=lambda pair: (all(not r.ahead for r in pair), all(r.few for r in pair))
+    )
+
+
+def _brief(pair: Sequence[Range]) -> str:
+    one, other = pair[0].families
+    ahead = [found.ahead for found in pair if found.ahead]
+    if not ahead:
+        few = all(found.few for found in pair)
+        return f"{one} or {other}: {_FEW if few else 'undecided'}"
+    if len(set(ahead)) == 1:
+        loser = other if ahead[0] == one else one
+        return f"{ahead[0]} over {loser}" + ("" if len(ahead) == len(pair) else ", in part")
+    if len(ahead) > _SEVERAL:
+        return f"{one} or {other}, by budget"
+    return ", then ".join(ahead)
 
 
 def _told(met: Sequence[Fight], cost: Cost) -> list[str]:
-    """A clause for each run of budgets, of one pair of families, with the same outcome.
-
-    What too few seeds leave open comes last, in one clause.
-    """
-    said: list[str] = []
-    few: list[str] = []
-    for _, pair in groupby([f for f in met if f.ratio], key=lambda fight: fight.families):
-        every = list(pair)
-        for (_, undrawn), same in groupby(every, key=lambda f: (f.ahead, f.p is None)):
-            run = list(same)
-            where = _where(run, every, cost)
-            if undrawn:
-                few.append(_open(run, where))
-            else:
-                said.append(_decided(run, where, cost))
-    if few:
-        said.append(f"fewer than three seeds decide nothing: {words.listed(few)}")
-    return said
+    """A clause for each pair of families; what too few seeds leave open comes last, in one."""
+    said, few = [], []
+    for pair in _by_outcome(met):
+        if all(found.few for found in pair):
+            few.append(_open(pair[-1], cost))
+        else:
+            said.append(_decided(pair, cost))
+    return said + ([f"fewer than three seeds decide nothing: {words.listed(few)}"] if few else [])
 
 
-def _decided(run: Sequence[Fight], where: str, cost: Cost) -> str:
-    one, other = run[0].families
-    if not run[0].ahead:
-        return f"neither is clearly better {where}: {_open(run, '')}"
-    by = [1 / ratio for ratio in _ratios(run)] if run[0].ahead == one else _ratios(run)
-    lost = other if run[0].ahead == one else one
-    largest = max(fight.p for fight in run if fight.p is not None)
-    factor = f"by a factor of {_span(by)} ({words.at_most(largest)})"
-    models = [side.model for side in run[-1].sides if side is not None]
-    which = "" if cost.exact else f", there {' against '.join(models)}"  # whose codes may differ
-    return f"{run[0].ahead} is better than {lost} {where}{which}, {factor}"
+def _decided(pair: Sequence[Range], cost: Cost) -> str:
+    """Who is better where, with the figures of each such range; or that neither is."""
+    one, other = pair[0].families
+    decided = [found for found in pair if found.ahead]
+    if not decided:
+        tested = [found for found in pair if not found.few]
+        return f"neither {one} nor {other} is clearly better: {_open(tested[-1], cost)}"
+    loser = other if decided[0].ahead == one else one
+    told = [f"{decided[0].ahead} is better than {loser} {_where(decided[0], cost)}"]
+    for before, found in pairwise(decided):
+        there = before.until == found.fights[0].budget and found.until is None
+        where = "from there on" if there and cost.of and not cost.exact else _where(found, cost)
+        told.append(f"{found.ahead} {where}")
+    if len(decided) < len(pair):
+        told.append("elsewhere nothing is decided")
+    figures = []
+    for found in decided:
+        several = len(found.fights) > 1
+        at = f"at {cost.write(found.shown.budget)}, " if several else ""
+        figures.append(at + _figures(found, cost))
+    return f"{', '.join(told)}: {words.listed(figures)}"
 
 
-def _open(run: Sequence[Fight], where: str) -> str:
-    one, other = run[0].families
-    return f"{one} has {_span(_ratios(run))} times the error of {other} {where}".rstrip()
+def _open(found: Range, cost: Cost) -> str:
+    """The figures of a range in which nothing is decided, with their budget."""
+    at = "at" if cost.exact else "with at most"
+    return f"{at} {cost.write(found.shown.budget)} {cost.unit} {_figures(found, cost)}"
 
 
-def _ratios(run: Sequence[Fight]) -> list[float]:
-    return [fight.ratio.centre for fight in run if fight.ratio is not None]
+def _figures(found: Range, cost: Cost) -> str:
+    """The two models that stand for a range, and how many times the one's error the other has."""
+    ratio, p = found.ratio, found.shown.p
+    sides = [side for side in found.shown.sides if side is not None]
+    above, below = sides[::-1] if found.ahead == found.families[0] else sides
+    said = f"{above.name} has {words.number(ratio.centre)} times the {cost.error} of {below.name}"
+    if ratio.low is None or ratio.high is None or p is None:
+        return said
+    # An interval is of one comparison, a verdict of all of them.
+    clear = not found.ahead and not ratio.low <= 1 <= ratio.high
+    more = f", adjusted {words.at_most(p)}" if clear else ""
+    return f"{said} (95 % interval {words.between(ratio.low, ratio.high)}{more})"
 
 
-def _factor(ratio: float) -> str:
-    return words.number(ratio, 3 if 0.9 < ratio < 1.1 else 2)
-
-
-def _span(ratios: Sequence[float]) -> str:
-    return " to ".join(dict.fromkeys([_factor(min(ratios)), _factor(max(ratios))]))
-
-
-def _where(run: Sequence[Fight], every: Sequence[Fight], cost: Cost) -> str:
-    """At which budgets, in words: a run is all of them, or the first, the last, or some between."""
-
-    def amount(fight: Fight) -> str:
-        written = cost.write(fight.budget)
-        return f"bottleneck {written}" if cost.exact else f"{written} {cost.unit}"
-
-    low, high = amount(run[0]), amount(run[-1])
-    kind = "bottleneck" if cost.exact else "budget"
-    if len(run) == 1 or low == high:
-        return f"at {low}"
-    between = f"{cost.write(run[0].budget)} to " + high.removeprefix("bottleneck ")
-    if len(run) == len(every):
-        return f"at every {kind} from {between}"
-    if run[0] is every[0]:
-        return f"up to {high}"
-    return f"from {low} on" if run[-1] is every[-1] else f"from {kind} {between}"
-
-
-def _one_sided(codes: pd.DataFrame) -> list[str]:
-    alone = codes.groupby("bottleneck").filter(lambda rows: rows["family"].nunique() == 1)
-    have = [
-        f"{family} has a model at bottleneck{'s' if len(rows) > 1 else ''} "
-        f"{words.listed(words.count(b) for b in rows)}"
-        for family, rows in alone.groupby("family", sort=False)["bottleneck"]
-    ]
-    return [f"Only {words.listed(have)}."] if have else []
+def _where(found: Range, cost: Cost) -> str:
+    """At which budgets, in words."""
+    at = [cost.write(fight.budget) for fight in found.fights]
+    if cost.exact:
+        listed = words.listed(at) if len(at) <= _LISTED else f"{at[0]} to {at[-1]}"
+        return f"at {listed} {cost.unit}"
+    until = None if found.until is None else cost.write(found.until)
+    if cost.of is not None:  # the outcome is known at every budget, not only at those listed
+        if until is None:
+            return f"from {at[0]} {cost.unit} on"
+        start = "below" if found.first else f"from {at[0]} to below"
+        return f"{start} {until} {cost.unit}"
+    if len(at) == 1 or at[0] == at[-1]:
+        return f"at {at[0]} {cost.unit}"
+    if found.whole:
+        return f"at {len(at)} budgets from {at[0]} to {at[-1]} {cost.unit}"
+    if found.first:
+        return f"up to {at[-1]} {cost.unit}"
+    return f"from {at[0]} " + (f"{cost.unit} on" if until is None else f"to {at[-1]} {cost.unit}")
 
 
 def _beside_pca(codes: pd.DataFrame) -> list[str]:
@@ -183,8 +244,13 @@ def _beside_others(answer: Answer) -> list[str]:
     for figure, ours in matched(answer):
         if ours is not None:
             times, size = _factor(ours["mse"] / figure.mse), words.count(figure.bottleneck)
-            said.append(f"{words.model_of(ours)} has {times} times that at {size} ({figure.name})")
+            model = words.plain(words.model_of(ours))
+            said.append(f"{model} has {times} times that at {size} ({figure.name})")
     return [f"Of published errors {words.listed(said)}."] if said else []
+
+
+def _factor(ratio: float) -> str:
+    return words.number(ratio, 3 if 0.9 < ratio < 1.1 else 2)
 
 
 def matched(answer: Answer) -> list[tuple[published.Figure, pd.Series | None]]:

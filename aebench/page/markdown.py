@@ -106,7 +106,8 @@ class _Pages:
         for t in [*section.tables, *_models(results)]:
             if t.rows:
                 self.add(f"**{cell(t.caption)}**", pipes(t))
-        self.add("\n".join(f"- {cell(item, _LONGEST)}" for item in section.lists))
+        said = section.chooser.answers if section.chooser else ()
+        self.add("\n".join(f"- {cell(item, _LONGEST)}" for item in said))
 
     def section(self, section: Section) -> None:
         self.add(f"## {cell(section.title)}", *map(paragraph, section.intro))

@@ -142,10 +142,27 @@ class Strips:
 
 
 @dataclass(frozen=True)
+class Chooser:
+    """What a reader chooses one of a section's charts by: questions, each with its options.
+
+    For every chart of the section `choices` has an option of each question, by number, `ids` its
+    name in links, and `answers` what it shows, in a sentence. The first chart is shown until
+    another is chosen. `notes` are on demand.
+    """
+
+    questions: tuple[tuple[str, tuple[str, ...]], ...]
+    choices: tuple[tuple[int, ...], ...]
+    ids: tuple[str, ...]
+    answers: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Section:
     """A section: introduction, cards, then charts, tables, strips of images and a list, in order.
 
-    `folded` tables are shown on demand; the rows of a `filtered` one can be searched.
+    With a `chooser` one of the charts is shown at a time. `folded` tables are shown on demand; the
+    rows of a `filtered` one can be searched.
     """
 
     id: str
@@ -158,6 +175,7 @@ class Section:
     folded: tuple[Table, ...] = ()
     filtered: bool = False
     cards: tuple[Card, ...] = ()
+    chooser: Chooser | None = None
 
     def all_tables(self) -> list[Table]:
         """Every table, in order."""

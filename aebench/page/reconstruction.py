@@ -1,4 +1,7 @@
-"""The two sections of errors: against latent size as the study has it, and against bottleneck."""
+"""The section of errors: against latent size as the study has it, and against bottleneck.
+
+It has the one table of all models, in which other sections leave their figures.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, optimum, words
 from aebench.page import svg
-from aebench.page.charts import drawn, plain_log, readable_log, series_colours
+from aebench.page.charts import plain_log, readable_log, series_colours
+from aebench.page.labels import drawn, place
 from aebench.page.parts import Chart, Section, Table, number, table
 from aebench.store import Results
 
@@ -19,63 +23,75 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DATASETS, _ROWS = 4, 400  # drawn, and in the table: more would make the page too heavy to mail
+_FEW = 3  # models below which a chart says nothing that the table does not
+_TITLE = "How large is the error? Every model, against latent size and bottleneck"
+
 
 def sections(results: Results) -> list[Section]:
-    """Both sections, a chart in each for every dataset and settings with models enough."""
+    """One section: of each data set the settings with the most models drawn, and all in a table."""
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     if not len(summary):
-        nothing = "No finished job has an error to show."
-        return [Section("errors", "Error against latent size", (nothing,))]
-    latent, bottleneck = [], []
-    groups, rest = drawn(frames.by_dataset(summary, "settings"))
-    for (dataset, settings), rows in groups:
-        title = words.titled(dataset, settings)
-        points = seeds[(seeds["dataset"] == dataset) & (seeds["settings"] == settings)]
-        curve = frames.baseline_curve(results, dataset)
-        latent.append(
-            Chart(
-                title,
-                by_latent(rows, points, curve, f"MSE against latent size, {title}"),
-                "Lower is better. Each line is one architecture; bars are 95 % intervals over "
-                "seeds, where there are three or more, and small dots single seeds. A latent size "
-                "counts numbers for an MLP but whole channels for a convolutional model, so "
-                "points above each other are not codes of the same size: the next chart is fair "
-                "in that.",
-                (errors(rows, f"{title}: error of every model"),),
-            )
+        return [Section("errors", _TITLE, ("No finished job has an error to show.",))]
+    charts: list[Chart] = []
+    for dataset, settings in _most(summary):
+        mine = {"dataset": dataset, "settings": settings}
+        rows, points = frames.matching(summary, mine), frames.matching(seeds, mine)
+        charts += _charts(
+            words.titled(dataset, settings), rows, points, frames.baseline_curve(results, dataset)
         )
-        bottleneck.append(
-            Chart(
-                title,
-                by_bottleneck(rows, points, curve, f"MSE against bottleneck, {title}"),
-                "Lower and further left is better. The dotted curve is PCA, the best any linear "
-                "code of that size can do: a model above it has not learned what linear algebra "
-                "gives exactly. Right of the dashed line the code holds at least as many numbers "
-                "as the image, so nothing is compressed and copying would be perfect.",
-                (
-                    errors(rows, f"{title}: error of every code"),
-                    baselines(curve, f"{title}: exact baselines"),
-                ),
-            )
+    intro = (
+        "MSE per pixel over the whole test set, pixels in [0, 1]. Bottleneck is how many numbers "
+        "per image really pass through the code, measured by running the encoder.",
+        compression_in_words(summary),
+        "Drawn are, of each data set, the settings with the most models; the table has all.",
+    )
+    shown = tuple(text for text in intro if text)
+    return [Section("errors", _TITLE, shown, tuple(charts), folded=(_every(results, summary),))]
+
+
+def _most(summary: pd.DataFrame) -> list[tuple[str, str]]:
+    """Of each data set the settings with the most models, where these are several."""
+    counts = summary.groupby(["dataset", "settings"], sort=False).size()
+    most = counts[counts >= _FEW].groupby("dataset", sort=False).idxmax()
+    return [(str(dataset), str(settings)) for dataset, settings in most][:_DATASETS]
+
+
+def _charts(
+    title: str, rows: pd.DataFrame, points: pd.DataFrame, curve: pd.DataFrame
+) -> Iterator[Chart]:
+    """Errors of one data set and settings; by latent size only where that is no bottleneck."""
+    if rows["latent"].astype("float64").ne(rows["bottleneck"].astype("float64")).any():
+        yield Chart(
+            f"{title}: against latent size",
+            by_latent(rows, points, curve, f"MSE against latent size, {title}"),
+            "Lower is better. Bars are 95 % intervals over seeds, where there are three or more, "
+            "and small dots single seeds. A latent size counts numbers for an MLP but whole "
+            "channels for a convolutional model, so points above each other are not codes of the "
+            "same size: the next chart is fair in that. The figures are in the table of all "
+            "models.",
+            (),
         )
-    return [
-        Section(
-            "errors",
-            "Error against latent size",
-            ("MSE per pixel over the whole test set, pixels in [0, 1].", rest),
-            tuple(latent),
-        ),
-        Section(
-            "bottleneck",
-            "Error against bottleneck: the fair comparison",
-            (
-                "The same errors against the numbers per image that really pass through the code, "
-                "measured by running the encoder.",
-                compression_in_words(summary),
-            ),
-            tuple(bottleneck),
-        ),
-    ]
+    yield Chart(
+        f"{title}: against bottleneck",
+        by_bottleneck(rows, points, curve, f"MSE against bottleneck, {title}"),
+        "Lower and further left is better. The dotted curve is PCA, the best any linear code of "
+        "that size can do: a model above it has not learned what linear algebra gives exactly. "
+        "Right of the dashed line the code holds at least as many numbers as the image, so "
+        "nothing is compressed and copying would be perfect.",
+        (baselines(curve, f"{title}: exact baselines"),),
+    )
+
+
+def _every(results: Results, summary: pd.DataFrame) -> Table:
+    """The table of all models, or of the first where there are too many for a page."""
+    by = ["dataset", "settings", *frames.MODEL]
+    ratios = optimum.to_optimum(results)[[*by, "low", "high"]]
+    rows = summary.merge(ratios, on=by, how="left", suffixes=("", "_ratio"))
+    caption = "All models: error, code, and distance to PCA"
+    if len(rows) > _ROWS:
+        caption += f" (the first {_ROWS} of {len(rows):,}; the Parquet files have all)"
+    return errors(rows.head(_ROWS), caption)
 
 
 def compression_in_words(summary: pd.DataFrame) -> str:
@@ -95,10 +111,15 @@ def compression_in_words(summary: pd.DataFrame) -> str:
     )
 
 
-def errors(summary: pd.DataFrame, caption: str) -> Table:
-    """One row a model: its error over seeds beside the exact baselines."""
+def errors(rows: pd.DataFrame, caption: str) -> Table:
+    """One row a model and settings: its error over seeds beside the exact baselines.
+
+    `rows` are of `frames.summary`, with the interval of the ratio to PCA's error beside them.
+    """
     heads = """
         model
+        data set
+        settings | protocol, and how the jobs depart from it
         seeds ##
         MSE # | mean squared error per pixel over the whole test set, geometric mean over seeds
         95 % interval | Student's t on the logarithm, over seeds; none below three
@@ -108,21 +129,23 @@ def errors(summary: pd.DataFrame, caption: str) -> Table:
         parameters ##
         PCA MSE # | test error of PCA with as many components as the bottleneck has numbers
         MSE / PCA # | how many times the error of the linear optimum; of a real bottleneck only
+        95 % interval of it | Student's t on the logarithm, paired by seed
         MSE / mean image # | above 1: worse than showing the mean image, whatever was fed in
     """
-    rows = []
-    for _, row in summary.assign(told=frames.beside_pca(summary)).iterrows():
+    made = []
+    for _, row in rows.assign(told=frames.beside_pca(rows)).iterrows():
         squeezed = not row["bottleneck"] >= row["input_size"]
         pca = row["pca_mse"] if squeezed else np.nan
         to_mean = row["mse"] / row["mean_mse"] if row["mean_mse"] else np.nan
-        rows.append((
-            words.model_of(row), row["n_seeds"], row["mse"], (row["low"], row["high"]),
-            row["study_error"], row["bottleneck"],
+        made.append((
+            words.model_of(row), words.dataset(row["dataset"]), row["settings"], row["n_seeds"],
+            row["mse"], (row["low"], row["high"]), row["study_error"], row["bottleneck"],
             number(row["compression"], "" if squeezed else "warn"),
             row["parameters"], pca, row["mse"] / pca if row["told"] else None,
+            (row["low_ratio"], row["high_ratio"]) if row["told"] else (None, None),
             number(to_mean, "warn" if to_mean > 1 else ""),
         ))  # fmt: skip
-    return table(caption, heads, rows)
+    return table(caption, heads, made)
 
 
 def baselines(curve: pd.DataFrame, caption: str) -> Table:
@@ -143,7 +166,7 @@ def by_latent(
     baselines = baselines[baselines["components"] <= max(summary["latent"])]
     with _chart(summary, seeds, baselines, "latent", "latent size") as (figure, axes, labels):
         _logarithmic(axes, _ticks(set(summary["latent"])))
-        svg.label_ends([(axes, labels + _mean(axes, baselines))])
+        _name(axes, labels, _mean(axes, baselines))
         return svg.inline(figure, label)
 
 
@@ -157,7 +180,7 @@ def by_bottleneck(
         ticks = {*summary["bottleneck"].dropna().astype(int), *sizes}
         _logarithmic(axes, _ticks(ticks))
         axes.set_xlim(0.7, 1.6 * max(ticks, default=1))
-        labels += _mean(axes, baselines)
+        mean = _mean(axes, baselines)
         for size in sizes:
             axes.axvline(size, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[1])
             axes.axvspan(size, axes.get_xlim()[1], color=svg.MUTED, alpha=0.08, linewidth=0)
@@ -167,7 +190,7 @@ def by_bottleneck(
             )  # fmt: skip
         if len(sizes) == 1:
             _compression(axes, sizes[0])
-        svg.label_ends([(axes, labels)])
+        _name(axes, labels, mean)
         return svg.inline(figure, label)
 
 
@@ -263,6 +286,12 @@ def _limits(axes: Axes, summary: pd.DataFrame, baselines: pd.DataFrame) -> None:
     low, high = float(np.nanmin(models)), float(np.nanmax(models))
     known = [low, high, *baselines["mse"]]
     axes.set_ylim(0.7 * min(low, max(low / 300, 1e-6, min(known))), 1.4 * max(known))
+
+
+def _name(axes: Axes, labels: Sequence[svg.Label], mean: Sequence[svg.Label]) -> None:
+    """Write the names of the lines beside their ends, that of the mean image outside."""
+    svg.label_ends([(axes, mean)])
+    place(axes, labels, drawn(axes), size=10, always=True)
 
 
 def _mean(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:

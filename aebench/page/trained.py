@@ -1,4 +1,7 @@
-"""The section on distance to the linear optimum: how under-trained each model is."""
+"""The section on distance to the linear optimum: how under-trained each model is.
+
+Its figures are in the table of all models, which `reconstruction` makes.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +14,34 @@ import pandas as pd
 from aebench.analysis import frames, optimum, words
 from aebench.page import svg
 from aebench.page.charts import plain_log
-from aebench.page.parts import Chart, Section, Table, number, table
+from aebench.page.parts import Chart, Section
 from aebench.store import Results
 
-_SHOWN = 6  # settings drawn; more would make the page too heavy to mail
+_SHOWN = 6  # settings drawn; more cannot be told apart
+_FEW = 2  # models below which a chart says nothing that the sentence does not
 
 
 def section(results: Results) -> Section:
-    """A chart for each dataset with a model whose bottleneck is real."""
+    """A chart for each dataset with several models whose bottleneck is real."""
     rows = optimum.to_optimum(results)
     charts = tuple(
         Chart(
             words.dataset(dataset),
             chart(_most(mine), f"Error over PCA's, {words.dataset(dataset)}"),
-            "Further left is better. PCA is the best that any linear code of the same size "
-            "can do, computed exactly: right of the dashed line a model has not learned even "
-            "that, left of it its non-linearity pays. Marks tell the training settings.",
-            (ratios(mine, f"{words.dataset(dataset)}: MSE / PCA"),),
+            "Further left is better: right of the dashed line a model has not learned what PCA "
+            "gives exactly, left of it its non-linearity pays. Marks tell the training settings. "
+            "The figures are in the table of all models.",
+            (),
         )
         for (dataset,), mine in frames.by_dataset(rows)
+        if len(mine) >= _FEW
     )
     intro = [
-        f"Only models with a real bottleneck: {frames.REAL_BOTTLENECK}. Towards full size PCA's "
-        "error vanishes, and a ratio to it says nothing.",
+        "PCA is the best that any linear code of the same size can do. Only models with a real "
+        f"bottleneck: {frames.REAL_BOTTLENECK}.",
         *_in_words(_most(rows)),
     ]
-    if not charts:
+    if not len(rows):
         intro = [f"This takes a finished model with a real bottleneck: {frames.REAL_BOTTLENECK}."]
     title = "How under-trained is it? Distance to the linear optimum"
     return Section("trained", title, tuple(intro), charts)
@@ -66,29 +71,6 @@ def _in_words(rows: pd.DataFrame) -> list[str]:
             text += f", and of these {names} {verb} worse than the mean image"
         said.append(text + ".")
     return said
-
-
-def ratios(rows: pd.DataFrame, caption: str) -> Table:
-    """One row a model: its error over that of PCA with a code of the same size."""
-    heads = """
-        model
-        settings | protocol, and how the jobs depart from it
-        seeds ##
-        MSE # | test set, geometric mean over seeds
-        PCA MSE # | test error of PCA with as many components as the bottleneck
-        MSE / PCA # | how many times the error of the linear optimum
-        95 % interval | Student's t on the logarithm, over seeds; none below three
-        MSE / mean image # | above 1: worse than showing the mean image
-    """
-    return table(caption, heads, (
-        (
-            words.model_of(row),
-            *(row[name] for name in ("settings", "n_seeds", "mse", "pca_mse", "ratio")),
-            (row["low"], row["high"]),
-            number(row["mse"] / row["mean_mse"], "warn" if row["mse"] > row["mean_mse"] else ""),
-        )
-        for _, row in rows.iterrows()
-    ))  # fmt: skip
 
 
 def chart(rows: pd.DataFrame, label: str) -> str:
