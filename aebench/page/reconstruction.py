@@ -12,7 +12,7 @@ import pandas as pd
 from aebench.analysis import frames, words
 from aebench.page import svg
 from aebench.page.charts import drawn, plain_log, readable_log, series_colours
-from aebench.page.parts import Chart, Section, Table, number, table
+from aebench.page.parts import Chart, Section, Table, model, number, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def errors(summary: pd.DataFrame, caption: str) -> Table:
         pca = row["pca_mse"] if squeezed else np.nan
         to_mean = row["mse"] / row["mean_mse"] if row["mean_mse"] else np.nan
         rows.append((
-            words.model_of(row), row["n_seeds"], row["mse"], (row["low"], row["high"]),
+            model(row), row["n_seeds"], row["mse"], (row["low"], row["high"]),
             row["study_error"], row["bottleneck"],
             number(row["compression"], "" if squeezed else "warn"),
             row["parameters"], pca, row["mse"] / pca if row["told"] else None,

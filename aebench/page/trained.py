@@ -11,7 +11,7 @@ import pandas as pd
 from aebench.analysis import frames, optimum, words
 from aebench.page import svg
 from aebench.page.charts import plain_log
-from aebench.page.parts import Chart, Section, Table, number, table
+from aebench.page.parts import Chart, Section, Table, model, number, table
 from aebench.store import Results
 
 _SHOWN = 6  # settings drawn; more would make the page too heavy to mail
@@ -82,7 +82,7 @@ def ratios(rows: pd.DataFrame, caption: str) -> Table:
     """
     return table(caption, heads, (
         (
-            words.model_of(row),
+            model(row),
             *(row[name] for name in ("settings", "n_seeds", "mse", "pca_mse", "ratio")),
             (row["low"], row["high"]),
             number(row["mse"] / row["mean_mse"], "warn" if row["mse"] > row["mean_mse"] else ""),
