@@ -130,9 +130,9 @@ def test_a_second_model_stands_beside_the_first(text: str, tmp_path: Path) -> No
     )
     assert found[:3] == [f"no other model|conv-4|{EVIL}-9", "mlp-4 beside conv-4", "3"]
     # Both outputs are the same shade, 24/255 too bright, of a full colour at 0.1.
-    red, blue = found[3], found[5]
-    assert found[4] == red == "179 71 0 240"
-    assert blue.endswith(" 0")  # no difference
+    first, second, between = ([int(part) for part in pixel.split()] for pixel in found[3:6])
+    assert first == second == pytest.approx([0xB3, 0x47, 0x00, 255 * 0.941], abs=2)
+    assert between[3] == 0
     assert found[6:] == ["4", "true"]
 
 

@@ -33,6 +33,7 @@ _WORDS = {
     "noisy": "noisy",
     "error": "error", "brightness": "error of brightness", "colour": "error of colour",
     "difference": "{a} minus {b}", "difference_brightness": "{a} minus {b}, brightness",
+    "difference_colour": "{a} minus {b}, colour",
     "dark": "darker", "bright": "brighter", "tint": "another colour",
     "scale": "Full colour is a difference of {scale} or more, where black to white is 1. Computed "
     "from the pictures shown, which have 256 shades.",
@@ -44,6 +45,8 @@ _WORDS = {
     "display only. MSE against the clean images, seed {seed}: {mse}.",
     "no_pictures": "The page keeps the pictures of the best models only, to stay small enough to "
     "mail; the results folder has those of this one.",
+    "no_noise": "The page keeps what the best denoisers make of noise, to stay small enough to "
+    "mail; the results folder has it of this one.",
     "no_maps": "This browser lets no page read its own pictures, so there are no maps of errors.",
     "curve": "Learning curve",
     "curve_about": "{name}: validation loss from {first} to {last} in {n} epochs.",

@@ -11,13 +11,7 @@
   const byKey = new Map(data.models.flatMap((model) => model.runs.map((run) => [run.at(-1), model])));
   const HASH = /^#model-([0-9a-f]+)(?:-([0-9a-f]+))?$/;
 
-  function make(tag, attributes = {}, ...children) {
-    const made = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  }
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  const { make, fill } = panelMake;
   const label = (model) => (model.under === "study" ? model.name : `${model.name}, ${model.under}`);
 
   // What is shown: a model, and perhaps one beside it
@@ -41,27 +35,14 @@
 
   // Its parts
 
+  const called = (model) => (beside ? label(model) : model.name); // the head says under what
+
   function section(name, ...content) {
     return make("section", { class: "panel-part" }, make("h3", {}, name), ...content);
   }
 
-  function table(caption, heads, rows) {
-    const head = heads.map(([name, about]) => {
-      return make("th", about ? { scope: "col", title: about } : { scope: "col" }, name);
-    });
-    const lines = rows.map((row) => {
-      const cells = row.map((text, i) => {
-        const look = text.startsWith("✘") ? "warn" : text.startsWith("✔") ? "good" : "";
-        return make(i ? "td" : "th", i ? { class: look } : { scope: "row" }, text);
-      });
-      return make("tr", {}, ...cells);
-    });
-    const made = make("table", {}, make("caption", {}, caption));
-    made.append(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines));
-    if (!beside) made.caption.className = "unseen"; // the heading says it
-    const region = { class: "scroll", tabindex: "0", role: "region", "aria-label": caption };
-    return make("div", region, made);
-  }
+  // The heading says what one model's table is; two tables under it have captions.
+  const table = (caption, heads, rows) => panelMake.table(caption, heads, rows, beside !== null);
 
   function strip(name, detail, png) {
     const told = make("p", {}, make("span", { dir: "auto" }, name));
@@ -122,7 +103,7 @@
     const pairs = [];
     for (const model of both) {
       const png = data.pngs[model.films.plain.out];
-      const row = strip(label(model), `MSE ${model.figures[0]}`, png);
+      const row = strip(called(model), `MSE ${model.figures[0]}`, png);
       made.append(row);
       pairs.push([[words.error, words.brightness], words.colour, original, png, row]);
     }
@@ -131,8 +112,10 @@
       const [a, b] = both.map((model) => model.name);
       const [first, second] = both.map((model) => data.pngs[model.films.plain.out]);
       const end = made.appendChild(make("span"));
-      const minus = fill(words.difference, { a, b });
-      pairs.push([[minus, fill(words.difference_brightness, { a, b })], words.colour, second, first, end]);
+      const [grey, brightness, colour] = [
+        words.difference, words.difference_brightness, words.difference_colour,
+      ].map((text) => fill(text, { a, b }));
+      pairs.push([[grey, brightness], colour, second, first, end]);
       meaning += ` ${fill(words.scale_pair, { a, b })}`;
     }
     if (beside && both.length < 2) made.append(make("p", { class: "panel-note" }, words.no_pictures));
@@ -144,14 +127,18 @@
 
   function noise() {
     const both = [shown, beside].filter((model) => model?.films.noise);
-    if (!both.length) return "";
+    if (!data.models.some((model) => model.films.noise)) return "";
     const made = section(words.noise);
+    if (!both.length) {
+      made.append(make("p", {}, words.no_noise));
+      return made;
+    }
     const film = both[0].films.noise;
     if (film.clean !== undefined) made.append(strip(words.clean, "", data.pngs[film.clean]));
     made.append(strip(words.noisy, "", data.pngs[film.in]));
     for (const model of both) {
       const { out, mse } = model.films.noise;
-      made.append(strip(label(model), `MSE ${mse}`, data.pngs[out]));
+      made.append(strip(called(model), `MSE ${mse}`, data.pngs[out]));
     }
     made.append(make("p", { class: "panel-note" }, fill(words.noise_note, film)));
     return made;
@@ -199,9 +186,9 @@
   }
 
   function command(model) {
-    const text = make("code", {}, model.command);
-    const region = { tabindex: "0", role: "region", "aria-label": words.command };
-    const made = [make("pre", region, text)];
+    // An option and its value stay on one line where they fit.
+    const options = model.command.split(/ (?=--)/).map((part) => make("span", {}, `${part} `));
+    const made = [make("pre", {}, make("code", {}, ...options))];
     if (!navigator.clipboard) return made;
     const copy = make("button", { type: "button", class: "button" }, words.copy);
     copy.addEventListener("click", async () => {
@@ -212,7 +199,8 @@
   }
 
   function times(model) {
-    if (!model.times.length) return [make("p", {}, words.no_times)];
+    const whose = beside ? `${label(model)}: ` : "";
+    if (!model.times.length) return [make("p", {}, whose, words.no_times)];
     return [table(`${words.times}: ${label(model)}`, data.times.map((name) => [name]), model.times)];
   }
 
@@ -230,8 +218,9 @@
 
   function render() {
     const both = beside ? [shown, beside] : [shown];
-    brand.textContent = shown.dataset;
-    title.textContent = both.map(label).join(` ${words.beside} `);
+    const under = beside || shown.under === "study" ? [] : [shown.under];
+    brand.textContent = [shown.dataset, ...under].join(", ");
+    title.textContent = beside ? both.map(label).join(` ${words.beside} `) : shown.name;
     link.href = address();
     choose();
     const place = data.models.indexOf(shown);
@@ -246,8 +235,11 @@
       ),
       section(words.runs, ...both.flatMap(runs)),
       section(words.times, ...both.flatMap(times)),
-      listed(words.settings, data.settings, (model) => model.settings),
-      section(words.command, ...both.flatMap(command)),
+      make(
+        "div", { class: "panel-pair" },
+        listed(words.settings, data.settings, (model) => model.settings),
+        section(words.command, ...both.flatMap(command)),
+      ),
     );
   }
 
@@ -293,7 +285,7 @@
     choice.focus();
   });
   panel.addEventListener("keydown", (event) => {
-    const scrolls = event.target.closest("select, .scroll, pre");
+    const scrolls = event.target.closest("select, .scroll");
     if (scrolls || event.altKey || event.ctrlKey || event.metaKey) return;
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
