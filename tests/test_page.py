@@ -166,7 +166,7 @@ def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
     results = stored(varied.parent / "evil", record("mlp", 4, row=row), record("mlp", 5, row=row))
     text = page(results)
     Checked(text)
-    assert text.count("<script") == 2  # what runs, and the findings as data
+    assert text.count("<script") == 3  # what runs, the findings and the models as data
 
 
 @pytest.mark.usefixtures("undrawn")

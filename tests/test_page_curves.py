@@ -1,14 +1,16 @@
 """Learning curves: each loss is drawn from its own column."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
 from test_report_records import record, stored
 
-from aebench.analysis import frames
+from aebench.analysis import frames, names
 from aebench.page import charts as page_charts
 from aebench.page import learning_curves
+from aebench.page.compact import compact
 
 
 def test_training_and_validation_are_drawn_from_their_own_losses(
@@ -39,3 +41,11 @@ def test_a_loss_of_a_models_own_is_no_curve_of_mse(
     section = learning_curves.section(results)
     assert "99" not in str(section.charts[0].tables)
     assert "loss of its own" in section.charts[0].reading
+
+
+def test_the_number_at_a_line_end_opens_its_model(tmp_path: Path) -> None:
+    rows = frames.curves(frames.ordered(stored(tmp_path, *(record("mlp", k) for k in (4, 8)))))
+    drawn = compact([learning_curves.chart(rows, "curves")]).svgs[0]
+    found = re.findall(r'<g data-model="(\w+)"><text[^>]*>(\d)</text></g>', drawn)
+    known = {names.identity(row): str(row["latent"]) for row in rows.to_dict("records")}
+    assert dict(found) == known

@@ -14,6 +14,8 @@ from aebench.errors import printable
 from aebench.job import named
 
 _LONGEST = 300  # characters of a text in a page
+# What is one model, whatever its seeds.
+IDENTITY = ["dataset", "settings", "architecture", "depth", "latent"]
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
@@ -73,3 +75,14 @@ def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:
         marked = jobs[name].astype("str") + " (" + told + ")"
         jobs[name] = jobs[name].where(~shared, marked)
     return jobs
+
+
+def identity(row: Any) -> str:
+    """A short name for the model of a row that has `IDENTITY`, fit for any address.
+
+    Whatever the names hold; the same in every report.
+    """
+    numbers = ("depth", "latent")  # which pandas may have made floats
+    told = [str(int(row[name]) if name in numbers else row[name]) for name in IDENTITY]
+    text = "\n".join(told).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:8]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, names, words
 from aebench.page import svg
 from aebench.page.charts import drawn, small_multiples
-from aebench.page.parts import Chart, Section, Table, table
+from aebench.page.parts import Chart, Section, Table, model, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def chart(rows: pd.DataFrame, label: str) -> str:
             axes.plot(curve["epoch"], curve["train_mse"], color=colour, linestyle=svg.DASHES[2],
                       linewidth=1.4)  # fmt: skip
             last = curve.iloc[-1]
-            ends.append(svg.Label(last["epoch"], last["val_mse"], f"{latent:,}", colour))
+            at = (last["epoch"], last["val_mse"])
+            ends.append(svg.Label(*at, f"{latent:,}", colour, names.identity(last)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return ends
 
@@ -77,8 +78,8 @@ def losses(rows: pd.DataFrame, caption: str) -> Table:
         epochs = sorted({epochs[i * (len(epochs) - 1) // (_EPOCHS - 1)] for i in range(_EPOCHS)})
     heads = "\n".join(["model", "loss", *(f"epoch {e} #" for e in epochs)])
     return table(caption, heads, (
-        (words.model(str(architecture), latent, depth), loss, *(at.get(e) for e in epochs))
-        for (architecture, depth, latent), curve in rows.groupby(frames.MODEL, sort=False)
+        (model(curve.iloc[0]), loss, *(at.get(e) for e in epochs))
+        for _, curve in rows.groupby(frames.MODEL, sort=False)
         for loss in ("train_mse", "val_mse")
         for at in (curve.set_index("epoch")[loss],)
     ))  # fmt: skip

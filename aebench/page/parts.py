@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aebench import schema
-from aebench.analysis import words
+from aebench.analysis import names, words
 from aebench.page.images import Film
 
 if TYPE_CHECKING:
@@ -25,12 +25,16 @@ ABOUT = {column.name: column.about for column in schema.JOBS}
 
 @dataclass(frozen=True)
 class Cell:
-    """What one cell shows; `value` sorts it, `look` is its class, `small` stands below."""
+    """What one cell shows; `value` sorts it, `look` is its class, `small` stands below.
+
+    `model` is the `names.identity` of the model that it names, which can be looked at closer.
+    """
 
     text: str
     value: float | str | None = None
     look: str = ""
     small: tuple[str, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ class Column:
             low, high = value
             return Cell(words.between(low, high), None if words.missing(low) else low, "range")
         return Cell(words.text(value)) if self.show is None else number(value, show=self.show)
+
+
+def model(row: Any, **known: Any) -> Cell:
+    """The name of a row's model; `known` are its dataset and settings where the row lacks them."""
+    return Cell(words.model_of(row), model=names.identity({**row, **known}))
 
 
 def number(
@@ -122,11 +131,15 @@ class Chart:
 
 @dataclass(frozen=True)
 class Strip:
-    """One strip of images: what it shows, its error where it has one, and where it is."""
+    """One strip of images: what it shows, its error where it has one, and where it is.
+
+    `model` is the `names.identity` of the model that made them, if one did.
+    """
 
     caption: str
     detail: str
     film: Film
+    model: str = ""
 
 
 @dataclass(frozen=True)

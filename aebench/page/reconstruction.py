@@ -16,7 +16,7 @@ from aebench.analysis import frames, optimum, words
 from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log, series_colours
 from aebench.page.labels import drawn, place
-from aebench.page.parts import Chart, Section, Table, number, table
+from aebench.page.parts import Chart, Section, Table, model, number, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def errors(rows: pd.DataFrame, caption: str) -> Table:
         pca = row["pca_mse"] if squeezed else np.nan
         to_mean = row["mse"] / row["mean_mse"] if row["mean_mse"] else np.nan
         made.append((
-            words.model_of(row), words.dataset(row["dataset"]), row["settings"], row["n_seeds"],
+            model(row), words.dataset(row["dataset"]), row["settings"], row["n_seeds"],
             row["mse"], (row["low"], row["high"]), row["study_error"], row["bottleneck"],
             number(row["compression"], "" if squeezed else "warn"),
             row["parameters"], pca, row["mse"] / pca if row["told"] else None,

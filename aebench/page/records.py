@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, names, words
 from aebench.errors import printable
 from aebench.page.parts import Cell, Section, Table, check, columns, table
 from aebench.store import Results
@@ -85,6 +85,8 @@ def jobs(frame: pd.DataFrame) -> Table:
 
 
 def _job_cell(name: str, row: Mapping[Any, Any]) -> Any:
+    if name == "architecture":
+        return Cell(row[name], model=names.identity(row))
     if name == "status":
         return Cell(row[name], look="good" if row[name] == "ok" else "warn")
     if name == "concurrent":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 INK, GRID, PAPER, MUTED = "#010101", "#010102", "#010103", "#010104"
 SERIES = tuple(f"#0101{i:02x}" for i in range(16, 24))
 WIDTH = 8.6  # inches; at 72 points an inch about the width of the page's text
+_MODEL = "model-"  # begins the id of what names a model, until it is in the page
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
@@ -90,12 +91,16 @@ def marker(i: int) -> str:
 
 @dataclass(frozen=True)
 class Label:
-    """Text to stand right of the point (x, y) of a chart, in data coordinates."""
+    """Text to stand right of the point (x, y) of a chart, in data coordinates.
+
+    `model` is the `names.identity` of the model that it names, if it names one.
+    """
 
     x: float
     y: float
     text: str
     colour: str
+    model: str = ""
 
 
 @contextmanager
@@ -159,6 +164,8 @@ def inline(figure: Figure, label: str) -> str:
         element.attrib = {_bare(name): _themed(value) for name, value in element.attrib.items()}
         if element.tag == "text":  # a rim behind the letters, which the style sheet colours
             element.set("paint-order", "stroke")
+        if element.get("id", "").startswith(_MODEL):
+            element.set("data-model", element.attrib.pop("id").removeprefix(_MODEL))
     for parent in list(root.iter()):
         # Their own style sheets would style the whole page.
         parent[:] = [child for child in parent if child.tag not in ("metadata", "style")]
@@ -209,6 +216,7 @@ def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.
                 words.short(label.text), (label.x, label.y), xytext=(9, shifted - height),
                 textcoords="offset points", va="center", color=label.colour,
                 annotation_clip=False, fontsize=10,
+                gid=_MODEL + label.model if label.model else None,
             )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from aebench.analysis import fitness, frames, words
 from aebench.analysis.statistics import unpaired
 from aebench.page.charts import Bars, seconds_by_model
-from aebench.page.parts import Cell, Chart, Section, Table, check, columns, number, table
+from aebench.page.parts import Cell, Chart, Section, Table, check, columns, model, number, table
 from aebench.store import Results
 
 SPREAD_SHOWN = 0.05  # a greater spread of repeated times is marked
@@ -125,6 +125,7 @@ def times(group: pd.DataFrame, caption: str) -> Table:
         check | what aebench check says to these times; one that it rejects has no factor
         kernels .kernels
     """)
+    alike = dict(group.iloc[0][["dataset", "settings"]])
     models = frames.times(group)
     differ = models["kernels"].nunique(dropna=False) > 1
     base = reference(models)
@@ -132,7 +133,7 @@ def times(group: pd.DataFrame, caption: str) -> Table:
     for i, row in enumerate(models.to_dict("records")):
         noisy = (row["spread"] or 0.0) > SPREAD_SHOWN  # None for a single run, never above
         rows.append((
-            words.model_of(row),
+            model(row, **alike),
             row["n"],
             row["train_s"],
             (row["low"], row["high"]) if row["n"] > 1 else None,
@@ -183,12 +184,13 @@ def phases_chart(rows: pd.DataFrame, label: str) -> str:
 
 def phases(group: pd.DataFrame, caption: str) -> Table:
     """Where the seconds of a job go, medians over runs."""
+    alike = dict(group.iloc[0][["dataset", "settings"]])
     names = [*frames.PHASES, "total_s"]
     heads = columns("model\n" + "\n".join(f"{name} #" for name in names))
     heads += columns("check | what aebench check says to these times")
     return table(caption, heads, (
         (
-            words.model_of(row),
+            model(row, **alike),
             *(row[name] for name in names),
             check(row["doubt"], row["left_out"], row["left_out_for"]),
         )

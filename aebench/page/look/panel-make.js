@@ -1,0 +1,33 @@
+"use strict";
+// Elements of the panel. Text is set as text: no name can become markup.
+const panelMake = (() => {
+  function make(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+  // `heads` are [name, what it means or nothing], `rows` texts; a caption that is not `seen` is for
+  // those who hear the page.
+  function table(caption, heads, rows, seen) {
+    const head = heads.map(([name, about]) => {
+      return make("th", about ? { scope: "col", title: about } : { scope: "col" }, name);
+    });
+    const lines = rows.map((row) => {
+      const cells = row.map((text, i) => {
+        const look = text.startsWith("✘") ? "warn" : text.startsWith("✔") ? "good" : "";
+        return make(i ? "td" : "th", i ? { class: look } : { scope: "row" }, text);
+      });
+      return make("tr", {}, ...cells);
+    });
+    const made = make("table", {}, make("caption", seen ? {} : { class: "unseen" }, caption));
+    made.append(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines));
+    const region = { class: "scroll", tabindex: "0", role: "region", "aria-label": caption };
+    return make("div", region, made);
+  }
+
+  return { make, fill, table };
+})();
