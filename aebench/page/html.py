@@ -18,6 +18,7 @@ from aebench.page import (
     codes,
     compact,
     definitions,
+    first_screen,
     learning_curves,
     noise,
     pictures,
@@ -79,9 +80,7 @@ def page(results: Results) -> str:
     sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
     return environment.get_template("page.html.j2").render(
-        summary=verdicts.sentences(results, judged),
-        tally=[(v, cards.SYMBOLS[v], n) for v, n in outcomes.tally(judged).items() if studied],
-        machines=records.machines(whole.jobs) if len(whole.jobs) else None,
+        head=first_screen.head(results, judged),
         sections=sections,
         definitions=charts.definitions,
         images=images.definitions,
