@@ -27,8 +27,8 @@ EXACT_ROWS = 3  # sizes of PCA beside them
 class Best:
     """The best model of each family with `bottleneck` numbers in its code, by test error.
 
-    `rows` are those of `codes`, which are as `optimum.codes` has them. `p` is that of equal errors of the first two, None where
-    nothing tests it.
+    `rows` are some of `codes`, which are as `optimum.codes` has them. `p` is that of equal errors
+    of the first two, None where nothing tests it.
     """
 
     dataset: str

@@ -70,9 +70,7 @@ def digits(results: Results, chosen: pd.DataFrame) -> Digits | None:
         numbers = words.counted(round(row["bottleneck"]), "number")
         look = "copies" if row["copies"] else ""
         error = words.number(row["mse"])
-        film = _film(
-            row["output_png"], row, name, ", ".join(told), error, numbers, look
-        )
+        film = _film(row["output_png"], row, name, ", ".join(told), error, numbers, look)
         if len(film.uri) > left:
             break
         left -= len(film.uri)
@@ -99,9 +97,7 @@ def _strips(results: Results, chosen: pd.DataFrame) -> pd.DataFrame:
     return every.assign(off=off.abs())
 
 
-def _film(
-    png: bytes, row: Any, name: str, small: str, mse: str, numbers: str, look: str
-) -> Film:
+def _film(png: bytes, row: Any, name: str, small: str, mse: str, numbers: str, look: str) -> Film:
     # Width and height stand in the header of every PNG, at fixed places.
     width, height = (int.from_bytes(png[i : i + 4], "big") for i in (16, 20))
     images = max(1, int(row["images"]))

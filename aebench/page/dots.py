@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from aebench.analysis import words
 from aebench.page.parts import Cell
 
-_TICKS = 4  # labels that a narrow axis has room for
+_TICKS = 3  # labels that a narrow axis has room for
 _EDGE = 3.0  # per cent of the cell left free at either end, so that no dot is cut
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A log axis from `low` to `high`, with a `band` shaded and a line at `one` if there are any."""
+    """A log axis from `low` to `high`; a `band` is shaded and a line is at `one`, if given."""
 
     low: float
     high: float
@@ -97,7 +97,7 @@ def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:
             f'<rect class="band" x="{start:.2f}%" width="{end - start:.2f}%" height="100%"/>'
         )
     if axis.one is not None:
-        x = f'{axis.at(axis.one):.2f}%'
+        x = f"{axis.at(axis.one):.2f}%"
         parts.append(f'<line class="one" x1="{x}" x2="{x}" y2="100%"/>')
     inside = [value for value in values if axis.low <= value <= axis.high]
     look = f' class="{mark}"' if mark else ""

@@ -109,7 +109,9 @@ def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int) -> str
     said = [_of_the_study(outcomes)] if tested(outcomes) else []
     said += [_of_the_best(best)] if best is not None else []
     if not said and finished:
-        said = [f"{words.counted(finished, 'job')} finished, none with a code smaller than the image"]
+        said = [
+            f"{words.counted(finished, 'job')} finished, none with a code smaller than the image"
+        ]
     text = "; ".join(said) or "no job in these results finished"
     return f"{text[:1].upper()}{text[1:]}."
 
@@ -122,7 +124,8 @@ def _of_the_study(outcomes: Sequence[Outcome]) -> str:
         replicate = "replicates" if good == 1 else "replicate"
         return f"{good} of the study's findings {replicate} and {bad} {do} not"
     if near:
-        return f"no finding of the study is decided yet, but {near} {words.are(near)} consistent with it"
+        some = f"{near} {words.are(near)} consistent with it"
+        return f"no finding of the study is decided yet, but {some}"
     return "no finding of the study is decided yet"
 
 

@@ -18,7 +18,7 @@ _EXACT = {"pca": "PCA", "mean": "mean image"}
 
 
 def plot(rows: pd.DataFrame, more: int) -> dots.DotTable:
-    """A row a model or baseline, the least error first; `rows` and `more` as `ranked` gives them."""
+    """A row a model or baseline, the least error first; arguments as `ranked` gives them."""
     axis = dots.fitting([value for values in rows["values"] for value in values])
     models = rows[~rows["kind"].isin(_EXACT)]
     colours = series_colours(frames.family(models))
@@ -41,9 +41,7 @@ def plot(rows: pd.DataFrame, more: int) -> dots.DotTable:
     )
 
 
-def _row(
-    row: dict[Any, Any], axis: dots.Axis, colours: dict[str, int], usual: str
-) -> dots.Row:
+def _row(row: dict[Any, Any], axis: dots.Axis, colours: dict[str, int], usual: str) -> dots.Row:
     values, size = row["values"], Cell(words.count(row["bottleneck"]), row["bottleneck"])
     if row["kind"] in _EXACT:
         behind = number(row["mse"])
@@ -56,10 +54,9 @@ def _row(
     small = (*told, *plugin)
     family = str(row["architecture"]).partition(" (")[0]
     style = f"color: var(--series-{colours[family] % 8})"
-    return dots.Row(
-        name, (", ".join(small),), (size,), dots.drawn(values, axis), number(row["mse"], small=beside),
-        style=style,
-    )  # fmt: skip
+    behind = number(row["mse"], small=beside)
+    drawing = dots.drawn(values, axis)
+    return dots.Row(name, (", ".join(small),), (size,), drawing, behind, style=style)
 
 
 def common(models: pd.DataFrame) -> str:
@@ -69,7 +66,7 @@ def common(models: pd.DataFrame) -> str:
 
 
 def named(row: Any, usual: str = "study") -> tuple[str, tuple[str, ...]]:
-    """The short name of a row's model, and what tells it apart: depth, options, unusual settings."""
+    """The short name of a row's model, and what else tells it apart, settings if not `usual`."""
     name, _, options = words.model(row["architecture"], row["latent"]).partition(" (")
     told = [f"depth {int(row['depth'])}"] if row["depth"] > 1 else []
     told += [options.removesuffix(")")] if options else []

@@ -27,8 +27,9 @@ def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
         return None
     low, high = MARGIN
     reading = (
-        "A dot is one of our seeds, its study error over the figure that the study prints, on a log "
-        f"scale; the line is the study, and shaded is {low:g} to {high:g}, which counts as the same."
+        "A dot is one of our seeds: its study error over the figure that the study prints, on a "
+        f"log scale. The line is the study; shaded is {low:g} to {high:g}, which counts as the "
+        "same."
     )
     lacking = not_run(outcomes)
     if lacking:
