@@ -126,7 +126,7 @@ def _exact(models: pd.DataFrame) -> pd.DataFrame:
     ]
     rows = [row for row in rows if row["mse"] > 0][:EXACT_ROWS]
     rows.append({"kind": "mean", "bottleneck": 0.0, "mse": frames.mean(models["mean_mse"])})
-    made = pd.DataFrame([row for row in rows if row["mse"] == row["mse"]], columns=[*rows[-1]])
+    made = pd.DataFrame([row for row in rows if row["mse"] > 0], columns=[*rows[-1]])
     values = pd.Series([[mse] for mse in made["mse"]], dtype="object", index=made.index)
     return made.assign(dataset=dataset, values=values)
 

@@ -112,7 +112,8 @@ def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:
 
 def _arrow(value: float, x: int, path: str, dx: int, anchor: str) -> str:
     text = f'<text x="{dx}" y=".35em" text-anchor="{anchor}">{words.number(value, 2)} ×</text>'
-    return f'<svg x="{x}%" y="50%" overflow="visible"><path d="{path}"/>{text}</svg>'
+    arrow = f'<path d="{path}"/>{text}'
+    return f'<svg x="{x}%" y="50%" overflow="visible" aria-hidden="true">{arrow}</svg>'
 
 
 def _svg(look: str, parts: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ _MONTHS = (
     "October", "November", "December",
 )  # fmt: skip
 _NAMED = 3  # data sets that a title names
+_CANDIDATES = "candidates of searches"
 _COMMANDS = 12  # command lines that are told
 
 
@@ -48,8 +49,11 @@ class Head:
     more: tuple[str, ...]
 
 
-def head(results: Results, outcomes: Sequence[Outcome]) -> Head:
-    """The head of the page; `results` are ordered and marked, and without those of searches."""
+def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> Head:
+    """The head of the page; `results` are ordered and marked, and without those of searches.
+
+    Of these there are `searched` more jobs.
+    """
     dataset = ranking.main_dataset(results.jobs)
     studied = tested(outcomes)
     best, pictures, plot = None, None, None
@@ -63,15 +67,16 @@ def head(results: Results, outcomes: Sequence[Outcome]) -> Head:
     plot = replication_plot.plot(outcomes) if studied else plot
     source, said = origin(results.jobs), verdicts.sentences(results, outcomes)
     h1 = _title(results, studied)
+    of_searches = words.counted(searched, "candidate of searches", _CANDIDATES) if searched else ""
     days = _days(source)
     where = ", ".join(filter(None, [f"grid {source.grid}" if source.grid else "", days]))
     return Head(
         title=f"{h1} ({where})" if where else h1,
         h1=h1,
-        found=_found(outcomes, best, len(frames.done(results.jobs))),
+        found=_found(outcomes, best, len(frames.done(results.jobs)), searched),
         tally=tuple((v, verdicts.SYMBOLS[v], n) for v, n in tally(outcomes).items() if studied),
         where=where,
-        jobs=words.counted(len(results.jobs), "job"),
+        jobs=words.listed(filter(None, [words.counted(len(results.jobs), "job"), of_searches])),
         commands=source.commands[:_COMMANDS],
         digits=pictures,
         plot=plot,
@@ -104,7 +109,7 @@ def _day(day: date) -> str:
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int) -> str:
+def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int, searched: int) -> str:
     """What was found, in one sentence."""
     said = [_of_the_study(outcomes)] if tested(outcomes) else []
     said += [_of_the_best(best)] if best is not None else []
@@ -112,6 +117,8 @@ def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int) -> str
         said = [
             f"{words.counted(finished, 'job')} finished, none with a code smaller than the image"
         ]
+    if not said and searched:
+        said = [f"all of these are {_CANDIDATES}"]
     text = "; ".join(said) or "no job in these results finished"
     return f"{text[:1].upper()}{text[1:]}."
 
@@ -119,10 +126,13 @@ def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int) -> str
 def _of_the_study(outcomes: Sequence[Outcome]) -> str:
     n = tally(outcomes)
     good, bad, near = n["replicated"], n["not replicated"], n["consistent"]
-    if good or bad:
-        do = "does" if bad == 1 else "do"
+    do = "does" if bad == 1 else "do"
+    if good:
         replicate = "replicates" if good == 1 else "replicate"
-        return f"{good} of the study's findings {replicate} and {bad} {do} not"
+        against = f"{bad} {do} not" if bad else "none is contradicted"
+        return f"{good} of the study's findings {replicate} and {against}"
+    if bad:
+        return f"{bad} of the study's findings {do} not replicate and none does"
     if near:
         some = f"{near} {words.are(near)} consistent with it"
         return f"no finding of the study is decided yet, but {some}"

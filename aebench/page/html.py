@@ -80,7 +80,7 @@ def page(results: Results) -> str:
     sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
     return environment.get_template("page.html.j2").render(
-        head=first_screen.head(results, judged),
+        head=first_screen.head(results, judged, len(whole.jobs) - len(results.jobs)),
         sections=sections,
         definitions=charts.definitions,
         images=images.definitions,
