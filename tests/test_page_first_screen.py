@@ -153,6 +153,7 @@ def test_the_replication_plot_shows_each_seed_the_margin_and_the_verdict(tmp_pat
     assert 'class="one" x1="50.00%"' in mlp.dots
     assert (conv.behind.text, conv.behind.small) == ("≈ consistent", ("one seed",))
     assert "Not run: mlp-128, mlp-1, conv-512, conv-128, conv-1, conv-128 depth 2" in plot.reading
+    assert plot.reading.endswith(" and conv-128 on CIFAR-10.")
 
 
 def test_the_ranking_stands_where_the_study_was_not_run(tmp_path: Path) -> None:

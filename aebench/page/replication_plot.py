@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aebench.analysis import words
+from aebench.analysis.frames import Model
 from aebench.analysis.outcomes import Outcome
 from aebench.analysis.replication import Replication, not_run, replications
 from aebench.analysis.statistics import LEAST, MARGIN
@@ -33,7 +34,7 @@ def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
     )
     lacking = not_run(outcomes)
     if lacking:
-        reading += f" Not run: {words.listed(m.label for m in lacking)}."
+        reading += f" Not run: {words.listed(map(_named, lacking))}."
     return dots.DotTable(
         "replication",
         "The study's error figures, and ours",
@@ -42,6 +43,12 @@ def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
         AXIS.drawn(),
         tuple(map(_row, found)),
     )
+
+
+def _named(model: Model) -> str:
+    """The model's name, and its data set where that is not the one that most figures are of."""
+    more = "" if model.dataset == "mnist" else f" on {words.dataset(model.dataset)}"
+    return model.label + more
 
 
 def _row(found: Replication) -> dots.Row:
