@@ -200,12 +200,16 @@ def test_digits_keep_to_the_same_images_and_to_their_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = [record("mlp", k, 1.0 / k, seed=s) for k in (1, 128, 512) for s in (0, 1)]
-    records[-1].samples[0]["input_png"] = strip(8, (1, 28, 28), 7)  # of another split
+    # Of another split, and else the first choice of two that are alike.
+    records[-2].samples[0]["input_png"] = strip(8, (1, 28, 28), 7)
+    records[-2].samples[0]["output_png"] = strip(8, (1, 28, 28), 8)
     results = frames.ordered(stored(tmp_path, *records))
     chosen = ranking.pictured(results, ranking.best(results), MNIST)
     found = digits.digits(results, chosen)
     assert found is not None
     assert [film.name for film in found.films] == ["original", "mlp-512", "mlp-128", "mlp-1"]
+    other = digits._film(strip(8, (1, 28, 28), 8), {"images": 8}, "", "", "", "", "")
+    assert other.uri not in [film.uri for film in found.films]
     one = max(len(film.uri) for film in found.films)
     monkeypatch.setattr(digits, "BUDGET", 3 * one)
     found = digits.digits(results, chosen)

@@ -119,16 +119,15 @@ def _of(jobs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
 
 def _exact(models: pd.DataFrame) -> pd.DataFrame:
     """PCA at the bottlenecks of `models`, those of the first ones, and the mean image."""
-    dataset = models["dataset"].iloc[0]
-    rows = [
-        {"kind": "pca", "bottleneck": size, "mse": frames.mean(group["pca_mse"])}
-        for size, group in models.groupby("bottleneck", sort=False)
-    ]
-    rows = [row for row in rows if row["mse"] > 0][:EXACT_ROWS]
-    rows.append({"kind": "mean", "bottleneck": 0.0, "mse": frames.mean(models["mean_mse"])})
-    made = pd.DataFrame([row for row in rows if row["mse"] > 0], columns=[*rows[-1]])
+    pca = (
+        models.groupby("bottleneck", sort=False)["pca_mse"].agg(frames.mean).reset_index(name="mse")
+    )
+    pca = pca[pca["mse"] > 0].head(EXACT_ROWS).assign(kind="pca")
+    mean = {"kind": "mean", "bottleneck": 0.0, "mse": frames.mean(models["mean_mse"])}
+    made = pd.concat([pca, pd.DataFrame([mean])], ignore_index=True)
+    made = made[made["mse"] > 0]
     values = pd.Series([[mse] for mse in made["mse"]], dtype="object", index=made.index)
-    return made.assign(dataset=dataset, values=values)
+    return made.assign(dataset=models["dataset"].iloc[0], values=values)
 
 
 def pictured(results: Results, best: Best | None, study: list[Model]) -> pd.DataFrame:
