@@ -45,13 +45,14 @@ class Axis:
 class Row:
     """One row: its name, what stands small below, cells before and behind the dots, their look.
 
-    `dots` is drawn, and `style` is CSS for all of the row's dots.
+    `dots` is drawn, `told` says the same in numbers, and `style` is CSS for all of the row's dots.
     """
 
     name: str
     small: tuple[str, ...]
     before: tuple[Cell, ...]
     dots: str
+    told: str
     behind: Cell
     look: str = ""
     style: str = ""
@@ -83,6 +84,11 @@ def fitting(values: Sequence[float]) -> Axis:
             break
     every = -(-len(ticks) // _TICKS) if ticks else 1
     return Axis(low, high, tuple(ticks[::every]))
+
+
+def told(values: Sequence[float]) -> str:
+    """The dots of a row in numbers, for whoever does not see them."""
+    return ", ".join(words.number(value) for value in values)
 
 
 def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:

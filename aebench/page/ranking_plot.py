@@ -43,10 +43,11 @@ def plot(rows: pd.DataFrame, more: int) -> dots.DotTable:
 
 def _row(row: dict[Any, Any], axis: dots.Axis, colours: dict[str, int], usual: str) -> dots.Row:
     values, size = row["values"], Cell(words.count(row["bottleneck"]), row["bottleneck"])
+    numbers = dots.told(values)
     if row["kind"] in _EXACT:
         behind = number(row["mse"])
         drawing = dots.drawn(values, axis, "exact")
-        return dots.Row(_EXACT[row["kind"]], (), (size,), drawing, behind, "baseline")
+        return dots.Row(_EXACT[row["kind"]], (), (size,), drawing, numbers, behind, "baseline")
     name, told = named(row, usual)
     ratio = row["ratio"]
     beside = () if words.missing(ratio) else (f"{words.number(ratio, 2)} × PCA",)
@@ -56,7 +57,7 @@ def _row(row: dict[Any, Any], axis: dots.Axis, colours: dict[str, int], usual: s
     style = f"color: var(--series-{colours[family] % 8})"
     behind = number(row["mse"], small=beside)
     drawing = dots.drawn(values, axis)
-    return dots.Row(name, (", ".join(small),), (size,), drawing, behind, style=style)
+    return dots.Row(name, (", ".join(small),), (size,), drawing, numbers, behind, style=style)
 
 
 def common(models: pd.DataFrame) -> str:

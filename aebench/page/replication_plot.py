@@ -62,6 +62,7 @@ def _row(found: Replication) -> dots.Row:
         (", ".join(told),),
         (Cell(outcome.finding.source, found.printed), number(outcome.ours)),
         dots.drawn(found.ratios, AXIS),
+        dots.told(found.ratios),
         Cell(
             f"{SYMBOLS[outcome.verdict]} {outcome.verdict}",
             look=f"verdict {look}",
