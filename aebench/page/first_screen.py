@@ -16,6 +16,7 @@ from aebench.analysis.origin import Origin, origin
 from aebench.analysis.outcomes import Outcome, tally, tested
 from aebench.analysis.ranking import Best
 from aebench.page import digits, ranking_plot, replication_plot, verdicts
+from aebench.page.cards import SYMBOLS
 from aebench.page.dots import DotTable
 from aebench.store import Results
 
@@ -74,7 +75,7 @@ def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> He
         title=f"{h1} ({where})" if where else h1,
         h1=h1,
         found=_found(outcomes, best, len(frames.done(results.jobs)), searched),
-        tally=tuple((v, verdicts.SYMBOLS[v], n) for v, n in tally(outcomes).items() if studied),
+        tally=tuple((v, SYMBOLS[v], n) for v, n in tally(outcomes).items() if studied),
         where=where,
         jobs=words.listed(filter(None, [words.counted(len(results.jobs), "job"), of_searches])),
         commands=source.commands[:_COMMANDS],

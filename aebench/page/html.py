@@ -14,7 +14,6 @@ from aebench.analysis import findings, fitness, frames, outcomes, searches
 from aebench.disk import write_whole
 from aebench.page import (
     best,
-    cards,
     codes,
     compact,
     definitions,

@@ -14,8 +14,8 @@ from aebench.analysis.outcomes import Outcome
 from aebench.analysis.replication import Replication, not_run, replications
 from aebench.analysis.statistics import LEAST, MARGIN
 from aebench.page import dots
+from aebench.page.cards import SYMBOLS
 from aebench.page.parts import Cell, number
-from aebench.page.verdicts import SYMBOLS
 
 # The same in every report, so that two can be held side by side; what lies outside is an arrow.
 AXIS = dots.Axis(0.25, 4.0, (0.25, 0.5, 1.0, 2.0, 4.0), band=MARGIN, one=1.0)
