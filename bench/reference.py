@@ -39,7 +39,7 @@ NAMES = tuple(
 )
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_WINDOW = (1200, 900)
+_WINDOW = (1280, 800)  # what a laptop shows of the page at first
 _WIDTH = 98  # characters of a line of README
 
 

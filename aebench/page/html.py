@@ -14,10 +14,10 @@ from aebench.analysis import findings, fitness, frames, outcomes, searches
 from aebench.disk import write_whole
 from aebench.page import (
     best,
-    cards,
     codes,
     compact,
     definitions,
+    first_screen,
     learning_curves,
     models,
     noise,
@@ -80,9 +80,7 @@ def page(results: Results) -> str:
     sections += [definitions.section(sections), definitions.sources(whole)]
     sections, charts = _compact(sections)
     return environment.get_template("page.html.j2").render(
-        summary=verdicts.sentences(results, judged),
-        tally=[(v, cards.SYMBOLS[v], n) for v, n in outcomes.tally(judged).items() if studied],
-        machines=records.machines(whole.jobs) if len(whole.jobs) else None,
+        head=first_screen.head(results, judged, len(whole.jobs) - len(results.jobs)),
         sections=sections,
         definitions=charts.definitions,
         images=images.definitions,

@@ -28,7 +28,7 @@ def sections(results: Results, compared: Results) -> list[Section]:
             *([_coverage(compared)] if len(compared.jobs) else []),
             Section("jobs", "All jobs", (intro,), tables=(jobs(results.jobs),), filtered=True),
         ]
-    return [*made, *_problems(results)]
+    return [*made, *_problems(results), *_machines(results.jobs)]
 
 
 def _coverage(results: Results) -> Section:
@@ -137,6 +137,13 @@ _MACHINE = [
 ]  # fmt: skip
 
 
+def _machines(frame: pd.DataFrame) -> list[Section]:
+    if not len(frame):
+        return []
+    intro = "Times are compared only within what is alike here; errors depend on the job alone."
+    return [Section("machines", "Machines and software", (intro,), tables=(machines(frame),))]
+
+
 def machines(frame: pd.DataFrame) -> Table:
     """What ran the jobs: one row for each combination of hardware and software."""
     heads = """
@@ -170,7 +177,7 @@ def machines(frame: pd.DataFrame) -> Table:
             " to ".join(dict.fromkeys([days[0], days[-1]])) if days else None,
             m["machine_id"],
         ))  # fmt: skip
-    return table("Machines and software", heads, rows, id="machines")
+    return table("Machines and software", heads, rows)
 
 
 def _over(text: Any, small: str | None) -> Cell:

@@ -1,6 +1,6 @@
-"""The findings of the study, judged: the section with its cards, and the head of the page.
+"""The findings of the study, judged: the section with its cards, and what to know in more words.
 
-Every figure at the head is that of the cards below: a geometric mean over seeds.
+Every figure in words is that of the cards: a geometric mean over seeds.
 """
 
 from __future__ import annotations

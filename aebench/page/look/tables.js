@@ -26,7 +26,7 @@
     body.append(...rows.map((pair) => pair[1]));
   }
 
-  for (const table of document.querySelectorAll("table")) {
+  for (const table of document.querySelectorAll("main table")) {
     if (table.tBodies[0].rows.length < 2) continue;
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       const button = document.createElement("button");

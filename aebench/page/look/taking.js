@@ -21,7 +21,7 @@
   }
 
   function words(cell) {
-    const text = without(cell, "small");
+    const text = without(cell, "small, svg");
     return text === "–" ? "" : text;
   }
 
@@ -44,7 +44,7 @@
     return body.map((row) => {
       const made = new Map();
       heads.forEach((head, i) => {
-        const name = head.textContent.trim();
+        const name = without(head, "svg");
         made.set(name, value(row.cells[i], head.classList.contains("n")));
         if (has[i]) made.set(`${name}, below`, under(row.cells[i]).join("; "));
       });

@@ -1,0 +1,161 @@
+"""The first screen: one sentence that says what was found, the tally, and two pictures.
+
+Everything that a reader with ten seconds takes away. Where models of the study were run the second
+picture sets its figures beside ours; where none was, it is a ranking of what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from aebench.analysis import frames, ranking, words
+from aebench.analysis.evidence import Verdict
+from aebench.analysis.origin import Origin, origin
+from aebench.analysis.outcomes import Outcome, tally, tested
+from aebench.analysis.ranking import Best
+from aebench.page import digits, ranking_plot, replication_plot, verdicts
+from aebench.page.cards import SYMBOLS
+from aebench.page.dots import DotTable
+from aebench.store import Results
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+_NAMED = 3  # data sets that a title names
+_CANDIDATES = "candidates of searches"
+_COMMANDS = 12  # command lines that are told
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands at the head of the page.
+
+    `title` is that of the browser's window, `h1` that of the page; `tally` is empty where nothing
+    of the study was run. `where` says of which grid and days the records are, `jobs` how many there
+    are, and `more` is told on demand.
+    """
+
+    title: str
+    h1: str
+    found: str
+    tally: tuple[tuple[Verdict, str, int], ...]
+    where: str
+    jobs: str
+    commands: tuple[str, ...]
+    digits: digits.Digits | None
+    plot: DotTable | None
+    more: tuple[str, ...]
+
+
+def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> Head:
+    """The head of the page; `results` are ordered and marked, and without those of searches.
+
+    Of these there are `searched` more jobs.
+    """
+    dataset = ranking.main_dataset(results.jobs)
+    studied = tested(outcomes)
+    best, pictures, plot = None, None, None
+    if dataset is not None:
+        mine = ranking.on(results, dataset)
+        best = ranking.best(mine)
+        models = [o.finding.model for o in outcomes if o.finding.model is not None]
+        theirs = [model for model in models if model.dataset == dataset]
+        pictures = digits.digits(mine, ranking.pictured(mine, best, theirs))
+        plot = None if studied else ranking_plot.plot(*ranking.ranked(mine))
+    plot = replication_plot.plot(outcomes) if studied else plot
+    source, said = origin(results.jobs), verdicts.sentences(results, outcomes)
+    h1 = _title(results, studied)
+    of_searches = words.counted(searched, "candidate of searches", _CANDIDATES) if searched else ""
+    days = _days(source)
+    where = ", ".join(filter(None, [f"grid {source.grid}" if source.grid else "", days]))
+    return Head(
+        title=f"{h1} ({where})" if where else h1,
+        h1=h1,
+        found=_found(outcomes, best, len(frames.done(results.jobs)), searched),
+        tally=tuple((v, SYMBOLS[v], n) for v, n in tally(outcomes).items() if studied),
+        where=where,
+        jobs=words.listed(filter(None, [words.counted(len(results.jobs), "job"), of_searches])),
+        commands=source.commands[:_COMMANDS],
+        digits=pictures,
+        plot=plot,
+        more=tuple(said),
+    )
+
+
+def _title(results: Results, studied: bool) -> str:
+    names = [words.short(words.dataset(name)) for name in dict.fromkeys(results.jobs["dataset"])]
+    if len(names) > _NAMED:
+        rest = len(names) - _NAMED + 1
+        names = [*names[: _NAMED - 1], words.counted(rest, "more data set")]
+    on = f" on {words.listed(names)}" if names else ""
+    return f"What replicates{on}" if studied else f"Best autoencoders{on}"
+
+
+def _days(source: Origin) -> str:
+    """The days of the records: 24 November 2026, 24 to 28 November 2026."""
+    first, last = source.first, source.last
+    if first is None or last is None:
+        return ""
+    if first == last:
+        return _day(first)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} to {_day(last)}"
+    return f"{_day(first)} to {_day(last)}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int, searched: int) -> str:
+    """What was found, in one sentence."""
+    said = [_of_the_study(outcomes)] if tested(outcomes) else []
+    said += [_of_the_best(best)] if best is not None else []
+    if not said and finished:
+        said = [
+            f"{words.counted(finished, 'job')} finished, none with a code smaller than the image"
+        ]
+    if not said and searched:
+        said = [f"all of these are {_CANDIDATES}"]
+    text = "; ".join(said) or "no job in these results finished"
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _of_the_study(outcomes: Sequence[Outcome]) -> str:
+    n = tally(outcomes)
+    good, bad, near = n["replicated"], n["not replicated"], n["consistent"]
+    do = "does" if bad == 1 else "do"
+    if good:
+        replicate = "replicates" if good == 1 else "replicate"
+        against = f"{bad} {do} not" if bad else "none is contradicted"
+        return f"{good} of the study's findings {replicate} and {against}"
+    if bad:
+        return f"{bad} of the study's findings {do} not replicate and none does"
+    if near:
+        some = f"{near} {words.are(near)} consistent with it"
+        return f"no finding of the study is decided yet, but {some}"
+    return "no finding of the study is decided yet"
+
+
+def _of_the_best(best: Best) -> str:
+    """The best model at the main bottleneck, and what it is better than."""
+    first, dataset = best.rows.iloc[0], words.short(words.dataset(best.dataset))
+    size = words.counted(round(best.bottleneck), "number")
+    name = words.short(ranking_plot.named(first)[0])
+    settings = "" if first["settings"] == "study" else f" ({words.short(first['settings'])})"
+    text = f"with {size} per {dataset} image {name}{settings}"
+    if words.missing(first["ratio"]):
+        error, other = f"an MSE of {words.number(first['mse'])}", "mse"
+    else:
+        error, other = f"{words.number(first['ratio'], 2)} times the error of PCA", "ratio"
+    if len(best.rows) == 1:
+        return f"{text} has {error}"
+    second = best.rows.iloc[1]
+    rival = words.short(ranking_plot.named(second)[0])
+    than = "ahead of" if best.clear else "though not clearly ahead of"
+    theirs = words.number(second[other], 2 if other == "ratio" else 3)
+    unit = " times" if other == "ratio" else ""
+    return f"{text} is best, with {error}, {than} {rival} ({theirs}{unit})"

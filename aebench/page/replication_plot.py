@@ -1,0 +1,72 @@
+"""The replication plot: each figure of the study as a line, our seeds beside it, the verdict.
+
+Drawn as replication projects draw it (a forest plot): ratios on a log axis, with the margin shaded
+within which two figures count as the same. The ratios come from `analysis.replication`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aebench.analysis import words
+from aebench.analysis.frames import Model
+from aebench.analysis.outcomes import Outcome
+from aebench.analysis.replication import Replication, not_run, replications
+from aebench.analysis.statistics import LEAST, MARGIN
+from aebench.page import dots
+from aebench.page.cards import SYMBOLS
+from aebench.page.parts import Cell, number
+
+# The same in every report, so that two can be held side by side; what lies outside is an arrow.
+AXIS = dots.Axis(0.25, 4.0, (0.25, 0.5, 1.0, 2.0, 4.0), band=MARGIN, one=1.0)
+
+
+def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
+    """One row for each figure that the study prints of a model; None where none of them was run."""
+    found = replications(outcomes)
+    if not found:
+        return None
+    low, high = MARGIN
+    reading = (
+        "A dot is one of our seeds: its study error over the figure that the study prints, on a "
+        f"log scale. The line is the study; shaded is {low:g} to {high:g}, which counts as the "
+        "same."
+    )
+    lacking = not_run(outcomes)
+    if lacking:
+        reading += f" Not run: {words.listed(map(_named, lacking))}."
+    return dots.DotTable(
+        "replication",
+        "The study's error figures, and ours",
+        reading,
+        ("model", "study", "ours", "ours / study", "verdict"),
+        AXIS.drawn(),
+        tuple(map(_row, found)),
+    )
+
+
+def _named(model: Model) -> str:
+    """The model's name, and its data set where that is not the one that most figures are of."""
+    more = "" if model.dataset == "mnist" else f" on {words.dataset(model.dataset)}"
+    return model.label + more
+
+
+def _row(found: Replication) -> dots.Row:
+    outcome, model = found.outcome, found.model
+    look = outcome.verdict.replace(" ", "-")
+    told = [] if model.dataset == "mnist" else [words.dataset(model.dataset)]
+    told += [f"depth {model.depth}"] if model.depth > 1 else []
+    few = words.seeds(outcome.n_seeds) if outcome.n_seeds < LEAST else ""
+    return dots.Row(
+        words.model(model.architecture, model.latent),
+        (", ".join(told),),
+        (Cell(outcome.finding.source, found.printed), number(outcome.ours)),
+        dots.drawn(found.ratios, AXIS),
+        dots.told(found.ratios),
+        Cell(
+            f"{SYMBOLS[outcome.verdict]} {outcome.verdict}",
+            look=f"verdict {look}",
+            small=tuple(filter(None, [outcome.as_what or few])),
+        ),
+        look,
+    )
