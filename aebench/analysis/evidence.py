@@ -42,7 +42,8 @@ class Evidence:
     def of(cls, results: Results) -> Evidence:
         """Choose the rows of `results` that may speak about the study."""
         jobs = frames.counting(results.jobs)
-        unfit = jobs["key"].isin(fitness.rejected(fitness.check(results)))
+        marked = results.jobs if "doubt" in results.jobs else fitness.marked(results).jobs
+        unfit = jobs["key"].isin(marked.loc[marked["doubt"].ne(""), "key"])
         return cls(
             jobs=jobs,
             times=frames.timed(jobs[~unfit]),

@@ -18,14 +18,12 @@ from aebench.store import Results
 
 REPEATS = 6  # min to max of six values is a 97 % interval for the median: 1 - 2 / 2**6
 SPREAD = 0.05
-CLOCKS_APART = 0.02
-SLOW_START = 1.1
+CLOCKS_APART, SLOW_START = 0.02, 1.1
 _STEAL, _PRESSURE, _THROTTLED = 0.01, 0.05, 0.01  # shares of the training time
 _text = words.known
 _LOAD = 1.0  # above the job's own threads: one more process computing all the time
-
-# Fields of a job that its time does not depend on.
-_FREE = ("seed", "repeat")
+_CONTENTION = "concurrent", "load_1m", "threads", "steal_s", "cores", "pressure_s", "gpu_processes"
+_FREE = ("seed", "repeat")  # fields of a job that its time does not depend on
 SYSTEM = [name for name in FIELDS if name not in _FREE]
 # A power cap is how a large GPU works at full load; these are troubles of the machine.
 _TROUBLES = ("thermal_slowdown", "hardware_slowdown", "hardware_thermal_slowdown", "power_brake")
@@ -138,8 +136,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
 
 
-def _rows(jobs: pd.DataFrame) -> list[dict[Any, Any]]:
-    return jobs.to_dict("records")
+def _rows(jobs: pd.DataFrame, *more: str) -> list[dict[Any, Any]]:
+    return jobs[list(dict.fromkeys(["key", "modified", *FIELDS, *more]))].to_dict("records")
 
 
 def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -159,7 +157,7 @@ def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     marked = frames.noisy(jobs)
     shares = frames.noise(jobs)[marked].to_list()
-    for row, off in zip(jobs[marked].to_dict("records"), shares, strict=True):
+    for row, off in zip(_rows(jobs[marked]), shares, strict=True):
         word = "longer" if off > 0 else "shorter"
         yield row, f"the fixed work took {_percent(abs(off))} {word}"
 
@@ -171,7 +169,7 @@ def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
 )
 def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs):
+    for row in _rows(jobs, "train_s", *_CONTENTION):
         train_s, signs = row["train_s"], []
         if row["concurrent"] is True:
             signs.append("other jobs of the run beside it")
@@ -197,7 +195,7 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Its errors count; for its time, run it undisturbed in a new --results folder.",
 )
 def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs[jobs["resumed"].fillna("").ne("")]):
+    for row in _rows(jobs[jobs["resumed"].fillna("").ne("")], "resumed"):
         yield row, f"went on {row['resumed']}"
 
 
@@ -208,7 +206,7 @@ def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
 )
 def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs):
+    for row in _rows(jobs, "throttled_s", "train_s", "clock_events"):
         held = row["throttled_s"] > _THROTTLED * row["train_s"]
         signs = [f"held up by a CPU quota for {row['throttled_s']:.2g} s"] if held else []
         events = str(row["clock_events"] or "").split(", ")
@@ -224,7 +222,7 @@ def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Run again; if it stays, compare with --engine eager, and report it as a defect.",
 )
 def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs.dropna(subset="device_train_s")):
+    for row in _rows(jobs.dropna(subset="device_train_s"), "device_train_s", "train_s"):
         apart = abs(row["device_train_s"] / row["train_s"] - 1)
         if apart > CLOCKS_APART:
             host, device = f"{row['train_s']:.4g} s", f"{row['device_train_s']:.4g} s"
@@ -238,15 +236,15 @@ def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Train longer with --epochs, or compare another --engine; report it if it stays.",
 )
 def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, str]]:
-    epochs = results.epochs.sort_values("epoch").groupby("key")["train_s"]
-    seconds = {str(key): values.astype("float64").to_list() for key, values in epochs}
+    epochs = results.epochs.sort_values("epoch").astype({"train_s": "float64"})
+    seconds = epochs.groupby("key")["train_s"].agg(list)
     for row in _rows(jobs):
         first, *others = seconds.get(row["key"], [0.0])
-        if len(others) < 2:
+        # Slower than every later one as well: a single late hiccup is noise, not warm-up.
+        if len(others) < 2 or not first > max(others):
             continue
         usual = float(pd.Series(others).median())
-        # Slower than every later one as well: a single late hiccup is noise, not warm-up.
-        if first > SLOW_START * usual and first > max(others):
+        if first > SLOW_START * usual:
             yield row, f"{first:.3g} s, the later ones {usual:.3g} s"
 
 
@@ -310,7 +308,7 @@ def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     unfit=False,
 )
 def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
-    rows = _rows(jobs[jobs["commit"].str.endswith("+changes").eq(True)])
+    rows = _rows(jobs[jobs["commit"].str.endswith("+changes").eq(True)], "commit")
     return [(row, f"commit {row['commit']}") for row in rows]
 
 
@@ -322,7 +320,7 @@ def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     unfit=False,
 )
 def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
-    rows = _rows(jobs[jobs["noise_before_s"].isna()])
+    rows = _rows(jobs[jobs["noise_before_s"].isna()], "aebench")
     return [(row, f"aebench {_text(row['aebench'])}") for row in rows]
 
 
@@ -346,5 +344,5 @@ def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     unfit=False,
 )
 def _unfinished(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
-    rows = _rows(results.jobs[results.jobs["status"].ne("ok")])
+    rows = _rows(results.jobs[results.jobs["status"].ne("ok")], "status", "reason")
     return [(row, f"{row['status']}: {row['reason']}") for row in rows]

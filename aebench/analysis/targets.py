@@ -126,14 +126,19 @@ _EMPTY = _Curve(*(np.empty(0) for _ in range(3)))
 
 def _curves(epochs: pd.DataFrame) -> dict[str, _Curve]:
     """The curve of every job by its key, from ordered epochs; seconds are NaN from a gap on."""
+    if not len(epochs):
+        return {}
+    keys = epochs["key"].to_numpy(dtype="object")
+    starts = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1)]
+    parts = (
+        np.split(epochs[name].to_numpy(dtype="float64"), starts[1:])
+        for name in ("epoch", "val_mse", "train_s")
+    )
     found = {}
-    for key, rows in epochs.groupby("key", sort=False):
-        number, error, seconds = (
-            rows[name].to_numpy(dtype="float64") for name in ("epoch", "val_mse", "train_s")
-        )
+    for start, number, error, seconds in zip(starts, *parts, strict=True):
         # A sum that lacks an epoch is no time.
-        whole = np.logical_and.accumulate(number == np.arange(1, len(rows) + 1))
-        found[str(key)] = _Curve(number, error, np.where(whole, seconds.cumsum(), np.nan))
+        whole = np.logical_and.accumulate(number == np.arange(1, len(number) + 1))
+        found[str(keys[start])] = _Curve(number, error, np.where(whole, seconds.cumsum(), np.nan))
     return found
 
 

@@ -28,6 +28,9 @@ _FEW = 3  # models below which a chart says nothing that the table does not
 _TITLE = "How large is the error? Every model, against latent size and bottleneck"
 
 
+_DOTS = 30  # seeds of a model that are drawn one by one; more are a blot, and the interval tells
+
+
 def sections(results: Results) -> list[Section]:
     """One section: of each data set the settings with the most models drawn, and all in a table."""
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
@@ -256,7 +259,8 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
             fmt="none", color=colour, ecolor=colour, elinewidth=1.2, capsize=3,
         )  # fmt: skip
         mine = (seeds["architecture"] == architecture) & (seeds["depth"] == depth)
-        points = seeds[mine & seeds["latent"].isin(line.loc[line["n_seeds"] > 1, "latent"])]
+        told_apart = line["n_seeds"].between(2, _DOTS)
+        points = seeds[mine & seeds["latent"].isin(line.loc[told_apart, "latent"])]
         axes.plot(points[x], points["mse"], "o", color=colour, markersize=2.5, alpha=0.6)
         last = line.iloc[-1]
         labels.append(svg.Label(last[x], last["mse"], words.line(architecture, depth), colour))
