@@ -27,10 +27,16 @@ def test_counts(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.2, "0.2"), (0.18, "0.18"), (0.185, "0.185"), (1e-5, "1 × 10⁻⁵")]
-)
-def test_ticks(value: float, text: str) -> None:
-    assert words.tick(value) == text
+    ("value", "plain", "power"),
+    [
+        (0.2, "0.2", "2 × 10⁻¹"), (0.18, "0.18", "1.8 × 10⁻¹"), (0.185, "0.185", "1.85 × 10⁻¹"),
+        (1, "1", "10⁰"), (20, "20", "2 × 10¹"), (1e-5, "0.00001", "10⁻⁵"),
+        (5e-5, "0.00005", "5 × 10⁻⁵"), (0, "0", "0"),
+    ],
+)  # fmt: skip
+def test_ticks_of_an_axis_are_written_in_one_way(value: float, plain: str, power: str) -> None:
+    assert words.tick(value) == plain
+    assert words.tick(value, powers=True) == power
 
 
 def test_conditions_name_what_must_be_alike() -> None:

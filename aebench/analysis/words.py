@@ -43,9 +43,18 @@ def number(value: Any, digits: int = 3) -> str:
     return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
-def tick(value: float) -> str:
-    """Write a number beside an axis, no longer than it must be: 0.2, 0.185, 1 × 10⁻⁵."""
+def tick(value: float, *, powers: bool = False) -> str:
+    """Write a number beside an axis, no longer than it must be: 0.2, 0.185, 0.00001.
+
+    An axis that goes far down has them all as `powers` of ten: 10⁻⁶, 2 × 10⁻⁶.
+    """
     digits = next((d for d in (1, 2) if float(f"{value:.{d - 1}e}") == float(f"{value:.6e}")), 3)
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    if powers and value:
+        power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+        return power if float(mantissa) == 1 else f"{mantissa} × {power}"
+    if 0 < abs(value) < 1:
+        return f"{value:.{digits - 1 - int(exponent)}f}"
     return number(value, digits)
 
 

@@ -7,6 +7,7 @@ estimated while drawing. Colour tells the architecture or the latent size, marke
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,19 +26,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_CHARTS, _FEW = 4, 2  # groups of settings that a section draws; models too few for a chart
+_PLAIN = 1e-5  # an axis that goes further down is labelled in powers of ten
+_CHARTS, _EACH, _FEW = 4, 2, 2  # charts of a section, and of a data set; models too few for one
 
 
 def worth_drawing(groups: Groups) -> Groups:
-    """Those of `groups` with the most models, at most `_CHARTS`, in their order.
+    """Those of `groups` with the most models, few of a data set, in their order.
 
     A chart of one or two models says nothing that the table does not, unless there is none with
-    more; and a search has dozens of settings: the file would be too heavy to mail.
+    more; further settings of a data set repeat what the first say; and a search has dozens: the
+    file would be too heavy to mail.
     """
     models = {i: len(rows.drop_duplicates(frames.MODEL)) for i, (_, rows) in enumerate(groups)}
-    most = sorted(models, key=lambda i: (-models[i], i))[:_CHARTS]
     few = max(models.values(), default=0) <= _FEW
-    return [groups[i] for i in models if i in most and (few or models[i] > _FEW)]
+    drawn: Counter[str] = Counter()
+    chosen: list[int] = []
+    for i in sorted(models, key=lambda i: (-models[i], i)):
+        dataset = groups[i][0][0]
+        if (few or models[i] > _FEW) and drawn[dataset] < _EACH and len(chosen) < _CHARTS:
+            drawn[dataset] += 1
+            chosen.append(i)
+    return [groups[i] for i in sorted(chosen)]
 
 
 def drawn(groups: Groups) -> tuple[Groups, str]:
@@ -47,7 +56,7 @@ def drawn(groups: Groups) -> tuple[Groups, str]:
     if not rest:
         return groups, ""
     few = f"{words.counted(rest, 'further group')} of settings with fewer models"
-    return chosen, f"{few} not drawn; all jobs are in the last table."
+    return chosen, f"{few} not drawn; all jobs are listed under Records."
 
 
 def series_colours(architectures: Iterable[str]) -> dict[str, int]:
@@ -56,12 +65,17 @@ def series_colours(architectures: Iterable[str]) -> dict[str, int]:
     return {name: i for i, name in enumerate([*fixed, *sorted(set(architectures) - set(fixed))])}
 
 
-def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] = words.tick) -> None:
-    """Label a log axis in plain numbers where `locator` says, and nowhere between."""
+def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] | None = None) -> None:
+    """Label a log axis where `locator` says, and nowhere between; all ticks in one way."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
+    def tick(value: float, _: object) -> str:
+        if write is not None:
+            return write(value)
+        return words.tick(value, powers=min(axis.get_view_interval()) < _PLAIN)
+
     axis.set_major_locator(locator)
-    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
+    axis.set_major_formatter(FuncFormatter(tick))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -84,22 +98,22 @@ def small_multiples(
     axes_labels: tuple[str, str],
     ncols: int,
 ) -> str:
-    """A panel for each architecture and depth of `frame`, all with the same axes.
+    """A panel for each architecture of `frame`, all with the same axes.
 
     `draw` draws one and returns the labels of its lines' ends. `keys` are the entries of the
     legend with the look of their lines, and `head` the inches above the panels.
     """
     from matplotlib.lines import Line2D
 
-    panels = list(frame.groupby(["architecture", "depth"], sort=False))
-    across = 2 if len(panels) == 4 else min(3, len(panels))
+    panels = list(frame.groupby("architecture", sort=False))
+    across = min(2, len(panels))  # wide enough for names at the ends of lines
     down = -(-len(panels) // across)
-    with canvas(WIDTH, head + 3.1 * down) as figure:
+    with canvas(WIDTH, head + 3.0 * down) as figure:
         grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
         every = list(grid.flat)
         ends: list[tuple[Axes, Sequence[Label]]] = []
-        for axes, ((architecture, depth), panel) in zip(every, panels, strict=False):
-            axes.set_title(words.short(words.line(str(architecture), depth)))
+        for axes, (architecture, panel) in zip(every, panels, strict=False):
+            axes.set_title(words.short(str(architecture)))
             axes.set_yscale("log")
             ends.append((axes, draw(axes, panel)))
         for axes in every[len(panels) :]:
@@ -109,10 +123,23 @@ def small_multiples(
         readable_log(every[0])
         figure.supxlabel(axes_labels[0], fontsize=10.5)
         figure.supylabel(axes_labels[1], fontsize=10.5)
-        lines = [Line2D([], [], color=INK, **look) for look in keys.values()]
+        lines = [Line2D([], [], **{"color": INK, **look}) for look in keys.values()]
         legend(figure, lines, list(keys), ncols=ncols)
         label_ends(ends)
         return inline(figure, label)
+
+
+def lines_of(rows: pd.DataFrame) -> dict[tuple[int, int], int]:
+    """The number of each latent size and depth, which decides how its line looks."""
+    return {
+        pair: i
+        for i, pair in enumerate(sorted(set(zip(rows["latent"], rows["depth"], strict=True))))
+    }
+
+
+def end_name(latent: int, depth: int) -> str:
+    """What stands at the end of a line in the panel of its architecture: 128, 128 depth 2."""
+    return words.count(latent) + (f" depth {depth}" if depth > 1 else "")
 
 
 REJECTED = "; ✘ and hollow: rejected by aebench check"

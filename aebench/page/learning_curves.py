@@ -8,7 +8,7 @@ import pandas as pd
 
 from aebench.analysis import frames, names, words
 from aebench.page import svg
-from aebench.page.charts import drawn, small_multiples
+from aebench.page.charts import drawn, end_name, lines_of, small_multiples
 from aebench.page.parts import Chart, Section, Table, model, table
 from aebench.store import Results
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _EPOCHS = 20  # of more, so many stand in the table
+_MARKS = 5  # of a line, by which it is told from another of its colour
 
 
 def section(results: Results) -> Section:
-    """A chart for each dataset and settings with models enough."""
-    groups, rest = drawn(frames.by_dataset(frames.curves(results), "settings"))
+    """A chart for each dataset and settings with models enough, and more than one epoch."""
+    curves = frames.by_dataset(frames.curves(results), "settings")
+    groups, rest = drawn([(of, rows) for of, rows in curves if rows["epoch"].nunique() > 1])
     charts = []
     for (dataset, settings), rows in groups:
         title = words.titled(dataset, settings)
@@ -28,38 +30,42 @@ def section(results: Results) -> Section:
             Chart(
                 title,
                 chart(rows, f"Learning curves, {title}"),
-                "Numbers at the line ends are latent sizes; where there are several seeds, a "
-                "point is their geometric mean. The training loss is the mean over an epoch's "
-                "steps while the weights still moved, so it lies above the validation loss as long "
-                "as a model learns fast; that is no sign of better generalization. A model that is "
-                "trained by a loss of its own has no training MSE.",
+                "Numbers at the line ends are latent sizes, and depths beyond one; where there are "
+                "several seeds, a point is their geometric mean. The training loss is the mean "
+                "over an epoch's steps while the weights still moved, so it lies above the "
+                "validation loss as long as a model learns fast; that is no sign of better "
+                "generalization. A model that is trained by a loss of its own has no training MSE.",
                 (losses(rows, f"{title}: points of the curves"),),
             )
         )
-    intro = rest if charts else "No finished job left a learning curve."
-    return Section("curves", "Learning curves", (intro,), tuple(charts))
+    if not charts:
+        return Section("curves", "Learning curves", ("No finished job left a learning curve.",))
+    models = sum(len(rows.drop_duplicates(frames.MODEL)) for _, rows in groups)
+    said = f"The losses of {words.counted(models, 'model')}, epoch by epoch."
+    return Section("curves", "Learning curves", (rest,), tuple(charts), message=said)
 
 
 def chart(rows: pd.DataFrame, label: str) -> str:
-    """Training and validation loss by epoch, a panel for each architecture and depth."""
+    """Training and validation loss by epoch, a panel for each architecture."""
     from matplotlib.ticker import MaxNLocator
 
-    latents = sorted(set(rows["latent"]))
+    looks = lines_of(rows)
 
     def draw(axes: Axes, panel: pd.DataFrame) -> list[svg.Label]:
         ends = []
-        for latent, curve in panel.groupby("latent"):
-            i = latents.index(latent)
+        for (latent, depth), curve in panel.groupby(["latent", "depth"]):
+            i = looks[latent, depth]
             colour = svg.colour(i)
             marker = svg.marker(i + i // len(svg.SERIES))
             curve = curve.sort_values("epoch")
             axes.plot(curve["epoch"], curve["val_mse"], color=colour, marker=marker,
-                      markersize=4.5, markeredgecolor=svg.PAPER, markeredgewidth=0.5)  # fmt: skip
+                      markersize=4.5, markeredgecolor=svg.PAPER, markeredgewidth=0.5,
+                      markevery=-(-len(curve) // _MARKS))  # fmt: skip
             axes.plot(curve["epoch"], curve["train_mse"], color=colour, linestyle=svg.DASHES[2],
                       linewidth=1.4)  # fmt: skip
             last = curve.iloc[-1]
-            at = (last["epoch"], last["val_mse"])
-            ends.append(svg.Label(*at, f"{latent:,}", colour, names.identity(last)))
+            at, end = (last["epoch"], last["val_mse"]), end_name(latent, depth)
+            ends.append(svg.Label(*at, end, colour, names.identity(last)))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return ends
 

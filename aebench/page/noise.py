@@ -13,7 +13,7 @@ import pandas as pd
 from aebench.analysis import frames, words
 from aebench.analysis.noise import TRAINED, summary
 from aebench.page import svg
-from aebench.page.charts import small_multiples, worth_drawing
+from aebench.page.charts import end_name, lines_of, small_multiples, worth_drawing
 from aebench.page.parts import Chart, Column, Section, Table, columns, number, table
 from aebench.schema import DENOISING, STRANGERS
 from aebench.store import Results
@@ -22,31 +22,39 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STUDY_AMPLITUDES = (0.3, 0.8)
-# What a model's error is set beside, and how it is drawn.
-_REFERENCES = {
-    "noisy images": ("input_mse", svg.DASHES[1]),
-    "clipped to [0, 1]": ("clipped_mse", svg.DASHES[2]),
-    "mean image": ("mean_mse", svg.DASHES[3]),
-}
+# What a model's error is set beside, and how it is drawn: colour, width and dash all differ.
+_REFERENCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "noisy images": (
+        "input_mse", {"color": svg.INK, "linewidth": 1.2, "linestyle": svg.DASHES[1]}
+    ),
+    "clipped to [0, 1]": (
+        "clipped_mse", {"color": svg.MUTED, "linewidth": 1.6, "linestyle": svg.DASHES[2]}
+    ),
+    "mean image": (
+        "mean_mse", {"color": svg.GRID, "linewidth": 5.0, "linestyle": svg.DASHES[0]}
+    ),
+}  # fmt: skip
 
 
 def section(results: Results) -> Section:
     """Everything that the table `probes` holds."""
     title = "Noise and strangers: beyond the test set"
-    charts, tables, said = [], [], []
-    groups = frames.by_dataset(summary(results), "base")
-    chosen = [identity for identity, _ in worth_drawing(groups)]
-    for (dataset, base), rows in groups:
+    probes = summary(results)
+    noisy = probes[probes["kind"] == DENOISING]
+    charts, said = [], []
+    shaken = [
+        (of, rows) for of, rows in frames.by_dataset(noisy, "base") if (rows["amplitude"] > 0).any()
+    ]
+    for (dataset, base), rows in worth_drawing(shaken):
         name = words.titled(dataset, base)
-        noisy = rows[rows["kind"] == DENOISING]
-        if (noisy["amplitude"] > 0).any() and (dataset, base) in chosen:
-            errors = denoising(noisy, f"{name}: MSE by amplitude of noise")
-            label = f"MSE against amplitude of noise, {name}"
-            charts.append(Chart(name, chart(noisy, label), _READING, (errors,)))
-            said += [f"{name}: {text}" for text in _in_words(noisy)]
-        foreign = rows[rows["kind"] == STRANGERS]
-        if len(foreign):
-            tables.append(strangers(foreign, f"{name}: MSE on images from elsewhere"))
+        errors = denoising(rows, f"{name}: MSE by amplitude of noise")
+        label = f"MSE against amplitude of noise, {name}"
+        charts.append(Chart(name, chart(rows, label), _READING, (errors,)))
+        said += [f"{name}: {text}" for text in _in_words(rows)]
+    tables = [
+        strangers(rows, f"{words.dataset(dataset)}: MSE on images from elsewhere")
+        for (dataset,), rows in frames.by_dataset(probes[probes["kind"] == STRANGERS])
+    ]
     if not charts and not tables:
         return Section("probes", title, ("No finished job left probes.",))
     intro = (
@@ -55,41 +63,44 @@ def section(results: Results) -> Section:
         "a data set is given the same noise. Strangers are photographs and other data sets' test "
         "images, at this data set's size: what a model makes of what it never saw.",
     )
-    return Section("probes", title, intro, tuple(charts), tuple(tables), lists=tuple(said))
+    return Section(
+        "probes", title, intro, tuple(charts), tuple(tables), lists=tuple(said),
+        message="".join(said[:1]),
+    )  # fmt: skip
 
 
 _READING = (
     "Lower is better; amplitude 0 is a clean image. Where a line lies below that of the noisy "
     "images the model removes noise, but an output that keeps to [0, 1] gets down to the dotted "
-    "line by clipping alone. Above the mean image, the output tells less of the picture than one "
-    "that ignores what was fed in. Numbers at line ends are latent sizes; points are geometric "
-    "means over seeds."
+    "line by clipping alone. Above the mean image (the pale band), the output tells less of the "
+    "picture than one that ignores what was fed in. Numbers at line ends are latent sizes, and "
+    "depths beyond one; points are geometric means over seeds."
 )
 
 
 def chart(rows: pd.DataFrame, label: str) -> str:
-    """Denoised MSE against amplitude, a panel for each architecture and depth."""
-    latents = sorted(set(rows["latent"]))
+    """Denoised MSE against amplitude, a panel for each architecture."""
+    looks = lines_of(rows)
     bars = rows.drop_duplicates("amplitude").sort_values("amplitude")
     seen = bars[bars["amplitude"] > 0]  # without noise the input has no error to draw on a log axis
 
     def draw(axes: Axes, panel: pd.DataFrame) -> list[svg.Label]:
-        for column, dash in _REFERENCES.values():
+        for column, look in reversed(_REFERENCES.values()):
             points = bars if column == "mean_mse" else seen
-            axes.plot(points["amplitude"], points[column], color=svg.INK, **_reference(dash))
+            axes.plot(points["amplitude"], points[column], **look)
         ends = []
-        for (latent, trained), line in panel.groupby(["latent", "train_noise"], sort=True):
+        for (latent, depth, trained), line in panel.groupby(["latent", "depth", "train_noise"]):
             noise = float(str(trained))
-            i = latents.index(latent)
+            i = looks[latent, depth]
             colour, marker = svg.colour(i), svg.marker(i)
             line = line.sort_values("amplitude")
             axes.plot(line["amplitude"], line["mse"], color=colour, marker=marker, markersize=4.5,
                       markeredgewidth=0.8 if noise else 0.5,
                       markeredgecolor=colour if noise else svg.PAPER,
                       markerfacecolor=svg.PAPER if noise else colour,
-                      linestyle=svg.DASHES[1] if noise else svg.DASHES[0])  # fmt: skip
+                      linestyle=svg.DASHES[3] if noise else svg.DASHES[0])  # fmt: skip
             last = line.iloc[-1]
-            end = f"{latent:,}" + (f", noise {noise:g}" if noise else "")
+            end = end_name(latent, depth) + (f", noise {noise:g}" if noise else "")
             ends.append(svg.Label(last["amplitude"], last["mse"], end, colour))
         return ends
 
@@ -97,19 +108,15 @@ def chart(rows: pd.DataFrame, label: str) -> str:
     keys: dict[str, dict[str, Any]] = {"trained on clean images": marker}
     if (rows["train_noise"] > 0).any():
         keys["trained with noise"] = marker | {
-            "linestyle": svg.DASHES[1],
+            "linestyle": svg.DASHES[3],
             "markerfacecolor": svg.PAPER,
         }
-    keys |= {text: _reference(dash) for text, (_, dash) in _REFERENCES.items()}
+    keys |= {text: look for text, (_, look) in _REFERENCES.items()}
     axes_labels = (
         "amplitude of the noise added (standard deviation)",
         "MSE against clean images (log scale)",
     )
-    return small_multiples(rows, draw, keys, label, head=1.0, axes_labels=axes_labels, ncols=3)
-
-
-def _reference(dash: Any) -> dict[str, Any]:
-    return {"linewidth": 1.1, "linestyle": dash}
+    return small_multiples(rows, draw, keys, label, head=1.0, axes_labels=axes_labels, ncols=5)
 
 
 def _in_words(noisy: pd.DataFrame) -> list[str]:
@@ -169,15 +176,17 @@ def denoising(noisy: pd.DataFrame, caption: str) -> Table:
 
 def strangers(foreign: pd.DataFrame, caption: str) -> Table:
     """A row for each model and what it is set beside; a column for each stranger."""
+    base = Column("settings", "protocol, and how the jobs depart from it but for the noise")
     inputs = sorted(set(foreign["input"]), key=lambda name: (not name.endswith(".jpg"), name))
     about = "below: times the model's error on its own test images; marked above a flat picture's"
     heads = [
         *columns(_MODEL + "own MSE # | on all test images of the model's own data set"),
         *(Column(name, about, words.number) for name in inputs),
     ]
+    heads.insert(1, base)
     bars = foreign.drop_duplicates("input").set_index("input")
     rows = [
-        (text, None, None, None, *(bars.loc[name, column] for name in inputs))
+        (text, None, None, None, None, *(bars.loc[name, column] for name in inputs))
         for text, column in (("flat picture", "flat_mse"), ("mean training image", "mean_mse"))
     ]
     for _, group in foreign.groupby(TRAINED, sort=False):
@@ -190,5 +199,8 @@ def strangers(foreign: pd.DataFrame, caption: str) -> Table:
             )
             for _, row in group.iterrows()
         }
-        rows.append((*_model(group), own, *(cells.get(name) for name in inputs)))
+        model, *more = _model(group)
+        rows.append(
+            (model, group["base"].iloc[0], *more, own, *(cells.get(name) for name in inputs))
+        )
     return table(caption, heads, rows)

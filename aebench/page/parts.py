@@ -36,6 +36,20 @@ class Cell:
     small: tuple[str, ...] = ()
     model: str = ""
 
+    @property
+    def sorts_as(self) -> str:
+        """What a script sorts it by, empty where the text itself does; six digits are enough."""
+        if self.value is None:
+            return ""
+        if isinstance(self.value, str):
+            return self.value
+        short = f"{self.value:.6g}"
+        try:
+            alone = not self.small and float(self.text.replace(",", "")) == float(short)
+        except ValueError:
+            return short
+        return "" if alone else short
+
 
 @dataclass(frozen=True)
 class Column:
@@ -175,7 +189,8 @@ class Section:
     """A section: introduction, cards, then charts, tables, strips of images and a list, in order.
 
     With a `chooser` one of the charts is shown at a time. `folded` tables are shown on demand; the
-    rows of a `filtered` one can be searched.
+    rows of a `filtered` one can be searched. `message` is what it comes to, in a sentence that also
+    stands where the section itself is folded away.
     """
 
     id: str
@@ -189,6 +204,17 @@ class Section:
     filtered: bool = False
     cards: tuple[Card, ...] = ()
     chooser: Chooser | None = None
+    message: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the navigation calls it: its title up to the first question mark or colon."""
+        return re.split(r"(?<=\?)|:", self.title, maxsplit=1)[0].strip()
+
+    @property
+    def empty(self) -> bool:
+        """Whether it only says that there is nothing to show."""
+        return not (self.charts or self.tables or self.strips or self.lists or self.folded or self.cards)
 
     def all_tables(self) -> list[Table]:
         """Every table, in order."""

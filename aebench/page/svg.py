@@ -89,6 +89,9 @@ def marker(i: int) -> str:
     return MARKERS[i % len(MARKERS)]
 
 
+_LEADER = {"arrowstyle": "-", "linewidth": 0.7, "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)}
+
+
 @dataclass(frozen=True)
 class Label:
     """Text to stand right of the point (x, y) of a chart, in data coordinates.
@@ -198,8 +201,8 @@ def legend(figure: Figure, handles: Sequence[Artist], names: Sequence[str], **lo
 def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.0) -> None:
     """Write labels right of their points, pushed apart so that none covers another.
 
-    Call it once for a figure, when the limits of its axes are final. `gap` is the least distance
-    in points.
+    Where one had to move they stand in a column, with a thin line to each. Call it once for a
+    figure, when the limits of its axes are final. `gap` is the least distance in points.
     """
     figure = ends[0][0].figure
     figure.canvas.draw()  # the layout decides the size, and so the distances
@@ -211,12 +214,16 @@ def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.
     for (axes, _), each in zip(ends, heights, strict=True):
         placed = sorted(each, key=lambda item: (item[0], item[1].text))
         apart = spread([height for height, _ in placed], gap)
+        moves = [abs(at - height) for (height, _), at in zip(placed, apart, strict=True)]
+        moved = max(moves, default=0) > gap / 4
         for (height, label), shifted in zip(placed, apart, strict=True):
             axes.annotate(
-                words.short(label.text), (label.x, label.y), xytext=(9, shifted - height),
+                words.short(label.text), (label.x, label.y),
+                xytext=(22 if moved else 9, shifted - height),
                 textcoords="offset points", va="center", color=label.colour,
                 annotation_clip=False, fontsize=10,
                 gid=_MODEL + label.model if label.model else None,
+                arrowprops=_LEADER | {"color": label.colour} if moved else None,
             )  # fmt: skip
 
 

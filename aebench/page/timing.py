@@ -71,27 +71,56 @@ def section(results: Results) -> Section:
         )
     made = tuple(times(group, title) for title, group in groups)
     doubts = tuple(in_doubt(results.jobs))
-    return Section("times", "Training times", tuple(intro), tables=made, lists=doubts)
+    return Section(
+        "times", "Training times", tuple(intro), tables=made, lists=doubts,
+        message=_in_short(groups, doubts),
+    )  # fmt: skip
+
+
+def _in_short(groups: list[tuple[str, pd.DataFrame]], doubts: tuple[str, ...]) -> str:
+    """The span of times in the largest group that may be compared, and how many are in doubt."""
+    fit = [(title, rows[rows["doubt"].eq("")]) for title, rows in groups]
+    title, rows = max(
+        fit, key=lambda group: len(group[1].drop_duplicates(frames.MODEL)), default=("", None)
+    )
+    if rows is None or not len(rows):
+        return "".join(doubts[:1])
+    models = frames.times(rows).assign(s=lambda made: made["runs"].map(np.median)).sort_values("s")
+    ends = models.iloc[[0, -1][: len(models)]]
+    span = " to ".join(
+        f"{words.number(row['s'])} s ({words.model_of(row)})" for _, row in ends.iterrows()
+    )
+    return f"Training takes {span} on {title.partition(':')[0]}. " + "".join(doubts[:1])
 
 
 def phases_section(results: Results) -> Section | None:
-    """Where the time goes, phase by phase; None where nothing was timed."""
-    groups = _groups(results)
+    """Where the time goes, phase by phase; None where nothing was timed.
+
+    One model alone is compared with nothing, and has a row and no chart.
+    """
+    groups = [(title, rows, frames.times(rows)) for title, rows in _groups(results)]
     if not groups:
         return None
+    several = [group for group in groups if len(group[2]) > 1][:_PHASE_CHARTS]
     charts = tuple(
         Chart(
             title,
-            phases_chart(frames.times(group), f"Seconds by phase, {title}"),
-            "Each bar is one job from being taken to having its record; only train_s is what "
-            "times above compare. A hollow bar with ✘ is a time that aebench check rejects.",
-            (phases(group, f"{title}: seconds by phase"),),
+            phases_chart(models, f"Seconds by phase, {title}"),
+            "Each bar is one job from being taken to having its record; only the training "
+            "(train_s) is what times above compare, and phases too short to be seen are in the "
+            "table. A hollow bar with ✘ is a time that aebench check rejects.",
+            (phases(rows, f"{title}: seconds by phase"),),
         )
-        for title, group in groups[:_PHASE_CHARTS]
+        for title, rows, models in several
     )
-    rest = len(groups) - len(charts)
+    single = tuple(
+        phases(rows, f"{title}: seconds by phase")
+        for title, rows, models in groups
+        if len(models) == 1
+    )[:_PHASE_CHARTS]
+    rest = len(groups) - len(charts) - len(single)
     intro = (f"{words.counted(rest, 'further table')} of times not drawn here.",) if rest else ()
-    return Section("phases", "Where the time goes", intro, charts)
+    return Section("phases", "Where the time goes", intro, charts, folded=single)
 
 
 def reference(rows: pd.DataFrame) -> int | None:
@@ -159,26 +188,34 @@ def _factor(row: dict[Any, Any], base: pd.Series | None, *, is_base: bool) -> tu
     return factor.centre, (factor.low, factor.high)
 
 
-# Colour and hatch of each phase; training has the plainest look, for it is what times compare.
-_PHASE_LOOK = {
-    "data_s": (7, ""), "build_s": (4, "//"), "compile_s": (3, "xx"), "warmup_s": (2, ".."),
-    "train_s": (0, ""), "eval_s": (1, "\\\\"), "baseline_s": (6, "--"), "samples_s": (5, "||"),
-    "probe_s": (0, "++"),
-}  # fmt: skip
+# Columns, colour and hatch of each phase; training has the plainest look, for it is what times
+# compare. No two share a colour.
+_PHASE_LOOK: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "load data": (("data_s",), 7, ""),
+    "build and compile": (("build_s", "compile_s"), 4, "//"),
+    "warm up": (("warmup_s",), 2, "xx"),
+    "train": (("train_s",), 0, ""),
+    "test": (("eval_s",), 1, "\\\\"),
+    "baselines": (("baseline_s",), 6, "--"),
+    "samples": (("samples_s",), 5, "||"),
+    "noise and strangers": (("probe_s",), 3, "++"),
+}
+_SEEN = 0.004  # of the longest bar: less is no wider than its edge, and stands in the table alone
 
 
 def phases_chart(rows: pd.DataFrame, label: str) -> str:
     """Where the seconds of a job go: one stacked bar a model, hollow where a time is rejected."""
     start = np.zeros(len(rows))
+    total = rows["total_s"].fillna(0).max()
     layers = []
-    for phase, look in _PHASE_LOOK.items():
-        seconds = rows[phase].fillna(0).to_numpy(dtype=float)
-        if (seconds > 0).any():
+    for phase, (columns_of, *look) in _PHASE_LOOK.items():
+        seconds = rows[list(columns_of)].fillna(0).sum(axis="columns").to_numpy(dtype=float)
+        if seconds.max() > _SEEN * total or phase == "train":
             layers.append(Bars(phase, seconds, start, *look))
-            start = start + seconds
+        start = start + seconds
     return seconds_by_model(
         rows, layers, label, height=1.05 + 0.3 * len(rows), thick=0.62,
-        xlabel="seconds (median over runs)", ncols=len(layers), columnspacing=0.7,
+        xlabel="seconds (median over runs)", ncols=len(layers), columnspacing=0.9,
     )  # fmt: skip
 
 
