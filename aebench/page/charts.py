@@ -129,7 +129,7 @@ def small_multiples(
         return inline(figure, label)
 
 
-def lines_of(rows: pd.DataFrame) -> dict[tuple[int, int], int]:
+def lines_of(rows: pd.DataFrame) -> dict[tuple[Any, Any], int]:
     """The number of each latent size and depth, which decides how its line looks."""
     return {
         pair: i
@@ -137,7 +137,7 @@ def lines_of(rows: pd.DataFrame) -> dict[tuple[int, int], int]:
     }
 
 
-def end_name(latent: int, depth: int) -> str:
+def end_name(latent: Any, depth: Any) -> str:
     """What stands at the end of a line in the panel of its architecture: 128, 128 depth 2."""
     return words.count(latent) + (f" depth {depth}" if depth > 1 else "")
 

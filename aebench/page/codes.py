@@ -52,7 +52,9 @@ def section(results: Results) -> Section:
     intro = [_INTRO, *([rest] if rest else []), *([left_out] if left_out else [])]
     if not charts and not maps:
         intro = ["No finished job left a code that was probed or mapped."]
-    return Section("codes", title, tuple(intro), (*charts, *maps), lists=tuple(said))
+    told = "".join(said[: len(charts)][:1])
+    made = (*charts, *maps)
+    return Section("codes", title, tuple(intro), made, lists=tuple(said), message=told)
 
 
 _INTRO = (

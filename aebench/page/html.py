@@ -1,11 +1,11 @@
-"""Puts the page together: the sections in the order in which they argue, in one HTML file.
+"""Puts the page together: what the reader came for, then everything else by subject, in one file.
 
-A section without data says so in a sentence. Numbers are made in `analysis`, looks are in the
-style sheet.
+What is folded is told in `subjects`; numbers are made in `analysis`, looks are in the style sheet.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,27 +14,17 @@ from aebench.analysis import findings, fitness, frames, outcomes, searches
 from aebench.disk import write_whole
 from aebench.page import (
     best,
-    codes,
     compact,
-    definitions,
     first_screen,
-    learning_curves,
     models,
-    noise,
     pictures,
-    rates,
-    reconstruction,
-    records,
-    search,
-    stopwatch,
+    subjects,
     taking,
-    targets,
-    timing,
-    trained,
     verdicts,
 )
 from aebench.page.images import Images
 from aebench.page.parts import Section
+from aebench.page.subjects import Subject
 from aebench.store import Results
 
 _LOOK = Path(__file__).parent / "look"
@@ -55,33 +45,17 @@ def page(results: Results) -> str:
         undefined=jinja2.StrictUndefined,
     )
     images = Images()
-    told = [verdicts.section(judged, pictures.Album(results, images))]
-    answer = [best.section(results)]
+    told = verdicts.section(judged, pictures.Album(results, images))
+    answer = best.section(results)
     studied = outcomes.tested(judged)  # else its findings are not what the reader came for
-    every = [
-        *(told if studied else answer),
-        *reconstruction.sections(results),
-        *(answer if studied else []),
-        trained.section(results),
-        targets.section(results),
-        rates.section(results),
-        stopwatch.section(results),
-        timing.section(results),
-        timing.phases_section(results),
-        learning_curves.section(results),
-        noise.section(results),
-        codes.section(results),
-        pictures.section(results, images),
-        *([] if studied else told),
-        search.section(given),
-        *records.sections(whole, results),
-    ]
-    sections = [section for section in every if section is not None]
-    sections += [definitions.section(sections), definitions.sources(whole)]
-    sections, charts = _compact(sections)
-    return environment.get_template("page.html.j2").render(
+    leading = [told, answer] if studied else [answer]
+    folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
+    folded.append(subjects.words_used(leading, folded, whole))
+    leading, folded, charts = _compact(leading, folded)
+    text = environment.get_template("page.html.j2").render(
         head=first_screen.head(results, judged, len(whole.jobs) - len(results.jobs)),
-        sections=sections,
+        sections=leading,
+        subjects=folded,
         definitions=charts.definitions,
         images=images.definitions,
         taking=taking.taking(whole, judged),
@@ -91,22 +65,51 @@ def page(results: Results) -> str:
         script=_all("js"),
         version=aebench.__version__,
     )
+    return _outermost(text)
 
 
 def _all(kind: str) -> str:
-    """The text of all files of a kind in `look/`, `base` first, then by name."""
-    files = sorted(_LOOK.glob(f"*.{kind}"), key=lambda file: (file.stem != "base", file.name))
+    """The text of all files of a kind in `look/`: `base` first, `print` last, which overrules."""
+    order = {"base": -1, "print": 1}
+    files = sorted(_LOOK.glob(f"*.{kind}"), key=lambda file: (order.get(file.stem, 0), file.name))
     return "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
 
 
-def _compact(sections: list[Section]) -> tuple[list[Section], compact.Charts]:
-    """The sections with their charts made small, and what the charts share."""
+def _compact(
+    leading: list[Section], folded: list[Subject]
+) -> tuple[list[Section], list[Subject], compact.Charts]:
+    """Sections and subjects with their charts made small, and what the charts share."""
+    sections = [*leading, *(s for subject in folded for s in subject.sections)]
     charts = compact.compact([chart.svg for section in sections for chart in section.charts])
     small = iter(charts.svgs)
-    return [
-        replace(s, charts=tuple(replace(chart, svg=next(small)) for chart in s.charts))
-        for s in sections
-    ], charts
+
+    def made(section: Section) -> Section:
+        return replace(section, charts=tuple(replace(c, svg=next(small)) for c in section.charts))
+
+    leading = [made(section) for section in leading]
+    return (
+        leading,
+        [replace(subject, sections=tuple(map(made, subject.sections))) for subject in folded],
+        charts,
+    )
+
+
+def _outermost(text: str) -> str:
+    """The page without the `noscript` that stand in another, which HTML does not allow.
+
+    Nothing but the templates can write one: whatever comes from results is escaped.
+    """
+    depth = 0
+
+    def kept(tag: re.Match[str]) -> str:
+        nonlocal depth
+        opens = not tag[0].startswith("</")
+        depth -= not opens
+        outermost = depth == 0
+        depth += opens
+        return tag[0] if outermost else ""
+
+    return re.sub("</?noscript>\n?", kept, text)
 
 
 def write(content: str | bytes, output: Path) -> Path:

@@ -214,7 +214,9 @@ class Section:
     @property
     def empty(self) -> bool:
         """Whether it only says that there is nothing to show."""
-        return not (self.charts or self.tables or self.strips or self.lists or self.folded or self.cards)
+        return not (
+            self.charts or self.tables or self.strips or self.lists or self.folded or self.cards
+        )
 
     def all_tables(self) -> list[Table]:
         """Every table, in order."""

@@ -83,7 +83,8 @@ def section(results: Results, images: Images) -> Section:
         intro = ["No finished job left pictures."]
     if omitted:
         intro.append(f"{words.counted(omitted, 'strip')} left out to keep this file small.")
-    return Section("pictures", "Pictures", tuple(intro), strips=tuple(shown))
+    told = "What models make of test images, of noise and of images that they never saw."
+    return Section("pictures", "Pictures", tuple(intro), strips=tuple(shown), message=told)
 
 
 def groups(results: Results, images: Images) -> tuple[list[Strips], int]:

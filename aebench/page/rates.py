@@ -39,7 +39,7 @@ def section(results: Results) -> Section:
     """A chart and a table for each data set with a code that compresses, and who is ahead."""
     title = "Is it a good compressor? Bytes against error"
     codes, files = rates.codes(results), rates.files(results)
-    charts, said = [], []
+    charts, said, short = [], [], []
     weights: list[float] = []
     for (dataset,), mine in frames.by_dataset(codes):
         learned = mine[mine["family"] != PCA]
@@ -62,6 +62,7 @@ def section(results: Results) -> Section:
         best = rates.front(learned)
         met = [rates.against(best, measured, codec) for codec in _COMPARED]
         said += [_in_words(each, name) for each in met if each]
+        short += [f"{name}, for the same bytes: {_ahead(m)}." for m in met if m and m.meetings]
     if not charts:
         intro = ("This takes a finished model whose code is at most two thirds of the image.",)
         return Section("rates", title, intro)
@@ -70,7 +71,9 @@ def section(results: Results) -> Section:
         f"Neither the tables nor what decodes are counted. The decoders of the models drawn take "
         f"{span} in float32 (four bytes a weight), which only a great many images pay back."
     )
-    return Section("rates", title, (*_INTRO, uncounted), tuple(charts), lists=tuple(said))
+    said_first = (*_INTRO, uncounted)
+    told = "".join(short[:1])
+    return Section("rates", title, said_first, tuple(charts), lists=tuple(said), message=told)
 
 
 def _bytes(number: float) -> str:
@@ -95,19 +98,26 @@ def _in_words(met: Against, dataset: str) -> str:
         code = f"{met.cheapest['name']} in {_bits(met.cheapest['bits'])}"
         text += f"; {code} is as near to it in {words.number(met.cheapest['cost'])} bytes. "
     if met.meetings:
-        sides = {meeting.ahead for meeting in met.meetings}
-        who = {
-            frozenset({"code"}): f"the best learned code loses less at all rates of {name}",
-            frozenset({"file"}): f"{name} loses less at all its rates",
-            frozenset({"neither"}): "neither is ahead",
-        }.get(frozenset(sides), "who loses less depends on the rate")
         told = "; ".join(_met(meeting, name) for meeting in _turning(met.meetings))
-        text += f"For the same bytes {who}: {told}."
+        text += f"For the same bytes {_ahead(met)}: {told}."
     else:
         text += f"Every learned code takes more bytes than {name} files."
     if met.lossless is not None:
         text += f" From {words.number(met.lossless)} bytes on {name} loses nothing."
     return text
+
+
+def _ahead(met: Against) -> str:
+    """Who loses less at equal bytes, where both can be had."""
+    name = FORMATS[met.format]
+    return {
+        frozenset({"code"}): f"the best learned code loses less at all rates of {name}",
+        frozenset({"file"}): f"{name} loses less at all its rates",
+        frozenset({"neither"}): f"neither the best learned code nor {name} is ahead",
+    }.get(
+        frozenset(meeting.ahead for meeting in met.meetings),
+        "who loses less depends on the rate",
+    )
 
 
 def _turning(meetings: Sequence[Meeting]) -> list[Meeting]:

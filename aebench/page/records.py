@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.analysis import frames, names, words
+from aebench.analysis import frames, words
 from aebench.errors import printable
-from aebench.page.parts import Cell, Section, Table, check, columns, table
+from aebench.page.parts import Cell, Section, Table, check, columns, model, table
 from aebench.store import Results
+
+MOST = 400  # jobs that are listed; of more, only those that did not finish
 
 
 def sections(results: Results, compared: Results) -> list[Section]:
@@ -21,14 +23,39 @@ def sections(results: Results, compared: Results) -> list[Section]:
     Covered are the models in `compared`, which are `results` without those of searches.
     """
     if not len(results.jobs):
-        made = [Section("jobs", "All jobs", ("There is no job in these results.",))]
+        made = [Section("jobs", "All jobs", (endings(results.jobs),))]
     else:
-        intro = "Failed jobs are rows too, with their reason."
-        made = [
-            *([_coverage(compared)] if len(compared.jobs) else []),
-            Section("jobs", "All jobs", (intro,), tables=(jobs(results.jobs),), filtered=True),
-        ]
+        covered = [_coverage(compared)] if len(compared.jobs) else []
+        made = [*covered, _all_jobs(results.jobs)]
     return [*made, *_problems(results), *_machines(results.jobs)]
+
+
+def endings(jobs: pd.DataFrame) -> str:
+    """How many jobs there are and how they ended, in a sentence."""
+    if not len(jobs):
+        return "There is no job in these results."
+    counts = jobs["status"].str.replace("_", " ").value_counts().sort_index()
+    bad = [f"{count:,} {status}" for status, count in counts.items() if status != "ok"]
+    ends = f"{counts.get('ok', 0):,} finished" + (f", {words.listed(bad)}" if bad else "")
+    return f"{words.counted(len(jobs), 'job')} left a record: {ends}."
+
+
+def _all_jobs(frame: pd.DataFrame) -> Section:
+    listed, intro = frame, "Failed jobs are rows too, with their reason."
+    if len(frame) > MOST:
+        listed = frame[frame["status"] != "ok"].head(MOST)
+        intro = (
+            f"{len(frame):,} jobs are too many to list here. All their rows are in jobs.parquet of "
+            'the results folder: pandas.read_parquet("jobs.parquet").'
+        )
+        if len(listed):
+            unfinished = int(frame["status"].ne("ok").sum())
+            first = f"the first {len(listed)} of " if unfinished > len(listed) else ""
+            intro += f" Below are {first}{words.counted(unfinished, 'job')} that did not finish."
+    made = (jobs(listed),) if len(listed) else ()
+    return Section(
+        "jobs", "All jobs", (intro,), tables=made, filtered=bool(made), message=endings(frame)
+    )
 
 
 def _coverage(results: Results) -> Section:
@@ -52,60 +79,48 @@ def _problems(results: Results) -> list[Section]:
 
 _JOBS = columns("""
     dataset
-    architecture
-    latent ##
-    depth ##
+    model | architecture, latent size, and depth and options where they are not usual
+    latent ## .screen
+    depth ## .screen
     seed ##
-    repeat ##
+    repeat ## .screen
     settings | protocol, and how this job departs from it
-    engine
-    precision
-    device
+    engine .screen
+    precision .screen
+    device .screen
     status
     study_error #
     mse #
-    psnr_db #
-    bottleneck ##
-    parameters ##
+    psnr_db # .screen
+    bottleneck ## .screen
+    parameters ## .screen
     train_s #
     total_s #
-    threads ##
-    concurrent
+    threads ## .screen
+    concurrent .screen
     check | what aebench check says to its times
     reason .reason
-    key
+    key .screen
 """)
 
 
 def jobs(frame: pd.DataFrame) -> Table:
     """Every job, finished or not."""
     rows = ([_job_cell(column.name, row) for column in _JOBS] for row in frame.to_dict("records"))
-    made = table("All jobs", _JOBS, rows, id="jobs-table", headings=0)
-    return replace(made, rows=tuple(tuple(_lighter(c) for c in row) for row in made.rows))
+    return table("All jobs", _JOBS, rows, id="jobs-table", headings=0)
 
 
 def _job_cell(name: str, row: Mapping[Any, Any]) -> Any:
-    if name == "architecture":
-        return Cell(row[name], model=names.identity(row))
     if name == "status":
         return Cell(row[name], look="good" if row[name] == "ok" else "warn")
+    if name == "model":
+        return model(row)
     if name == "concurrent":
         return words.NONE if words.missing(row[name]) else "yes" if row[name] else "no"
     if name == "check":
         untimed = row["status"] != "ok" or words.missing(row["train_s"])
         return None if untimed else check(row.get("doubt", ""))
     return row[name]
-
-
-def _lighter(cell: Cell) -> Cell:
-    """Sorting reads the text; only shortened numbers need the value behind them, and not all of it.
-
-    There may be a thousand rows.
-    """
-    if not isinstance(cell.value, float):
-        return cell
-    whole = cell.value == cell.value and cell.text == words.count(cell.value)
-    return replace(cell, value=None if whole else float(f"{cell.value:.6g}"))
 
 
 def coverage(frame: pd.DataFrame, caption: str) -> Table:

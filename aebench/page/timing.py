@@ -208,10 +208,10 @@ def phases_chart(rows: pd.DataFrame, label: str) -> str:
     start = np.zeros(len(rows))
     total = rows["total_s"].fillna(0).max()
     layers = []
-    for phase, (columns_of, *look) in _PHASE_LOOK.items():
-        seconds = rows[list(columns_of)].fillna(0).sum(axis="columns").to_numpy(dtype=float)
+    for phase, (names, colour, hatch) in _PHASE_LOOK.items():
+        seconds = rows[list(names)].fillna(0).sum(axis="columns").to_numpy(dtype=float)
         if seconds.max() > _SEEN * total or phase == "train":
-            layers.append(Bars(phase, seconds, start, *look))
+            layers.append(Bars(phase, seconds, start, colour, hatch))
         start = start + seconds
     return seconds_by_model(
         rows, layers, label, height=1.05 + 0.3 * len(rows), thick=0.62,

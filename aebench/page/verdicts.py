@@ -14,7 +14,7 @@ from aebench.analysis.evidence import Verdict
 from aebench.analysis.findings import PAIRED_TEST
 from aebench.analysis.outcomes import Outcome, headline, tally, tested
 from aebench.analysis.statistics import LEAST
-from aebench.page import cards
+from aebench.page import cards, records
 from aebench.page.parts import Section, Table, table
 from aebench.page.pictures import Album
 from aebench.store import Results
@@ -65,7 +65,7 @@ def rules(outcomes: Sequence[Outcome]) -> Table:
 
 def sentences(results: Results, outcomes: Sequence[Outcome]) -> list[str]:
     """What to know before reading on; `results` are ordered and marked."""
-    said = [_verdicts(outcomes), *headline(outcomes), _jobs(results.jobs)]
+    said = [_verdicts(outcomes), *headline(outcomes), records.endings(results.jobs)]
     models = frames.summary(frames.counting(results.jobs))
     said += [_worse_than_the_mean(models), _beside_pca(models), _times(results.jobs)]
     return [sentence for sentence in said if sentence]
@@ -92,15 +92,6 @@ def _verdicts(outcomes: Sequence[Outcome]) -> str:
         f"The study's {claims} findings are judged in {len(outcomes)} rows, one for each way to "
         f"read them and each device: {words.listed(parts)}."
     )
-
-
-def _jobs(jobs: pd.DataFrame) -> str:
-    if not len(jobs):
-        return "There is no job in these results."
-    counts = jobs["status"].str.replace("_", " ").value_counts().sort_index()
-    bad = [f"{count} {status}" for status, count in counts.items() if status != "ok"]
-    ends = f"{counts.get('ok', 0)} finished" + (f", {words.listed(bad)}" if bad else "")
-    return f"{words.counted(len(jobs), 'job')} left a record: {ends}."
 
 
 def _worse_than_the_mean(models: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@
   function view(id) {
     if (!views) {
       const kept = document.createElement("template");
-      kept.innerHTML = chooser.querySelector("noscript").textContent; // escaped with the page
+      kept.innerHTML = chooser.querySelector(":scope > noscript").textContent; // escaped with the page
       views = new Map([shown, ...kept.content.querySelectorAll(".view")].map((v) => [v.id, v]));
     }
     return views.get(id);

@@ -26,8 +26,8 @@
     body.append(...rows.map((pair) => pair[1]));
   }
 
-  for (const table of document.querySelectorAll("main table")) {
-    if (table.tBodies[0].rows.length < 2) continue;
+  function sortable(table) {
+    if (table.tBodies[0].rows.length < 2) return;
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -37,15 +37,16 @@
     });
   }
 
-  const jobs = document.getElementById("jobs-table");
-  if (jobs) {
+  function filter(tools) {
+    const jobs = document.getElementById("jobs-table");
+    if (!jobs) return;
     const label = document.createElement("label");
     const input = document.createElement("input");
     const shown = document.createElement("output");
     input.type = "search";
-    input.placeholder = "conv 128 failed";
+    input.placeholder = "conv-16 failed";
     label.append("Filter: ", input);
-    document.querySelector("#jobs .tools").prepend(label, shown);
+    tools.prepend(label, shown);
     input.addEventListener("input", () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       let count = 0;
@@ -57,4 +58,12 @@
       shown.textContent = words.length ? `${count} of ${jobs.tBodies[0].rows.length} jobs` : "";
     });
   }
+
+  function enhance(root) {
+    root.querySelectorAll("main table").forEach(sortable);
+    root.querySelectorAll("#jobs .tools").forEach(filter);
+  }
+
+  document.addEventListener("built", (event) => enhance(event.target));
+  enhance(document);
 })();

@@ -1,5 +1,6 @@
 "use strict";
-// The button between the light and the dark theme.
+// The button between the light and the dark theme. What was chosen is remembered where the browser
+// lets a file do so; the head of the page puts it back before anything is drawn.
 (() => {
   const theme = document.createElement("button");
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -10,6 +11,9 @@
   theme.className = "theme button";
   theme.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
+    try {
+      localStorage.setItem("aebench-theme", root.dataset.theme);
+    } catch {} // a file may be refused a memory
     name();
   });
   dark.addEventListener("change", name);
