@@ -188,6 +188,6 @@ def test_paper_has_no_folded_part_and_no_bar(html: str, browser: Browser) -> Non
             parseFloat(getComputedStyle(document.querySelector(what)).fontSize);
           return [seen("nav, .theme, .permalink"), seen("#records table") > 0, seen("#curves"),
             seen(".subject .message"), heads.includes("train_s"), heads.includes("key"),
-            size("td small") < size("td.n")];
+            size("#machines td small") < size("#machines td")];
         """)
     assert found == [0, True, 0, 7, True, False, True]

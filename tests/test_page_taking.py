@@ -107,6 +107,10 @@ PROBE = """<script>
   HTMLAnchorElement.prototype.click = function () {
     files[this.download] = [last.type, last.text];
   };
+  for (const folded of document.querySelectorAll(".subject > details")) {
+    folded.open = true;
+    folded.dispatchEvent(new Event("toggle")); // which a browser sends a moment later
+  }
   document.getElementById("later").dispatchEvent(new CustomEvent("built", { bubbles: true }));
   for (const button of document.querySelectorAll(".saves button, .taking-csv button")) {
     button.click();

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _PLAIN = 1e-5  # an axis that goes further down is labelled in powers of ten
-_CHARTS, _EACH, _FEW = 4, 2, 2  # charts of a section, and of a data set; models too few for one
+_CHARTS, _EACH, _FEW = 3, 2, 2  # charts of a section, and of a data set; models too few for one
 
 
 def worth_drawing(groups: Groups) -> Groups:

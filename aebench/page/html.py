@@ -19,6 +19,7 @@ from aebench.page import (
     models,
     pictures,
     subjects,
+    svg,
     taking,
     verdicts,
 )
@@ -34,6 +35,7 @@ def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
     import jinja2
 
+    svg.import_apart()
     given, whole = results, fitness.marked(frames.ordered(results))
     results = searches.without(whole)  # of a model a search has dozens of settings
     judged = findings.evaluate(results)

@@ -15,7 +15,7 @@ from aebench.store import Results
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_EPOCHS = 20  # of more, so many stand in the table
+_EPOCHS = 10  # of more, so many stand in the table
 _MARKS = 5  # of a line, by which it is told from another of its colour
 
 

@@ -109,7 +109,7 @@ class Label:
 @contextmanager
 def canvas(width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches in the report's style, apart from pyplot's global state."""
-    _import_apart()
+    import_apart()
     import matplotlib
     import seaborn
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -126,7 +126,7 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
         yield figure
 
 
-def _import_apart() -> None:
+def import_apart() -> None:
     """Import matplotlib, unless that was done, so that nothing of the user's can stop it.
 
     As it is imported it reads MPLBACKEND, and refuses one whose package is not installed, and a
