@@ -80,6 +80,7 @@ def _problems(results: Results) -> list[Section]:
 _JOBS = columns("""
     dataset
     model | architecture, latent size, and depth and options where they are not usual
+    architecture .screen
     latent ## .screen
     depth ## .screen
     seed ##
