@@ -16,7 +16,7 @@ import pytest
 from aebench import datasets, engines
 from aebench.analysis import findings
 from aebench.job import Job
-from aebench.page import html
+from aebench.page import html, subjects
 from aebench.records import Circumstances
 from aebench.store import Store
 from aebench.worker import run_job
@@ -88,7 +88,7 @@ def test_a_chart_of_ten_lines_stands_in_the_report(
     added = run("Add a chart", "guide_chart")
     store = Store(tmp_path)
     store.write(run_job(Job("mlp", "digits", latent=3, epochs=1), Circumstances()))
-    monkeypatch.setattr(html.noise, "section", added.section)
+    monkeypatch.setattr(subjects.noise, "section", added.section)
     page = html.page(store.read())
     assert "Seconds of every job" in page
     assert "Seconds from start to record, sorted" in page
