@@ -48,7 +48,11 @@ DEFAULTS = {
     "show": {"--format": "table", "results": "the newest of yours below results/"},
     "findings": {"--only": "all", "results": "the newest of yours below results/"},
     "check": {"results": "the newest of yours below results/"},
-    "report": {"--output": "reports/NAME.html", "results": "the newest of yours below results/"},
+    "report": {
+        "--output": "reports/NAME.html, .pdf or .md",
+        "--format": "as --output ends, else html",
+        "results": "the newest of yours below results/",
+    },
     "compare": {"--format": "table"},
     "tune": {"--out": "tuned.toml"},
     "list": {"kind": "all", "--format": "table"},
