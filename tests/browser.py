@@ -107,8 +107,7 @@ class Browser:
             shown.look(size=size, dark=dark)
             if error := shown.ask("Page.navigate", url=file.as_uri()).get("errorText"):
                 raise BrowserError(f"{file}: {error}")
-            while shown.run("return document.readyState") != "complete":
-                time.sleep(0.05)
+            shown.wait("document.readyState === 'complete'")
             yield shown
         finally:
             del self._pages[session]
@@ -189,6 +188,26 @@ class Page:
             details = answer["exceptionDetails"]
             raise BrowserError(details.get("exception", {}).get("description", details["text"]))
         return answer["result"].get("value")
+
+    def wait(self, condition: str) -> None:
+        """Wait until an expression holds; the page may be replaced by another meanwhile.
+
+        Raises:
+            BrowserError: it did not within `PATIENCE_S`.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(BrowserError):  # between two pages there is none to ask
+                if self.run(f"return Boolean({condition})"):
+                    return
+            time.sleep(0.02)
+        raise BrowserError(f"after {PATIENCE_S} s it does not hold that {condition}")
+
+    def reload(self) -> None:
+        """Load the page anew, from the address where it is now."""
+        self.run("window.old = true")
+        self.ask("Page.reload")
+        self.wait("!window.old && document.readyState === 'complete'")
 
     def look(
         self,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import time
 from pathlib import Path
 
 import jinja2
@@ -169,10 +168,8 @@ SETTLED = "await new Promise((drawn) => requestAnimationFrame(() => setTimeout(d
 
 def reload(shown: Page, address: str) -> None:
     """Load the page anew with a fragment behind its address."""
-    shown.run("location.hash = arguments[0]; self.old = true", address)
-    shown.ask("Page.reload")
-    while shown.run("return self.old || document.readyState !== 'complete'"):
-        time.sleep(0.05)
+    shown.run("location.hash = arguments[0]", address)
+    shown.reload()
 
 
 @pytest.mark.browser

@@ -1,11 +1,9 @@
 """The chooser of charts in a real browser: by keyboard, from an address, and without scripts."""
 
-import contextlib
-import time
 from pathlib import Path
 
 import pytest
-from browser import Browser, BrowserError, Page
+from browser import Browser
 from test_page_best import CLEAR, TWICE, model
 from test_report_records import stored
 
@@ -43,18 +41,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def reload(shown: Page) -> None:
-    """Load the page again, from the address where it is now."""
-    shown.run("window.old = true")
-    shown.ask("Page.reload")
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with contextlib.suppress(BrowserError):  # between two pages there is none to ask
-            if shown.run("return !window.old && document.readyState === 'complete'"):
-                return
-    pytest.fail("the page did not load again")
-
-
 def test_it_works_by_keyboard_and_survives_a_reload(browser: Browser, report: Path) -> None:
     with browser.open(report) as shown:
         assert shown.run(TITLE).startswith("MNIST, equal bottleneck")
@@ -78,7 +64,7 @@ def test_it_works_by_keyboard_and_survives_a_reload(browser: Browser, report: Pa
         assert shown.run(CHECKED) == ["CIFAR-10", "whatever is best", "parameters"]
         assert shown.run("return [...document.querySelectorAll('.chooser :disabled')].length") == 2
         assert shown.run("return location.hash") == "#best-cifar10-any-parameters"
-        reload(shown)
+        shown.reload()
         assert shown.run(TITLE).startswith("CIFAR-10, equal parameters")
         assert shown.run(CHECKED) == ["CIFAR-10", "whatever is best", "parameters"]
         assert not shown.complaints

@@ -108,7 +108,7 @@ def test_an_address_opens_what_it_leads_into(
         shown.look(calm=True)  # without smooth scrolling, which takes its time
         shown.run(f"location.hash = '{id}'")
         if how == "an address":
-            shown.ask("Page.reload")
+            shown.reload()
         for _ in range(100):
             found = shown.run(
                 f"const id = '{id}';"
@@ -164,10 +164,7 @@ def test_the_theme_is_remembered(html: str, browser: Browser) -> None:
     theme = "return document.documentElement.dataset.theme"
     with browser.open(html) as shown:
         chosen = shown.run("document.querySelector('.theme').click();" + theme)
-        shown.ask("Page.reload")
-        for _ in range(100):
-            if shown.run("return document.readyState") == "complete":
-                break
+        shown.reload()
         again = shown.run(theme)
         shown.run("localStorage.clear()")
         assert shown.complaints == []

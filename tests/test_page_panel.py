@@ -122,7 +122,7 @@ def test_an_address_opens_and_leaving_it_closes(page: Page) -> None:
     model = page.run(IDENTITY, "conv-4")
     page.run("location.hash = arguments[0]", f"#model-{model}")
     assert page.run(TITLE) == "conv-4"
-    page.ask("Page.reload")
+    page.reload()
     until = time.monotonic() + 60
     while page.run(f"{PANEL} return panel?.open ?? false") is False and time.monotonic() < until:
         time.sleep(0.05)
