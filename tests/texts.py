@@ -7,6 +7,7 @@ that the sources no longer have are gone, and translations stay as they are.
 from __future__ import annotations
 
 import ast
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,11 @@ def python(file: IO[bytes], _names: Any, _tags: Any, **_: Any) -> Iterator[Found
     for node in ast.walk(ast.parse(file.read())):
         if isinstance(node, ast.Call):
             yield from _called(node)
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("heads", "_MODEL"):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in (
+            "heads",
+            "more",
+            "_HEADS",
+        ):
             yield from _heads(node.value)
 
 
@@ -110,7 +115,9 @@ def registered() -> Iterator[tuple[str | None, str]]:
     for cost in fights.COSTS:
         yield from ((None, text) for text in (cost.name, cost.title, cost.unit, cost.error))
     for figure in published.figures():
-        yield from ((None, t) for t in (figure.converted, figure.model, figure.measured, figure.note))
+        yield from (
+            (None, t) for t in (figure.converted, figure.model, figure.measured, figure.note)
+        )
     for column in schema.JOBS:
         yield None, column.about
 
@@ -139,6 +146,7 @@ def updated(file: Path) -> Catalog:
         known = read_po(stream, locale=file.stem)
     made = catalogue()
     made.locale = known.locale
+    made.mime_headers = known.mime_headers  # with the plural forms that the file has
     for message in made:
         old = known.get(message.id, message.context) if message.id else None
         if old is not None and (isinstance(old.id, str) == isinstance(message.id, str)):
@@ -146,16 +154,18 @@ def updated(file: Path) -> Catalog:
     return made
 
 
-def write(made: Catalog, file: Path) -> None:
-    """Write a catalogue as gettext's tools do, without the day on which that was."""
-    with file.open("wb") as stream:
-        write_po(stream, made, width=96, omit_header=False, sort_output=False)
+def written(made: Catalog, file: Path) -> bytes:
+    """The text of a catalogue, with the head that the file has."""
+    head, *_ = file.read_bytes().partition(b"\n\n")
+    stream = io.BytesIO()
+    write_po(stream, made, width=96, omit_header=True)
+    return head + b"\n\n" + stream.getvalue()
 
 
 if __name__ == "__main__":
     for path in sorted(CATALOGUES.glob("*.po")):
         whole = updated(path)
-        write(whole, path)
+        path.write_bytes(written(whole, path))
         missing = [message.id for message in whole if message.id and not message.string]
         print(f"{path.relative_to(ROOT)}: {len(whole)} texts, {len(missing)} to be said")
     sys.exit(0 if language.LANGUAGES else 1)

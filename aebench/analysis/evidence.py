@@ -207,9 +207,9 @@ def together(claims: Sequence[Claim], n_jobs: int, note: str, need: Need) -> Jud
     shown = interval(values)
     if n < LEAST:
         note = say(
-            "{note}; {number}, the paired test needs {least}",
+            "{note}; {runs}, the paired test needs {least}",
             note=note,
-            number=words.seeds(n, need.noun),
+            runs=words.seeds(n, need.noun),
             least=LEAST,
         )
         holds = all(claim.margin > 1 for claim in claims)

@@ -98,9 +98,7 @@ class Outcome:
     def answer(self) -> str:
         """The verdict in words: a consistent one says from how little, a qualified one as what."""
         if self.verdict == "consistent":
-            return say(
-                "consistent, {n_seeds}", n_seeds=words.seeds(self.n_seeds, self.finding.counts)
-            )
+            return say("consistent, {runs}", runs=words.seeds(self.n_seeds, self.finding.counts))
         return ", ".join(filter(None, [say(self.verdict), self.as_what]))
 
     @property
@@ -215,7 +213,7 @@ def _readings(printed: Outcome, relu: Outcome, latent: int) -> str:
     if printed.verdict == "not replicated":
         other = say(_RELU[relu.verdict])
         if relu.ours is not None:
-            other += say(" (ours: {relu})", relu=_figure(relu))
+            other += say(" (ours: {figure})", figure=_figure(relu))
         if relu.verdict == "undecided":
             other += say(": it would take {needs}", needs=relu.needs)
         return say(

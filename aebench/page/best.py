@@ -216,7 +216,8 @@ def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
         better | the family of lesser error, if p is below 0.05
         seeds | of the MLP and of the other
     """
-    told_of = [Column(budget, ABOUT.get(cost.name, ""), words.number)]
+    about = ABOUT.get(cost.name, "") if cost.exact else ""
+    told_of = [Column(budget, about, words.number)]
     told_of += [replace(c, about=c.about or measure * (c.show is not None)) for c in columns(heads)]
     rows = []
     for f in met:

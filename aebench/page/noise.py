@@ -160,7 +160,7 @@ def _in_words(noisy: pd.DataFrame) -> list[str]:
     return said
 
 
-_MODEL = """
+_HEADS = """
     model
     trained on | clean images, or images with noise of this amplitude, clean targets
     seeds ##
@@ -184,7 +184,7 @@ def denoising(noisy: pd.DataFrame, caption: str) -> Table:
         "expected of PCA with as many components as the bottleneck: its test error plus "
         "amplitude² × bottleneck / input_size; none where nothing is compressed"
     )
-    heads = [*columns(_MODEL), *(Column(numeral(a, "g"), "", words.number) for a in amplitudes)]
+    heads = [*columns(_HEADS), *(Column(numeral(a, "g"), "", words.number) for a in amplitudes)]
     heads += [
         Column(say("PCA at {amplitude}", amplitude=numeral(a, "g")), about, words.number)
         for a in _STUDY_AMPLITUDES
@@ -212,7 +212,7 @@ def strangers(foreign: pd.DataFrame, caption: str) -> Table:
         "below: times the model's error on its own test images; marked above a flat picture's"
     )
     heads = [
-        *columns(_MODEL),
+        *columns(_HEADS),
         *columns("own MSE # | on all test images of the model's own data set"),
         *(Column(name, about, words.number) for name in inputs),
     ]

@@ -5,15 +5,13 @@ What is compared is computed in `fights`; a time that `aebench check` rejects is
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from aebench.analysis import fights, fitness, words
 from aebench.analysis.fights import Stopwatch
-from aebench.language import say
+from aebench.language import later, say
 from aebench.page.charts import Bars, seconds_by_model
-from aebench.page.parts import Chart, Section, Table, check, columns, table
+from aebench.page.parts import Chart, Column, Section, Table, check, columns, table
 from aebench.store import Results
 
 _SHOWN = 6  # conditions drawn; more would make the page too heavy to mail
@@ -99,11 +97,13 @@ def seconds(watch: Stopwatch) -> Table:
         pairs ## | runs that both engines have, by seed and repeat
         reference train_s # | the study's loop, median
         loading #% | share of it spent waiting for the data loader
-        ENGINE train_s # | median
+    """
+    more = """
         gain # | reference over the other engine, median over pairs
         check | what aebench check says to the times; without its consent no gain
     """
-    every = [replace(c, name=c.name.replace("ENGINE", watch.engine)) for c in columns(heads)]
+    times = Column(f"{watch.engine} train_s", later("median"), words.number)
+    every = [*columns(heads), times, *columns(more)]
     return table(watch.conditions, every, (
         (
             words.model_of(row), row["n"], row["reference_s"],
