@@ -125,13 +125,13 @@ def registered() -> Iterator[tuple[str | None, str]]:
 def catalogue() -> Catalog:
     """All texts with where they are said, in the order of the sources."""
     made = Catalog()
-    methods = {".py": python, ".j2": template, ".js": script, ".css": script}
+    methods: dict[str, Any] = {".py": python, ".j2": template, ".js": script, ".css": script}
     files = (file for room in ROOMS for file in sorted((ROOT / "aebench" / room).rglob("*.*")))
     for file in (file for file in files if file.suffix in methods):
         place = str(file.relative_to(ROOT))
         with file.open("rb") as stream:
-            for _, text, _, context in extract(methods[file.suffix], stream, _KEYWORDS):
-                made.add(text, locations=[(place, None)], context=context)
+            for line, text, _, context in extract(methods[file.suffix], stream, _KEYWORDS):
+                made.add(text, locations=[(place, line)], context=context)
     for context, text in registered():
         if text and not re.fullmatch(r"[\d.]+", text):
             made.add(text, context=context)
@@ -158,7 +158,7 @@ def written(made: Catalog, file: Path) -> bytes:
     """The text of a catalogue, with the head that the file has."""
     head, *_ = file.read_bytes().partition(b"\n\n")
     stream = io.BytesIO()
-    write_po(stream, made, width=96, omit_header=True)
+    write_po(stream, made, width=96, omit_header=True, include_lineno=False)
     return head + b"\n\n" + stream.getvalue()
 
 
