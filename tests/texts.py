@@ -113,7 +113,8 @@ def registered() -> Iterator[tuple[str | None, str]]:
         yield None, kind.what
         yield None, kind.remedy
     for cost in fights.COSTS:
-        yield from ((None, text) for text in (cost.name, cost.title, cost.unit, cost.error))
+        yield "cost", cost.name
+        yield from ((None, text) for text in (cost.title, cost.unit, cost.error))
     for figure in published.figures():
         yield from (
             (None, t) for t in (figure.converted, figure.model, figure.measured, figure.note)

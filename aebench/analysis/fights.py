@@ -22,7 +22,7 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.analysis.statistics import ALPHA, Interval, holm, paired, unpaired
-from aebench.language import say
+from aebench.language import say, sense
 from aebench.store import Results
 
 POINTS = 5  # budgets at which families are set side by side, where a cost is spent epoch by epoch
@@ -46,6 +46,11 @@ class Cost:
     of: Callable[[pd.DataFrame], pd.Series[float]] | None = None
     write: Callable[[Any], str] = words.number
     exact: bool = False
+
+    @property
+    def said(self) -> str:
+        """Its name in the language in use, as in "at equal parameters"."""
+        return sense("cost", self.name)
 
 
 def _column(name: str) -> Callable[[pd.DataFrame], pd.Series[float]]:

@@ -90,7 +90,8 @@ def by_protocol(results: Results) -> list[Answer]:
 def sentences(answer: Answer) -> list[str]:
     """What the records of one data set say at equal bottleneck, beside PCA and beside others."""
     trained = say(
-        "Trained under {settings}.", settings=words.listed(dict.fromkeys(answer.codes["settings"]))
+        "Trained under {settings}.",
+        settings=words.listed(map(words.under, dict.fromkeys(answer.codes["settings"]))),
     )
     first = sentence(answer, BOTTLENECK)
     return [first, *_beside_pca(answer.codes), *_beside_others(answer), trained]
@@ -107,16 +108,14 @@ def sentence(answer: Answer, cost: Cost) -> str:
     told = _told(answer.fights[cost.name], cost)
     if told:
         said = words.clauses(told)
-        return say("{start} at equal {cost} {said}.", start=start, cost=say(cost.name), said=said)
+        return say("{start} at equal {cost} {said}.", start=start, cost=cost.said, said=said)
     if FIRST not in answer.families:
         have = words.listed(answer.families)
         return say(
             "{start} there is no {first} to set beside {have}.", start=start, first=FIRST, have=have
         )
     if not cost.exact:
-        return say(
-            "{start} nothing can be compared at equal {cost}.", start=start, cost=say(cost.name)
-        )
+        return say("{start} nothing can be compared at equal {cost}.", start=start, cost=cost.said)
     sizes = [
         say(
             "{family} has {sizes}",

@@ -80,7 +80,7 @@ def _chooser(views: Sequence[tuple[Answer, Cost]], notes: Sequence[str]) -> Choo
     questions = (
         (say("Data set"), tuple(names)),
         (say("Trained under"), tuple(_under(p) for p in protocols)),
-        (say("Held equal"), tuple(say(cost.name) for cost in costs)),
+        (say("Held equal"), tuple(cost.said for cost in costs)),
     )
     choices = [
         (names.index(answer.name), protocols.index(answer.protocol), costs.index(cost))
@@ -105,7 +105,7 @@ def _chart(answer: Answer, cost: Cost, families: Sequence[str]) -> Chart:
     title = answer.name + (
         say(", protocol {protocol}", protocol=answer.protocol) if answer.protocol else ""
     )
-    title += say(", equal {cost}", cost=say(cost.name))
+    title += say(", equal {cost}", cost=cost.said)
     tables = [_table(answer.fights[cost.name], cost, title)]
     if cost.exact and not answer.protocol:
         tables.append(_published(answer))
@@ -138,7 +138,7 @@ def _overview(known: Sequence[Answer]) -> Table:
     costs = [cost for cost in COSTS if any(brief(answer, cost) for answer in known)]
     heads = [
         *columns("data set"),
-        *(Column(say("equal {cost}", cost=say(cost.name))) for cost in costs),
+        *(Column(say("equal {cost}", cost=cost.said)) for cost in costs),
     ]
     rows = [
         (answer.name, *(_cell(brief(answer, cost)) for cost in costs))
@@ -203,7 +203,7 @@ def _how(results: Results) -> Iterator[str]:
 
 
 def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
-    budget = say(cost.name) if cost.exact else say("at most, {cost}", cost=say(cost.title))
+    budget = cost.said if cost.exact else say("at most, {cost}", cost=say(cost.title))
     measure = say("{error}, geometric mean over seeds", error=say(cost.error))
     heads = """
         best mlp
