@@ -255,7 +255,9 @@ def _names(systems: pd.DataFrame) -> list[str]:
     """Each system by its family, and by what else differs among them."""
     told = [c for c in systems if c not in _FAMILY and systems[c].nunique() > 1]
     return [
-        ", ".join([words.line(row["architecture"], row["depth"]), *(words.under(row[c]) for c in told)])
+        ", ".join(
+            [words.line(row["architecture"], row["depth"]), *(words.under(row[c]) for c in told)]
+        )
         for row in systems.to_dict("records")
     ]
 

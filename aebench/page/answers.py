@@ -317,19 +317,10 @@ def _beside_others(answer: Answer) -> list[str]:
                     model=model,
                     times=times,
                     size=size,
-                    name=source(figure),
+                    name=figure.name,
                 )
             )
     return [say("Of published errors {said}.", said=words.listed(said))] if said else []
-
-
-def source(figure: published.Figure) -> str:
-    """The source of a published figure, and whether it was found there."""
-    return (
-        figure.label
-        if figure.checked
-        else say("{label}, as recalled, not checked", label=figure.label)
-    )
 
 
 def _factor(ratio: float) -> str:

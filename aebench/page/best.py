@@ -21,7 +21,6 @@ from aebench.page.answers import (
     matched,
     sentence,
     sentences,
-    source,
 )
 from aebench.page.best_charts import chart
 from aebench.page.parts import ABOUT, Cell, Chart, Chooser, Column, Section, Table, columns, table
@@ -253,7 +252,7 @@ def _published(answer: Answer) -> Table:
     """
     return table(say("{dataset}: published errors", dataset=answer.name), heads, (
         (
-            source(figure), figure.bottleneck, figure.mse,
+            figure.name, figure.bottleneck, figure.mse,
             Cell(numeral(figure.printed, "g"), figure.printed), say(figure.converted),
             say(figure.model), say(figure.measured), None if ours is None else words.model_of(ours),
             None if ours is None else ours["mse"] / figure.mse, say(figure.note),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -36,24 +36,16 @@ from aebench.page.parts import Section
 from aebench.page.subjects import Subject
 from aebench.store import Results
 
+if TYPE_CHECKING:
+    import jinja2
+
 
 def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
-    import jinja2
-
     svg.import_apart()
     given, whole = results, fitness.marked(frames.ordered(results))
     results = searches.without(whole)  # of a model a search has dozens of settings
     judged = findings.evaluate(results)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(assets.LOOK),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.globals["say"] = _markup
-    environment.globals |= {"seen": parts.seen, "language": now()}
     images = Images()
     told = verdicts.section(judged, pictures.Album(results, images))
     answer = best.section(results)
@@ -62,7 +54,8 @@ def page(results: Results) -> str:
     folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
     folded.append(subjects.words_used(leading, folded, whole))
     leading, folded, charts = _compact(leading, folded)
-    text = environment.get_template("page.html.j2").render(
+    template = templates().get_template("page.html.j2")
+    text = template.render(
         head=first_screen.head(results, judged, len(whole.jobs) - len(results.jobs)),
         sections=leading,
         subjects=folded,
@@ -76,6 +69,21 @@ def page(results: Results) -> str:
         version=aebench.__version__,
     )
     return _outermost(text)
+
+
+def templates() -> jinja2.Environment:
+    """The templates of the page, which say their texts in the language in use."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(assets.LOOK),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {"say": _markup, "seen": parts.seen, "language": now()}
+    return environment
 
 
 def _markup(text: str, **values: Any) -> Markup:
