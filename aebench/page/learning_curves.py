@@ -80,7 +80,7 @@ def chart(rows: pd.DataFrame, label: str) -> str:
         say("validation, after the epoch"): {"marker": "o", "markersize": 4.5},
         say("training, mean over its steps"): {"linestyle": svg.DASHES[2]},
     }
-    axes_labels = "epoch", say("MSE per pixel (log scale)")
+    axes_labels = say("epoch"), say("MSE per pixel (log scale)")
     return small_multiples(rows, draw, keys, label, head=0.7, axes_labels=axes_labels, ncols=2)
 
 
