@@ -148,7 +148,11 @@ def coverage(frame: pd.DataFrame, caption: str) -> Table:
     return table(caption, heads, rows)
 
 
-_STATUSES = later(("failed", "out of memory", "timed out", "diverged", "killed", "skipped"))
+# As a sentence writes them, and as records do.
+_STATUSES = later((
+    "failed", "out of memory", "out_of_memory", "timed out", "timed_out", "diverged", "killed",
+    "skipped",
+))  # fmt: skip
 
 
 def _status(status: Any) -> str:
