@@ -59,6 +59,7 @@ def run(
     keep_weights: bool = False,
     retrain: bool = False,
     checkpoint_s: float | None = None,
+    repeats_in_process: bool = False,
 ) -> Results:
     """Train what is not there yet of `grid`, and return the results of all of it.
 
@@ -68,6 +69,7 @@ def run(
     each for `timeout_s` seconds at most and on `threads` threads, by default its share of the
     cores; `cuda` is torch's name of the GPU for jobs on CUDA. `progress` shows what is going on:
     bars on a terminal and in a notebook, else lines on stderr; without it only what went wrong.
+    Each of several repeats is run in a process started for it, unless `repeats_in_process`.
 
     Jobs run in processes of their own, so models and data sets may be defined in the same script
     or notebook: these are sent with the job. A job that fails has a row that says why. Ctrl-C, or
@@ -93,7 +95,8 @@ def run(
     if isinstance(grid, str):
         grid = load_grid(grid, data=Path(data) if data else None)
     elif not isinstance(grid, Grid):
-        grid = Grid("custom", _jobs(grid))
+        jobs = _jobs(grid)
+        grid = Grid("custom", jobs, repeated=grids.repeated(jobs))
     _check(workers=workers, timeout_s=timeout_s, threads=threads, checkpoint_s=checkpoint_s)
     if retrain and not keep_weights:
         raise RequestError("retrain is of use with keep_weights only: give both")
@@ -101,6 +104,7 @@ def run(
         cuda=cuda, workers=workers, timeout_s=timeout_s, threads=threads,
         data=Path(data) if data else None, command="aebench.run in Python",
         keep_weights=keep_weights, retrain=retrain, checkpoint_s=checkpoint_s,
+        repeats_in_process=repeats_in_process,
     )  # fmt: skip
     shown = text.RESULTS / grid.name if results is None else _folder(results)
     store = Store(shown.absolute())

@@ -122,6 +122,9 @@ _OPTIONS = (
         autocompletion=complete.device),
     _option(_HOW, "workers", "Jobs at a time. With more than 1 the times cannot be compared.",
         usual=1, **_FROM_1),
+    _option(_HOW, "repeats_in_process", "Repeats in the process of the jobs before them, not"
+        " each in one of its own: sooner done, but intervals leave out what differs between those.",
+        bool, False),
     _option(_HOW, "timeout", f"Stop a job after this long. {default('never')}", float, min=0.001,
         metavar="SECONDS"),
     _option(_HOW, "checkpoint", "Store jobs in training this often, at the end of an epoch: 10m,"
@@ -163,6 +166,7 @@ def run(**given: Any) -> None:
         keep_weights=given["keep_weights"],
         retrain=given["retrain"],
         checkpoint_s=given["checkpoint"] and axes.seconds("--checkpoint", given["checkpoint"]),
+        repeats_in_process=given["repeats_in_process"],
     )
     grid = _grid(given["grid"], asked, given["shard"], data)
     os.chdir(here)
