@@ -64,7 +64,7 @@ _WORDS = {
 
 # Name, meaning beyond the schema's, and the row of `frames.summary` written.
 _RUN_HEADS = ("seed", "repeat", "engine", "mse", "study_error", "train_s", "check", "key")
-_TIME_HEADS = ("conditions", "runs", "train_s", "min to max", "check")
+_TIME_HEADS = ("conditions", "processes", "train_s", "min to max", "check")
 _FIGURES = {
     "MSE": "mean squared error per pixel over the whole test set, geometric mean over seeds",
     "95 % interval": "Student's t on the logarithm, over seeds; none below three",
