@@ -58,7 +58,6 @@ def test_a_finding_on_times_counts_pairs_of_processes(tmp_path: Path) -> None:
     assert (apart.n_seeds, apart.verdict) == (4, None)
     together = judged("together", ["1-a"] * 4)
     assert (together.n_seeds, together.verdict) == (1, "consistent")
-    assert together.ours == pytest.approx(2.0 * 1.1025, rel=0.01) or together.values
     two = judged("two", ["1-a", "1-a", "1-a", "2-a"])
     # The slow model's training and evaluation, as `record` has it, over the fast one's.
     assert list(two.values) == pytest.approx([2.01, 2.03])

@@ -123,7 +123,8 @@ def _paired_times(slow: Model, fast: Model, group: pd.DataFrame) -> list[float]:
         timed = rows[["seed", "repeat"]].assign(s=seconds, process=processes.unit(rows))
         return timed.groupby(["seed", "repeat"]).agg({"s": "median", "process": "first"})
 
-    pairs = runs(slow).join(runs(fast), lsuffix="_slow", rsuffix="_fast", how="inner")
+    ends = ("_slow", "_fast")
+    pairs = runs(slow).merge(runs(fast), on=["seed", "repeat"], suffixes=ends)
     medians = (
         pairs.assign(ratio=pairs["s_slow"] / pairs["s_fast"])
         .groupby(["process_slow", "process_fast"], sort=False)["ratio"]
