@@ -20,7 +20,7 @@ ORDER = (
     "api", "cli", "page", "analysis", "tune", "budget", "estimate", "executors", "worker",
     "records", "models", "store", "grid", "axes", "job", "evaluation", "host", "engines",
     "protocols", "plugins", "architectures", "datasets", "fingerprint", "interference", "machine",
-    "schema", "disk", "errors",
+    "schema", "language", "disk", "errors",
 )  # fmt: skip
 """Every room, from the top of the house down: each may import those behind it."""
 _EVERYWHERE = ("errors", "disk")  # used by nearly all, and left out of the picture

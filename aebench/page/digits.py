@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from aebench.analysis import frames, words
+from aebench.language import say
 from aebench.page.ranking_plot import common, named
 from aebench.schema import RECONSTRUCTION
 from aebench.store import Results
@@ -62,8 +63,17 @@ def digits(results: Results, chosen: pd.DataFrame) -> Digits | None:
     mine = found[found["input_png"] == originals]
     nearest = mine.sort_values(["rank", "off", "seed"], kind="stable").drop_duplicates("rank")
     first = nearest.iloc[0]
-    size = words.count(first["input_size"])
-    films = [_film(originals, first, "original", "", "", f"{size} numbers", "original")]
+    films = [
+        _film(
+            originals,
+            first,
+            say("original"),
+            "",
+            "",
+            words.counted(int(first["input_size"]), "number"),
+            "original",
+        )
+    ]
     left = BUDGET - len(films[0].uri)
     for row in nearest.to_dict("records"):
         name, told = named(row, common(nearest))
@@ -76,9 +86,11 @@ def digits(results: Results, chosen: pd.DataFrame) -> Digits | None:
         left -= len(film.uri)
         films.append(film)
     return Digits(
-        f"{words.short(words.dataset(str(first['dataset'])))}, best to worst",
-        "The same test images, from the numbers in each model's code. MSE is the mean over seeds, "
-        "and the seed nearest to it is pictured.",
+        say("{dataset}, best to worst", dataset=words.short(words.dataset(str(first["dataset"])))),
+        say(
+            "The same test images, from the numbers in each model's code. MSE is the mean over "
+            "seeds, and the seed nearest to it is pictured."
+        ),
         tuple(films),
     )
 
@@ -103,5 +115,6 @@ def _film(png: bytes, row: Any, name: str, small: str, mse: str, numbers: str, l
     images = max(1, int(row["images"]))
     shown = width * min(images, IMAGES) // images
     uri = "data:image/png;base64," + base64.b64encode(png).decode()
-    alt = f"{name}: {words.counted(min(images, IMAGES), 'image')}" + (f", MSE {mse}" if mse else "")
+    seen = words.counted(min(images, IMAGES), "image")
+    alt = words.headed(name, seen + (f", MSE {mse}" if mse else ""))
     return Film(name, small, mse, numbers, uri, height, shown, alt, look)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import names, words
+from aebench.language import numeral
 from aebench.schema import DENOISING, RECONSTRUCTION, amplitude_of
 from aebench.store import Results
 
@@ -65,7 +66,7 @@ class Films:
         film: Film = {part: self._place(*strip) for part, strip in cut.items()}
         film["seed"] = int(row["seed"])
         if name == "noise":
-            film["amplitude"] = f"{row['amplitude']:g}"
+            film["amplitude"] = numeral(row["amplitude"], "g")
             film["mse"] = words.number(row["mse"])
         self._films[row["model"]][name] = film
 

@@ -8,7 +8,7 @@ const panelMake = (() => {
     return made;
   }
 
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => decimal(values[name] ?? ""));
 
   // `heads` are [name, what it means or nothing], `rows` texts; a caption that is not `seen` is for
   // those who hear the page.

@@ -160,7 +160,7 @@
     const folded = make("details", {}, make("summary", {}, words.curve_data));
     for (const { curve: losses, ...model } of both) {
       const heads = [[words.epoch], [words.train], [words.val]];
-      const written = (value) => (value === null ? "–" : String(value));
+      const written = (value) => (value === null ? "–" : String(decimal(value)));
       const rows = losses.epoch.map((epoch, i) => [epoch, losses.train[i], losses.val[i]].map(written));
       folded.append(table(label(model), heads, rows));
     }
@@ -180,7 +180,7 @@
   }
 
   function runs(model) {
-    const made = table(`${words.runs}: ${label(model)}`, data.runs, model.runs);
+    const made = table(say(`${words.runs}: ${label(model)}`), data.runs, model.runs);
     const more = model.more ? [make("p", {}, fill(words.more_runs, { n: model.more }))] : [];
     return [made, ...more];
   }
@@ -199,9 +199,9 @@
   }
 
   function times(model) {
-    const whose = beside ? `${label(model)}: ` : "";
+    const whose = beside ? say(`${label(model)}: `) : "";
     if (!model.times.length) return [make("p", {}, whose, words.no_times)];
-    return [table(`${words.times}: ${label(model)}`, data.times.map((name) => [name]), model.times)];
+    return [table(say(`${words.times}: ${label(model)}`), data.times.map((name) => [name]), model.times)];
   }
 
   // Showing it
