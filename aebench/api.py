@@ -59,6 +59,8 @@ def run(
     keep_weights: bool = False,
     retrain: bool = False,
     checkpoint_s: float | None = None,
+    repeats_in_process: bool = False,
+    budget_s: float | None = None,
 ) -> Results:
     """Train what is not there yet of `grid`, and return the results of all of it.
 
@@ -68,6 +70,9 @@ def run(
     each for `timeout_s` seconds at most and on `threads` threads, by default its share of the
     cores; `cuda` is torch's name of the GPU for jobs on CUDA. `progress` shows what is going on:
     bars on a terminal and in a notebook, else lines on stderr; without it only what went wrong.
+    Each of several repeats is run in a process started for it, unless `repeats_in_process`. With
+    `budget_s` no job starts that would end later than so many seconds from now; the jobs left out
+    are told, and have no rows.
 
     Jobs run in processes of their own, so models and data sets may be defined in the same script
     or notebook: these are sent with the job. A job that fails has a row that says why. Ctrl-C, or
@@ -80,6 +85,7 @@ def run(
     """
     from aebench.cli import text
     from aebench.cli.execute import execute, to_do
+    from aebench.cli.within import told_after, within
     from aebench.estimate import Estimator
     from aebench.executors import RunOptions
     from aebench.store import Store
@@ -93,14 +99,19 @@ def run(
     if isinstance(grid, str):
         grid = load_grid(grid, data=Path(data) if data else None)
     elif not isinstance(grid, Grid):
-        grid = Grid("custom", _jobs(grid))
-    _check(workers=workers, timeout_s=timeout_s, threads=threads, checkpoint_s=checkpoint_s)
+        jobs = _jobs(grid)
+        grid = Grid("custom", jobs, repeated=grids.repeated(jobs))
+    _check(
+        workers=workers, timeout_s=timeout_s, threads=threads, checkpoint_s=checkpoint_s,
+        budget_s=budget_s,
+    )  # fmt: skip
     if retrain and not keep_weights:
         raise RequestError("retrain is of use with keep_weights only: give both")
     options = RunOptions(
         cuda=cuda, workers=workers, timeout_s=timeout_s, threads=threads,
         data=Path(data) if data else None, command="aebench.run in Python",
         keep_weights=keep_weights, retrain=retrain, checkpoint_s=checkpoint_s,
+        repeats_in_process=repeats_in_process,
     )  # fmt: skip
     shown = text.RESULTS / grid.name if results is None else _folder(results)
     store = Store(shown.absolute())
@@ -108,10 +119,18 @@ def run(
         known = store.survey()
         text.warn([*grid.notes, *known.problems])
         todo = to_do(grid, known, options, retry_failed)
+        plan = admission = None
+        if budget_s is not None and any(job not in grid.impossible for job in todo):
+            plan = within(grid, todo, known, store.path.name, options, budget_s)
+            todo, admission = list(plan.todo), plan.admission(store, workers)
+            options = dataclasses.replace(options, may_start=admission)
         if not execute(grid, todo, store, shown, Estimator.from_store(store), options):
             raise KeyboardInterrupt(
                 f"stopped; what has ended is in {shown}, and the same call goes on"
             )
+        if plan and admission:
+            again = "the same call"
+            text.warn(told_after(plan, admission.refused, store.survey().statuses, again))
     if not grid.jobs:
         raise RequestError(f"grid {printable(grid.name)} has no jobs")
     return _of(store.read(), {job.key for job in grid.jobs})

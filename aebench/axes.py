@@ -21,7 +21,7 @@ MOST_VALUES = 1_000_000
 # Options of `aebench run` that say how to run a grid, not which jobs it has.
 _RUN_OPTIONS = (
     "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
-    "report", "keep_weights", "retrain", "checkpoint",
+    "report", "keep_weights", "retrain", "checkpoint", "budget", "repeats_in_process",
 )  # fmt: skip
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
 _COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list

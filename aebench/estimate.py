@@ -10,7 +10,7 @@ for plans and progress bars only; nothing that is reported as measured comes fro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -237,10 +237,11 @@ class Estimator:
         rate = _RATES.get(job.engine, _EAGER)[_kind(job)]
         return rate.step_s + gflop / (rate.gflops * self.speed * machine.cores())
 
-    def total(self, jobs: Iterable[Job], workers: int = 1) -> Guess:
+    def total(self, jobs: Iterable[Job], workers: int = 1, started: Collection[Job] = ()) -> Guess:
         """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing.
 
         With what is done once: a worker's start, compiling each shape, each dataset's baselines.
+        Each job of `started` has a process of its own to start.
         """
         known = [(job, guess) for job in jobs if (guess := self.job(job)) is not None]
         if not known:
@@ -253,7 +254,8 @@ class Estimator:
         compiled = (job for job, _ in known if ENGINES[job.engine].compile_s)
         shapes = {replace(job, seed=0, repeat=0) for job in compiled}
         compile_s = sum(ENGINES[job.engine].compile_s for job in shapes)
-        once = _within(_START_S, 2.0) + _within(compile_s, 2.0)
+        starts = sum(job in started for job, _ in known) / workers
+        once = _within(_START_S, 2.0).times(max(1.0, starts)) + _within(compile_s, 2.0)
         for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):
             if (dataset, seed) not in self.baselines:
                 # In the data cache already, if any run here has had them.

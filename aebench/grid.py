@@ -10,9 +10,11 @@ import dataclasses
 import itertools
 import math
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from aebench import architectures, datasets, engines, protocols
 from aebench.axes import MOST_VALUES, OF_MODEL, Axes, read_axes
 from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
-from aebench.job import Job
+from aebench.job import FIELDS, Job
 
 PRESETS = ("quick", "hour", "study", "best", "full")
 SEARCHES = ("search",)
@@ -34,13 +36,15 @@ _TABLES = ("product", "job", "exclude")
 class Grid:
     """A named, ordered set of jobs, and those that cannot be built, each with the reason.
 
-    `notes` are sentences that whoever runs the grid should read, such as files left out.
+    `notes` are sentences that whoever runs the grid should read, such as files left out. `repeated`
+    are jobs of which the whole grid, whatever part this is, has further repeats.
     """
 
     name: str
     jobs: tuple[Job, ...]
     impossible: Mapping[Job, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    repeated: frozenset[Job] = frozenset()
 
     def shard(self, index: int, count: int) -> Grid:
         """Part `index` of `count` (from 1), by key, so that every machine agrees on the parts.
@@ -193,7 +197,16 @@ def _enumerate(
     # system once for each repeat and seed, in the order of the keys. These hash repeat and seed
     # too, so that the order is in effect random, another in each block, the same in every run.
     ordered = sorted(kept, key=lambda job: (job.repeat, job.seed, job.key))
-    return Grid(name, tuple(ordered), impossible, tuple(notes))
+    return Grid(name, tuple(ordered), impossible, tuple(notes), repeated(kept))
+
+
+_setting = attrgetter(*(name for name in FIELDS if name != "repeat"))
+
+
+def repeated(jobs: Collection[Job]) -> frozenset[Job]:
+    """Those of `jobs` of which others differ in their repeat alone: jobs run for their times."""
+    count = Counter(map(_setting, jobs))
+    return frozenset(job for job in jobs if count[_setting(job)] > 1)
 
 
 def _multiply(

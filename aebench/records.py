@@ -9,9 +9,12 @@ workers stays light.
 from __future__ import annotations
 
 import dataclasses
+import os
+import secrets
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from aebench import machine, protocols
@@ -63,6 +66,16 @@ class Epoch:
     val_s: float
 
 
+def process_id() -> str:
+    """What tells this process from every other, on any machine, after any boot."""
+    return _process_id(os.getpid())
+
+
+@cache
+def _process_id(pid: int) -> str:  # a fork has a number of its own, and so draws anew
+    return f"{pid}-{secrets.token_hex(6)}"
+
+
 def starting_row(job: Job, where: Circumstances, started_at: datetime | None = None) -> Row:
     """Columns of the `jobs` table that are known when `job` starts, which is now without a time."""
     return {
@@ -73,6 +86,7 @@ def starting_row(job: Job, where: Circumstances, started_at: datetime | None = N
         "concurrent": where.concurrent,
         "command": where.command,
         "position": where.position,
+        "process_id": process_id(),
         **dict.fromkeys(("weights_sha256", "resumed", "keeping_note"), ""),
         "load_1m": machine.load_1m(),
         "started_at": (started_at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
@@ -88,7 +102,7 @@ def ended_without_record(
     started_at: datetime | None = None,
 ) -> Record:
     """The record of a job whose worker could not write one; `started_at` None is now."""
-    row = starting_row(job, where, started_at) | machine.describe()
+    row = starting_row(job, where, started_at) | machine.describe() | {"process_id": None}
     return Record(job=row | {"status": status, "reason": reason, "total_s": total_s})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Raised with every column added, lest an older aebench fold a newer table without it.
-VERSION = 5
+VERSION = 6
 # What a table that lacks a column means by it, where that is not null: written before it was added.
 ABSENT: dict[str, str | float] = {
     **dict.fromkeys(("code", "pixels", "options", "weights_sha256", "resumed", "keeping_note"), ""),
@@ -139,6 +139,7 @@ peak_device_bytes | int64 | most accelerator memory held; null on a CPU
 peak_host_bytes | int64 | most memory the worker process has held so far
 concurrent | bool | whether other jobs of the run shared the machine: times not comparable
 position | int64 | place in the order of the run, from 1; null if the job ran by itself
+process_id | string | of the worker process: its number and a random one, the same in no other
 noise_before_s | float64 | seconds of a fixed piece of work just before training: the noise probe
 noise_after_s | float64 | seconds of the same piece of work just after training
 steal_s | float64 | CPU seconds the host gave to others while training; null where unknown
@@ -167,6 +168,15 @@ cpu_name | string | model name of the CPU
 cores | int64 | CPU cores this process may use
 memory_bytes | int64 | main memory of the machine
 system | string | operating system and its architecture
+governor | string | what chooses the clock of the CPUs that the process may use, as Linux says
+turbo | bool | whether their clock may rise above its nominal rate; null where unknown
+smt | bool | whether cores run two threads of the hardware at once; null where unknown
+physical_cores | int64 | cores that the CPUs of this process are threads of; null where unknown
+numa_nodes | int64 | nodes of memory on which these CPUs lie; null where unknown
+microcode | string | revision of the CPU's microcode; null where unknown
+compiler | string | C++ compiler here, which engine native calls; null without one
+openmp | string | OpenMP runtimes loaded, and variables that set them; null where unknown
+torch_build | string | with what torch was built, and the instructions that it uses here
 driver | string | driver of the accelerator; empty on a CPU
 torch | string | version of torch
 python | string | version of Python

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from aebench import architectures, datasets, interference, machine
+from aebench import architectures, datasets, host, interference, machine
 from aebench.architectures import Size
 from aebench.architectures.autoencoder import build, own_loss
 from aebench.datasets import pool
@@ -91,7 +91,7 @@ def run_job(
 
 def unprepared(job: Job, where: Circumstances, error: BaseException) -> Record:
     """The record of a job that could not begin, or that `error` took out of its phases."""
-    row = starting_row(job, where) | machine.describe(torch.device("cpu"))
+    row = starting_row(job, where) | host.describe(torch.device("cpu"))
     return Record(job=row | ending(error) | {"total_s": 0.0})
 
 
@@ -253,7 +253,7 @@ class Known:
     def look_around(self) -> None:
         """Note who else computes here, what this machine is, and get ready to watch it."""
         self.note_company()
-        self.surroundings = machine.describe(self.device) | {
+        self.surroundings = host.describe(self.device) | {
             "threads": torch.get_num_threads(),
             "precision_read": read_precision(self.job.precision, self.job.engine),
         }

@@ -53,6 +53,10 @@ def test_quiet_repeats_raise_no_doubt(tmp_path: Path) -> None:
         ("throttled", {"clock_events": "power_cap, thermal_slowdown"}, "thermal slowdown"),
         ("clocks", {"device_train_s": 0.95}, "5.5 % apart"),
         ("dirty-commit", {"commit": "abc+changes"}, "abc+changes"),
+        ("governor", {"governor": "performance, powersave"}, "performance, powersave"),
+        ("turbo", {"turbo": True}, "turbo is on"),
+        ("siblings", {"physical_cores": 1}, "2 threads on 1 core"),
+        ("nodes", {"numa_nodes": 2}, "2 nodes"),
         ("unwatched", {"noise_before_s": None, "noise_after_s": None}, "aebench 0.1.0"),
     ],
 )
@@ -77,6 +81,8 @@ def test_one_bad_row_is_named(tmp_path: Path, kind: str, row: dict, words: str) 
         {"device_train_s": 0.99},
         {"clock_events": "power_cap"},  # how a large GPU works at full load
         {"gpu_processes": 0},
+        {"governor": "performance", "turbo": False, "physical_cores": 2, "numa_nodes": 1},
+        {"smt": True, "physical_cores": 4},  # each thread has a core for itself all the same
     ],
 )
 def test_what_is_usual_raises_no_doubt(tmp_path: Path, row: dict) -> None:
@@ -129,10 +135,13 @@ def test_steal_is_a_share_of_every_core_s_time(tmp_path: Path) -> None:
 
 def test_what_forbids_to_compare_and_what_helps() -> None:
     harmless = {kind.name for kind in fitness.KINDS if not kind.unfit}
-    assert harmless == {"few-repeats", "dirty-commit", "unwatched", "untimed", "unfinished"}
+    assert harmless == {
+        "few-repeats", "dirty-commit", "unwatched", "untimed", "unfinished",
+        "governor", "turbo", "siblings", "nodes",
+    }  # fmt: skip
     noisy, spread = fitness.remedies(["spread, noisy", "noisy", ""])
     assert noisy.startswith("noisy: ")
-    assert spread.startswith("spread: Runs of one job differ")
+    assert spread.startswith("spread: Processes of one job differ")
     assert fitness.remedies([""]) == []
 
 
@@ -144,7 +153,7 @@ def test_spread_and_few_repeats_belong_to_a_system(tmp_path: Path) -> None:
     found = raised(stored(tmp_path / "five", *records[:5], *runs(6, latent=8)))
     assert found == {"few-repeats": [records[0].job["key"]]}
     (doubt,) = fitness.check(stored(tmp_path / "five alone", *records[:5]))
-    assert doubt.cases[0].detail == "5 runs"
+    assert doubt.cases[0].detail == "5 processes"
 
 
 def test_mixed_conditions(tmp_path: Path) -> None:
@@ -187,6 +196,44 @@ def test_a_system_in_doubt_names_all_its_rows(tmp_path: Path) -> None:
     marked = fitness.marked(results).jobs.set_index("key")["doubt"]
     assert marked.loc[[r.job["key"] for r in records[:6]]].eq("spread").all()
     assert marked.loc[[r.job["key"] for r in records[6:]]].eq("").all()
+
+
+def test_what_makes_a_time_unfit_is_told_first(tmp_path: Path) -> None:
+    doubts = fitness.check(stored(tmp_path, *runs(5, turbo=True, pressure_s=0.5)))
+    assert [doubt.kind.name for doubt in doubts] == ["contended", "turbo", "few-repeats"]
+
+
+def test_runs_in_one_process_are_one_of_six(tmp_path: Path) -> None:
+    """So are those of older records, which name no process, if one command asked for them."""
+    for name, row in {
+        "together": {"process_id": "9-a"}, "older": {"process_id": None},
+        "apart": {}, "twice": {"process_id": None, "command": "another"},
+    }.items():  # fmt: skip
+        records = runs()
+        for one in records[: 3 if name == "twice" else 6]:
+            one.job.update(row)
+        for one in records[3:] if name == "twice" else []:
+            one.job.update({"process_id": None})
+        found = {
+            d.kind.name: d.cases[0].detail for d in fitness.check(stored(tmp_path / name, *records))
+        }
+        few = {"together": "1 process, 6 runs", "older": "1 process, 6 runs",
+               "twice": "2 processes, 6 runs"}  # fmt: skip
+        assert found == ({"few-repeats": few[name]} if name in few else {})
+
+
+def test_processes_spread_where_the_runs_in_them_do_not(tmp_path: Path) -> None:
+    def spread(seconds: list[list[float]]) -> bool:
+        records = [
+            record("mlp", 4, repeat=10 * p + i, seconds=s, row=QUIET | {"process_id": f"{p}-a"})
+            for p, of_process in enumerate(seconds)
+            for i, s in enumerate(of_process)
+        ]
+        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        return "spread" in raised(stored(folder, *records))
+
+    assert spread([[1.0] * 3, [1.06] * 3])
+    assert not spread([[1.0, 1.01, 1.5], [1.0, 1.02, 0.5]])  # medians 1 % apart
 
 
 def test_every_kind_teaches() -> None:

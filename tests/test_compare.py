@@ -69,6 +69,30 @@ def test_nothing_differs_from_itself(tmp_path: Path) -> None:
     assert not exceeded(found, [limit("train_s > 0%"), limit("mse > 0%")])
 
 
+def test_runs_in_one_process_are_one_value_however_many(tmp_path: Path) -> None:
+    """A slow process with twenty runs is one draw: it widens the interval rather than decides."""
+
+    def folder(name: str, processes: dict[str, list[float]]) -> Results:
+        runs = [(p, s) for p, seconds in processes.items() for s in seconds]
+        return stored(tmp_path / name, *(
+            record("mlp", 4, 0.6, repeat=i, seconds=s, row={"process_id": p})
+            for i, (p, s) in enumerate(runs)
+        ))  # fmt: skip
+
+    apart = folder("a", {f"{n}-a": [1 + n / 100, 50.0, 0.5] for n in range(4)})
+    single = folder("b", {f"{n}-b": [1.1 + n / 100] for n in range(4)})
+    change = compare(apart, single, metrics=["train_s"]).changes[0]
+    welch = unpaired([1.1, 1.11, 1.12, 1.13], [1.0, 1.01, 1.02, 1.03]).interval()
+    assert (change.low, change.high, change.n) == pytest.approx((welch.low, welch.high, 4))
+    together = folder("c", {"1-c": [1.0 + n / 1000 for n in range(6)]})
+    found = compare(single, together, metrics=["train_s"])
+    assert found.changes[0].verdict == "too few runs"
+    assert [note for note in found.notes if "5 runs of B shared a process" in note]
+    assert not [note for note in found.notes if "of A shared a process" in note]
+    with pytest.raises(RequestError, match="has 1 process on one side and it takes 3"):
+        exceeded(found, [limit("train_s > 5%")])
+
+
 def test_other_kernels_are_told_and_compared_all_the_same(tmp_path: Path) -> None:
     draw = np.random.default_rng(14)
     rows = {name: {"row": {"kernels": name}} for name in ("torch", "linear=native")}
@@ -287,7 +311,7 @@ def test_too_few_runs_decide_nothing(tmp_path: Path) -> None:
     a, b = one(tmp_path / "a", 2, seconds=1.0), one(tmp_path / "b", 2, seconds=2.0)
     found = compare(a, b)
     assert set(verdicts(found, "train_s").values()) == {"too few runs"}
-    with pytest.raises(RequestError, match="cannot be decided: mnist mlp-4 has 2 runs"):
+    with pytest.raises(RequestError, match="cannot be decided: mnist mlp-4 has 2 processes"):
         exceeded(found, [limit("train_s > 5%")])
 
 

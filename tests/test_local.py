@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -44,8 +45,8 @@ class Queue(list):
 class FakeWorker:
     """Says what `Scene.plays` has for the job it is given."""
 
-    def __init__(self, scene: Scene, fresh: bool) -> None:
-        self.scene, self.fresh, self.ready = scene, fresh, False
+    def __init__(self, scene: Scene, forks: bool) -> None:
+        self.scene, self.forks, self.ready = scene, forks, False
         self.said = Queue()
         self.dead, self.exit = False, "exit code 9"
         self.jobs: list[tuple[Job, Circumstances]] = []
@@ -60,7 +61,7 @@ class FakeWorker:
         self.codes.append(code)
         self.say("started")
         self.scene.plays.get(one.latent, Scene.ends_ok)(self, one)
-        if self.fresh:
+        if self.forks:
             self.say("gone", code=0, key=one.key)
 
     @property
@@ -81,12 +82,12 @@ class Scene(Listener):
         self.now = 0.0
         self.told: list[tuple[str, int, Job, Ending | None]] = []
 
-    def start(self, results: Path, fresh: bool, folder: Path, news: threading.Event) -> FakeWorker:
+    def start(self, results: Path, forks: bool, folder: Path, news: threading.Event) -> FakeWorker:
         if self.failures:
             self.failures -= 1
             raise OSError(12, "Cannot allocate memory")
         news.wait = lambda timeout: None  # nobody is waited for
-        self.workers.append(FakeWorker(self, fresh))
+        self.workers.append(FakeWorker(self, forks))
         return self.workers[-1]
 
     def monotonic(self) -> float:
@@ -147,7 +148,7 @@ def test_a_worker_takes_one_job_after_another(scene: Scene) -> None:
     (worker,) = scene.workers
     assert [one.latent for one, _ in worker.jobs] == [4, 5, 6]
     assert worker.dead
-    assert (worker.fresh, worker.codes) == (False, [None] * 3)  # and nobody's plugins
+    assert (worker.forks, worker.codes) == (False, [None] * 3)  # and nobody's plugins
     assert [where.position for _, where in worker.jobs] == [1, 2, 3]
 
 
@@ -160,20 +161,58 @@ def test_what_failed_may_have_left_its_process_in_any_state(
     assert len(scene.workers) == workers
 
 
-def test_code_that_is_not_ours_runs_in_workers_that_are_fresh_for_each_job(
+def test_code_that_is_not_ours_runs_in_workers_that_fork_for_each_job(
     scene: Scene, foreign: str
 ) -> None:
     scene.plays[6] = lambda worker, one: worker.say("ended", **(OK | {"status": "failed"}))
     one = [job(latent, foreign) for latent in (5, 6, 7)]
     scene.run(job(4), one[0], one[1], job(8), one[2], plugins=("a.py",))
     assert [[j.latent for j, _ in worker.jobs] for worker in scene.workers] == [[4, 8], [5, 6, 7]]
-    assert [worker.fresh for worker in scene.workers] == [False, True]
+    assert [worker.forks for worker in scene.workers] == [False, True]
     assert [code and code.files for code in scene.workers[1].codes] == [("a.py",)] * 3
 
 
-def test_a_fresh_process_that_dies_takes_its_own_job_along_and_no_other(
+def repeats(count: int, architecture: str = "mlp") -> list[Job]:
+    return [dataclasses.replace(job(9, architecture), repeat=n) for n in range(count)]
+
+
+def test_each_of_several_repeats_has_a_process_that_is_started_for_it(
     scene: Scene, foreign: str
 ) -> None:
+    ours, theirs = repeats(2), repeats(2, foreign)
+    asked = [job(4), ours[0], theirs[0], job(5), ours[1], theirs[1], job(6, foreign)]
+    alive: list[int] = []
+    scene.ended = lambda *_: alive.append(sum(not w.dead for w in scene.workers))
+    scene.run(*asked, repeated=frozenset(ours + theirs))
+    taken = [[j for j, _ in worker.jobs] for worker in scene.workers]
+    assert taken == [
+        [asked[0], asked[3]], *([one] for one in (*asked[1:3], *asked[4:6])), [asked[6]],
+    ]  # fmt: skip
+    assert [worker.forks for worker in scene.workers] == [False] * 5 + [True]
+    # Each ended with its job: besides the one kept for ours there is never another beside a job.
+    assert alive == [1] * 6 + [2]
+    scene.workers.clear()
+    scene.store = Store(scene.store.path / "again")
+    scene.run(*asked[:2], repeated=frozenset(ours), repeats_in_process=True)
+    assert [[j for j, _ in worker.jobs] for worker in scene.workers] == [asked[:2]]
+
+
+def test_the_process_of_a_repeat_that_dies_takes_its_own_job_along_and_no_other(
+    scene: Scene,
+) -> None:
+    ours = repeats(3)
+
+    def dies(worker: FakeWorker, one: Job) -> None:
+        worker.end() if one.repeat == 0 else Scene.ends_ok(worker, one)
+
+    scene.plays[9] = dies
+    scene.run(*ours, repeated=frozenset(ours))
+    rows = read(scene.store.path).jobs.sort_values("repeat")
+    assert list(rows["status"]) == ["killed", "ok", "ok"]
+    assert rows["process_id"].isna().iloc[0]  # it was that of no process that can be named
+
+
+def test_a_fork_that_dies_takes_its_own_job_along_and_no_other(scene: Scene, foreign: str) -> None:
     scene.plays[5] = lambda worker, one: None  # dies: the keeper says that it is gone
     scene.run(job(5, foreign), job(6, foreign), job(7, foreign))
     assert {n: e.status for n, e in scene.endings.items()} == {5: "killed", 6: "ok", 7: "ok"}

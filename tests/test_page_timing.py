@@ -47,7 +47,7 @@ def test_rejected_times_are_marked_and_in_no_ratio(tmp_path: Path) -> None:
     # mlp-512 is the usual reference; a time that is rejected cannot be.
     assert rows["conv-1"][at["factor"]].text == "1 (reference)"
     half = rows["conv-4"]
-    assert (half[at["runs"]].value, half[at["train_s"]].value) == (1, 2.0)
+    assert (half[at["processes"]].value, half[at["train_s"]].value) == (1, 2.0)
     assert half[at["factor"]].value == pytest.approx(2.0)
     assert half[at["check"]].text == "✔ passes"
     assert half[at["check"]].small == ("✘ 1 more run rejected: contended",)

@@ -3,7 +3,8 @@
 Decides which rows belong together, when two folders must not be compared at all, and what a ratio
 with its interval amounts to. Reads stored records only; printing is the command line's business.
 
-Times of a job are independent runs, so Welch's test compares them. Errors depend on the seed and
+Times of a job in different processes are independent, so Welch's test compares them; those in one
+process count as one. Errors depend on the seed and
 hardly on anything else, so they are compared seed by seed. All intervals of one metric are
 corrected together (Bonferroni), so that in 19 of 20 comparisons of like with like none of them
 excludes 1; unlike Holm's method, this makes interval and verdict say the same. No test can tell
@@ -22,7 +23,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from aebench.analysis import fitness, frames, words
+from aebench.analysis import fitness, frames, processes, words
 from aebench.analysis.statistics import ALPHA, LEAST, Estimate, Interval, paired, pooled, unpaired
 from aebench.errors import RequestError, unknown
 from aebench.job import FIELDS, Job
@@ -59,7 +60,7 @@ class Change:
     """One figure of one job, or of all of them, in B over that in A, with its corrected interval.
 
     `a` and `b` are geometric means, None for all jobs together; `n` is the smaller number of
-    runs (times) or of seeds (errors).
+    processes (times) or of seeds (errors).
     """
 
     metric: str
@@ -189,8 +190,8 @@ def exceeded(comparison: Comparison, limits: Sequence[Limit]) -> list[str]:
             if change.verdict == "too few runs" and limit.metric in TIMES:
                 raise RequestError(
                     f"--fail-if {limit.text!r} cannot be decided: {change.job} has"
-                    f" {words.counted(change.n, 'run')} on one side and it takes {LEAST};"
-                    " run both with --repeats 6"
+                    f" {words.counted(change.n, 'process', 'processes')} on one side and it takes"
+                    f" {LEAST}; run both with --repeats 6"
                 )
             if change.ratio > limit.factor and change.verdict in _GROWN:
                 grown = f"{100 * (change.ratio - 1):.3g} %"
@@ -248,10 +249,16 @@ def _values(rows: pd.DataFrame, column: str) -> list[str]:
 
 def _doubts(pairs: Pairs) -> Iterator[str]:
     sides = [pd.concat(rows) for rows in zip(*pairs.values(), strict=True)]
-    for side, rows in zip("AB", sides, strict=True):
+    for number, (side, rows) in enumerate(zip("AB", sides, strict=True)):
         shared = len(rows) - len(frames.timed(rows))
         if shared:
             yield f"{words.counted(shared, 'run')} of {side} shared the machine: no times of it"
+        of_jobs = [frames.timed(job[number]) for job in pairs.values()]
+        if together := sum(len(alone) - processes.count(alone) for alone in of_jobs):
+            yield (
+                f"{words.counted(together, 'run')} of {side} shared a process with another of the"
+                " same job, and count as one with it"
+            )
         unfit = frames.timed(rows).query("unfit != ''")
         if len(unfit):
             why = words.listed(frames.reasons(unfit["unfit"]).split(", "))
@@ -295,7 +302,7 @@ def _changes(metric: str, pairs: Pairs) -> Iterator[Change]:
     estimates: dict[str, Estimate] = {}
     for name, sides in pairs.items():
         if metric in TIMES:
-            a, b = (_positive(frames.timed(rows)[metric]) for rows in sides)
+            a, b = (_positive(processes.per_process(frames.timed(r), metric)) for r in sides)
         else:
             a, b = (_positive(frames.per_seed(rows, metric)) for rows in sides)
             seeds = a.index.intersection(b.index)

@@ -172,7 +172,19 @@ def at_about(need: Need, n: int | None) -> str:
     return need(n, about=True)
 
 
-Rule = Callable[[Evidence], Judgement]
+@dataclass(frozen=True)
+class Rule:
+    """A rule, applied to what it is about: `models`, with a `device` where times decide."""
+
+    judge: Callable[[Evidence], Judgement]
+    models: tuple[frames.Model, ...] = ()
+    device: str = ""
+
+    def __call__(self, evidence: Evidence) -> Judgement:
+        """Judge the evidence."""
+        return self.judge(evidence)
+
+
 _Options = ParamSpec("_Options")
 
 
@@ -181,7 +193,11 @@ def rule(judge: Callable[Concatenate[Evidence, _Options], Judgement]) -> Callabl
 
     @wraps(judge)
     def make(*args: _Options.args, **options: _Options.kwargs) -> Rule:
-        return lambda evidence: judge(evidence, *args, **options)
+        of = [arg for arg in args if isinstance(arg, frames.Model)]
+        if not of:  # else a sequence of models is of those beside it, which decide nothing
+            of = [one for arg in args if isinstance(arg, Sequence) for one in arg]
+        device = str(options.get("device", ""))
+        return Rule(lambda evidence: judge(evidence, *args, **options), tuple(of), device)
 
     return make
 

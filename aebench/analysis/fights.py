@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, processes, words
 from aebench.analysis.statistics import ALPHA, Interval, holm, paired, unpaired
 from aebench.language import say, sense
 from aebench.store import Results
@@ -275,8 +275,9 @@ class Stopwatch:
     """Engine `reference` beside another under otherwise equal `conditions`, these in words.
 
     `models` has architecture, depth, latent, reference_s, loading_s, engine_s and their ratio
-    `gain`; medians over the `n` runs that both engines have (paired by seed and repeat) and that
-    `aebench check` passes. Where it passes none of a model, `doubt` says why, and there is no gain.
+    `gain`; medians over the `n` pairs of processes in which both engines have runs (paired by seed
+    and repeat) that `aebench check` passes. Where it passes none of a model, `doubt` says why, and
+    there is no gain.
     """
 
     conditions: str
@@ -291,6 +292,7 @@ def stopwatch(results: Results) -> list[Stopwatch]:
     timed = frames.timed(results.jobs)
     if "doubt" not in timed:
         timed = timed.assign(doubt="")
+    timed = timed.assign(process=processes.unit(timed))
     for _, group in timed.groupby(same, dropna=False, sort=False):
         slow = group[group["engine"] == "reference"]
         for engine in sorted(set(group["engine"]) - {"reference"}):
@@ -314,12 +316,15 @@ def _stopped(pairs: pd.DataFrame) -> dict[str, Any]:
     """What the stopwatch says of one model, from its runs."""
     fit = pairs[pairs["doubt"].eq("") & pairs["doubt_fast"].eq("")]
     chosen = fit if len(fit) else pairs
-    slow, fast = (chosen[c].astype("float64") for c in ("train_s", "train_s_fast"))
+    seconds = chosen[["train_s", "loading_s", "train_s_fast"]].astype("float64")
+    seconds["gain"] = seconds["train_s"] / seconds["train_s_fast"]
+    each = seconds.groupby([chosen["process"], chosen["process_fast"]]).median()
+    middle = each.median()
     return {
-        "n": len(chosen),
-        "reference_s": slow.median(),
-        "loading_s": chosen["loading_s"].astype("float64").median(),
-        "engine_s": fast.median(),
-        "gain": (slow / fast).median() if len(fit) else np.nan,
+        "n": len(each),
+        "reference_s": middle["train_s"],
+        "loading_s": middle["loading_s"],
+        "engine_s": middle["train_s_fast"],
+        "gain": middle["gain"] if len(fit) else np.nan,
         "doubt": "" if len(fit) else frames.reasons([*pairs["doubt"], *pairs["doubt_fast"]]),
     }

@@ -6,13 +6,14 @@ doubt is shown, and what it means for an exit code, is the command line's busine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, processes, words
+from aebench.analysis.doubts import KINDS, Case, Kind, doubt_kind, rows_of
 from aebench.job import FIELDS
 from aebench.language import say
 from aebench.store import Results
@@ -31,55 +32,6 @@ _TROUBLES = ("thermal_slowdown", "hardware_slowdown", "hardware_thermal_slowdown
 
 
 @dataclass(frozen=True)
-class Case:
-    """One row that raises a doubt, or one row for all of its system; `detail` gives the figures.
-
-    `keys` are those of all rows that it concerns, its own among them.
-    """
-
-    key: str
-    job: str
-    detail: str
-    keys: tuple[str, ...]
-
-
-# Finds rows, or whole systems of rows, with what is doubtful about each.
-Finder = Callable[[pd.DataFrame, Results], Iterable[tuple[Any, str]]]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of doubt: what happened, why it may matter, and what helps.
-
-    `unfit`: such rows should not be compared; otherwise the doubt is for information. `find`
-    takes the rows that ended ok with a time, and all results.
-    """
-
-    name: str
-    unfit: bool
-    what: str
-    why: str
-    remedy: str
-    find: Finder
-
-
-KINDS: list[Kind] = []
-"""Every kind, in the order in which doubts are told."""
-
-
-def _kind(
-    name: str, what: str, why: str, remedy: str, *, unfit: bool = True
-) -> Callable[[Finder], Finder]:
-    """Say of which kind the doubts are that the function below finds."""
-
-    def add(find: Finder) -> Finder:
-        KINDS.append(Kind(name, unfit, what, why, remedy, find))
-        return find
-
-    return add
-
-
-@dataclass(frozen=True)
 class Doubt:
     """A kind of doubt with the rows that raise it; at least one."""
 
@@ -88,14 +40,15 @@ class Doubt:
 
 
 def check(results: Results) -> list[Doubt]:
-    """Every doubt about the times of `results`, in the order of `KINDS`."""
+    """Every doubt about the times of `results`: first those that make a time unfit."""
     jobs = frames.ordered(results).jobs
     good = jobs[jobs["status"].eq("ok") & frames.has_time(jobs)]
     cases = {
         kind.name: tuple(_case(where, detail) for where, detail in kind.find(good, results))
         for kind in KINDS
     }
-    return [Doubt(kind, cases[kind.name]) for kind in KINDS if cases[kind.name]]
+    found = [Doubt(kind, cases[kind.name]) for kind in KINDS if cases[kind.name]]
+    return sorted(found, key=lambda doubt: not doubt.kind.unfit)
 
 
 def fit(doubts: list[Doubt]) -> bool:
@@ -138,10 +91,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
 
 
-def _rows(jobs: pd.DataFrame, *more: str) -> list[dict[Any, Any]]:
-    return jobs[list(dict.fromkeys(["key", "modified", *FIELDS, *more]))].to_dict("records")
-
-
 def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Rows whose times should agree: alike, and of one job save for seed and repeat."""
     by = list(dict.fromkeys([*SYSTEM, *frames.ALIKE]))
@@ -149,7 +98,7 @@ def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield group
 
 
-@_kind(
+@doubt_kind(
     "noisy",
     "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
     " longer or shorter than in the median of these results.",
@@ -159,19 +108,19 @@ def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     marked = frames.noisy(jobs)
     shares = frames.noise(jobs)[marked].to_list()
-    for row, off in zip(_rows(jobs[marked]), shares, strict=True):
+    for row, off in zip(rows_of(jobs[marked]), shares, strict=True):
         word = "longer" if off > 0 else "shorter"
         yield row, f"the fixed work took {_percent(abs(off))} {word}"
 
 
-@_kind(
+@doubt_kind(
     "contended",
     "Something else used the machine while the job trained.",
     "Its time then depends on what the others did, and cannot be repeated.",
     "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
 )
 def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs, "train_s", *_CONTENTION):
+    for row in rows_of(jobs, "train_s", *_CONTENTION):
         train_s, signs = row["train_s"], []
         if row["concurrent"] is True:
             signs.append("other jobs of the run beside it")
@@ -190,25 +139,25 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
             yield row, "; ".join(signs)
 
 
-@_kind(
+@doubt_kind(
     "resumed",
     "The training was interrupted, and went on from a checkpoint.",
     "Its time is of parts, each begun cold, and another load or machine may have had its share.",
     "Its errors count; for its time, run it undisturbed in a new --results folder.",
 )
 def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs[jobs["resumed"].fillna("").ne("")], "resumed"):
+    for row in rows_of(jobs[jobs["resumed"].fillna("").ne("")], "resumed"):
         yield row, f"went on {row['resumed']}"
 
 
-@_kind(
+@doubt_kind(
     "throttled",
     "The system or the GPU slowed the job down while it trained.",
     "The time shows the quota, the heat or the power supply, not the job.",
     "Raise the container's CPU quota, or let the GPU cool; --device chooses another one.",
 )
 def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs, "throttled_s", "train_s", "clock_events"):
+    for row in rows_of(jobs, "throttled_s", "train_s", "clock_events"):
         held = row["throttled_s"] > _THROTTLED * row["train_s"]
         signs = [f"held up by a CPU quota for {row['throttled_s']:.2g} s"] if held else []
         events = str(row["clock_events"] or "").split(", ")
@@ -217,21 +166,21 @@ def _throttled(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
             yield row, "; ".join(signs)
 
 
-@_kind(
+@doubt_kind(
     "clocks",
     "Host and device disagree by more than 2 % on how long the training took.",
     "Work may have been timed that was not the training, or not all of it waited for.",
     "Run again; if it stays, compare with --engine eager, and report it as a defect.",
 )
 def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in _rows(jobs.dropna(subset="device_train_s"), "device_train_s", "train_s"):
+    for row in rows_of(jobs.dropna(subset="device_train_s"), "device_train_s", "train_s"):
         apart = abs(row["device_train_s"] / row["train_s"] - 1)
         if apart > CLOCKS_APART:
             host, device = f"{row['train_s']:.4g} s", f"{row['device_train_s']:.4g} s"
             yield row, f"{host} by the host, {device} by the device: {_percent(apart)} apart"
 
 
-@_kind(
+@doubt_kind(
     "first-epoch",
     "The first epoch was the slowest, by more than 10 % of the others' median.",
     "Warm-up leaked into the time, which then tells more against short trainings.",
@@ -240,7 +189,7 @@ def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
 def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, str]]:
     epochs = results.epochs.sort_values("epoch").astype({"train_s": "float64"})
     seconds = epochs.groupby("key")["train_s"].agg(list)
-    for row in _rows(jobs):
+    for row in rows_of(jobs):
         first, *others = seconds.get(row["key"], [0.0])
         # Slower than every later one as well: a single late hiccup is noise, not warm-up.
         if len(others) < 2 or not first > max(others):
@@ -250,24 +199,24 @@ def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, st
             yield row, f"{first:.3g} s, the later ones {usual:.3g} s"
 
 
-@_kind(
+@doubt_kind(
     "spread",
-    "Runs of one job differ by more than 5 % of their median, from fastest to slowest.",
+    "Processes of one job differ by more than 5 % of their median, from fastest to slowest.",
     "Differences between jobs smaller than that spread cannot be told from chance.",
     "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
 )
 def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     # Rows beside others are compared with nothing, so they do not speak against those alone.
     for group in _systems(frames.timed(jobs)):
-        seconds = group["train_s"].astype("float64")
+        seconds = processes.per_process(group, "train_s")
         spread = (seconds.max() - seconds.min()) / seconds.median()
-        if len(group) > 1 and spread > SPREAD:
+        if spread > SPREAD:
             extremes = f"{seconds.min():.4g} to {seconds.max():.4g} s"
-            detail = f"{extremes} in {len(group)} runs: {_percent(spread)} of the median"
+            detail = f"{extremes} in {len(seconds)} processes: {_percent(spread)} of the median"
             yield group, detail
 
 
-@_kind(
+@doubt_kind(
     "mixed",
     "A system ran under other conditions than most, and not under those of most.",
     "Tables of times keep unlike rows apart, so it stands without what it would be compared to.",
@@ -291,18 +240,22 @@ def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
                 yield row, detail
 
 
-@_kind(
+@doubt_kind(
     "few-repeats",
-    "Fewer than six runs.",
-    "Only from six on is the range from fastest to slowest a 97 % interval of the median.",
-    "Use --repeats 6.",
+    "Fewer than six processes.",
+    "Only from six on is the range from fastest to slowest a 97 % interval of the median; runs in"
+    " one process agree more than those of several, and count as one.",
+    "Use --repeats 6, without --repeats-in-process.",
     unfit=False,
 )
 def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
-    return [(g, words.counted(len(g), "run")) for g in _systems(jobs) if len(g) < REPEATS]
+    for group in _systems(jobs):
+        if (count := processes.count(group)) < REPEATS:
+            runs = f", {words.counted(len(group), 'run')}" if len(group) > count else ""
+            yield group, words.counted(count, "process", "processes") + runs
 
 
-@_kind(
+@doubt_kind(
     "dirty-commit",
     "aebench ran from a checkout with changes that are in no commit.",
     "Nobody can tell later which code was timed.",
@@ -310,11 +263,11 @@ def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     unfit=False,
 )
 def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
-    rows = _rows(jobs[jobs["commit"].str.endswith("+changes").eq(True)], "commit")
+    rows = rows_of(jobs[jobs["commit"].str.endswith("+changes").eq(True)], "commit")
     return [(row, f"commit {row['commit']}") for row in rows]
 
 
-@_kind(
+@doubt_kind(
     "unwatched",
     "The record holds no noise probe.",
     "Whether the machine was quiet cannot be known.",
@@ -322,11 +275,11 @@ def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     unfit=False,
 )
 def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
-    rows = _rows(jobs[jobs["noise_before_s"].isna()], "aebench")
+    rows = rows_of(jobs[jobs["noise_before_s"].isna()], "aebench")
     return [(row, f"aebench {_text(row['aebench'])}") for row in rows]
 
 
-@_kind(
+@doubt_kind(
     "untimed",
     "The job ended ok, without a training time of its own.",
     "It has errors to compare, and is missing wherever times are compared.",
@@ -335,10 +288,12 @@ def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
 )
 def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     good = results.jobs[results.jobs["status"].eq("ok")]
-    return [(row, f"engine {_text(row['engine'])}") for row in _rows(good[~frames.has_time(good)])]
+    return [
+        (row, f"engine {_text(row['engine'])}") for row in rows_of(good[~frames.has_time(good)])
+    ]
 
 
-@_kind(
+@doubt_kind(
     "unfinished",
     "The job did not end ok.",
     "It has no time, and is missing wherever times are compared.",
@@ -346,5 +301,5 @@ def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     unfit=False,
 )
 def _unfinished(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
-    rows = _rows(results.jobs[results.jobs["status"].ne("ok")], "status", "reason")
+    rows = rows_of(results.jobs[results.jobs["status"].ne("ok")], "status", "reason")
     return [(row, f"{row['status']}: {row['reason']}") for row in rows]

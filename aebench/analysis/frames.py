@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from aebench import schema
-from aebench.analysis import words
+from aebench.analysis import processes, words
 from aebench.analysis.names import shown, texts, told_apart
 from aebench.analysis.statistics import interval
 from aebench.language import later, say
@@ -315,6 +315,7 @@ def reasons(doubts: Iterable[str]) -> str:
 def times(group: pd.DataFrame) -> pd.DataFrame:
     """One row for each model of a group of alike rows: medians, extremes and spread.
 
+    Those of `train_s` are over processes, each with the median of its runs; `runs` are these.
     Made of the runs that `aebench check` passes, with the number of the others in `left_out` and
     why in `left_out_for`. Where it passes none, made of all, with why it rejects them in `doubt`.
     """
@@ -326,14 +327,14 @@ def times(group: pd.DataFrame) -> pd.DataFrame:
         said = {"doubt": "", "left_out": len(unfit), "left_out_for": why}
         if not len(runs):
             runs, said = every, {"doubt": why, "left_out": 0, "left_out_for": ""}
-        seconds = runs["train_s"].astype("float64")
+        seconds = processes.per_process(runs, "train_s")
         low, middle, high = seconds.min(), seconds.median(), seconds.max()
         rates = {n: runs[n].astype("float64").median() for n in ("images_per_s", "gflops")}
         phases = {n: runs[n].astype("float64").median() for n in [*PHASES, "total_s"]}
         rows.append(
             dict(zip(MODEL, identity, strict=True))
-            | {"n": len(runs), "runs": seconds.to_list()}
-            | {"low": low, "high": high, "spread": (high - low) / middle if len(runs) > 1 else None}
+            | {"n": len(seconds), "runs": seconds.to_list(), "low": low, "high": high}
+            | {"spread": (high - low) / middle if len(seconds) > 1 else None}
             | {"kernels": say(" or ").join(sorted(set(runs["kernels"].dropna()))) or None}
             | said
             | rates

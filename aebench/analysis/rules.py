@@ -7,13 +7,14 @@ seen; what they are applied to is listed in `findings`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
 import pandas as pd
 
-from aebench.analysis import frames, words
+from aebench.analysis import frames, processes, words
 from aebench.analysis.evidence import (
     Claim,
     Evidence,
@@ -82,8 +83,8 @@ def times(
     The time is `train_s` + `eval_s`, because the study timed training, validation and test
     together. It used torch's own data loader, which only engine `reference` repeats, and the ratio
     differs with the engine: rows of others are told in the note but decide nothing. Runs are
-    paired by seed and repeat, within rows otherwise alike; of several such groups the one with the
-    most pairs decides, whatever it says.
+    paired by seed and repeat, within rows otherwise alike, and pairs in the same processes are one;
+    of several such groups the one with the most pairs decides, whatever it says.
     """
     chosen: tuple[list[float], str] | None = None
     others: list[str] = []
@@ -137,12 +138,20 @@ _DEVICES = later({"cuda": "a CUDA device", "cpu": "a CPU"})
 
 
 def _paired_times(slow: Model, fast: Model, group: pd.DataFrame) -> list[float]:
-    def runs(model: Model) -> pd.Series[float]:
+    def runs(model: Model) -> pd.DataFrame:
         rows = model.rows(group)
         seconds = rows["train_s"].astype("float64") + rows["eval_s"].astype("float64")
-        return seconds.groupby([rows["seed"], rows["repeat"]]).median()
+        timed = rows[["seed", "repeat"]].assign(s=seconds, process=processes.unit(rows))
+        return timed.groupby(["seed", "repeat"]).agg({"s": "median", "process": "first"})
 
-    return ratios(runs(slow), runs(fast))
+    ends = ("_slow", "_fast")
+    pairs = runs(slow).merge(runs(fast), on=["seed", "repeat"], suffixes=ends)
+    medians = (
+        pairs.assign(ratio=pairs["s_slow"] / pairs["s_fast"])
+        .groupby(["process_slow", "process_fast"], sort=False)["ratio"]
+        .median()
+    )
+    return [float(ratio) for ratio in medians if 0 < ratio < math.inf]
 
 
 @rule

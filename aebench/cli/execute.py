@@ -5,6 +5,7 @@ What came of it is for these to tell.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,4 +77,5 @@ def execute(
         fetch_visibly(name, options.data, console)
     text.warn(store.compact())
     with watch(possible, estimator, console) as listener:
-        return local.run(possible, store, options, listener)
+        how = dataclasses.replace(options, repeated=grid.repeated)
+        return local.run(possible, store, how, listener)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -28,10 +28,12 @@ def print_plan(
     todo: Sequence[Job],
     estimator: Estimator,
     workers: int,
+    started: Collection[Job] = (),
 ) -> None:
     """Print one line per system, seeds and repeats counted together, and the estimated time.
 
-    `there` maps the keys of stored jobs to their status; `todo` are the jobs that would run.
+    `there` maps the keys of stored jobs to their status; `todo` are the jobs that would run, those
+    of `started` in processes of their own.
     """
 
     def system(job: Job) -> Job:
@@ -70,7 +72,7 @@ def print_plan(
     for sentence in by_other_engines(run, there):
         out.print(sentence)
     known = [job for job in run if estimator.job(job) is not None]
-    total = estimator.total(known, workers)
+    total = estimator.total(known, workers, started)
     about = text.between(total.low_s, total.high_s) if known else "no time"
     beside = f", {workers} at a time" if workers > 1 else ""
     jobs_to_do = text.count(len(run), "job")

@@ -1,18 +1,19 @@
 """``aebench run``: from options to jobs, from jobs to a filled store, and what came of them.
 
-Exit code 0 means that every job asked for has a readable record, or cannot exist: at the end the
-keys that were asked for are held against the records that can be read.
+Exit code 0 means that every job asked for has a readable record, cannot exist, or was left out by
+the budget: at the end the keys that were asked for are held against the records that can be read.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,12 +23,14 @@ from aebench.cli import axes, complete, folders, text
 from aebench.cli.execute import execute, to_do
 from aebench.cli.options import DATA_FOLDER, default
 from aebench.cli.plan import by_other_engines, print_plan, unkept
+from aebench.cli.within import told_after, told_before, within
 from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
 from aebench.executors import RunOptions
 from aebench.grid import PRESETS, Grid, load_grid
 from aebench.job import OPTIONS as JOB_OPTIONS
+from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.protocols import NAMES as PROTOCOLS
 from aebench.protocols import OPTIMIZERS, ORDERS, SCHEDULES
@@ -52,6 +55,8 @@ aebench run --grid full --plan: what would run, how big, about how long
 aebench run --architecture mlp,conv --latent 4,32 --dataset digits --seeds 3
 
 aebench run --grid study --epochs 2 --results results/trial --workers 2
+
+aebench run --grid study --budget 1h: what fits, first what decides most findings
 
 aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
 
@@ -122,6 +127,11 @@ _OPTIONS = (
         autocompletion=complete.device),
     _option(_HOW, "workers", "Jobs at a time. With more than 1 the times cannot be compared.",
         usual=1, **_FROM_1),
+    _option(_HOW, "repeats_in_process", "Repeats in the process of the jobs before them, not"
+        " each in one of its own: sooner done, but intervals leave out what differs between those.",
+        bool, False),
+    _option(_HOW, "budget", "Start no job that would end after this long: 10m, 90s, 2h; first those"
+        f" that decide findings soonest. {default('no limit')}", metavar="TIME"),
     _option(_HOW, "timeout", f"Stop a job after this long. {default('never')}", float, min=0.001,
         metavar="SECONDS"),
     _option(_HOW, "checkpoint", "Store jobs in training this often, at the end of an epoch: 10m,"
@@ -143,6 +153,7 @@ def run(**given: Any) -> None:
         raise RequestError(f"--timeout takes a number of seconds, not {given['timeout']:g}")
     if given["retrain"] and not given["keep_weights"]:
         raise RequestError("--retrain is of use with --keep-weights only: give both")
+    budget_s = axes.seconds("--budget", given["budget"]) if given["budget"] else None
     # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
     plugins = tuple(str(here / path) for path in given["plugin"] or ())
@@ -163,6 +174,7 @@ def run(**given: Any) -> None:
         keep_weights=given["keep_weights"],
         retrain=given["retrain"],
         checkpoint_s=given["checkpoint"] and axes.seconds("--checkpoint", given["checkpoint"]),
+        repeats_in_process=given["repeats_in_process"],
     )
     grid = _grid(given["grid"], asked, given["shard"], data)
     os.chdir(here)
@@ -181,14 +193,30 @@ def run(**given: Any) -> None:
     estimator = Estimator.from_store(store)
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     todo = to_do(grid, known, options, given["retry_failed"])
+    plan = None
+    if budget_s is not None:
+        if any(job not in grid.impossible for job in todo):
+            plan = within(grid, todo, known, store.path.name, options, budget_s)
+            todo = list(plan.todo)
+        else:
+            text.stderr().print("nothing is left to do, so nothing of the budget is used")
     if given["plan"]:
-        print_plan(grid, there, todo, estimator, options.workers)
+        started = () if options.repeats_in_process else grid.repeated
+        print_plan(grid, there, todo, estimator, options.workers, started)
+        for sentence in told_before(plan, options.workers) if plan else ():
+            text.stdout().print(sentence, soft_wrap=True)
         return
     text.warn(by_other_engines([job for job in todo if job not in grid.impossible], there))
+    admission = plan.admission(store, options.workers) if plan else None
+    options = dataclasses.replace(options, may_start=admission)
     finished = execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)
     asked_for = (given["report"], given["keep_weights"])
-    _conclude(grid, store, shown, finished, *asked_for, known.problems)
+    left_out = admission.refused if admission else []
+    if plan and finished:
+        again = shlex.join(["aebench", *sys.argv[1:]])
+        text.warn(told_after(plan, left_out, store.survey().statuses, again))
+    _conclude(grid, store, shown, finished, *asked_for, known.problems, left_out)
 
 
 run.__signature__ = inspect.Signature(_OPTIONS)  # type: ignore[attr-defined]
@@ -223,6 +251,7 @@ def _conclude(
     report: bool,
     keep_weights: bool,
     told: Sequence[Problem],
+    left_out: Collection[Job],
 ) -> None:
     """Print what came out, where it lies and how to go on; exit with the code that fits."""
     from aebench.cli.show import jobs_table
@@ -240,7 +269,8 @@ def _conclude(
     text.warn(unkept(jobs))
     bare = keep_weights and jobs["keeping_note"].fillna("").str.contains("weights not kept").any()
     there = set(jobs["key"])
-    missing = [job for job in grid.jobs if job.key not in there]
+    spared = set(left_out)
+    missing = [job for job in grid.jobs if job.key not in there and job not in spared]
     if not finished:
         again = shlex.join(["aebench", *sys.argv[1:]])
         stopped = f"stopped with {text.count(len(missing), 'job')} to go; to continue: {again}"

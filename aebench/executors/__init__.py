@@ -26,7 +26,9 @@ class RunOptions:
     `retrain` as well, jobs are trained again whose records are there and their weights are not.
     `checkpoint_s` is after how many seconds, at the end of an epoch, a job in training is stored,
     so that a run that finds it interrupted goes on from there. `may_start` is asked before each job
-    whether it may start; one that may not is left out.
+    whether it may start; one that may not is left out. Each job of `repeated` runs in a process
+    that is started for it, unless `repeats_in_process`: address layout, allocator and caches, which
+    a process keeps, then vary from repeat to repeat as they do from run to run.
     """
 
     cuda: str = "cuda"
@@ -40,6 +42,8 @@ class RunOptions:
     retrain: bool = False
     checkpoint_s: float | None = None
     may_start: Callable[[Job], bool] | None = None
+    repeated: frozenset[Job] = frozenset()
+    repeats_in_process: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,18 +34,18 @@ _IMPORTS = ("torch._dynamo", "aebench.worker", "aebench.executors.warming")
 def main(told: dict[str, Any]) -> NoReturn:
     """Serve jobs until standard input closes; `told` is what `processes.Worker` said first.
 
-    With ``fresh`` every job has a process of its own, forked after the imports that take seconds.
+    With ``forks`` every job has a process of its own, forked after the imports that take seconds.
     """
     tell = _Channel()
-    if sys.platform == "win32":  # no forks: who wants a fresh process starts another
+    if sys.platform == "win32":  # no forks: who wants another process starts one
         threading.Thread(target=_watch, args=(told["parent"],), daemon=True).start()
-        _work(told, tell, islice(_asked(tell), 1) if told["fresh"] else _asked(tell))
-    tasks = ([line] for line in _asked(tell)) if told["fresh"] else [_asked(tell)]
+        _work(told, tell, islice(_asked(tell), 1) if told["forks"] else _asked(tell))
+    tasks = ([line] for line in _asked(tell)) if told["forks"] else [_asked(tell)]
     keeper.keep(
         told["parent"],
         tasks,
         lambda lines: _work(told, tell, lines),
-        lambda lines, code: tell("gone", code=code, key=_key(lines) if told["fresh"] else ""),
+        lambda lines, code: tell("gone", code=code, key=_key(lines) if told["forks"] else ""),
     )
 
 

@@ -15,6 +15,20 @@ from filelock import FileLock, Timeout
 from aebench.errors import RequestError
 
 
+def in_use(parts: Path) -> bool:
+    """Whether a run that is alive has a lease in the folder `parts` of results."""
+    for file in parts.glob(".*.lock"):
+        lock = FileLock(file)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return True
+        except (OSError, NotImplementedError):
+            continue  # whether it may be used at all is seen when a lease is taken
+        lock.release()
+    return False
+
+
 class Leases:
     """The leases of one run, in the folder `parts` of its results."""
 

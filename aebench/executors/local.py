@@ -1,20 +1,20 @@
-"""Local executor: persistent worker processes, one job at a time, all killable.
+"""Local executor: worker processes, one job at a time, all killable.
 
 Written here rather than taken from a pool library: `joblib` and `concurrent.futures` give up
 all jobs when one worker dies, and none passes progress on while a job runs, which is how a
-hard timeout, a crash or a kill stays the fate of one job only. Code that is not ours runs in a
-process that no other job uses. Several runs may share a folder: see `leases`.
+hard timeout, a crash or a kill stays the fate of one job only. Workers are kept from job to job,
+for a thousand jobs of a second are not to pay an import each; `_Process` says which jobs have
+processes of their own. Several runs may share a folder: see `leases`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import signal
+import enum
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from aebench.errors import RequestError
 from aebench.executors import Ending, Listener, RunOptions
 from aebench.executors.leases import Leases
 from aebench.executors.processes import ForeignCode, Worker, foreign_code
+from aebench.executors.stopping import Stop, interruptible
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Row, Store, kept
@@ -36,11 +37,21 @@ _UNWRITTEN = "its process could not write its record, which its own code may hav
 _HEALTHY = ("ok", "diverged", "skipped")  # endings after which a worker may take another job
 
 
+class _Process(enum.Enum):
+    """What process a job runs in."""
+
+    KEPT = enum.auto()  # that of the jobs before it: of our code, once
+    FORKED = enum.auto()  # a fork of one that has imported: of code that is not ours, which may
+    # leave its process in any state
+    STARTED = enum.auto()  # started for it and ended after it: one of several repeats
+
+
 @dataclass
 class _Slot:
-    """A place for one job at a time, and its workers: for our code, and for that of others."""
+    """A place for one job at a time, and its workers: one for each kind of process at most."""
 
-    workers: dict[bool, Worker] = field(default_factory=dict)  # by whether for others' code
+    workers: dict[_Process, Worker] = field(default_factory=dict)
+    process: _Process = _Process.KEPT  # for the job in hand
     foreign: bool = False  # whether the job runs code that is not ours
     job: Job | None = None
     given: bool = False  # the worker has the job
@@ -53,14 +64,7 @@ class _Slot:
     @property
     def worker(self) -> Worker | None:
         """The worker for the job in hand."""
-        return self.workers.get(self.foreign)
-
-
-@dataclass
-class _Stop:
-    """How often the user has pressed Ctrl-C."""
-
-    asked: int = 0
+        return self.workers.get(self.process)
 
 
 def run(
@@ -80,7 +84,7 @@ def run(
             it holds stays; or the code of a job cannot be sent to a worker.
     """
     pool = _Pool(jobs, Store(store.path.absolute()), options, listener or Listener())
-    with _interruptible(pool.stop):
+    with interruptible(pool.stop):
         try:
             pool.serve()
         finally:
@@ -106,7 +110,7 @@ class _Pool:
         self.before = dict(zip(known["key"], known["started_at"], strict=True))
         self.statuses = dict(zip(known["key"], known["status"], strict=True))
         self.leases = Leases(store.parts)
-        self.stop, self._told = _Stop(), False
+        self.stop, self._told = Stop(), False
         self.trouble = ""
         self.folder = Path.cwd()  # before any plugin of this process may change it
         count = max(1, min(options.workers, len(jobs)))
@@ -217,17 +221,21 @@ class _Pool:
 
     def _assign(self, slot: _Slot, job: Job) -> None:
         slot.job, slot.foreign = job, self._code(job) is not None
+        slot.process = _Process.FORKED if slot.foreign else _Process.KEPT
+        if job in self.options.repeated and not self.options.repeats_in_process:
+            slot.process = _Process.STARTED
         slot.since = time.monotonic()
 
     def _start(self, slot: _Slot) -> Worker | None:
         """Start a worker for the slot's job; None if the system has none to give."""
         slot.since = time.monotonic()
         try:
-            worker = Worker(self.store.path, slot.foreign, self.folder, self.news)
+            forks = slot.process is _Process.FORKED
+            worker = Worker(self.store.path, forks, self.folder, self.news)
         except OSError as error:
             self._failed_start(slot, error.strerror or str(error))
             return None
-        slot.workers[slot.foreign] = worker
+        slot.workers[slot.process] = worker
         return worker
 
     def _listen(self, place: int, slot: _Slot) -> bool:
@@ -306,7 +314,8 @@ class _Pool:
         job = slot.job
         assert job is not None
         slot.job, slot.given, slot.running = None, False, False
-        if not slot.foreign and ending.status not in _HEALTHY:
+        unhealthy = slot.process is _Process.KEPT and ending.status not in _HEALTHY
+        if unhealthy or slot.process is _Process.STARTED:
             # What failed may have left the process in any state: start afresh.
             self._end_worker(slot)
         self.leases.give_up(job.key, done=True)
@@ -315,7 +324,7 @@ class _Pool:
 
     def _end_worker(self, slot: _Slot) -> None:
         """End the worker for the job in hand."""
-        if worker := slot.workers.pop(slot.foreign, None):
+        if worker := slot.workers.pop(slot.process, None):
             worker.end()
 
     def _end_workers(self, slot: _Slot) -> None:
@@ -325,20 +334,3 @@ class _Pool:
     def _where(self, job: Job) -> Circumstances:
         device = self.options.cuda if job.device == "cuda" else "cpu"
         return dataclasses.replace(self.where, device=device, position=self.positions[job])
-
-
-@contextlib.contextmanager
-def _interruptible(stop: _Stop) -> Iterator[None]:
-    """Count Ctrl-C in `stop` rather than raise, for as long as workers are running."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def asked(_signal: int, _frame: object) -> None:
-        stop.asked += 1
-
-    before = signal.signal(signal.SIGINT, asked)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -44,7 +44,7 @@ class ForeignCode:
 
 
 class Worker:
-    """A process that takes one job after another; with `fresh`, each in a process of its own.
+    """A process that takes one job after another; with `forks`, each in a fork of its own.
 
     `said` holds its messages as they come in; `news` is set with each, and when it has ended.
 
@@ -52,7 +52,7 @@ class Worker:
         OSError: the system starts no process.
     """
 
-    def __init__(self, results: Path, fresh: bool, folder: Path, news: threading.Event) -> None:
+    def __init__(self, results: Path, forks: bool, folder: Path, news: threading.Event) -> None:
         self.said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.ready = False  # it has said so
         self._news = news
@@ -69,7 +69,7 @@ class Worker:
                 "sys_path": [str(folder) if entry == "" else entry for entry in sys.path],
                 "parent": os.getpid(),
                 "results": str(results),
-                "fresh": fresh,
+                "forks": forks,
             }
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

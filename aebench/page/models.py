@@ -65,7 +65,7 @@ _WORDS = later({
 
 # Name, meaning beyond the schema's, and the row of `frames.summary` written.
 _RUN_HEADS = ("seed", "repeat", "engine", "mse", "study_error", "train_s", "check", "key")
-_TIME_HEADS = later(("conditions", "runs", "train_s", "min to max", "check"))
+_TIME_HEADS = later(("conditions", "processes", "train_s", "min to max", "check"))
 _FIGURES = (
     (
         later("MSE"),

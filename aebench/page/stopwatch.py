@@ -94,7 +94,7 @@ def seconds(watch: Stopwatch) -> Table:
     """A row a model: its time under both engines, and what the other engine gains."""
     heads = """
         model
-        pairs ## | runs that both engines have, by seed and repeat
+        pairs ## | of processes with runs that both engines have, by seed and repeat
         reference train_s # | the study's loop, median
         loading #% | share of it spent waiting for the data loader
     """

@@ -167,12 +167,12 @@ def times(group: pd.DataFrame, caption: str) -> Table:
     """
     heads = columns("""
         model
-        runs ## | timed runs that the row is made of: seeds and repeats, alone on the machine
+        processes ## | the row is made of, alone on the machine; of runs in one the median counts
         train_s # | median; seconds of training proper: first step to last, device synchronized
         min to max | of train_s
         spread #% | (max - min) / median; above 5 % is marked
         factor # | train_s against the reference row, geometric means
-        95 % interval | of the factor, Welch's t on the logarithm; none below three runs
+        95 % interval | of the factor, Welch's t on the logarithm; none below three processes
         total_s #
         images_per_s ##
         gflops #

@@ -8,18 +8,17 @@ took in this folder. Executors train them; nothing is kept here but the time tha
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from aebench.budget import Admission, Costs, too_small
 from aebench.errors import RequestError
 from aebench.estimate import Estimator
-from aebench.job import FIELDS, Job
+from aebench.job import Job
 from aebench.store import Store
-from aebench.tune.choice import Row, plain_rows
 from aebench.tune.halving import Known, Stand, stand
 from aebench.tune.reading import Space
 from aebench.tune.sampling import STARTUP, propose
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 _BATCH_S = 300.0  # of a batch, after which what was measured corrects what is to come
 _AT_ONCE = 4  # candidates sampled at least, once there are enough to model
-_TIMED = ("key", "status", "total_s", "baseline_s", "compile_s", "architecture", "dataset")
 MayStart = Callable[[Job], bool]
 Train = Callable[[Sequence[Job], Estimator, MayStart], bool]
 """Trains jobs that may start, leaving a record of each; False if the user stopped it."""
@@ -76,7 +74,7 @@ class Running:
                 raise RequestError(f"{one.name}: {why}")
         begun = self.clock()
         last: list[Job] = []
-        admission = Admission(self, Costs(Estimator()), begun)
+        admission = Admission(Costs(Estimator()), begun, clock=self.clock)
         while True:
             jobs = _jobs(self.store)
             stands = self._stands(jobs)
@@ -89,15 +87,15 @@ class Running:
                 if batch == last and admission.started:
                     raise RequestError(f"jobs leave no readable record in {self.store.path}")
                 last = batch
-                admission = Admission(self, costs, begun + budget_s)
+                # For a better estimate of what is left, no job starts long after the first.
+                admission = Admission(
+                    costs, begun + budget_s, self.workers, self.clock, patience_s=2 * _BATCH_S
+                )
                 if not train(batch, costs.estimator, admission):
                     return False
             elif least_s < math.inf:
                 if not last:
-                    raise RequestError(
-                        f"--budget {budget_s:g}s is too small for a single job; the least that"
-                        f" would do is {math.ceil(least_s)}s"
-                    )
+                    raise too_small(budget_s, least_s)
                 return True
             # Else no search had another point to give, which is noted; some may go on to a rung.
 
@@ -156,29 +154,6 @@ class Running:
         return possible
 
 
-class Admission:
-    """Says at a job's turn whether it still fits the time that is left.
-
-    What the jobs before it in the batch took, against their estimate, is taken into account.
-    """
-
-    def __init__(self, run: Running, costs: Costs, end: float) -> None:
-        self.run, self.costs, self.end = run, costs, end
-        self.begun, self.started = run.clock(), list[float]()
-
-    def __call__(self, job: Job) -> bool:
-        """Whether the job may start now."""
-        now, job_s = self.run.clock(), self.costs.seconds(job)
-        over = now - self.begun - self.costs.start_s
-        planned = sum(self.started) / self.run.workers
-        slower = max(1.0, over / planned) if planned else 1.0
-        late = bool(self.started) and now - self.begun > 2 * _BATCH_S  # for a better estimate
-        if late or now + job_s * slower > self.end:
-            return False
-        self.started.append(job_s)
-        return True
-
-
 def _jobs(store: Store) -> pd.DataFrame:
     return store.survey().jobs
 
@@ -191,57 +166,3 @@ def _in_turn(lists: Sequence[list[Job]]) -> Iterator[Job]:
     """The first of each list, then the second of each, and so on."""
     for place in range(max(map(len, lists), default=0)):
         yield from (jobs[place] for jobs in lists if place < len(jobs))
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What jobs will take, by an estimate and by how far it was off in this folder.
-
-    `corrections` are factors by architecture and data set; the one of ``()`` holds for all others.
-    """
-
-    estimator: Estimator
-    start_s: float = 0.0
-    corrections: Mapping[tuple[str, ...], float] = field(default_factory=dict)
-    measured: Mapping[tuple[str, ...], float] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, jobs: pd.DataFrame, folder: str) -> Costs:
-        """Learn from the rows of a `folder`."""
-        estimator = Estimator.from_jobs(jobs, folder)
-        columns = list(dict.fromkeys([*_TIMED, *FIELDS]))
-        off: dict[tuple[str, ...], list[float]] = {}
-        took: dict[tuple[str, ...], list[float]] = {}
-        for row in plain_rows(jobs, columns):
-            job_s = _seconds(row)
-            if job_s is None:
-                continue
-            alike = (row["architecture"], row["dataset"])
-            took.setdefault(alike, []).append(job_s / row["epochs"])
-            try:
-                guess = estimator.job(Job(**{name: row[name] for name in FIELDS}))
-            except RequestError:  # of a plugin, say, that is not here
-                continue
-            if guess and guess.likely_s:
-                for name in (alike, ()):
-                    off.setdefault(name, []).append(job_s / guess.likely_s)
-        corrections = {name: statistics.median(ratios) for name, ratios in off.items()}
-        measured = {name: statistics.median(seconds) for name, seconds in took.items()}
-        return cls(estimator, estimator.start_s, corrections, measured)
-
-    def seconds(self, job: Job) -> float:
-        """Seconds that a job will take; nothing for one of which nothing is known."""
-        alike = (job.architecture, job.dataset)
-        guess = self.estimator.job(job)
-        if guess is None:
-            return self.measured.get(alike, 0.0) * job.epochs
-        return guess.likely_s * self.corrections.get(alike, self.corrections.get((), 1.0))
-
-
-def _seconds(row: Row) -> float | None:
-    """What a finished job took, without what is done once for several."""
-    if row["status"] != "ok":
-        return None
-    once = sum(row[n] for n in ("baseline_s", "compile_s") if row[n] == row[n] and row[n])
-    took = float(row["total_s"]) - once
-    return took if took > 0 else None

@@ -1,0 +1,85 @@
+"""Which jobs of a grid decide findings: what to train first where not everything can be.
+
+A finding is taken to be decided by `LEAST` seeds, or pairs of runs, of each model that its rule is
+about; where a grid has fewer, by all that it has. That further runs may be needed shows only once
+these are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from aebench.analysis.evidence import Rule
+from aebench.analysis.findings import FINDINGS
+from aebench.analysis.frames import Model
+from aebench.analysis.statistics import LEAST
+from aebench.job import Job
+
+_EXACT = ("fp32", "tf32", "bf16x3")  # precisions that count as the study's: see `frames.settings`
+
+
+def waits(jobs: Sequence[Job], there: Collection[str]) -> dict[str, list[Job]]:
+    """For each finding that `jobs` can decide, by its id, those of them that it waits for.
+
+    `there` are the keys of jobs that have their record. A finding that waits for none has none.
+    """
+    speaking = [job for job in jobs if _speaks(job)]
+    found = {}
+    for finding in FINDINGS:
+        missing = _missing(finding.evaluate, speaking, there)
+        if missing is not None:
+            found[finding.id] = missing
+    return found
+
+
+def first(
+    jobs: Sequence[Job], there: Collection[str], seconds: Callable[[Job], float]
+) -> list[Job]:
+    """Those of `jobs` that some finding waits for: findings in the order of what each still takes.
+
+    Of two, the one that `seconds` says is decided sooner, given the jobs before it, comes first.
+    """
+    waiting = {id: missing for id, missing in waits(jobs, there).items() if missing}
+    ordered: dict[Job, None] = {}
+    while waiting:
+        costs = {
+            id: sum(seconds(job) for job in missing if job not in ordered)
+            for id, missing in waiting.items()
+        }
+        ordered.update(dict.fromkeys(waiting.pop(min(costs, key=lambda id: costs[id]))))
+    return list(ordered)
+
+
+def _speaks(job: Job) -> bool:
+    """Whether the job's record may speak about the study, as `frames.counting` has it."""
+    plain = not (job.modified or job.code or job.options)
+    return plain and job.protocol == "study" and job.precision in _EXACT
+
+
+def _missing(rule: Rule, jobs: Sequence[Job], there: Collection[str]) -> list[Job] | None:
+    """What a rule waits for, None where `jobs` lack one of its models."""
+    if rule.device:
+        jobs = [job for job in jobs if (job.engine, job.device) == ("reference", rule.device)]
+    runs = [_runs(model, jobs, there, pairs=bool(rule.device)) for model in rule.models]
+    common = [unit for unit in runs[0] if all(unit in each for each in runs)] if runs else []
+    if not common:
+        return None
+
+    def lacking(unit: tuple[int, ...]) -> int:
+        return sum(each[unit].key not in there for each in runs)
+
+    nearest = sorted(common, key=lacking)[:LEAST]
+    return [each[unit] for unit in nearest for each in runs if each[unit].key not in there]
+
+
+def _runs(
+    model: Model, jobs: Sequence[Job], there: Collection[str], *, pairs: bool
+) -> dict[tuple[int, ...], Job]:
+    """A job of `model` for each seed, or for `pairs` each seed and repeat: one that is there."""
+    found: dict[tuple[int, ...], Job] = {}
+    for job in jobs:
+        if all(getattr(job, name) == value for name, value in vars(model).items()):
+            unit = (job.seed, job.repeat) if pairs else (job.seed,)
+            if unit not in found or (found[unit].key not in there and job.key in there):
+                found[unit] = job
+    return found

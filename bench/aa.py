@@ -1,0 +1,126 @@
+"""How often a comparison is wrong: a thing against itself, and against itself slowed by 5 %.
+
+    python -m bench.aa
+
+A hundred times, six processes of a small training stand beside six of the very same, and beside six
+in which every training step waits 5 % of its time; all in turn, each process newly started, each
+comparison made by `aebench compare` as a user makes it. At most 5 % of the first kind may find a
+difference; of the second, those that find one say how much six processes can see on this machine.
+What is measured stays in the results folder, so that the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from aebench.analysis import comparison, words
+from aebench.analysis.statistics import interval, wilson
+from aebench.executors import RunOptions, local
+from aebench.grid import load_grid
+from aebench.job import Job
+from aebench.plugins import load_plugins
+from aebench.store import Results, Store, read
+from bench import machine
+
+PLUGIN = Path(__file__).resolve().with_name("slowed.py")
+SLOWDOWN = 0.05
+SIDES = ("plain", "same", "slowed")
+
+
+def plan(comparisons: int, repeats: int, epochs: int) -> dict[tuple[int, str], list[Job]]:
+    """The jobs of each comparison's sides, in the order in which all of them run.
+
+    The order of the three sides turns with every block, so that each is as often first as last.
+    """
+    axes = {
+        "architecture": "slowed", "dataset": "digits", "latent": 16, "epochs": epochs,
+        "engine": "eager", "device": "cpu", "repeats": 2 * comparisons * repeats,
+    }  # fmt: skip
+    plain = load_grid(None, axes | {"options": {"slowdown": [0.0]}}).jobs
+    slowed = load_grid(None, axes | {"options": {"slowdown": [SLOWDOWN]}}).jobs
+    found: dict[tuple[int, str], list[Job]] = {}
+    for number in range(comparisons):
+        start = 2 * number * repeats
+        found[number, "plain"] = list(plain[start : start + repeats])
+        found[number, "same"] = list(plain[start + repeats : start + 2 * repeats])
+        found[number, "slowed"] = list(slowed[start : start + repeats])
+    return found
+
+
+def in_turn(planned: dict[tuple[int, str], list[Job]]) -> Iterator[Job]:
+    """All jobs, block by block: one of each side, in an order that turns."""
+    comparisons = 1 + max(number for number, _ in planned)
+    for number in range(comparisons):
+        blocks = zip(*(planned[number, side] for side in SIDES), strict=True)
+        for place, block in enumerate(blocks):
+            turn = place % (2 * len(SIDES))
+            order = block if turn < len(SIDES) else block[::-1]
+            shift = turn % len(SIDES)
+            yield from order[shift:] + order[:shift]
+
+
+def of(results: Results, jobs: list[Job]) -> Results:
+    """The rows of `jobs`."""
+    keys = {job.key for job in jobs}
+    return dataclasses.replace(results, jobs=results.jobs[results.jobs["key"].isin(keys)])
+
+
+def judged(results: Results, planned: dict[tuple[int, str], list[Job]]) -> list[str]:
+    """What came out, in lines; of the comparisons of which all jobs have a time."""
+    there = set(results.jobs.loc[results.jobs["status"].eq("ok"), "key"])
+    whole = sorted(
+        number
+        for number in {number for number, _ in planned}
+        if all(job.key in there for side in SIDES for job in planned[number, side])
+    )
+    lines = [
+        f"{words.counted(len(whole), 'comparison')} of"
+        f" {words.counted(len(planned[0, 'plain']), 'process', 'processes')} a side"
+    ]
+    for side, across in (("same", []), ("slowed", ["options"])):
+        ratios, found = [], 0
+        for number in whole:
+            plain, other = (of(results, planned[number, name]) for name in ("plain", side))
+            changes = comparison.compare(plain, other, across, ["train_s"]).changes
+            for change in changes:
+                ratios.append(change.ratio)
+                found += change.verdict in ("slower", "faster")
+        if not ratios:
+            lines.append(f"{side}: no comparison has times; were other programs running?")
+            continue
+        low, high = wilson(found, len(ratios))
+        lines.append(
+            f"{side}: {found} of {len(ratios)} find a difference"
+            f" (Wilson's 95 % interval of the share: {100 * low:.1f} to {100 * high:.1f} %),"
+            f" mean ratio {interval(ratios).centre:.4f}"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.aa", description=__doc__)
+    parser.add_argument("--comparisons", type=int, default=100, help="how many [100]")
+    parser.add_argument("--repeats", type=int, default=6, help="processes of each side [6]")
+    parser.add_argument("--epochs", type=int, default=100, help="of digits, a process [100]")
+    parser.add_argument("--results", type=Path, default=Path("results/aa"), help="[results/aa]")
+    options = parser.parse_args()
+    if min(options.comparisons, options.repeats, options.epochs) < 1:
+        parser.error("comparisons, repeats and epochs start at 1")
+    load_plugins([str(PLUGIN)])
+    planned = plan(options.comparisons, options.repeats, options.epochs)
+    store = Store(options.results)
+    there = store.survey().statuses
+    jobs = [job for job in in_turn(planned) if there.get(job.key) != "ok"]
+    print(f"{machine.sentence('cpu')}\n{len(jobs)} processes to run", flush=True)
+    how = RunOptions(plugins=(str(PLUGIN),), repeated=frozenset(jobs))
+    if jobs and not local.run(jobs, store, how):
+        sys.exit(130)
+    print("\n".join(judged(read(store.path), planned)))
+
+
+if __name__ == "__main__":
+    main()

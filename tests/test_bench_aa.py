@@ -1,0 +1,80 @@
+"""The campaign of comparisons of a thing with itself: who runs when, and what is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from test_report_records import CPU
+
+from aebench import architectures
+from aebench.plugins import load_plugins
+from aebench.records import Circumstances, starting_row
+from aebench.store import Record, Store, read
+from bench import aa
+
+
+@pytest.fixture(autouse=True, scope="module")
+def plugin() -> None:
+    load_plugins([str(aa.PLUGIN)])
+
+
+def test_every_side_is_as_often_first_as_last() -> None:
+    planned = aa.plan(2, 6, 1)
+    side = {job.key: name for (_, name), jobs in planned.items() for job in jobs}
+    order = [side[job.key] for job in aa.in_turn(planned)]
+    assert len(order) == len(side) == 2 * 6 * 3
+    blocks = [tuple(order[i : i + 3]) for i in range(0, len(order), 3)]
+    assert all(set(block) == set(aa.SIDES) for block in blocks)
+    for place in range(3):
+        assert Counter(block[place] for block in blocks) == dict.fromkeys(aa.SIDES, 4)
+
+
+def test_what_finds_a_difference_is_counted(tmp_path: Path) -> None:
+    """Two comparisons: in the first only the slowed side differs, in the second both do."""
+    planned, store = aa.plan(3, 4, 1), Store(tmp_path)
+    factors = {(0, "slowed"): 1.05, (1, "same"): 0.9, (1, "slowed"): 1.06}
+    for (number, side), jobs in planned.items():
+        for place, job in enumerate(jobs[: 3 if number == 2 else 4]):  # the third is unfinished
+            seconds = factors.get((number, side), 1.0) * (1 + place / 1000)
+            store.write(Record(job=starting_row(job, Circumstances()) | CPU | {
+                "status": "ok", "reason": "", "mse": 0.1, "train_s": seconds,
+                "process_id": f"1-{job.key}", "precision_read": "highest",
+            }))  # fmt: skip
+    whole, same, slow = aa.judged(read(store.path), planned)
+    assert whole == "2 comparisons of 4 processes a side"
+    assert same.startswith("same: 1 of 2 find a difference")
+    assert slow.startswith("slowed: 2 of 2 find a difference")
+    assert "mean ratio 1.05" in slow
+
+
+def test_a_step_waits_its_share_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = SimpleNamespace(s=5.0)
+
+    def look() -> float:
+        now.s += 0.0001
+        return now.s
+
+    build = architectures.get("slowed").build
+    monkeypatch.setitem(build.__globals__, "time", SimpleNamespace(perf_counter=look))
+    model = build((1, 2, 2), 1, 1, slowdown=0.5)
+    images = torch.rand(1, 1, 2, 2)
+
+    def taken() -> float:
+        before = now.s
+        model(images)
+        return now.s - before
+
+    assert taken() < 0.001  # nothing is known of the first step
+    now.s += 0.04
+    assert taken() == pytest.approx(0.02, abs=0.002)
+    now.s += 0.04
+    assert taken() == pytest.approx(0.02, abs=0.002)  # of the step alone, not of its wait
+    now.s += 3.0  # as after an evaluation
+    assert taken() < 0.001
+    model.eval()
+    assert taken() == 0.0
+    assert build((1, 2, 2), 1, 1)(images).shape == images.shape

@@ -1,0 +1,233 @@
+"""`aebench run --budget`: what fits is run, in the order that decides findings soonest."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import COMMAND, environment
+
+from aebench import load_grid
+from aebench.analysis import deciding
+from aebench.analysis.statistics import LEAST
+from aebench.budget import Admission, Costs, fitting
+from aebench.errors import RequestError
+from aebench.estimate import Estimator, Guess
+from aebench.grid import Grid
+from aebench.job import Job
+from aebench.store import Store
+
+Invoke = Callable[..., tuple[int, str, str]]
+
+
+class Priced(Estimator):
+    """Every job costs its latent size in seconds, give or take half."""
+
+    def job(self, job: Job) -> Guess:
+        return Guess(job.latent / 2, float(job.latent), job.latent * 2.0)
+
+
+COSTS = Costs(Priced(), start_s=1.0)
+
+
+def job(latent: int, **fields) -> Job:
+    return Job.create(architecture="mlp", dataset="digits", latent=latent, **fields)
+
+
+class Clock:
+    """Stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_job_may_start_if_it_ends_within_what_is_left() -> None:
+    clock = Clock()
+    may_start = Admission(COSTS, clock.now + 10, clock=clock)
+    assert may_start(job(4))
+    clock.now += 5  # as planned, start included
+    assert not may_start(job(6))
+    assert may_start(job(5))  # a cheaper one takes its place
+    assert may_start.refused == [job(6)]
+
+
+def test_jobs_that_took_longer_than_planned_make_those_to_come_longer() -> None:
+    clock = Clock()
+    may_start = Admission(COSTS, clock.now + 20, clock=clock)
+    assert may_start(job(4))
+    clock.now += 1 + 8  # twice as long
+    assert not may_start(job(6))
+    assert may_start(job(5))
+    assert not Admission(COSTS, clock.now + 4, clock=clock)(job(5))
+
+
+def test_what_the_records_say_by_then_is_learnt() -> None:
+    clock, asked = Clock(), 0
+
+    def learn() -> Costs:
+        nonlocal asked
+        asked += 1
+        clock.now += 0.1
+        return dataclasses.replace(COSTS, corrections={(): 0.5})
+
+    may_start = Admission(COSTS, clock.now + 10, clock=clock, learn=learn)
+    assert not may_start(job(11))
+    assert may_start(job(2))
+    assert asked == 0  # there is nothing new to learn before the first has run
+    clock.now += 2
+    assert may_start(job(14))  # half as long as it was thought to be
+    assert asked == 1
+    clock.now += 1
+    assert not may_start(job(14))
+    assert asked == 1  # not again so soon: it takes time itself
+    clock.now += 2
+    may_start(job(14))
+    assert asked == 2
+
+
+def test_a_process_of_its_own_is_part_of_what_a_job_costs() -> None:
+    costs = dataclasses.replace(COSTS, started=frozenset({job(4)}))
+    assert (costs.seconds(job(4)), costs.seconds(job(5))) == (5.0, 5.0)
+
+
+def test_what_fits_is_told_as_a_range_and_too_little_is_refused() -> None:
+    jobs = [job(n) for n in (4, 8, 3)]
+    fit = fitting(jobs, COSTS, 9.0)
+    assert (fit.least, fit.jobs, fit.most) == (1, (jobs[0], jobs[2]), 3)
+    assert len(fitting(jobs, COSTS, 9.0, workers=2).jobs) == 3
+    with pytest.raises(RequestError, match=r"3\.5s is too small .* least that would do is 4s"):
+        fitting(jobs, COSTS, 3.5)
+
+
+def test_costs_are_those_of_this_machine_and_of_the_same_kind_of_job(tmp_path: Path) -> None:
+    from test_estimate import JOB, write
+
+    store = Store(tmp_path)
+    write(store, 1, step_s=0.5)
+    write(store, 2, step_s=50.0, cpu_name="another")
+    costs = Costs.of(store.survey().jobs, "here")
+    assert costs.seconds(JOB) == pytest.approx(
+        Estimator.from_store(store).job(JOB).likely_s, rel=0.5
+    )
+    assert costs.seconds(JOB) < 0.1 * costs.seconds(dataclasses.replace(JOB, epochs=1000))
+
+
+# The order
+
+
+def study(**axes) -> Grid:
+    return load_grid("study", axes | {"device": "cpu"})
+
+
+def test_what_decides_a_finding_soonest_comes_first() -> None:
+    grid = study()
+    model = ("mnist", "mlp", 1, 1)
+    price = {j: 1.0 if (j.dataset, j.architecture, j.latent, j.depth) == model else 10.0
+             for j in grid.jobs}  # fmt: skip
+    first = deciding.first(grid.jobs, (), price.__getitem__)
+    assert [(j.architecture, j.latent, j.seed) for j in first[:LEAST]] == [
+        ("mlp", 1, seed) for seed in range(LEAST)
+    ]  # fmt: skip
+    assert len(set(first)) == len(first)
+    waits = deciding.waits(grid.jobs, ())
+    assert {j for missing in waits.values() for j in missing} == set(first)
+    done = {j.key for j in first[:LEAST]}
+    after = deciding.waits(grid.jobs, done)
+    assert (after["mlp-1"], len(after["mlp-smaller-worse"])) == ([], 2 * LEAST)
+    assert deciding.waits(grid.jobs, {j.key for j in first})["mlp-smaller-worse"] == []
+
+
+def test_findings_on_times_wait_for_pairs_by_the_study_s_own_loop() -> None:
+    waits = deciding.waits(study().jobs, ())
+    assert {j.engine for j in waits["conv-not-slower-cpu"]} == {"reference"}
+    assert len(waits["conv-not-slower-cpu"]) == 2 * LEAST
+    assert "conv-not-slower" not in waits  # it takes a GPU
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [{"epochs": 2}, {"dataset": "digits"}, {"protocol": "tuned"}],
+)
+def test_what_cannot_speak_about_the_study_decides_nothing(axes: dict) -> None:
+    grid = load_grid(None, {"architecture": "mlp", "latent": 512, "dataset": "mnist",
+                            "device": "cpu"} | axes)  # fmt: skip
+    assert deciding.waits(grid.jobs, ()) == {}
+    assert deciding.first(grid.jobs, (), COSTS.seconds) == []
+
+
+def test_with_fewer_seeds_a_finding_waits_for_those_there_are() -> None:
+    grid = load_grid(None, {"architecture": "mlp", "latent": [1, 512], "dataset": "mnist",
+                            "device": "cpu", "seeds": 2})  # fmt: skip
+    waits = deciding.waits(grid.jobs, {j.key for j in grid.jobs if j.seed == 1})
+    assert {id: [j.seed for j in missing] for id, missing in waits.items()
+            if id in ("mlp-1", "mlp-512")} == {"mlp-1": [0], "mlp-512": [0]}  # fmt: skip
+    assert "mlp-smaller-worse" not in waits  # the grid lacks one of its models
+
+
+# The command
+
+
+def test_a_budget_is_shown_beforehand(invoke: Invoke) -> None:
+    code, out, _ = invoke("run", "--grid", "study", "--device", "cpu", "--plan", "--budget", "20m")
+    assert code == 0
+    found = re.search(r"within 20 min 00 s: about (\d+) of (\d+) jobs \((\d+) to (\d+)\)", out)
+    assert found
+    fit, of, least, most = map(int, found.groups())
+    assert 0 < least <= fit <= most <= of
+    left_out = re.search(r"left out by the budget: (\d+) jobs: mnist|: (\d+) jobs: cifar10", out)
+    assert left_out
+    assert fit + int(left_out[1] or left_out[2]) == of
+    assert "findings that then have what they take: mlp-" in out
+    assert "findings that wait for them: " in out
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [
+        ("2s", "too small for a single job; the least that would do is"),
+        ("10x", "takes a time like 10m"),
+        ("0", "takes a time like 10m"),
+        ("nan", "takes a time like 10m"),
+    ],
+)
+def test_a_budget_must_be_one_that_something_fits(invoke: Invoke, budget: str, words: str) -> None:
+    asked = ("--architecture", "mlp", "--dataset", "digits", "--latent", "4", "--device", "cpu")
+    code, _, said = invoke("run", *asked, "--budget", budget)
+    assert (code, words in said) == (2, True)
+    assert not Path("results").exists()
+
+
+def test_what_fits_is_run_and_what_does_not_is_told(tmp_path: Path) -> None:
+    """Two hundred jobs never fit nine seconds; the first always does, by the rough estimate."""
+    command = [*COMMAND, "-q", "run", "--architecture", "mlp", "--dataset", "digits"]
+    command += ["--latent", "1..200", "--epochs", "1", "--engine", "eager", "--device", "cpu"]
+    command += ["--results", "out", "--budget", "9s"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = Store(tmp_path / "out").survey().jobs
+    assert 0 < len(jobs) < 200
+    assert f"left out by the budget: {200 - len(jobs)} jobs: digits mlp-" in done.stderr
+    assert f"to go on: aebench {' '.join(command[len(COMMAND) :])}" in done.stderr
+
+
+def test_nothing_to_do_takes_no_budget(invoke: Invoke, tmp_path: Path) -> None:
+    from aebench.records import Circumstances, ended_without_record
+
+    grid = load_grid(None, {"architecture": "mlp", "latent": 4, "dataset": "digits",
+                            "device": "cpu", "engine": "eager"})  # fmt: skip
+    store = Store(tmp_path / "out")
+    store.prepare()
+    for one in grid.jobs:
+        store.write(ended_without_record(one, Circumstances(), "ok", "", 1.0))
+    asked = ("--architecture", "mlp", "--dataset", "digits", "--latent", "4", "--device", "cpu")
+    code, _, said = invoke("run", *asked, "--engine", "eager", "--results", "out", "--budget", "1s")
+    assert (code, "nothing is left to do" in said) == (0, True)
