@@ -13,9 +13,9 @@ from test_report_records import record, stored, study
 
 from aebench.analysis import findings, frames
 from aebench.analysis.outcomes import Outcomes
-from aebench.page import html, verdicts
+from aebench.page import html, pictures, verdicts
 from aebench.page.cards import Reading, cards
-from aebench.page.images import Images
+from aebench.page.images import BUDGET, FINDINGS, PANEL, Images
 from aebench.page.pictures import Album
 from aebench.store import Results, read
 
@@ -122,7 +122,13 @@ def test_every_finding_that_cites_pictures_has_them(hour: tuple[Outcomes, Album,
     assert captions["out-of-distribution"] == ["original", "mlp-512"]
     uris = re.findall(r'href="(data:[^"]+)"', images.definitions)
     assert len(uris) == len(set(uris)) > 15
-    assert images.size < 200_000  # of the megabyte that a page may have
+    assert images.size <= FINDINGS
+    # What they use up, the section of pictures has left: its share, and strips that are new.
+    before = len(uris)
+    pictures.groups(frames.ordered(read(HOUR)), images)
+    assert FINDINGS < images.size <= BUDGET
+    assert BUDGET - PANEL > 0
+    assert images.definitions.count("<image") > before + 3
 
 
 # In a page

@@ -18,6 +18,7 @@ from aebench.analysis.ranking import Best
 from aebench.page import digits, ranking_plot, replication_plot, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.dots import DotTable
+from aebench.page.images import Images
 from aebench.store import Results
 
 _MONTHS = (
@@ -50,10 +51,10 @@ class Head:
     more: tuple[str, ...]
 
 
-def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> Head:
+def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched: int = 0) -> Head:
     """The head of the page; `results` are ordered and marked, and without those of searches.
 
-    Of these there are `searched` more jobs.
+    Of these there are `searched` more jobs. `images` are those that the page has already.
     """
     dataset = ranking.main_dataset(results.jobs)
     studied = tested(outcomes)
@@ -63,7 +64,7 @@ def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> He
         best = ranking.best(mine)
         models = [o.finding.model for o in outcomes if o.finding.model is not None]
         theirs = [model for model in models if model.dataset == dataset]
-        pictures = digits.digits(mine, ranking.pictured(mine, best, theirs))
+        pictures = digits.digits(mine, ranking.pictured(mine, best, theirs), images)
         plot = None if studied else ranking_plot.plot(*ranking.ranked(mine))
     plot = replication_plot.plot(outcomes) if studied else plot
     source, said = origin(results.jobs), verdicts.sentences(results, outcomes)

@@ -51,17 +51,20 @@ def page(results: Results) -> str:
     answer = best.section(results)
     studied = outcomes.tested(judged)  # else its findings are not what the reader came for
     leading = [told, answer] if studied else [answer]
+    # Images are claimed in the order of their shares in `images`.
+    head = first_screen.head(results, judged, images, len(whole.jobs) - len(results.jobs))
+    looked_at = models.block(results, images)
     folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
     folded.append(subjects.words_used(leading, folded, whole))
     leading, folded, charts = _compact(leading, folded)
     text = environment.get_template("page.html.j2").render(
-        head=first_screen.head(results, judged, len(whole.jobs) - len(results.jobs)),
+        head=head,
         sections=leading,
         subjects=folded,
         definitions=charts.definitions,
         images=images.definitions,
         taking=taking.taking(whole, judged),
-        models=models.block(results),
+        models=looked_at,
         n_jobs=len(whole.jobs),
         style=_all("css") + charts.css,
         script=_all("js"),

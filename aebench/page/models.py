@@ -17,6 +17,7 @@ import pandas as pd
 
 from aebench.analysis import commands, frames, names, words
 from aebench.page.film import Films
+from aebench.page.images import Images
 from aebench.page.parts import ABOUT, check
 from aebench.protocols import SETTINGS
 from aebench.store import Results
@@ -81,17 +82,17 @@ _FIGURES = {
 _SETTINGS = ("protocol", *SETTINGS, "train_noise", "precision")
 
 
-def block(results: Results) -> str:
+def block(results: Results, images: Images) -> str:
     """All that the panel shows, as JSON in which no mark-up can begin; empty without models.
 
-    `results` are ordered and marked.
+    `results` are ordered and marked; its pictures are put into `images`.
     """
     groups = dict(_groups(results.jobs))
     if not groups:
         return ""
     keys = {key for rows in groups.values() for key in rows["key"]}
     results = replace(results, jobs=results.jobs[results.jobs["key"].isin(keys)])
-    films = Films(results, _best_first(groups))
+    films = Films(results, _best_first(groups), images)
     figures = {names.identity(row): row for row in _rows(frames.summary(results.jobs))}
     curves = _curves(results)
     content = {
@@ -115,7 +116,6 @@ def block(results: Results) -> str:
             }
             for model, rows in groups.items()
         ],
-        "pngs": films.pngs,
     }
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")

@@ -171,7 +171,7 @@ def denoising(noisy: pd.DataFrame, caption: str) -> Table:
         errors = (number(at["mse"].get(a), "warn" if worse.get(a) else "") for a in amplitudes)
         pca = (at["pca_denoised"].get(a) for a in _STUDY_AMPLITUDES)
         rows.append((*_model(group), *errors, *pca))
-    return table(caption, heads, rows)
+    return table(caption, heads, rows, rounded=True)
 
 
 def strangers(foreign: pd.DataFrame, caption: str) -> Table:
@@ -203,4 +203,4 @@ def strangers(foreign: pd.DataFrame, caption: str) -> Table:
         rows.append(
             (model, group["base"].iloc[0], *more, own, *(cells.get(name) for name in inputs))
         )
-    return table(caption, heads, rows)
+    return table(caption, heads, rows, rounded=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aebench import schema
@@ -42,13 +42,21 @@ class Cell:
         if self.value is None:
             return ""
         if isinstance(self.value, str):
-            return self.value
+            return "" if self.value == self.text and not self.small else self.value
         short = f"{self.value:.6g}"
         try:
             alone = not self.small and float(self.text.replace(",", "")) == float(short)
         except ValueError:
             return short
         return "" if alone else short
+
+    @property
+    def rounded(self) -> Cell:
+        """The same with no more digits than are shown, where it shows a plain number alone."""
+        try:
+            return replace(self, value=float(self.text.replace(",", "")))
+        except ValueError:
+            return self
 
 
 @dataclass(frozen=True)
@@ -87,13 +95,18 @@ def number(
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, columns and rows; the first `headings` cells of a row are its headings."""
+    """A caption, columns and rows; the first `headings` cells of a row are its headings.
+
+    Numbers of a `rounded` one are kept as they are shown, and nothing finer behind them: of the
+    data of a chart, which are many, the records have every digit.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     headings: int = 1
     id: str = ""
+    rounded: bool = False
 
 
 _SHOWS: dict[str, Show] = {"#": words.number, "##": words.count, "#%": words.percent}
@@ -117,12 +130,22 @@ def columns(text: str) -> tuple[Column, ...]:
 
 
 def table(
-    caption: str, heads: str | Sequence[Column], rows: Iterable[Sequence[Any]], **more: Any
+    caption: str,
+    heads: str | Sequence[Column],
+    rows: Iterable[Sequence[Any]],
+    *,
+    rounded: bool = False,
+    **more: Any,
 ) -> Table:
     """A table of plain values or cells; `heads` as `columns` reads them."""
     head = columns(heads) if isinstance(heads, str) else tuple(heads)
-    made = (tuple(c.cell(v) for c, v in zip(head, row, strict=True)) for row in rows)
-    return Table(caption, head, tuple(made), **more)
+    made = [tuple(c.cell(v) for c, v in zip(head, row, strict=True)) for row in rows]
+    if rounded:
+        made = [
+            tuple(c.rounded if of.show else c for of, c in zip(head, row, strict=True))
+            for row in made
+        ]
+    return Table(caption, head, tuple(made), rounded=rounded, **more)
 
 
 def check(doubt: str, left_out: int = 0, why: str = "") -> Cell:
