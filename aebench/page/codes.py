@@ -16,7 +16,7 @@ from aebench.analysis import codes, frames, words
 from aebench.analysis.codes import Accuracy, Map
 from aebench.page import svg
 from aebench.page.charts import drawn, plain_log, series_colours
-from aebench.page.parts import Cell, Chart, Section, Table, table
+from aebench.page.parts import Cell, Chart, Section, Table, model, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _table(found: Sequence[Accuracy], caption: str) -> Table:
     """
     return table(caption, heads, (
         (
-            *(each.model, each.bottleneck, each.own.n, each.own.centre),
+            *(Cell(each.model, model=each.identity), each.bottleneck, each.own.n, each.own.centre),
             *(_interval(each), each.pca),
             *(each.ratio.centre, (each.ratio.low, each.ratio.high)),
         )
@@ -177,7 +177,7 @@ def _maps(results: Results) -> tuple[list[Chart], str]:
             name = f"{words.dataset(dataset)}: codes of two numbers"
             heads = "model\nsettings\nseed ##\nval_mse #\ncode_accuracy #%\npca_code_accuracy #%"
             data = table(name, heads, (
-                (words.model_of(pair.job), *(pair.job[n] for n in _TOLD)) for pair in shown
+                (model(pair.job), *(pair.job[n] for n in _TOLD)) for pair in shown
             ))  # fmt: skip
             charts.append(Chart(name, map_chart(shown, name), _MAP_READING, (data,)))
     more = f"{words.counted(omitted, 'map')} left out to keep this file small." if omitted else ""

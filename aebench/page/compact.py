@@ -70,6 +70,7 @@ class _Page:
                     continue
                 element.set(name, _REFERENCE.sub(lambda old: renamed.get(old[0], old[0]), value))
         _prune(root)
+        _gather(root)
         self._classify(root)
         return _text(root)
 
@@ -121,6 +122,19 @@ def _prune(parent: Element) -> None:
         ):
             kept.append(element)
     parent[:] = kept
+
+
+def _gather(root: Element) -> None:
+    """Say once of a group how all that is in it looks, as of the markers of a line."""
+    for group in root.iter("g"):
+        styles = {element.get("style", "") for element in group}
+        if len(group) > 1 and len(styles) == 1 and "style" not in group.attrib:
+            (style,) = styles
+            # Opacity is not handed down: a group as a whole would be pale.
+            if style and "opacity" not in style:
+                group.set("style", style)
+                for element in group:
+                    del element.attrib["style"]
 
 
 def path(data: str, decimals: int) -> str:

@@ -6,6 +6,7 @@ What is folded is told in `subjects`; numbers are made in `analysis`, looks are 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,9 @@ def page(results: Results) -> str:
         taking=taking.taking(whole, judged),
         models=looked_at,
         n_jobs=len(whole.jobs),
-        style=_all("css") + charts.css,
+        style=_all("css")
+        + charts.css
+        + _unprinted([*leading, *(s for f in folded for s in f.sections)]),
         script=_all("js"),
         version=aebench.__version__,
     )
@@ -74,10 +77,26 @@ def page(results: Results) -> str:
 
 
 def _all(kind: str) -> str:
-    """The text of all files of a kind in `look/`: `base` first, `print` last, which overrules."""
+    """The text of all files of a kind in `look/`: `base` first, `print` last, which overrules.
+
+    Without indentation and the comments of scripts, which are for whoever changes the files.
+    """
     order = {"base": -1, "print": 1}
     files = sorted(_LOOK.glob(f"*.{kind}"), key=lambda file: (order.get(file.stem, 0), file.name))
-    return "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
+    lines = [line.strip() for file in files for line in file.read_text("utf-8").splitlines()]
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def _unprinted(sections: Iterable[Section]) -> str:
+    """The rule that leaves columns out on paper that are for screens only."""
+    cells = [
+        f"#{table.id} tr > :nth-child({place})"
+        for section in sections
+        for table in section.all_tables()
+        for place, column in enumerate(table.columns, 1)
+        if table.id and column.look == "screen"
+    ]
+    return f"@media print {{ {', '.join(cells)} {{ display: none; }} }}\n" if cells else ""
 
 
 def _compact(

@@ -14,7 +14,7 @@ from aebench.analysis import frames, words
 from aebench.analysis.noise import TRAINED, summary
 from aebench.page import svg
 from aebench.page.charts import end_name, lines_of, small_multiples, worth_drawing
-from aebench.page.parts import Chart, Column, Section, Table, columns, number, table
+from aebench.page.parts import Chart, Column, Section, Table, columns, model, number, table
 from aebench.schema import DENOISING, STRANGERS
 from aebench.store import Results
 
@@ -147,7 +147,7 @@ _MODEL = """
 def _model(group: pd.DataFrame) -> tuple[Any, ...]:
     row = group.iloc[0]
     noise = row["train_noise"]
-    return words.model_of(row), f"noise {noise:g}" if noise else "clean", row["n_seeds"]
+    return model(row), f"noise {noise:g}" if noise else "clean", row["n_seeds"]
 
 
 def denoising(noisy: pd.DataFrame, caption: str) -> Table:
@@ -199,8 +199,8 @@ def strangers(foreign: pd.DataFrame, caption: str) -> Table:
             )
             for _, row in group.iterrows()
         }
-        model, *more = _model(group)
+        named, *more = _model(group)
         rows.append(
-            (model, group["base"].iloc[0], *more, own, *(cells.get(name) for name in inputs))
+            (named, group["base"].iloc[0], *more, own, *(cells.get(name) for name in inputs))
         )
     return table(caption, heads, rows, rounded=True)

@@ -38,17 +38,19 @@ class Cell:
 
     @property
     def sorts_as(self) -> str:
-        """What a script sorts it by, empty where the text itself does; six digits are enough."""
+        """What a script sorts it by, empty where the text does without what stands small below.
+
+        Six digits are enough.
+        """
         if self.value is None:
             return ""
         if isinstance(self.value, str):
-            return "" if self.value == self.text and not self.small else self.value
+            return "" if self.value == self.text else self.value
         short = f"{self.value:.6g}"
         try:
-            alone = not self.small and float(self.text.replace(",", "")) == float(short)
+            return "" if float(self.text.replace(",", "")) == float(short) else short
         except ValueError:
             return short
-        return "" if alone else short
 
     @property
     def rounded(self) -> Cell:

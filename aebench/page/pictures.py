@@ -52,7 +52,8 @@ class Album:
             # Of other kinds the error stored is over all images of the strip, not the first few.
             plain = asked.kind == RECONSTRUCTION
             error = f"MSE {words.number(row['mse_job'])}" if plain else ""
-            strips.append(Strip(model.label, error, after))
+            identity = names.identity({"settings": "study", **vars(model)})
+            strips.append(Strip(model.label, error, after, identity))
             if asked.lost:
                 lost = difference(before, after)
                 strips.append(Strip("what is lost", "difference, thrice as bright", lost))

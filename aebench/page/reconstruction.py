@@ -159,7 +159,8 @@ def baselines(curve: pd.DataFrame, caption: str) -> Table:
     """
     rounded = {0, *(m * 2**i for m in (1, 3) for i in range(16)), curve["components"].max()}
     some = curve[curve["components"].isin(rounded)]
-    return table(caption, heads, zip(some["components"], some["mse"], strict=True))
+    rows = zip(some["components"], some["mse"], strict=True)
+    return table(caption, heads, rows, rounded=True)
 
 
 def by_latent(

@@ -17,7 +17,7 @@ from aebench.analysis.profiles import MOST, SCORED_TO
 from aebench.analysis.targets import Contest
 from aebench.page import svg
 from aebench.page.charts import plain_log
-from aebench.page.parts import Cell, Chart, Section, Show, Table, number, table
+from aebench.page.parts import Cell, Chart, Section, Show, Table, model, number, table
 from aebench.store import Results
 
 _LONG = 100  # rows; a longer table is folded
@@ -235,7 +235,7 @@ below: its 95 % interval, from six of them on, and how many they are if not all
     """
     return table(" on ".join([caption, *_conditions(shared)]), heads, (
         (
-            Cell(words.model_of(row), small=_conditions({name: row[name] for name in differ})),
+            replace(model(row), small=_conditions({name: row[name] for name in differ})),
             row["settings"],
             row["target"],
             row["target_mse"],
@@ -245,7 +245,7 @@ below: its 95 % interval, from six of them on, and how many they are if not all
             _never(row["gflop"]),
         )
         for row in rows.to_dict("records")
-    ))  # fmt: skip
+    ), rounded=True)  # fmt: skip
 
 
 def _conditions(known: Mapping[str, Any]) -> tuple[str, ...]:
