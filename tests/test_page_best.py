@@ -235,6 +235,39 @@ def test_without_an_opponent_the_sentence_says_so(tmp_path) -> None:
     )
 
 
+def test_a_winner_at_both_ends_is_told_apart_from_the_middle(tmp_path) -> None:
+    answer = answered(
+        tmp_path,
+        *(model("mlp", b, *TWICE) for b in (2, 4, 8, 16, 32)),
+        *(model("conv", b, *CLEAR) for b in (2, 4, 32)),
+        *(model("conv", b, *TWICE[::-1]) for b in (8, 16)),
+    )  # fmt: skip
+    assert answers.sentence(answer, BOTTLENECK).startswith(
+        "On MNIST at equal bottleneck conv is better than mlp at 2 and 4 numbers, conv at 32 "
+        "numbers, elsewhere nothing is decided: "
+    )
+    many = answered(
+        tmp_path / "many",
+        *(model(family, b, *errors) for b in (2, 4, 8, 16, 32)
+          for family, errors in (("mlp", TWICE), ("conv", CLEAR))),
+    )  # fmt: skip
+    assert "conv is better than mlp at 2 to 32 numbers: " in answers.sentence(many, BOTTLENECK)
+
+
+def test_every_data_set_has_its_sentence(tmp_path) -> None:
+    models = [
+        model(family, 8, *errors, dataset=dataset)
+        for dataset in ("mnist", "cifar10")
+        for family, errors in (("mlp", TWICE), ("conv", CLEAR))
+    ]
+    section = best.section(ordered(tmp_path, *(r for m in models for r in m)))
+    assert section.chooser is not None
+    for name in ("MNIST", "CIFAR-10"):
+        said = [text for text in section.chooser.answers if text.startswith(f"On {name} ")]
+        assert any("at equal bottleneck conv is better than mlp" in text for text in said)
+        assert any("at equal parameters" in text for text in said)
+
+
 def test_only_validation_differs(tmp_path) -> None:
     # Of two settings alike in everything but validation error the better is taken, and told.
     answer = answered(

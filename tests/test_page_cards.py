@@ -220,6 +220,23 @@ def test_keys_set_cards_by_verdict(page: str, browser: Browser) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.usefixtures("undrawn")
+def test_cards_that_are_folded_away_can_be_set_by_verdict_too(
+    tmp_path: Path, browser: Browser
+) -> None:
+    results = stored(tmp_path, record("mlp", 4, dataset="digits"))
+    with browser.open(html.page(results)) as shown:
+        assert shown.run("return document.querySelectorAll('.cards, .order').length") == 0
+        shown.run("document.querySelector('#study > details').open = true")
+        shown.wait("document.querySelector('.order')")
+        assert shown.run("return document.querySelectorAll('.order').length") == 1
+        assert shown.run(ORDER)[0] == "finding-mlp-512"
+        shown.run("document.querySelectorAll('.order button')[1].click()")
+        assert shown.run(ORDER)[:2] == ["○ not tested: 23", "finding-mlp-512"]
+        assert shown.complaints == []
+
+
+@pytest.mark.browser
 def test_without_scripts_no_switch_is_seen(page: str, browser: Browser) -> None:
     with browser.open(page, scripts=False) as shown:
         assert shown.run("return document.querySelectorAll('.order').length") == 0

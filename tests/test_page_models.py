@@ -161,6 +161,22 @@ def test_every_name_that_can_be_opened_is_in_the_block(tmp_path: Path) -> None:
     assert table[: table.index("</table>")].count("data-model") == len(records) + 1
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_names_can_be_opened_wherever_tables_and_cards_have_them(tmp_path: Path) -> None:
+    noisy = record("mlp", 512, train_noise=0.3, denoised={0.3: 0.02, 0.8: 0.05})
+    text = page(stored(tmp_path, record("mlp", 512), record("conv", 16), noisy))
+    known = set(re.findall(r' data-model="([^"]*)"', text[text.index('id="jobs-table"') :]))
+    assert len(known) == 3
+
+    def opened(start: str, end: str) -> set[str]:
+        part = text[text.index(start) :]
+        return set(re.findall(r' data-model="([^"]*)"', part[: part.index(end)]))
+
+    for section in ("probes", "targets", "curves"):
+        assert opened(f'<section id="{section}"', "</section>") == known, section
+    assert len(opened('id="finding-mlp-512"', "</article>")) == 1
+
+
 def test_an_identity_is_that_of_the_model_alone(tmp_path: Path) -> None:
     rows = frames.ordered(
         stored(tmp_path, *(record("mlp", k, seed=s, epochs=e) for k in (1, 2) for s in (0, 1)

@@ -205,8 +205,8 @@ def _single_run(values: Sequence[float], printed: float, runs: Runs) -> str:
         f"typical: {said[runs.typical]}; a plausible single draw: {said[runs.drawn]}; our runs go "
         f"from {words.number(min(values))} to {words.number(max(values))}; the study's single run "
         f"lies at {words.number(printed)}, rank {rank} of {n + 1} by size (two-sided p = "
-        f"{words.number(two_sided, 2)}) and {alone + 1} of {n + 1} by fewest neighbours (p = "
-        f"{words.number((alone + 1) / (n + 1), 2)}), with {near} of {n} of ours within a factor of "
+        f"{words.number(two_sided)}) and {alone + 1} of {n + 1} by fewest neighbours (p = "
+        f"{words.number((alone + 1) / (n + 1))}), with {near} of {n} of ours within a factor of "
         f"{NEAR} of it (Wilson: {words.percent(low)} to {words.percent(high)})"
     )
 

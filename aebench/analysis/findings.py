@@ -294,7 +294,7 @@ def evaluate(results: Results) -> Outcomes:
             verdict = "replicated" if p <= ALPHA else "undecided"
             if p > ALPHA >= against:
                 verdict, p = "not replicated", against
-            text = "p < 0.001" if p < 0.001 else f"p = {words.number(p, 2)}"
+            text = "p < 0.001" if p < 0.001 else f"p = {words.number(p)}"
             note += f"; {text} after Holm's correction"
             needs = j.decided_by(len(tested)) if verdict == "undecided" else ""
         figures = (j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note)

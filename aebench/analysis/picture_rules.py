@@ -85,7 +85,7 @@ def fails_on(evidence: Evidence, model: Model, stranger: str) -> Judgement:
     )
     note = (
         f"MSE on {stranger} {words.number(frames.mean(error))}, on its own test images "
-        f"{words.number(frames.mean(own))} ({words.number(frames.mean(error / own), 2)} "
+        f"{words.number(frames.mean(own))} ({words.number(frames.mean(error / own))} "
         f"times); a flat grey picture has {words.number(frames.mean(flat))}, the mean "
         f"training image {words.number(frames.mean(mean))}"
     )

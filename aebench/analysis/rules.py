@@ -148,8 +148,8 @@ def same_pace(evidence: Evidence, one: Model, other: Model, share: float = 0.9) 
         relative = ratios(paces[other], paces[one])
         claims += [Claim(relative, MARGIN[0], "above"), Claim(relative, MARGIN[1], "below")]
         notes.append(
-            f"{phase}: {words.number(frames.mean(paces[one]), 2)} epochs of {one.label}, "
-            f"{words.number(frames.mean(paces[other]), 2)} of {other.label}"
+            f"{phase}: {words.number(frames.mean(paces[one]))} epochs of {one.label}, "
+            f"{words.number(frames.mean(paces[other]))} of {other.label}"
         )
     if not all(claim.ratios for claim in claims):
         return nothing("; ".join([*notes, "no seed is common to both"]), need, n_jobs)

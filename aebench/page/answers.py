@@ -226,7 +226,8 @@ def _beside_pca(codes: pd.DataFrame) -> list[str]:
     for family, rows in known.groupby("family", sort=False):
         ends = rows.sort_values("ratio").iloc[[0, -1][: len(rows)]]
         each = [
-            f"{_factor(r)} (at {words.count(b)})" for r, b in ends[["ratio", "bottleneck"]].values
+            f"{words.number(r)} (at {words.count(b)})"
+            for r, b in ends[["ratio", "bottleneck"]].values
         ]
         said.append(f"that of {family} {' to '.join(each)} times")
     lost = known.assign(lost=known["low"].astype("float64") > 1).groupby("bottleneck")["lost"].all()
@@ -243,14 +244,10 @@ def _beside_others(answer: Answer) -> list[str]:
     said = []
     for figure, ours in matched(answer):
         if ours is not None:
-            times, size = _factor(ours["mse"] / figure.mse), words.count(figure.bottleneck)
+            times, size = words.number(ours["mse"] / figure.mse), words.count(figure.bottleneck)
             model = words.plain(words.model_of(ours))
             said.append(f"{model} has {times} times that at {size} ({figure.name})")
     return [f"Of published errors {words.listed(said)}."] if said else []
-
-
-def _factor(ratio: float) -> str:
-    return words.number(ratio, 3 if 0.9 < ratio < 1.1 else 2)
 
 
 def matched(answer: Answer) -> list[tuple[published.Figure, pd.Series | None]]:

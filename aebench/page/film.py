@@ -45,7 +45,8 @@ class Films:
         if name == "noise" and row["dataset"] in self._clean.index:
             pngs["clean"] = self._clean[row["dataset"]]
         strips = {part: (png, int(row["images"])) for part, png in pngs.items()}
-        if self._images.size + self._images.cost(*strips.values()) > PANEL:
+        cost = self._images.cost(*strips.values())
+        if cost and self._images.size + cost > PANEL:
             return
         made = {part: self._images.film(*strip) for part, strip in strips.items()}
         film: Film = {part: strip.id for part, strip in made.items()}

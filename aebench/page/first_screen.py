@@ -68,7 +68,7 @@ def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched
         plot = None if studied else ranking_plot.plot(*ranking.ranked(mine))
     plot = replication_plot.plot(outcomes) if studied else plot
     source, said = origin(results.jobs), verdicts.sentences(results, outcomes)
-    h1 = _title(results, studied)
+    h1 = title(results, studied)
     of_searches = words.counted(searched, "candidate of searches", _CANDIDATES) if searched else ""
     days = _days(source)
     where = ", ".join(filter(None, [f"grid {source.grid}" if source.grid else "", days]))
@@ -86,7 +86,8 @@ def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched
     )
 
 
-def _title(results: Results, studied: bool) -> str:
+def title(results: Results, studied: bool) -> str:
+    """What a report of `results` is called, by what is in it: of the study, or of others."""
     names = [words.short(words.dataset(name)) for name in dict.fromkeys(results.jobs["dataset"])]
     if len(names) > _NAMED:
         rest = len(names) - _NAMED + 1
@@ -151,12 +152,12 @@ def _of_the_best(best: Best) -> str:
     if words.missing(first["ratio"]):
         error, other = f"an MSE of {words.number(first['mse'])}", "mse"
     else:
-        error, other = f"{words.number(first['ratio'], 2)} times the error of PCA", "ratio"
+        error, other = f"{words.number(first['ratio'])} times the error of PCA", "ratio"
     if len(best.rows) == 1:
         return f"{text} has {error}"
     second = best.rows.iloc[1]
     rival = words.short(ranking_plot.named(second)[0])
     than = "ahead of" if best.clear else "though not clearly ahead of"
-    theirs = words.number(second[other], 2 if other == "ratio" else 3)
+    theirs = words.number(second[other])
     unit = " times" if other == "ratio" else ""
     return f"{text} is best, with {error}, {than} {rival} ({theirs}{unit})"

@@ -54,7 +54,7 @@ def page(results: Results) -> str:
     leading = [told, answer] if studied else [answer]
     # Images are claimed in the order of their shares in `images`.
     head = first_screen.head(results, judged, images, len(whole.jobs) - len(results.jobs))
-    looked_at = models.block(results, images)
+    models.claim(results, images)
     folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
     folded.append(subjects.words_used(leading, folded, whole))
     leading, folded, charts = _compact(leading, folded)
@@ -65,7 +65,7 @@ def page(results: Results) -> str:
         definitions=charts.definitions,
         images=images.definitions,
         taking=taking.taking(whole, judged),
-        models=looked_at,
+        models=models.block(results, images),
         n_jobs=len(whole.jobs),
         style=_all("css")
         + charts.css

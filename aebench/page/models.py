@@ -121,6 +121,14 @@ def block(results: Results, images: Images) -> str:
     return text.replace("<", "\\u003c")
 
 
+def claim(results: Results, images: Images) -> None:
+    """Put the pictures of the panel into `images`, before others take the room that is left.
+
+    What those others add the panel has as well: `block` asks again.
+    """
+    Films(results, _best_first(dict(_groups(results.jobs))), images)
+
+
 def _rows(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     return frame.to_dict("records")
 
@@ -198,7 +206,7 @@ def _curves(results: Results) -> dict[str, dict[str, Any]]:
 
 
 def _losses(values: Iterable[float]) -> list[float | None]:
-    return [float(f"{v:.4g}") if np.isfinite(v) and v > 0 else None for v in values]
+    return [float(f"{v:.3g}") if np.isfinite(v) and v > 0 else None for v in values]
 
 
 def _run(row: Mapping[Any, Any]) -> list[str]:

@@ -195,7 +195,7 @@ def strangers(foreign: pd.DataFrame, caption: str) -> Table:
             row["input"]: number(
                 row["mse"],
                 "warn" if row["mse"] > row["flat_mse"] else "",
-                (f"{words.number(row['mse'] / own, 2)} × own",),
+                (f"{words.number(row['mse'] / own)} × own",),
             )
             for _, row in group.iterrows()
         }

@@ -103,7 +103,7 @@ def compression_in_words(summary: pd.DataFrame) -> str:
     if not len(conv):
         return ""
     names = [
-        f"{words.model_on(row)} (factor {words.number(row['compression'], 2)})"
+        f"{words.model_on(row)} (factor {words.number(row['compression'])})"
         for _, row in conv[conv["compression"] > 1].iterrows()
     ]
     which = f"only {words.listed(names)}" if names else "none"

@@ -59,7 +59,7 @@ def _in_words(rows: pd.DataFrame) -> list[str]:
         worse = mine[mine["mse"] > mine["mean_mse"]]
         ends = mine.sort_values("ratio").iloc[[0, -1][: len(mine)]]
         span = " to ".join(
-            f"{words.number(row['ratio'], 2)} ({words.model_on(row)})" for _, row in ends.iterrows()
+            f"{words.number(row['ratio'])} ({words.model_on(row)})" for _, row in ends.iterrows()
         )
         text = (
             f"Under {settings} the error is {span} times PCA's; {beaten} of "

@@ -10,6 +10,15 @@ const panelMake = (() => {
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
+  // A figure as the rest of the page writes it, with three digits: 0.118, 12.3, 4.10 × 10⁻⁵.
+  function number(value) {
+    if (value === null) return "–";
+    const [mantissa, exponent] = value.toExponential(2).split("e");
+    if (exponent < -4 || exponent > 6)
+      return `${mantissa} × 10${[...String(Number(exponent))].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]).join("")}`;
+    return exponent > 2 ? Math.round(value).toLocaleString("en") : Number(value).toFixed(2 - exponent);
+  }
+
   // `heads` are [name, what it means or nothing], `rows` texts; a caption that is not `seen` is for
   // those who hear the page.
   function table(caption, heads, rows, seen) {
@@ -29,5 +38,5 @@ const panelMake = (() => {
     return make("div", region, made);
   }
 
-  return { make, fill, table };
+  return { make, fill, number, table };
 })();

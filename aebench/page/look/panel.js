@@ -11,7 +11,7 @@
   const byKey = new Map(data.models.flatMap((model) => model.runs.map((run) => [run.at(-1), model])));
   const HASH = /^#model-([0-9a-f]+)(?:-([0-9a-f]+))?$/;
 
-  const { make, fill } = panelMake;
+  const { make, fill, number } = panelMake;
   const label = (model) => (model.under === "study" ? model.name : `${model.name}, ${model.under}`);
 
   // What is shown: a model, and perhaps one beside it
@@ -154,7 +154,7 @@
     if (!both.length) return made;
     const about = both.map((model) => {
       const { epoch, val } = model.curve;
-      return fill(words.curve_about, { name: label(model), first: val[0], last: val.at(-1), n: epoch.at(-1) });
+      return fill(words.curve_about, { name: label(model), first: number(val[0]), last: number(val.at(-1)), n: epoch.at(-1) });
     });
     made.append(panelCurve.draw(both.map((model) => model.curve), words, about.join(" ")));
     const keys = both.map((model, i) => make("li", { class: `of-${i}`, dir: "auto" }, label(model)));
@@ -163,8 +163,7 @@
     const folded = make("details", {}, make("summary", {}, words.curve_data));
     for (const { curve: losses, ...model } of both) {
       const heads = [[words.epoch], [words.train], [words.val]];
-      const written = (value) => (value === null ? "–" : String(value));
-      const rows = losses.epoch.map((epoch, i) => [epoch, losses.train[i], losses.val[i]].map(written));
+      const rows = losses.epoch.map((epoch, i) => [String(epoch), number(losses.train[i]), number(losses.val[i])]);
       folded.append(table(label(model), heads, rows));
     }
     made.append(folded);
