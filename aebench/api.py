@@ -131,19 +131,21 @@ def findings(results: Path | str | Results) -> Outcomes:
     return evaluate(_read(results))
 
 
-def report(results: Path | str | Results) -> Report:
-    """Render the report of `results`, a folder or tables already read.
+def report(results: Path | str | Results, language: str = "en") -> Report:
+    """Render the report of `results`, a folder or tables already read, in `language`: en or fr.
 
     Shown in a notebook as it is; ``.write(path)`` makes a file of it. The same results give the
     same bytes.
 
     Raises:
-        RequestError: there is no such results folder.
+        RequestError: there is no such results folder, or no such language.
     """
+    from aebench.language import use
     from aebench.page import Report
     from aebench.page.html import page
 
-    return Report(page(_read(results)))
+    with use(language):
+        return Report(page(_read(results)))
 
 
 def _read(results: Path | str | Results) -> Results:

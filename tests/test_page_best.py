@@ -65,8 +65,8 @@ def test_a_winner_at_every_bottleneck(tmp_path) -> None:
         f"(95 % interval {words.between(ratio.low, ratio.high)})."
     )
     assert rest == [
-        "The error of mlp is 0.50 (at 32) to 1.01 (at 8) times that of PCA with as many "
-        "components, that of conv-bottleneck 0.16 (at 32) to 0.50 (at 8) times.",
+        "The error of mlp is 0.505 (at 32) to 1.01 (at 8) times that of PCA with as many "
+        "components, that of conv-bottleneck 0.165 (at 32) to 0.505 (at 8) times.",
         "Of published errors conv-bottleneck-32 has 0.86 times that at 30 (Hinton 2006).",
         "Trained under study.",
     ]
@@ -291,8 +291,8 @@ def test_pca_is_said_to_be_better_only_where_it_clearly_is(tmp_path) -> None:
     )  # fmt: skip
     _, beside, *_ = answers.sentences(answer)
     assert beside == (
-        "The error of mlp is 1.3 (at 32) to 20 (at 8) times that of PCA with as many components, "
-        "that of conv 0.67 (at 32) to 10 (at 8) times; PCA is better at 8."
+        "The error of mlp is 1.35 (at 32) to 20.2 (at 8) times that of PCA with as many components, "
+        "that of conv 0.673 (at 32) to 10.1 (at 8) times; PCA is better at 8."
     )
 
 
@@ -420,7 +420,7 @@ def test_published_errors_stand_beside_our_best_by_validation(tmp_path) -> None:
     two, thirty = answers.matched(answer)
     assert two[1] is None
     assert thirty[1]["family"] == "mlp"  # though the other has the lesser test error
-    assert "mlp-32 has 10 times that at 30 (Hinton 2006)" in " ".join(answers.sentences(answer))
+    assert "mlp-32 has 10.0 times that at 30 (Hinton 2006)" in " ".join(answers.sentences(answer))
     (table,) = (t for t in best.section(results).charts[0].tables if "published" in t.caption)
     row = table.rows[0]
     assert row[0].text == "Moor 2020, as recalled, not checked"

@@ -4,7 +4,6 @@ import dataclasses
 import re
 from pathlib import Path
 
-import jinja2
 import pytest
 from browser import Browser, Page
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -144,9 +143,8 @@ def test_whatever_a_record_says_a_card_shows_it_as_text(tmp_path: Path) -> None:
         dataclasses.replace(o, note=HOSTILE, needs=HOSTILE, as_what=HOSTILE) for o in outcomes
     )
     album = Album(frames.ordered(results), Images())
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(html._LOOK), autoescape=True)
     section = verdicts.section(hostile, album)
-    text = environment.get_template("findings.html.j2").render(s=section)
+    text = html.templates().get_template("findings.html.j2").render(s=section)
     assert "<script" not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 60
 

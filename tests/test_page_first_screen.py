@@ -35,7 +35,7 @@ def test_the_sentence_counts_the_findings_and_names_the_best(tmp_path: Path) -> 
     # the study's MLP 2.21 / 78 = 0.0283.
     assert found.found == (
         "21 of the study's findings replicate and none is contradicted; with 128 numbers per MNIST "
-        "image mlp-128 has 21 times the error of PCA."
+        "image mlp-128 has 21.1 times the error of PCA."
     )
 
 
@@ -75,11 +75,11 @@ def rivals(mse: float) -> list[Record]:
 
 def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path) -> None:
     assert head(tmp_path / "clear", *rivals(0.02)).found == (
-        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.50 times the error of "
-        "PCA, ahead of mlp-32 (1.0 times)."
+        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
+        "PCA, ahead of mlp-32 (1.00 times)."
     )
     assert head(tmp_path / "near", *rivals(0.0101)).found == (
-        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.50 times the error of "
+        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
         "PCA, though not clearly ahead of mlp-32 (0.51 times)."
     )
 
@@ -128,9 +128,9 @@ def test_dots_lie_where_their_ratios_are() -> None:
 def test_what_lies_outside_of_the_axis_is_an_arrow_with_its_ratio() -> None:
     drawing = dots.drawn([0.1, 0.2, 1.0, 240.0], replication_plot.AXIS)
     assert circles(drawing) == [50.0]
-    assert ">0.10 ×<" in drawing
+    assert ">0.100 ×<" in drawing
     assert ">240 ×<" in drawing
-    assert ">0.20 ×<" not in drawing
+    assert ">0.200 ×<" not in drawing
 
 
 def test_a_fitting_axis_holds_all_values_and_has_few_labels() -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from aebench.analysis import fitness, frames, words
 from aebench.analysis.statistics import ALPHA, LEAST, Estimate, interval, paired
+from aebench.language import numeral, plural, say
 from aebench.store import Results
 
 Verdict = Literal["replicated", "consistent", "not replicated", "undecided", "not tested"]
@@ -71,10 +72,14 @@ class Need:
             if there < n:
                 lacking.setdefault((n - there, there > 0), []).append(name)
         parts = [
-            f"{'about ' * about}{count:,}{' more' * more} {self.noun}{'s' * (count > 1)} of "
-            + words.listed(names)
+            say(
+                "{runs} of {models}",
+                runs=_some(self.noun, count, more=more),
+                models=words.listed(names),
+            )
             for (count, more), names in lacking.items()
         ]
+        parts = [say("about {runs}", runs=part) for part in parts] if about else parts
         return words.listed(parts) + (self.how if parts else "")
 
 
@@ -162,7 +167,9 @@ class Judgement:
 
 def at_about(need: Need, n: int | None) -> str:
     """What is lacking for about `n` runs of each model, or that it is more than can be told."""
-    return f"more than {MOST:,} {need.noun}s" if n is None else need(n, about=True)
+    if n is None:
+        return say("more than {runs}", runs=_some(need.noun, MOST))
+    return need(n, about=True)
 
 
 Rule = Callable[[Evidence], Judgement]
@@ -193,11 +200,18 @@ def together(claims: Sequence[Claim], n_jobs: int, note: str, need: Need) -> Jud
     """
     n = min(len(claim.ratios) for claim in claims)
     if not n:
-        return nothing(f"{note}; no seed has all the figures that it takes", need, n_jobs)
+        return nothing(
+            say("{note}; no seed has all the figures that it takes", note=note), need, n_jobs
+        )
     values = min(claims, key=lambda claim: claim.margin).ratios
     shown = interval(values)
     if n < LEAST:
-        note = f"{note}; {words.seeds(n, need.noun)}, the paired test needs {LEAST}"
+        note = say(
+            "{note}; {runs}, the paired test needs {least}",
+            note=note,
+            runs=words.seeds(n, need.noun),
+            least=LEAST,
+        )
         holds = all(claim.margin > 1 for claim in claims)
         return Judgement(
             *(note, n_jobs, n, shown.centre),
@@ -226,5 +240,17 @@ def nothing(note: str, need: Need, n_jobs: int = 0) -> Judgement:
 
 
 def _common(need: Need, n: int) -> str:
-    more = " more" * (n < LEAST)
-    return f"{n}{more} {need.noun}{'s' * (n > 1)} common to {words.listed(need.of)}{need.how}"
+    runs = _some(need.noun, n, more=n < LEAST)
+    return say("{runs} common to {models}", runs=runs, models=words.listed(need.of)) + need.how
+
+
+def _some(noun: str, n: int, *, more: bool = False) -> str:
+    """So many runs of what is counted, or so many more."""
+    count = numeral(n, ",")
+    if noun == "pair":
+        if more:
+            return plural(n, "{count} more pair", "{count} more pairs", count=count)
+        return plural(n, "{count} pair", "{count} pairs", count=count)
+    if more:
+        return plural(n, "{count} more seed", "{count} more seeds", count=count)
+    return plural(n, "{count} seed", "{count} seeds", count=count)

@@ -15,6 +15,7 @@ from aebench.analysis import frames, picture_rules, words
 from aebench.analysis.evidence import Evidence
 from aebench.analysis.frames import Model
 from aebench.analysis.statistics import MARGIN
+from aebench.language import numeral, say
 from aebench.schema import RECONSTRUCTION, STRANGERS, noisy_kind
 
 
@@ -103,7 +104,7 @@ def ratio(mark: float, mark_is: str) -> Shows:
     """The values behind our figure, beside `mark`."""
 
     def made(_: Evidence, values: Sequence[float]) -> Exhibit:
-        return Exhibit(_dots([Line("", tuple(values))], mark=mark, mark_is=mark_is))
+        return Exhibit(_dots([Line("", tuple(values))], mark=mark, mark_is=say(mark_is)))
 
     return made
 
@@ -114,9 +115,9 @@ def figure(model: Model, printed: float) -> Shows:
     def made(_: Evidence, values: Sequence[float]) -> Exhibit:
         dots = _dots(
             [Line(model.label, tuple(value / printed for value in values))],
-            axis="study error, ours over the study's",
+            axis=say("study error, ours over the study's"),
             mark=1.0,
-            mark_is=f"the study's figure, {printed:g}",
+            mark_is=say("the study's figure, {printed}", printed=numeral(printed, "g")),
             margin=MARGIN,
         )
         return Exhibit(dots, pictures=Pictures(RECONSTRUCTION, (model,)))
@@ -133,7 +134,7 @@ def errors(printed: dict[Model, float | None], *, lost: bool = False) -> Shows:
             for model, study in printed.items()
         ]
         return Exhibit(
-            _dots(lines, axis="study error"),
+            _dots(lines, axis=say("study error")),
             pictures=Pictures(RECONSTRUCTION, tuple(printed), lost=lost),
         )
 
@@ -150,9 +151,9 @@ def pace(one: Model, other: Model, share: float = 0.9) -> Shows:
             for phase, column in (("training", "train_mse"), ("validation", "val_mse"))
             if (points := _falls(evidence, model, column))
         ]
-        axis = "share of its fall that a loss has done"
+        axis = say("share of its fall that a loss has done")
         return Exhibit(
-            _dots([Line("", tuple(values))], mark=1.0, mark_is="the same pace", margin=MARGIN),
+            _dots([Line("", tuple(values))], mark=1.0, mark_is=say("the same pace"), margin=MARGIN),
             Curves(tuple(curves), axis, share) if curves else None,
         )
 
@@ -166,10 +167,10 @@ def denoising(model: Model, amplitude: float, others: Sequence[Model] = ()) -> S
         seen = (model, *others)
         rows = {m: picture_rules.given_noise(evidence, m, amplitude) for m in seen}
         lines = [Line(m.label, _values(rows[m], "mse")) for m in seen]
-        bars = (("noisy images", "input_mse"), ("mean image", "mean_mse"))
+        bars = ((say("noisy images"), "input_mse"), (say("mean image"), "mean_mse"))
         lines += [_bar(name, rows[model], column) for name, column in bars]
         return Exhibit(
-            _dots(lines, axis="MSE against the clean images"),
+            _dots(lines, axis=say("MSE against the clean images")),
             pictures=Pictures(noisy_kind(amplitude), seen),
         )
 
@@ -182,9 +183,14 @@ def stranger(model: Model, photograph: str) -> Shows:
     def made(evidence: Evidence, _: Sequence[float]) -> Exhibit:
         rows = picture_rules.given_stranger(evidence, model, photograph)
         lines = [
-            Line(f"{model.label} on {photograph}", _values(rows, "mse")),
-            Line(f"{model.label} on its own test images", _values(rows, "mse_job")),
-            _bar("a flat picture of the photograph's mean grey", rows, "flat_mse"),
+            Line(
+                words.on(model.label, photograph),
+                _values(rows, "mse"),
+            ),
+            Line(
+                say("{label} on its own test images", label=model.label), _values(rows, "mse_job")
+            ),
+            _bar(say("a flat picture of the photograph's mean grey"), rows, "flat_mse"),
         ]
         return Exhibit(_dots(lines, axis="MSE"), pictures=Pictures(STRANGERS, (model,), images=2))
 
@@ -198,10 +204,13 @@ def colours(model: Model) -> Shows:
         rows = model.rows(evidence.jobs)
         lines = [
             Line(name, tuple(picture_rules.unexplained(rows, part).to_list()))
-            for name, part in (("luma: shapes", "luma"), ("chroma: colours", "chroma"))
+            for name, part in ((say("luma: shapes"), "luma"), (say("chroma: colours"), "chroma"))
         ]
         dots = _dots(
-            lines, axis="unexplained share of the variance", mark=picture_rules.HALF, mark_is="half"
+            lines,
+            axis=say("unexplained share of the variance"),
+            mark=picture_rules.HALF,
+            mark_is=say("half"),
         )
         return Exhibit(dots, pictures=Pictures(RECONSTRUCTION, (model,), lost=True))
 
@@ -223,7 +232,7 @@ def _dots(
 def _named(model: Model, among: dict[Model, float | None]) -> str:
     """A model's label, with its dataset where there are several."""
     several = len({each.dataset for each in among}) > 1
-    return f"{model.label} on {words.dataset(model.dataset)}" if several else model.label
+    return words.on(model.label, words.dataset(model.dataset)) if several else model.label
 
 
 def _values(rows: pd.DataFrame, column: str) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.analysis.statistics import ALPHA, Interval, holm, paired, unpaired
+from aebench.language import say, sense
 from aebench.store import Results
 
 POINTS = 5  # budgets at which families are set side by side, where a cost is spent epoch by epoch
@@ -45,6 +46,11 @@ class Cost:
     of: Callable[[pd.DataFrame], pd.Series[float]] | None = None
     write: Callable[[Any], str] = words.number
     exact: bool = False
+
+    @property
+    def said(self) -> str:
+        """Its name in the language in use, as in "at equal parameters"."""
+        return sense("cost", self.name)
 
 
 def _column(name: str) -> Callable[[pd.DataFrame], pd.Series[float]]:
@@ -193,7 +199,7 @@ class Fight:
     @property
     def verdict(self) -> str:
         """Family of the lesser error, or that it is undecided, or that there is but one side."""
-        return self.ahead or ("undecided" if self.ratio else "one side only")
+        return self.ahead or (say("undecided") if self.ratio else say("one side only"))
 
 
 def fights(points: pd.DataFrame, cost: Cost) -> list[Fight]:
@@ -297,9 +303,9 @@ def stopwatch(results: Results) -> list[Stopwatch]:
                 for model, runs in pairs.groupby(frames.MODEL, sort=False)
             ]
             first = group.iloc[0].copy()
-            first["engine"] = f"reference and {engine}"
+            first["engine"] = words.listed(["reference", engine])
             title = words.titled(str(first["dataset"]), str(first["settings"]))
-            conditions = f"{title}: {words.conditions(first)}"
+            conditions = words.headed(title, words.conditions(first))
             seen.append(Stopwatch(conditions, engine, pd.DataFrame(rows)))
     return seen
 

@@ -36,6 +36,7 @@ from aebench.analysis.statistics import (
     predicts,
     wilson,
 )
+from aebench.language import numeral, say
 
 NEAR = 1.1  # a run within this factor of the study's figure gives that figure
 OFTEN = 0.10  # the share of runs from which on a model is said to give a figure
@@ -175,21 +176,27 @@ def printed_error(evidence: Evidence, model: Model, printed: float) -> Judgement
     values = frames.per_seed(rows, "study_error").to_list()
     need = Need({model.name: len(values)})
     if not values:
-        return nothing(f"no finished job of {model.name} under the study's protocol", need)
+        return nothing(
+            say("no finished job of {name} under the study's protocol", name=model.name), need
+        )
     shown, runs = interval(values), Runs.of(values, printed)
     few, verdict = runs.n < LEAST, runs.verdict
-    notes = [f"{words.seeds(runs.n)}: no interval"] if few else []
+    notes = [say("{seeds}: no interval", seeds=words.seeds(runs.n))] if few else []
     if few and verdict == "undecided":
-        notes.append(f"outside the margin, which takes {LEAST} seeds to tell from chance")
-    notes.append(f"{words.number(shown.centre / printed)} times the study's figure")
+        notes.append(
+            say("outside the margin, which takes {least} seeds to tell from chance", least=LEAST)
+        )
+    notes.append(
+        say("{ratio} times the study's figure", ratio=words.number(shown.centre / printed))
+    )
     notes += [] if few else [_single_run(values, printed, runs)]
     notes.append(_beside_baselines(rows))
-    as_what = "as a single run" if verdict == "replicated" and not runs.typical else ""
+    as_what = say("as a single run") if verdict == "replicated" and not runs.typical else ""
     open_, needs = verdict in ("consistent", "undecided"), ""
     if open_:
         needs = need(LEAST) if few else at_about(need, runs.needed())
     return Judgement(
-        *("; ".join(notes), len(rows), runs.n, shown.centre, shown.low, shown.high, verdict),
+        *(words.clauses(notes), len(rows), runs.n, shown.centre, shown.low, shown.high, verdict),
         *(as_what, needs, values),
     )
 
@@ -200,14 +207,29 @@ def _single_run(values: Sequence[float], printed: float, runs: Runs) -> str:
     low, high = wilson(near, n)
     rank = 1 + sum(value < printed for value in values)
     two_sided = min(1.0, 2 * min(rank, n + 2 - rank) / (n + 1))
-    said = {True: "yes", False: "no", None: "not told yet"}
-    return (
-        f"typical: {said[runs.typical]}; a plausible single draw: {said[runs.drawn]}; our runs go "
-        f"from {words.number(min(values))} to {words.number(max(values))}; the study's single run "
-        f"lies at {words.number(printed)}, rank {rank} of {n + 1} by size (two-sided p = "
-        f"{words.number(two_sided)}) and {alone + 1} of {n + 1} by fewest neighbours (p = "
-        f"{words.number((alone + 1) / (n + 1))}), with {near} of {n} of ours within a factor of "
-        f"{NEAR} of it (Wilson: {words.percent(low)} to {words.percent(high)})"
+    said = {True: say("yes"), False: say("no"), None: say("not told yet")}
+    return say(
+        "typical: {typical}; a plausible single draw: {drawn}; our runs go "
+        "from {least} to {most}; the study's single run "
+        "lies at {printed}, rank {rank} of {all} by size (two-sided p = "
+        "{two_sided}) and {alone} of {all} by fewest neighbours (p = "
+        "{p}), with {near} of {n} of ours within a factor of "
+        "{factor} of it (Wilson: {low} to {high})",
+        typical=said[runs.typical],
+        drawn=said[runs.drawn],
+        least=words.number(min(values)),
+        most=words.number(max(values)),
+        printed=words.number(printed),
+        rank=rank,
+        all=n + 1,
+        two_sided=words.number(two_sided),
+        alone=alone + 1,
+        p=words.number((alone + 1) / (n + 1)),
+        near=near,
+        n=n,
+        factor=numeral(NEAR),
+        low=words.percent(low),
+        high=words.percent(high),
     )
 
 
@@ -217,15 +239,20 @@ def _beside_baselines(rows: pd.DataFrame) -> str:
         frames.mean(frames.per_seed(rows, name)) for name in ("mse", "mean_mse", "pca_mse")
     )
     code, image = (rows[name].astype("float64").median() for name in ("bottleneck", "input_size"))
-    notes = [f"MSE {words.number(mse)}"]
+    notes = [say("MSE {mse}", mse=words.number(mse))]
     if not words.missing(mean):
-        better = ", better than this model" if mean < mse else ""
-        notes.append(f"the mean image alone has {words.number(mean)}{better}")
+        better = say(", better than this model") if mean < mse else ""
+        notes.append(
+            say("the mean image alone has {mean}{better}", mean=words.number(mean), better=better)
+        )
     if code >= image:
         notes.append(
-            f"{words.count(code)} numbers in the code of a {words.count(image)}-number image: "
-            "nothing is compressed"
+            say(
+                "{code} numbers in the code of a {image}-number image: nothing is compressed",
+                code=words.count(code),
+                image=words.count(image),
+            )
         )
     elif not words.missing(pca):
-        notes.append(f"PCA of the same size has {words.number(pca)}")
+        notes.append(say("PCA of the same size has {pca}", pca=words.number(pca)))
     return ", ".join(notes)

@@ -17,6 +17,7 @@ from aebench.analysis.figures import BRIEF_RULE, EXACT, FIGURE_RULE, printed_err
 from aebench.analysis.frames import Model, ordered
 from aebench.analysis.outcomes import Finding, Outcome, Outcomes
 from aebench.analysis.statistics import ALPHA, LEAST, holm
+from aebench.language import later, numeral, say
 from aebench.store import Results
 
 PAIRED_TEST = (
@@ -126,7 +127,7 @@ def _deeper(architecture: str, suffix: str, reading: str, how: str) -> list[Find
         "time ratio, depth 2 / depth 1",
         f"Training and evaluation of {architecture}-128 of depth 2 take longer than of conv-128",
         partial(rules.times, deep_128, _CONV_128, 1.0, "above"),
-        exhibits.ratio(1.0, "as long"),
+        exhibits.ratio(1.0, later("as long")),
         of("deep-slower"),
         how,
     )
@@ -204,7 +205,7 @@ FINDINGS: tuple[Finding, ...] = (
         # The study itself calls 1.25 "not longer"; half as long again is where nobody would.
         "Training and evaluation of conv-128 take at most 1.5 times as long as of mlp-512",
         partial(rules.times, _CONV_128, _MLP_512, 1.5, "below"),
-        exhibits.ratio(1.5, "the bound, half as long again"),
+        exhibits.ratio(1.5, later("the bound, half as long again")),
     ),
     Finding(
         id="same-convergence",
@@ -282,7 +283,8 @@ FINDINGS: tuple[Finding, ...] = (
 def evaluate(results: Results) -> Outcomes:
     """Judge every finding on `results`, in the order of the study."""
     evidence, beside = Evidence.of(ordered(results)), expected.reference()
-    judged = {finding.id: finding.evaluate(evidence) for finding in FINDINGS}
+    found = tuple(finding.said for finding in FINDINGS)
+    judged = {finding.id: finding.evaluate(evidence) for finding in found}
     tested = {id: j for id, j in judged.items() if j.verdict is None}
     p_for = holm({id: j.p_for for id, j in tested.items()})
     p_against = holm({id: j.p_against for id, j in tested.items()})
@@ -294,12 +296,13 @@ def evaluate(results: Results) -> Outcomes:
             verdict = "replicated" if p <= ALPHA else "undecided"
             if p > ALPHA >= against:
                 verdict, p = "not replicated", against
-            text = "p < 0.001" if p < 0.001 else f"p = {words.number(p)}"
-            note += f"; {text} after Holm's correction"
+            small = f"p < {numeral(0.001)}"
+            text = small if p < 0.001 else f"p = {words.number(p)}"
+            note += say("; {p} after Holm's correction", p=text)
             needs = j.decided_by(len(tested)) if verdict == "undecided" else ""
         figures = (j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note)
         made = Outcome(finding, verdict, *figures, j.as_what, needs, tuple(j.values))
         comparison = expected.compare(made.known, beside.get(finding.id))
         return replace(made, expected=comparison, evidence=evidence)
 
-    return Outcomes(outcome(finding, judged[finding.id]) for finding in FINDINGS)
+    return Outcomes(outcome(finding, judged[finding.id]) for finding in found)

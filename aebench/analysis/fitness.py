@@ -14,6 +14,7 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.job import FIELDS
+from aebench.language import say
 from aebench.store import Results
 
 REPEATS = 6  # min to max of six values is a 97 % interval for the median: 1 - 2 / 2**6
@@ -121,7 +122,8 @@ def marked(results: Results) -> Results:
 def remedies(doubts: Iterable[str]) -> list[str]:
     """For each kind in texts of the column `doubt` what it is and what helps."""
     names = frames.reasons(doubts).split(", ")
-    return [f"{kind.name}: {kind.what} {kind.remedy}" for kind in KINDS if kind.name in names]
+    kinds = [kind for kind in KINDS if kind.name in names]
+    return [words.headed(words.doubts(k.name), f"{say(k.what)} {say(k.remedy)}") for k in kinds]
 
 
 def _case(where: Any, detail: str) -> Case:

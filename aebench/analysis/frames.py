@@ -19,6 +19,7 @@ from aebench import schema
 from aebench.analysis import words
 from aebench.analysis.names import shown, texts, told_apart
 from aebench.analysis.statistics import interval
+from aebench.language import later, say
 from aebench.store import Results
 
 # Times are compared only between rows that agree in all of these.
@@ -44,6 +45,7 @@ _ORDER = {
 _STUDY_ORDER = {
     "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
 }  # fmt: skip
+_UNKNOWN = later("unknown changes")
 PHASES = [f"{phase}_s" for phase in schema.PHASES]
 
 
@@ -115,7 +117,7 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
 
     def text(protocol: str, modified: Any, precision: str) -> str:
         # `Job.modified` writes each change as field=value.
-        changes = "unknown changes" if modified is None or modified != modified else modified
+        changes = _UNKNOWN if modified is None or modified != modified else modified
         told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
         told += [precision] if precision not in ("fp32", "tf32", "bf16x3") else []
         return f"{protocol} with {', '.join(told)}" if told else str(protocol)
@@ -141,7 +143,7 @@ def beside_pca(rows: pd.DataFrame) -> pd.Series[bool]:
     return enough & (pca >= _ALL_BUT_EXACT * mean) & (pca > 0)
 
 
-REAL_BOTTLENECK = (
+REAL_BOTTLENECK = later(
     "a code of at most two thirds of the image, and so small that PCA with as many components "
     "still has at least 1 % of the error of the mean image"
 )
@@ -332,7 +334,7 @@ def times(group: pd.DataFrame) -> pd.DataFrame:
             dict(zip(MODEL, identity, strict=True))
             | {"n": len(runs), "runs": seconds.to_list()}
             | {"low": low, "high": high, "spread": (high - low) / middle if len(runs) > 1 else None}
-            | {"kernels": " or ".join(sorted(set(runs["kernels"].dropna()))) or None}
+            | {"kernels": say(" or ").join(sorted(set(runs["kernels"].dropna()))) or None}
             | said
             | rates
             | phases

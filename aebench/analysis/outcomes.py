@@ -6,8 +6,9 @@ another is for `expected`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import pandas as pd
@@ -17,6 +18,7 @@ from aebench.analysis.evidence import Evidence, Rule, Verdict
 from aebench.analysis.expected import Expectation, Known
 from aebench.analysis.frames import Model
 from aebench.analysis.statistics import LEAST
+from aebench.language import later, numeral, say
 from aebench.store import shown
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -48,6 +50,19 @@ class Finding:
     shows: exhibits.Shows = exhibits.values_alone
     brief: str = ""
     how: str = ""
+
+    @property
+    def said(self) -> Finding:
+        """The same in the language in use; the study's figures stay as it prints them."""
+        return replace(
+            self,
+            claim=say(self.claim),
+            measure=say(self.measure),
+            rule=say(self.rule),
+            minimum=say(self.minimum),
+            brief=say(self.brief),
+            how=say(self.how),
+        )
 
 
 @dataclass(frozen=True)
@@ -83,13 +98,19 @@ class Outcome:
     def answer(self) -> str:
         """The verdict in words: a consistent one says from how little, a qualified one as what."""
         if self.verdict == "consistent":
-            return f"consistent, {words.seeds(self.n_seeds, self.finding.counts)}"
-        return ", ".join(filter(None, [self.verdict, self.as_what]))
+            return say("consistent, {runs}", runs=words.seeds(self.n_seeds, self.finding.counts))
+        return ", ".join(filter(None, [say(self.verdict), self.as_what]))
+
+    @property
+    def study(self) -> str:
+        """The study's figures, or what it shows instead."""
+        source = self.finding.source
+        return numeral(source) if re.fullmatch(r"[\d.]+", source) else say(source)
 
     @property
     def why(self) -> str:
         """Why it came out so and, where it is not decided, what would decide it."""
-        return self.note + (f"; it would take {self.needs}" if self.needs else "")
+        return self.note + (say("; it would take {needs}", needs=self.needs) if self.needs else "")
 
     @property
     def exhibit(self) -> exhibits.Exhibit:
@@ -156,44 +177,63 @@ def headline(outcomes: Sequence[Outcome]) -> list[str]:
     better = known.get("deep-better")
     if better is not None and better.verdict == "not replicated" and better.ours:
         said.append(
-            "Read as printed, the added layers do not make the reconstruction better: the error "
-            f"is {words.number(1 / better.ours)} times that of depth 1."
+            say(
+                "Read as printed, the added layers do not make the reconstruction better: the "
+                "error is {ours} times that of depth 1.",
+                ours=words.number(1 / better.ours),
+            )
         )
     return [sentence for sentence in said if sentence]
 
 
-_PRINTED = "the code that the study prints for its deeper decoder, sigmoid in every layer,"
+_PRINTED = later("the code that the study prints for its deeper decoder, sigmoid in every layer,")
 
 
-_RELU: dict[Verdict, str] = {
+_RELU: dict[Verdict, str] = later({
     "replicated": "with ReLU between its layers it does",
     "consistent": "with ReLU between its layers it comes near",
     "not replicated": "nor can it with ReLU between its layers",
     "undecided": "whether it can with ReLU between its layers is undecided",
     "not tested": "with ReLU between its layers it was not run",
-}
+})  # fmt: skip
 
 
 def _readings(printed: Outcome, relu: Outcome, latent: int) -> str:
     """What the two readings of one figure come to, in a sentence."""
-    figure, model = printed.finding.source, f"at latent {latent}"
+    figure, model = printed.study, say("at latent {latent}", latent=latent)
     if printed.ours is None or printed.verdict == "consistent":
         return ""
     if printed.verdict == "replicated":
-        return f"{_capital(_PRINTED)} gives the error that the study prints {model}, {figure}."
-    if printed.verdict == "not replicated":
-        other = _RELU[relu.verdict]
-        if relu.ours is not None:
-            other += f" (ours: {_figure(relu)})"
-        if relu.verdict == "undecided":
-            other += f": it would take {relu.needs}"
-        return (
-            f"{_capital(_PRINTED)} cannot have given the error of {figure} that it prints {model} "
-            f"(ours: {_figure(printed)}); {other}."
+        return say(
+            "{printed} gives the error that the study prints {model}, {figure}.",
+            printed=_capital(say(_PRINTED)),
+            model=model,
+            figure=figure,
         )
-    return (
-        f"Whether {_PRINTED} can have given the error of {figure} {model} is {printed.answer} "
-        f"(ours: {_figure(printed)}); it would take {printed.needs}."
+    if printed.verdict == "not replicated":
+        other = say(_RELU[relu.verdict])
+        if relu.ours is not None:
+            other += say(" (ours: {figure})", figure=_figure(relu))
+        if relu.verdict == "undecided":
+            other += say(": it would take {needs}", needs=relu.needs)
+        return say(
+            "{printed} cannot have given the error of {figure} that it prints {model} "
+            "(ours: {ours}); {other}.",
+            printed=_capital(say(_PRINTED)),
+            figure=figure,
+            model=model,
+            ours=_figure(printed),
+            other=other,
+        )
+    return say(
+        "Whether {printed} can have given the error of {figure} {model} is {answer} "
+        "(ours: {ours}); it would take {needs}.",
+        printed=say(_PRINTED),
+        figure=figure,
+        model=model,
+        answer=printed.answer,
+        ours=_figure(printed),
+        needs=printed.needs,
     )
 
 

@@ -23,6 +23,7 @@ from aebench.analysis.evidence import (
     together,
 )
 from aebench.analysis.frames import Model
+from aebench.language import later, numeral, say
 from aebench.schema import DENOISING, STRANGERS
 
 # A pixel's typical error (RMSE) more than doubles. It has only to tell a model that fails on
@@ -83,11 +84,17 @@ def fails_on(evidence: Evidence, model: Model, stranger: str) -> Judgement:
     error, own, flat, mean = (
         frames.per_seed(rows, column) for column in ("mse", "mse_job", "flat_mse", "mean_mse")
     )
-    note = (
-        f"MSE on {stranger} {words.number(frames.mean(error))}, on its own test images "
-        f"{words.number(frames.mean(own))} ({words.number(frames.mean(error / own))} "
-        f"times); a flat grey picture has {words.number(frames.mean(flat))}, the mean "
-        f"training image {words.number(frames.mean(mean))}"
+    note = say(
+        "MSE on {stranger} {error}, on its own test images "
+        "{own} ({factor} "
+        "times); a flat grey picture has {flat}, the mean "
+        "training image {mean}",
+        stranger=stranger,
+        error=words.number(frames.mean(error)),
+        own=words.number(frames.mean(own)),
+        factor=words.number(frames.mean(error / own)),
+        flat=words.number(frames.mean(flat)),
+        mean=words.number(frames.mean(mean)),
     )
     claims = [
         Claim(ratios(error, own), STRANGER_FACTOR, "above"),
@@ -104,11 +111,15 @@ def shapes_without_colours(evidence: Evidence, model: Model) -> Judgement:
     pictures all tinted alike, which have no colours (`evaluation.appearance`).
     """
     rows = model.rows(evidence.jobs)
-    lost = {part: unexplained(rows, part) for part in ("luma", "chroma")}
+    lost = {part: unexplained(rows, part) for part in later(("luma", "chroma"))}
     if not all(len(shares) for shares in lost.values()):
         return nothing(_no_measure(model, len(rows)), _need(rows.iloc[:0], model))
-    note = "; ".join(
-        f"{100 * (1 - frames.mean(shares)):.0f} % of the variance of {part} is explained"
+    note = words.clauses(
+        say(
+            "{share} % of the variance of {part} is explained",
+            share=numeral(100 * (1 - frames.mean(shares)), ".0f"),
+            part=say(part),
+        )
         for part, shares in lost.items()
     )
     claims = [
@@ -126,14 +137,18 @@ def blurrier(evidence: Evidence, blurred: Model, other: Model) -> Judgement:
     lacking = [_no_measure(m, len(m.rows(evidence.jobs))) for m, r in rows.items() if not len(r)]
     need = Need({m.name: r["seed"].nunique() for m, r in rows.items()})
     if lacking:
-        return nothing("; ".join(lacking), need, n_jobs)
+        return nothing(words.clauses(lacking), need, n_jobs)
     error, sharp = (
         {m: frames.per_seed(r, column) for m, r in rows.items()}
         for column in ("study_error", "sharpness")
     )
-    note = "; ".join(
-        f"{m.label}: study error {words.number(frames.mean(error[m]))}, "
-        f"sharpness {words.number(frames.mean(sharp[m]))}"
+    note = words.clauses(
+        say(
+            "{label}: study error {error}, sharpness {sharp}",
+            label=m.label,
+            error=words.number(frames.mean(error[m])),
+            sharp=words.number(frames.mean(sharp[m])),
+        )
         for m in rows
     )
     claims = [
@@ -170,19 +185,25 @@ def _denoised(
         frames.mean(frames.per_seed(rows, name))
         for name in ("mse", "input_mse", "mean_mse", "clipped_mse")
     )
-    note = (
-        f"MSE {words.number(error)}; the noisy images have {words.number(noisy)}, the mean image "
-        f"{words.number(mean)}"
+    note = say(
+        "MSE {error}; the noisy images have {noisy}, the mean image {mean}",
+        error=words.number(error),
+        noisy=words.number(noisy),
+        mean=words.number(mean),
     )
     if not words.missing(clipped):
-        better = ", better than this model" if clipped < error else ""
-        note += f", clipping to [0, 1] alone {words.number(clipped)}{better}"
+        better = say(", better than this model") if clipped < error else ""
+        note += say(
+            ", clipping to [0, 1] alone {clipped}{better}",
+            clipped=words.number(clipped),
+            better=better,
+        )
     beside = [
         f"{m.label} {words.number(frames.mean(frames.per_seed(probes, 'mse')))}"
         for m in others
         if len(probes := given_noise(evidence, m, amplitude))
     ]
-    return note + (f"; other models: {words.listed(beside)}" if beside else "")
+    return note + (say("; other models: {beside}", beside=words.listed(beside)) if beside else "")
 
 
 def _positive(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
@@ -192,7 +213,7 @@ def _positive(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
 
 
 def _no_probe(evidence: Evidence, model: Model) -> Judgement:
-    why = _no_measure(model, len(model.rows(evidence.jobs)), "probes of it")
+    why = _no_measure(model, len(model.rows(evidence.jobs)), say("probes of it"))
     return nothing(why, Need({model.name: 0}))
 
 
@@ -200,7 +221,11 @@ def _need(rows: pd.DataFrame, model: Model) -> Need:
     return Need({model.name: rows["seed"].nunique()})
 
 
-def _no_measure(model: Model, n_jobs: int, what: str = "measures of its pictures") -> str:
+def _no_measure(model: Model, n_jobs: int, what: str = "") -> str:
     if n_jobs:
-        return f"{model.name} has records, but of before there were {what}"
-    return f"no finished job of {model.name} under the study's protocol"
+        return say(
+            "{name} has records, but of before there were {what}",
+            name=model.name,
+            what=what or say("measures of its pictures"),
+        )
+    return say("no finished job of {name} under the study's protocol", name=model.name)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from aebench.language import say
+
 _NEAR = 1.1  # a code of 32 numbers is set beside one of 30, with both numbers told
 
 
@@ -44,7 +46,9 @@ class Figure:
     @property
     def name(self) -> str:
         """Its source, and whether it was found there: Moor 2020, as recalled, not checked."""
-        return self.label if self.checked else f"{self.label}, as recalled, not checked"
+        if self.checked:
+            return self.label
+        return say("{label}, as recalled, not checked", label=self.label)
 
 
 @cache

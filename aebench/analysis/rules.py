@@ -26,6 +26,7 @@ from aebench.analysis.evidence import (
 )
 from aebench.analysis.frames import Model
 from aebench.analysis.statistics import MARGIN, interval
+from aebench.language import later, say
 
 
 @rule
@@ -45,18 +46,25 @@ def _steps(evidence: Evidence, models: Sequence[Model], factor: float) -> Judgem
     errors = {m: frames.per_seed(r, "study_error") for m, r in rows.items()}
     n_jobs = sum(map(len, rows.values()))
     ours = ", ".join(
-        f"{m.label} on {words.dataset(m.dataset)}: "
-        f"{words.number(frames.mean(e))} ({words.seeds(len(e))})"
+        say(
+            "{label} on {dataset}: {error} ({seeds})",
+            label=m.label,
+            dataset=words.dataset(m.dataset),
+            error=words.number(frames.mean(e)),
+            seeds=words.seeds(len(e)),
+        )
         for m, e in errors.items()
         if len(e)
     )
-    ours = f"study error of {ours}" if ours else "no finished jobs"
+    ours = say("study error of {ours}", ours=ours) if ours else say("no finished jobs")
     pairs = [ratios(errors[b], errors[a]) for a, b in pairwise(models)]
     need = Need({m.name: len(e) for m, e in errors.items()})
     if not all(pairs):
         lacking = words.listed(m.name for m, e in errors.items() if not len(e))
-        needs = f"needs {lacking}" if lacking else "no seed is common to both"
-        return nothing(f"{ours}; {needs}", need, n_jobs)
+        needs = (
+            say("needs {lacking}", lacking=lacking) if lacking else say("no seed is common to both")
+        )
+        return nothing(words.clauses([ours, needs]), need, n_jobs)
     return together([Claim(pair, factor, "above") for pair in pairs], n_jobs, ours, need)
 
 
@@ -92,27 +100,40 @@ def times(
         if other is not None:
             ratio = interval(other[0])
             runs = words.counted(ratio.n, "pair")
-            others.append(f"{words.number(ratio.centre)} on {other[1]} ({runs})")
-    notes = [f"elsewhere {words.listed(others)}"] if others else []
+            others.append(
+                say(
+                    "{ratio} on {where} ({runs})",
+                    ratio=words.number(ratio.centre),
+                    where=other[1],
+                    runs=runs,
+                )
+            )
+    notes = [say("elsewhere {others}", others=words.listed(others))] if others else []
     both = pd.concat([model.rows(evidence.rejected) for model in (slow, fast)])
     unfit = int((both["engine"].eq("reference") & both["device"].eq(device)).sum())
     if unfit:
-        notes.append(f"{words.counted(unfit, 'time')} left out that aebench check rejects")
-    where = _DEVICES[device]
-    how = f" by engine reference on {where}, with nothing else on the machine"
+        notes.append(
+            say("{times} left out that aebench check rejects", times=words.counted(unfit, "time"))
+        )
+    where = say(_DEVICES[device])
+    how = say(" by engine reference on {where}, with nothing else on the machine", where=where)
     # Pairs are counted, so each model lacks as many runs as the other.
-    need = Need({f"{slow.name} and {fast.name}": len(chosen[0]) if chosen else 0}, "pair", how)
+    need = Need(
+        {words.listed([slow.name, fast.name]): len(chosen[0]) if chosen else 0}, "pair", how
+    )
     if chosen is None:
         waits = device == "cuda" and not evidence.jobs["device"].eq("cuda").any()
-        missing = "waits for a GPU: " if waits else ""
-        missing += f"no comparable times of both models from engine reference on {where}"
-        return nothing("; ".join([missing, *notes]), need, unfit)
+        missing = say("waits for a GPU: ") if waits else ""
+        missing += say(
+            "no comparable times of both models from engine reference on {where}", where=where
+        )
+        return nothing(words.clauses([missing, *notes]), need, unfit)
     pairs, conditions = chosen
-    note = "; ".join([f"engine reference, {conditions}", *notes])
+    note = words.clauses([say("engine reference, {conditions}", conditions=conditions), *notes])
     return together([Claim(pairs, bound, side)], 2 * len(pairs), note, need)
 
 
-_DEVICES = {"cuda": "a CUDA device", "cpu": "a CPU"}
+_DEVICES = later({"cuda": "a CUDA device", "cpu": "a CPU"})
 
 
 def _paired_times(slow: Model, fast: Model, group: pd.DataFrame) -> list[float]:
@@ -138,22 +159,30 @@ def same_pace(evidence: Evidence, one: Model, other: Model, share: float = 0.9) 
     need = Need({m.name: r["seed"].nunique() for m, r in rows.items()})
     claims: list[Claim] = []
     notes: list[str] = []
-    for column, phase in (("train_mse", "training"), ("val_mse", "validation")):
+    for column, phase in (("train_mse", say("training")), ("val_mse", say("validation"))):
         paces = {m: _paces(r, evidence.epochs, column, share) for m, r in rows.items()}
         lacking = [m.name for m, pace in paces.items() if not len(pace)]
         if lacking:
             return nothing(
-                f"no learning curve that falls from {words.listed(lacking)}", need, n_jobs
+                say("no learning curve that falls from {lacking}", lacking=words.listed(lacking)),
+                need,
+                n_jobs,
             )
         relative = ratios(paces[other], paces[one])
         claims += [Claim(relative, MARGIN[0], "above"), Claim(relative, MARGIN[1], "below")]
         notes.append(
-            f"{phase}: {words.number(frames.mean(paces[one]))} epochs of {one.label}, "
-            f"{words.number(frames.mean(paces[other]))} of {other.label}"
+            say(
+                "{phase}: {epochs} epochs of {label}, {epochs_2} of {label_2}",
+                phase=phase,
+                epochs=words.number(frames.mean(paces[one])),
+                label=one.label,
+                epochs_2=words.number(frames.mean(paces[other])),
+                label_2=other.label,
+            )
         )
     if not all(claim.ratios for claim in claims):
-        return nothing("; ".join([*notes, "no seed is common to both"]), need, n_jobs)
-    return together(claims, n_jobs, "; ".join(notes), need)
+        return nothing(words.clauses([*notes, say("no seed is common to both")]), need, n_jobs)
+    return together(claims, n_jobs, words.clauses(notes), need)
 
 
 def _paces(rows: pd.DataFrame, epochs: pd.DataFrame, column: str, share: float) -> pd.Series[float]:

@@ -16,12 +16,13 @@ from aebench.analysis import fitness, frames, profiles, words
 from aebench.analysis.findings import FINDINGS
 from aebench.analysis.names import texts
 from aebench.analysis.statistics import median
+from aebench.language import later, numeral, say
 from aebench.store import Results
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MEAN, PCA, STUDY = "mean image", "PCA", "study"
+MEAN, PCA, STUDY = later("mean image"), "PCA", later("study")
 TARGETS = (MEAN, PCA, STUDY)
 STUDY_BATCHES = 10_000 // 128  # the study sums over so many batches: 78, the last partial one apart
 # What of a run is the same for all of its targets.
@@ -67,7 +68,15 @@ def to_targets(results: Results) -> pd.DataFrame:
             continue
         rows = mine[_RUN].assign(target=target, target_mse=errors[mine.index])
         latents = zip(mine["dataset"], mine["latent"], names[mine.index], strict=True)
-        rows["task"] = [f"{words.dataset(d)}, latent {k:,}, {name}" for d, k, name in latents]
+        rows["task"] = [
+            say(
+                "{dataset}, latent {k}, {name}",
+                dataset=words.dataset(d),
+                k=numeral(k, ","),
+                name=name,
+            )
+            for d, k, name in latents
+        ]
         made.append(rows.join(_reached(mine, rows["target_mse"], curves))[COLUMNS])
     if len(made) == 1:
         return made[0]
@@ -93,9 +102,9 @@ def _targets(
     printed[texts(jobs, "code").ne("") | texts(jobs, "pixels").ne("")] = ""
     study = pd.to_numeric(printed).astype("float64") / STUDY_BATCHES
     return [
-        (MEAN, means, pd.Series(MEAN, index=jobs.index, dtype="object")),
+        (MEAN, means, pd.Series(say(MEAN), index=jobs.index, dtype="object")),
         (PCA, pca.where(enough), "PCA-" + size.astype("str")),
-        (STUDY, study, "the study's " + printed.astype("str")),
+        (STUDY, study, say("the study's ") + printed.map(numeral).astype("str")),
     ]
 
 
@@ -246,7 +255,9 @@ def _names(systems: pd.DataFrame) -> list[str]:
     """Each system by its family, and by what else differs among them."""
     told = [c for c in systems if c not in _FAMILY and systems[c].nunique() > 1]
     return [
-        ", ".join([words.line(row["architecture"], row["depth"]), *(str(row[c]) for c in told)])
+        ", ".join(
+            [words.line(row["architecture"], row["depth"]), *(words.under(row[c]) for c in told)]
+        )
         for row in systems.to_dict("records")
     ]
 

@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from aebench import language
 from aebench.datasets import catalogue
 from aebench.job import named
+from aebench.language import numeral, say, sense
 
 NONE = "–"
 _ON_CHART = 40  # characters of a name on a chart
@@ -19,7 +21,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def known(value: object) -> str:
     """A value in words, or that it is unknown."""
-    return "unknown" if missing(value) else str(value)
+    return say("unknown") if missing(value) else str(value)
 
 
 def missing(value: Any) -> bool:
@@ -42,9 +44,9 @@ def _with_digits(value: float, digits: int) -> str:
         return "0"
     exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     if exponent < -4 or exponent > 6:
-        mantissa = f"{value / 10**exponent:.{digits - 1}f}"
+        mantissa = numeral(value / 10**exponent, f".{digits - 1}f")
         return f"{mantissa} × 10{str(exponent).translate(_SUPERSCRIPT)}"
-    return f"{value:,.{max(0, digits - 1 - exponent)}f}"
+    return numeral(value, f",.{max(0, digits - 1 - exponent)}f")
 
 
 def tick(value: float, *, powers: bool = False) -> str:
@@ -56,9 +58,9 @@ def tick(value: float, *, powers: bool = False) -> str:
     mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
     if powers and value:
         power = f"10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-        return power if float(mantissa) == 1 else f"{mantissa} × {power}"
+        return power if float(mantissa) == 1 else f"{numeral(mantissa)} × {power}"
     if 0 < abs(value) < 1:
-        return f"{value:.{digits - 1 - int(exponent)}f}"
+        return numeral(value, f".{digits - 1 - int(exponent)}f")
     return _with_digits(value, digits)
 
 
@@ -66,29 +68,52 @@ def count(value: Any) -> str:
     """Write a whole number with thousands separated: 10,816."""
     if missing(value) or not math.isfinite(float(value)):
         return NONE
-    return f"{round(float(value)):,}"
+    return numeral(round(float(value)), ",")
 
 
 def between(low: float | None, high: float | None) -> str:
     """Write an interval: 0.59 to 0.62; a dash where there is none."""
     if low is None or high is None or missing(low) or missing(high):
         return NONE
-    return f"{number(low)} to {number(high)}"
+    return say("{low} to {high}", low=number(low), high=number(high))
+
+
+def span(ends: Iterable[str]) -> str:
+    """Write what reaches from one end to the other, or the one where both are the same."""
+    low, *high = dict.fromkeys(ends)
+    return say("{low} to {high}", low=low, high=high[0]) if high else low
+
+
+def headed(head: str, told: str) -> str:
+    """Write what is told under a head: MNIST: 3 models."""
+    return say("{head}: {told}", head=head, told=told)
+
+
+def clauses(said: Iterable[str]) -> str:
+    """Join what is said in one sentence, in turn."""
+    return say("; ").join(said)
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
     """Write a number of things: 1 job, 2 jobs, 3 entries."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+    return f"{numeral(n, ',')} {language.plural(n, noun, plural or noun + 's')}"
 
 
 def at_most(p: float) -> str:
     """Write the largest of some p-values: p < 0.001, p ≤ 0.012."""
-    return "p < 0.001" if p < 0.001 else f"p ≤ {math.ceil(p * 1000) / 1000:.3f}"
+    if p < 0.001:
+        return f"p < {numeral(0.001)}"
+    return f"p ≤ {numeral(math.ceil(p * 1000) / 1000, '.3f')}"
 
 
 def percent(share: Any) -> str:
     """Write a share of one in percent: 71.1 %."""
-    return NONE if missing(share) else f"{100 * float(share):.1f} %"
+    return NONE if missing(share) else in_percent(numeral(100 * float(share), ".1f"))
+
+
+def in_percent(written: str) -> str:
+    """A number that is written already, in percent."""
+    return say("{number} %", number=written)
 
 
 def text(value: Any) -> str:
@@ -98,18 +123,17 @@ def text(value: Any) -> str:
 
 def seeds(n: int, noun: str = "seed") -> str:
     """Write how many draws a figure rests on: one seed, 2 seeds, 3 pairs."""
-    return f"one {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def are(n: int) -> str:
-    """The verb after a number of things: 1 time is, 2 times are."""
-    return "is" if n == 1 else "are"
+    if noun == "pair":
+        return language.plural(n, "one pair", "{n} pairs")
+    return language.plural(n, "one seed", "{n} seeds")
 
 
 def listed(words: Iterable[str]) -> str:
     """Join words as in a sentence: a, b and c."""
     items = list(words)
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+    if len(items) < 2:
+        return "".join(items)
+    return say("{most} and {last}", most=", ".join(items[:-1]), last=items[-1])
 
 
 def model(architecture: str, latent: Any, depth: Any = 1) -> str:
@@ -118,8 +142,13 @@ def model(architecture: str, latent: Any, depth: Any = 1) -> str:
     What `names.told_apart` says of an architecture, in brackets after its name, comes last.
     """
     family, bracket, told = architecture.partition(" (")
-    deep = f" depth {int(depth)}" if int(depth) > 1 else ""
+    deep = f" {deeper(depth)}" if int(depth) > 1 else ""
     return f"{family}-{int(latent)}{deep}{bracket}{told}"
+
+
+def deeper(depth: Any) -> str:
+    """The depth of a model, where it is not one."""
+    return say("depth {depth}", depth=int(depth))
 
 
 def model_of(row: Any) -> str:
@@ -134,7 +163,12 @@ def plain(model_name: str) -> str:
 
 def model_on(row: Any) -> str:
     """Name the model of a row with its dataset: mlp-512 on MNIST."""
-    return f"{model_of(row)} on {dataset(row['dataset'])}"
+    return on(model_of(row), dataset(row["dataset"]))
+
+
+def on(what: str, where: str) -> str:
+    """Write on what data set, or machine, something is: mlp-512 on MNIST."""
+    return say("{what} on {where}", what=what, where=where)
 
 
 def job(row: Any, *, without: Iterable[str] = ()) -> str:
@@ -164,7 +198,7 @@ def short(name: str, most: int = _ON_CHART) -> str:
 def line(architecture: str, depth: Any) -> str:
     """Name a family of models that differ only in latent size: conv, conv depth 2."""
     family, bracket, told = architecture.partition(" (")
-    return family + (f" depth {int(depth)}" if int(depth) > 1 else "") + bracket + told
+    return family + (f" {deeper(depth)}" if int(depth) > 1 else "") + bracket + told
 
 
 def dataset(name: str) -> str:
@@ -174,7 +208,20 @@ def dataset(name: str) -> str:
 
 def titled(dataset_name: str, settings: str) -> str:
     """Name a dataset and, where they are not the study's, the settings: MNIST, tuned."""
-    return dataset(dataset_name) + ("" if settings == "study" else f", {settings}")
+    return dataset(dataset_name) + ("" if settings == "study" else f", {under(settings)}")
+
+
+def under(settings: str) -> str:
+    """Write settings as `frames.settings` names them: study, study with epochs=2."""
+    protocol, changed, changes = str(settings).partition(" with ")
+    if not changed:
+        return protocol
+    return say("{protocol} with {changes}", protocol=protocol, changes=say(changes))
+
+
+def doubts(kinds: str) -> str:
+    """Write the kinds of doubt that the column `doubt` names."""
+    return ", ".join(sense("doubt", kind) for kind in kinds.split(", "))
 
 
 def conditions(row: Any) -> str:
@@ -183,15 +230,17 @@ def conditions(row: Any) -> str:
     parts = [
         row["device_name"],
         row["device"],
-        "" if missing(row["engine"]) else f"engine {row['engine']}",
+        "" if missing(row["engine"]) else say("engine {engine}", engine=row["engine"]),
         row["precision"],
         threads,
         "" if missing(row["torch"]) else f"torch {row['torch']}",
-        "" if missing(row["machine_id"]) else f"machine {row['machine_id'][:8]}",
+        "" if missing(row["machine_id"]) else say("machine {id}", id=row["machine_id"][:8]),
     ]
     return ", ".join(str(part) for part in parts if not missing(part))
 
 
 def size(number_of_bytes: Any) -> str:
     """Write a size in memory in GiB."""
-    return NONE if missing(number_of_bytes) else f"{float(number_of_bytes) / 2**30:.1f} GiB"
+    if missing(number_of_bytes):
+        return NONE
+    return say("{size} GiB", size=numeral(float(number_of_bytes) / 2**30, ".1f"))

@@ -13,6 +13,7 @@ from aebench import architectures, axes, datasets, engines, protocols
 from aebench.cli import folders as results_folders
 from aebench.datasets import own
 from aebench.grid import PRESETS, SEARCHES
+from aebench.language import LANGUAGES
 
 Complete = Callable[[str], list[str]]
 
@@ -57,6 +58,7 @@ dataset = _several(datasets.names, own.FILES)
 named_dataset = _one(datasets.names)
 protocol = _several(lambda: protocols.NAMES, ".toml")
 grid = _one(lambda: PRESETS, ".toml")
+language = _one(lambda: LANGUAGES)
 space = _one(lambda: SEARCHES, ".toml")
 model = _one(lambda: axes.MODELS)
 plugin = _one(tuple, ".py")

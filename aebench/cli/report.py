@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from aebench.cli import folders, text
+from aebench.cli import complete, folders, text
 from aebench.cli.options import Results, default
 from aebench.errors import RequestError
+from aebench.language import ENGLISH, LANGUAGES
 from aebench.page import Form
 
 _DEFAULT = "reports/NAME.html, .pdf or .md"
@@ -32,13 +33,21 @@ def report(
             f" {default('as --output ends, else html')}",
         ),
     ] = None,
+    language: Annotated[
+        str,
+        typer.Option(
+            help=f"Language of texts and numbers: {' or '.join(LANGUAGES)}. {default(ENGLISH)}",
+            autocompletion=complete.language,
+        ),
+    ] = ENGLISH,
 ) -> None:
     """Render results as one self-contained HTML page: findings, tables, plots and pictures.
 
     Or as a PDF, printed from that page, or as Markdown for a README or a lab report: what was
     found, the findings and the best models.
     """
-    render_visibly(folders.meant(results), output, text.stderr(), form or _by_ending(output))
+    form = form or _by_ending(output)
+    render_visibly(folders.meant(results), output, text.stderr(), form, language)
 
 
 def _by_ending(output: Path | None) -> Form:
@@ -48,7 +57,11 @@ def _by_ending(output: Path | None) -> Form:
 
 
 def render_visibly(
-    results: Path, output: Path | None, console: Console, form: Form = Form.html
+    results: Path,
+    output: Path | None,
+    console: Console,
+    form: Form = Form.html,
+    language: str = ENGLISH,
 ) -> None:
     """Render, and say where the report is.
 
@@ -63,7 +76,7 @@ def render_visibly(
     live = text.is_live(sys.stderr)
     with console.status("rendering the report") if live else contextlib.nullcontext():
         try:
-            render(results, target, form)
+            render(results, target, form, language)
         except OSError as error:
             raise RequestError(f"cannot write {target}: {error.strerror or error}") from error
     console.print(f"report: {target}", soft_wrap=True)

@@ -13,6 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aebench.language import ENGLISH, use
+
 if TYPE_CHECKING:
     from aebench.store import Results
 
@@ -61,22 +63,34 @@ class Report:
 _FRAME = 'sandbox="allow-scripts allow-downloads" style="width: 100%; height: 600px; border: 0"'
 
 
-def render(results: Path | str | Results, output: Path, form: Form | str = Form.html) -> Path:
+def render(
+    results: Path | str | Results,
+    output: Path,
+    form: Form | str = Form.html,
+    language: str = ENGLISH,
+) -> Path:
     """Write the report of `results`, a folder or tables already read, to the file `output`.
 
     The same results give the same bytes, except as a PDF, which says when it was made. The file
     appears whole or not at all; pictures of Markdown lie in a folder beside it, there before it.
 
     Raises:
-        RequestError: there is no such results folder, or no browser to print a PDF.
+        RequestError: there is no such results folder or language, or no browser to print a PDF.
         OSError: the system refuses.
     """
-    from aebench.page.html import page, write
     from aebench.store import read
 
     form = Form(form)
-    if isinstance(results, str | Path):
-        results = read(results)
+    with use(language):
+        if isinstance(results, str | Path):
+            results = read(results)
+        return _written(results, output, form)
+
+
+def _written(results: Results, output: Path, form: Form) -> Path:
+    """Write it, in the language in use."""
+    from aebench.page.html import page, write
+
     if form is Form.markdown:
         from aebench.page.markdown import document
 

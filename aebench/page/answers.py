@@ -16,10 +16,11 @@ import pandas as pd
 from aebench.analysis import budgets, fights, frames, optimum, published, words
 from aebench.analysis.budgets import Range
 from aebench.analysis.fights import BOTTLENECK, COSTS, FIRST, Cost, Fight
+from aebench.language import later, say
 from aebench.store import Results
 
 _LISTED = 4  # bottlenecks that a sentence names one by one
-_FEW = "too few seeds"
+_FEW = later("too few seeds")
 _SEVERAL = 2  # outcomes in turn that a cell of the overview has room for
 
 
@@ -88,37 +89,54 @@ def by_protocol(results: Results) -> list[Answer]:
 
 def sentences(answer: Answer) -> list[str]:
     """What the records of one data set say at equal bottleneck, beside PCA and beside others."""
-    trained = f"Trained under {words.listed(dict.fromkeys(answer.codes['settings']))}."
+    trained = say(
+        "Trained under {settings}.",
+        settings=words.listed(map(words.under, dict.fromkeys(answer.codes["settings"]))),
+    )
     first = sentence(answer, BOTTLENECK)
     return [first, *_beside_pca(answer.codes), *_beside_others(answer), trained]
 
 
 def sentence(answer: Answer, cost: Cost) -> str:
     """Which family is better at equal `cost`, or why nobody can tell."""
-    start = f"On {answer.name}" + (f" under protocol {answer.protocol}" if answer.protocol else "")
+    start = say("On {dataset}", dataset=answer.name) + (
+        say(" under protocol {protocol}", protocol=answer.protocol) if answer.protocol else ""
+    )
     if len(answer.families) < 2:
-        only = words.listed(answer.families) or "no family"
-        return f"{start} only {only} has codes smaller than the image."
+        only = words.listed(answer.families) or say("no family")
+        return say("{start} only {only} has codes smaller than the image.", start=start, only=only)
     told = _told(answer.fights[cost.name], cost)
     if told:
-        return f"{start} at equal {cost.name} {'; '.join(told)}."
+        said = words.clauses(told)
+        return say("{start} at equal {cost} {said}.", start=start, cost=cost.said, said=said)
     if FIRST not in answer.families:
         have = words.listed(answer.families)
-        return f"{start} there is no {FIRST} to set beside {have}."
+        return say(
+            "{start} there is no {first} to set beside {have}.", start=start, first=FIRST, have=have
+        )
     if not cost.exact:
-        return f"{start} nothing can be compared at equal {cost.name}."
+        return say("{start} nothing can be compared at equal {cost}.", start=start, cost=cost.said)
     sizes = [
-        f"{family} has {words.listed(words.count(b) for b in rows['bottleneck'])}"
+        say(
+            "{family} has {sizes}",
+            family=family,
+            sizes=words.listed(words.count(b) for b in rows["bottleneck"]),
+        )
         for family, rows in answer.codes.groupby("family", sort=False)
     ]
-    return f"{start} {FIRST} shares no bottleneck with another: {words.listed(sizes)}."
+    return say(
+        "{start} {first} shares no bottleneck with another: {sizes}.",
+        start=start,
+        first=FIRST,
+        sizes=words.listed(sizes),
+    )
 
 
 def brief(answer: Answer, cost: Cost) -> list[str]:
     """The outcomes of that sentence in a few words: for each pair of families, or for all."""
     pairs = _by_outcome(answer.fights[cost.name])
     if len(pairs) > 1 and all(found.few for pair in pairs for found in pair):
-        return [_FEW]
+        return [say(_FEW)]
     return [_brief(pair) for pair in pairs]
 
 
@@ -135,13 +153,16 @@ def _brief(pair: Sequence[Range]) -> str:
     ahead = [found.ahead for found in pair if found.ahead]
     if not ahead:
         few = all(found.few for found in pair)
-        return f"{one} or {other}: {_FEW if few else 'undecided'}"
+        outcome = say(_FEW) if few else say("undecided")
+        return words.headed(say("{one} or {other}", one=one, other=other), outcome)
     if len(set(ahead)) == 1:
         loser = other if ahead[0] == one else one
-        return f"{ahead[0]} over {loser}" + ("" if len(ahead) == len(pair) else ", in part")
+        return say("{ahead} over {loser}", ahead=ahead[0], loser=loser) + (
+            "" if len(ahead) == len(pair) else say(", in part")
+        )
     if len(ahead) > _SEVERAL:
-        return f"{one} or {other}, by budget"
-    return ", then ".join(ahead)
+        return say("{one} or {other}, by budget", one=one, other=other)
+    return say(", then ").join(ahead)
 
 
 def _told(met: Sequence[Fight], cost: Cost) -> list[str]:
@@ -152,7 +173,9 @@ def _told(met: Sequence[Fight], cost: Cost) -> list[str]:
             few.append(_open(pair[-1], cost))
         else:
             said.append(_decided(pair, cost))
-    return said + ([f"fewer than three seeds decide nothing: {words.listed(few)}"] if few else [])
+    return said + (
+        [say("fewer than three seeds decide nothing: {few}", few=words.listed(few))] if few else []
+    )
 
 
 def _decided(pair: Sequence[Range], cost: Cost) -> str:
@@ -161,27 +184,41 @@ def _decided(pair: Sequence[Range], cost: Cost) -> str:
     decided = [found for found in pair if found.ahead]
     if not decided:
         tested = [found for found in pair if not found.few]
-        return f"neither {one} nor {other} is clearly better: {_open(tested[-1], cost)}"
+        return say(
+            "neither {one} nor {other} is clearly better: {figures}",
+            one=one,
+            other=other,
+            figures=_open(tested[-1], cost),
+        )
     loser = other if decided[0].ahead == one else one
-    told = [f"{decided[0].ahead} is better than {loser} {_where(decided[0], cost)}"]
+    told = [
+        say(
+            "{ahead} is better than {loser} {where}",
+            ahead=decided[0].ahead,
+            loser=loser,
+            where=_where(decided[0], cost),
+        )
+    ]
     for before, found in pairwise(decided):
         there = before.until == found.fights[0].budget and found.until is None
-        where = "from there on" if there and cost.of and not cost.exact else _where(found, cost)
+        where = (
+            say("from there on") if there and cost.of and not cost.exact else _where(found, cost)
+        )
         told.append(f"{found.ahead} {where}")
     if len(decided) < len(pair):
-        told.append("elsewhere nothing is decided")
+        told.append(say("elsewhere nothing is decided"))
     figures = []
     for found in decided:
         several = len(found.fights) > 1
-        at = f"at {cost.write(found.shown.budget)}, " if several else ""
+        at = say("at {budget}, ", budget=cost.write(found.shown.budget)) if several else ""
         figures.append(at + _figures(found, cost))
-    return f"{', '.join(told)}: {words.listed(figures)}"
+    return words.headed(", ".join(told), words.listed(figures))
 
 
 def _open(found: Range, cost: Cost) -> str:
     """The figures of a range in which nothing is decided, with their budget."""
-    at = "at" if cost.exact else "with at most"
-    return f"{at} {cost.write(found.shown.budget)} {cost.unit} {_figures(found, cost)}"
+    at = say("at") if cost.exact else say("with at most")
+    return f"{at} {cost.write(found.shown.budget)} {say(cost.unit)} {_figures(found, cost)}"
 
 
 def _figures(found: Range, cost: Cost) -> str:
@@ -189,55 +226,83 @@ def _figures(found: Range, cost: Cost) -> str:
     ratio, p = found.ratio, found.shown.p
     sides = [side for side in found.shown.sides if side is not None]
     above, below = sides[::-1] if found.ahead == found.families[0] else sides
-    said = f"{above.name} has {words.number(ratio.centre)} times the {cost.error} of {below.name}"
+    said = say(
+        "{name} has {ratio} times the {error} of {other}",
+        name=above.name,
+        ratio=words.number(ratio.centre),
+        error=say(cost.error),
+        other=below.name,
+    )
     if ratio.low is None or ratio.high is None or p is None:
         return said
     # An interval is of one comparison, a verdict of all of them.
     clear = not found.ahead and not ratio.low <= 1 <= ratio.high
-    more = f", adjusted {words.at_most(p)}" if clear else ""
-    return f"{said} (95 % interval {words.between(ratio.low, ratio.high)}{more})"
+    more = say(", adjusted {p}", p=words.at_most(p)) if clear else ""
+    return say(
+        "{said} (95 % interval {interval}{more})",
+        said=said,
+        interval=words.between(ratio.low, ratio.high),
+        more=more,
+    )
 
 
 def _where(found: Range, cost: Cost) -> str:
     """At which budgets, in words."""
     at = [cost.write(fight.budget) for fight in found.fights]
     if cost.exact:
-        listed = words.listed(at) if len(at) <= _LISTED else f"{at[0]} to {at[-1]}"
-        return f"at {listed} {cost.unit}"
+        listed = words.listed(at) if len(at) <= _LISTED else words.span([at[0], at[-1]])
+        return say("at {budget} {unit}", budget=listed, unit=say(cost.unit))
+    unit = say(cost.unit)
     until = None if found.until is None else cost.write(found.until)
     if cost.of is not None:  # the outcome is known at every budget, not only at those listed
         if until is None:
-            return f"from {at[0]} {cost.unit} on"
-        start = "below" if found.first else f"from {at[0]} to below"
-        return f"{start} {until} {cost.unit}"
+            return say("from {budget} {unit} on", budget=at[0], unit=unit)
+        start = say("below") if found.first else say("from {budget} to below", budget=at[0])
+        return f"{start} {until} {unit}"
     if len(at) == 1 or at[0] == at[-1]:
-        return f"at {at[0]} {cost.unit}"
+        return say("at {budget} {unit}", budget=at[0], unit=unit)
     if found.whole:
-        return f"at {len(at)} budgets from {at[0]} to {at[-1]} {cost.unit}"
+        return say(
+            "at {n} budgets from {least} to {most} {unit}",
+            n=len(at),
+            least=at[0],
+            most=at[-1],
+            unit=unit,
+        )
     if found.first:
-        return f"up to {at[-1]} {cost.unit}"
-    return f"from {at[0]} " + (f"{cost.unit} on" if until is None else f"to {at[-1]} {cost.unit}")
+        return say("up to {budget} {unit}", budget=at[-1], unit=unit)
+    if until is None:
+        return say("from {budget} {unit} on", budget=at[0], unit=unit)
+    return say("from {least} to {most} {unit}", least=at[0], most=at[-1], unit=unit)
 
 
 def _beside_pca(codes: pd.DataFrame) -> list[str]:
     """How many times PCA's error each family has, and where PCA is better than all of them."""
     known = codes[codes["ratio"].notna()]
-    said = []
+    said: list[str] = []
     for family, rows in known.groupby("family", sort=False):
         ends = rows.sort_values("ratio").iloc[[0, -1][: len(rows)]]
         each = [
-            f"{words.number(r)} (at {words.count(b)})"
+            say("{factor} (at {size})", factor=words.number(r), size=words.count(b))
             for r, b in ends[["ratio", "bottleneck"]].values
         ]
-        said.append(f"that of {family} {' to '.join(each)} times")
+        if said:
+            said.append(
+                say("that of {family} {factor} times", family=family, factor=words.span(each))
+            )
+        else:
+            first = say(
+                "{family} is {factor} times that of PCA with as many components",
+                family=family,
+                factor=words.span(each),
+            )
+            said.append(first)
     lost = known.assign(lost=known["low"].astype("float64") > 1).groupby("bottleneck")["lost"].all()
     worse = words.listed(words.count(b) for b in lost[lost].index)
     if not said:
         return []
-    said[0] = said[0].removeprefix("that of ").replace(" ", " is ", 1)
-    said[0] += " that of PCA with as many components"
-    more = f"; PCA is better at {worse}" if worse else ""
-    return [f"The error of {', '.join(said)}{more}."]
+    more = say("; PCA is better at {worse}", worse=worse) if worse else ""
+    return [say("The error of {said}{more}.", said=", ".join(said), more=more)]
 
 
 def _beside_others(answer: Answer) -> list[str]:
@@ -246,8 +311,16 @@ def _beside_others(answer: Answer) -> list[str]:
         if ours is not None:
             times, size = words.number(ours["mse"] / figure.mse), words.count(figure.bottleneck)
             model = words.plain(words.model_of(ours))
-            said.append(f"{model} has {times} times that at {size} ({figure.name})")
-    return [f"Of published errors {words.listed(said)}."] if said else []
+            said.append(
+                say(
+                    "{model} has {times} times that at {size} ({name})",
+                    model=model,
+                    times=times,
+                    size=size,
+                    name=figure.name,
+                )
+            )
+    return [say("Of published errors {said}.", said=words.listed(said))] if said else []
 
 
 def matched(answer: Answer) -> list[tuple[published.Figure, pd.Series | None]]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aebench.analysis import fights, frames, words
 from aebench.analysis.fights import BOTTLENECK, COSTS, Cost, Fight
+from aebench.language import later, numeral, plural, say
 from aebench.page.answers import (
     Answer,
     answers,
@@ -21,13 +23,13 @@ from aebench.page.answers import (
     sentences,
 )
 from aebench.page.best_charts import chart
-from aebench.page.parts import Cell, Chart, Chooser, Column, Section, Table, table
+from aebench.page.parts import ABOUT, Cell, Chart, Chooser, Column, Section, Table, columns, table
 from aebench.store import Results
 
-_TITLE = "Which is better? The best of each family at equal cost"
-_ANY = "whatever is best"
-_LOWER = "Lower is better; points above each other have codes of the same size."
-_FRONT = (
+_TITLE = later("Which is better? The best of each family at equal cost")
+_ANY = later("whatever is best")
+_LOWER = later("Lower is better; points above each other have codes of the same size.")
+_FRONT = later(
     "Lower and further left is better: the best counts that takes at most so much, with whatever "
     "code. A line joins the models that no other of the family beats in both cost and validation "
     "error."
@@ -41,17 +43,21 @@ def section(results: Results) -> Section:
     every = [*known, *by_protocol(results)]
     views = [(answer, cost) for answer in every for cost in COSTS if _worth(answer, cost)]
     if not views:
-        return Section("best", _TITLE, ("This takes an MLP and another family on one data set.",))
+        return Section(
+            "best", say(_TITLE), (say("This takes an MLP and another family on one data set."),)
+        )
     families = list(dict.fromkeys(family for answer in every for family in answer.families))
     alone = [sentence(answer, BOTTLENECK) for answer in known if len(answer.families) < 2]
     intro = (
-        "Of each family the model of least validation error enters, whatever its depth and "
-        "options. What is held equal decides: choose it here.",
+        say(
+            "Of each family the model of least validation error enters, whatever its depth and "
+            "options. What is held equal decides: choose it here."
+        ),
         *alone,
     )
     return Section(
         "best",
-        _TITLE,
+        say(_TITLE),
         intro,
         tuple(_chart(answer, cost, families) for answer, cost in views),
         (_overview(known),) if any(brief(a, c) for a in known for c in COSTS) else (),
@@ -71,9 +77,9 @@ def _chooser(views: Sequence[tuple[Answer, Cost]], notes: Sequence[str]) -> Choo
     protocols = list(dict.fromkeys(answer.protocol for answer, _ in views))
     costs = [cost for cost in COSTS if any(cost is shown for _, shown in views)]
     questions = (
-        ("Data set", tuple(names)),
-        ("Trained under", tuple(f"protocol {p}" if p else _ANY for p in protocols)),
-        ("Held equal", tuple(cost.name for cost in costs)),
+        (say("Data set"), tuple(names)),
+        (say("Trained under"), tuple(_under(p) for p in protocols)),
+        (say("Held equal"), tuple(cost.said for cost in costs)),
     )
     choices = [
         (names.index(answer.name), protocols.index(answer.protocol), costs.index(cost))
@@ -85,18 +91,34 @@ def _chooser(views: Sequence[tuple[Answer, Cost]], notes: Sequence[str]) -> Choo
     return Chooser(questions, tuple(choices), tuple(unique), tuple(said), tuple(notes))
 
 
+def _under(protocol: str) -> str:
+    return say("protocol {protocol}", protocol=protocol) if protocol else say(_ANY)
+
+
 def _link(*parts: str) -> str:
     """A name for links: names of data sets and protocols may hold anything."""
     return "-".join(["best", *(re.sub(r"[^a-z0-9]+", "-", part.lower())[:40] for part in parts)])
 
 
 def _chart(answer: Answer, cost: Cost, families: Sequence[str]) -> Chart:
-    title = answer.name + (f", protocol {answer.protocol}" if answer.protocol else "")
-    title += f", equal {cost.name}"
+    title = answer.name + (
+        say(", protocol {protocol}", protocol=answer.protocol) if answer.protocol else ""
+    )
+    title += say(", equal {cost}", cost=cost.said)
     tables = [_table(answer.fights[cost.name], cost, title)]
     if cost.exact and not answer.protocol:
         tables.append(_published(answer))
-    drawn = chart(answer, cost, families, f"{cost.error} against {cost.title}, {title}")
+    drawn = chart(
+        answer,
+        cost,
+        families,
+        say(
+            "{error} against {cost}, {title}",
+            error=say(cost.error),
+            cost=say(cost.title),
+            title=title,
+        ),
+    )
     shown = tuple(made for made in tables if made.rows)
     return Chart(title, drawn, " ".join(_reading(answer, cost)), shown)
 
@@ -104,22 +126,25 @@ def _chart(answer: Answer, cost: Cost, families: Sequence[str]) -> Chart:
 def _reading(answer: Answer, cost: Cost) -> list[str]:
     """What to know of a chart beside its answer."""
     if cost.exact:
-        return [_LOWER, *sentences(answer)[1:]]
-    of = f" Times are of {answer.where}." if cost is fights.TIME else ""
-    dots = "" if cost.of is None else " Small dots are its other models."
-    return [_FRONT + dots + of]
+        return [say(_LOWER), *sentences(answer)[1:]]
+    of = say(" Times are of {where}.", where=answer.where) if cost is fights.TIME else ""
+    dots = "" if cost.of is None else say(" Small dots are its other models.")
+    return [say(_FRONT) + dots + of]
 
 
 def _overview(known: Sequence[Answer]) -> Table:
     """Who is better on each data set at each cost, in few words."""
     costs = [cost for cost in COSTS if any(brief(answer, cost) for answer in known)]
-    heads = [Column("data set"), *(Column(f"equal {cost.name}") for cost in costs)]
+    heads = [
+        *columns("data set"),
+        *(Column(say("equal {cost}", cost=cost.said)) for cost in costs),
+    ]
     rows = [
         (answer.name, *(_cell(brief(answer, cost)) for cost in costs))
         for answer in known
         if len(answer.families) > 1
     ]
-    return table("Which is better, in brief", heads, rows)
+    return table(say("Which is better, in brief"), heads, rows)
 
 
 def _cell(said: Sequence[str]) -> Cell:
@@ -130,64 +155,86 @@ def _cell(said: Sequence[str]) -> Cell:
 def _how(results: Results) -> Iterator[str]:
     """How it is compared, for those who ask."""
     yield (
-        "A verdict takes three seeds, and p below 0.05: two-sided t-tests on the logarithm of the "
-        "ratio, paired by seed where both have the same, adjusted by Holm's method for all of a "
-        "data set at one cost. Intervals are of 95 %, and not adjusted."
+        say(
+            "A verdict takes three seeds, and p below 0.05: two-sided t-tests on the logarithm of "
+            "the ratio, paired by seed where both have the same, adjusted by Holm's method for all "
+            "of a "
+            "data set at one cost. Intervals are of 95 %, and not adjusted."
+        )
     )
     yield (
-        "At equal bottleneck bars are intervals over seeds, where there are three or more. The "
-        "dotted curve is PCA, computed exactly. Stars are errors that others have published, "
-        "hollow where recalled and not checked; the table tells how they were measured. Ratios to "
-        f"PCA are told of a real bottleneck only: {frames.REAL_BOTTLENECK}."
+        say(
+            "At equal bottleneck bars are intervals over seeds, where there are three or more. The "
+            "dotted curve is PCA, computed exactly. Stars are errors that others have published, "
+            "hollow where recalled and not checked; the table tells how they were measured. "
+            "Ratios to PCA are told of a real bottleneck only: {real_bottleneck}.",
+            real_bottleneck=say(frames.REAL_BOTTLENECK),
+        )
     )
     yield (
-        "Parameters and arithmetic of a step buy the test error. Training arithmetic and time are "
-        f"spent epoch by epoch, and buy the validation error after it at each of {fights.POINTS} "
-        "budgets."
+        say(
+            "Parameters and arithmetic of a step buy the test error. Training arithmetic and time "
+            "are spent epoch by epoch, and buy the validation error after it at each of {points} "
+            "budgets.",
+            points=fights.POINTS,
+        )
     )
     jobs = frames.done(results.jobs)
     copies = frames.family(jobs[~frames.compressing(jobs)])
     if len(copies):
         yield (
-            f"Left out are {words.listed(dict.fromkeys(copies))} where the code is no smaller than "
-            "the image: of it copying would be perfect."
+            say(
+                "Left out are {copies} where the code is no smaller than "
+                "the image: of it copying would be perfect.",
+                copies=words.listed(dict.fromkeys(copies)),
+            )
         )
     timed = frames.timed(results.jobs)
     unfit = len(timed) - len(frames.accepted(timed))
     if unfit:
         times = words.counted(unfit, "time")
-        yield f"{times} that aebench check rejects {words.are(unfit)} not among them."
+        yield plural(
+            unfit,
+            "{times} that aebench check rejects is not among them.",
+            "{times} that aebench check rejects are not among them.",
+            times=times,
+        )
 
 
 def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
-    budget = cost.name if cost.exact else f"at most, {cost.title}"
-    heads = f"""
-        {budget} #
+    budget = cost.said if cost.exact else say("at most, {cost}", cost=say(cost.title))
+    measure = say("{error}, geometric mean over seeds", error=say(cost.error))
+    heads = """
         best mlp
-        its error # | {cost.error}, geometric mean over seeds
+        its error #
         best of the other family
-        error # | {cost.error}, geometric mean over seeds
+        error #
         mlp / other # | above 1: the MLP has the greater error
         95 % interval | on the logarithm, paired by seed where both have the same seeds
         p # | two-sided, of equal errors, adjusted by Holm's method; none below three seeds
         better | the family of lesser error, if p is below 0.05
         seeds | of the MLP and of the other
     """
+    about = ABOUT.get(cost.name, "") if cost.exact else ""
+    told_of = [Column(budget, about, words.number)]
+    told_of += [replace(c, about=c.about or measure * (c.show is not None)) for c in columns(heads)]
     rows = []
     for f in met:
         told: list[Any] = [Cell(cost.write(f.budget), f.budget)]
         for side, family in zip(f.sides, f.families, strict=True):
             if side is None:
-                told += [f"no {family}", None]
+                told += [say("no {family}", family=family), None]
             else:
-                code = () if cost.exact else (f"code of {words.count(side.bottleneck)} numbers",)
-                under = code + (() if side.settings == "study" else (side.settings,))
+                size = words.count(side.bottleneck)
+                code = () if cost.exact else (say("code of {size} numbers", size=size),)
+                settings = words.under(side.settings)
+                under = code + (() if settings == "study" else (settings,))
                 told += [Cell(side.model, side.model, small=under), side.error]
-        seeds = " and ".join("0" if s is None else str(s.seeds) for s in f.sides)
+        seeds = words.listed("0" if s is None else str(s.seeds) for s in f.sides)
         low, high = (f.ratio.low, f.ratio.high) if f.ratio else (None, None)
         told += [f.ratio and f.ratio.centre, (low, high), f.p, f.verdict, seeds]
         rows.append(told)
-    return table(caption, heads, rows, rounded=True)
+    return table(caption, told_of, rows, rounded=True)
 
 
 def _published(answer: Answer) -> Table:
@@ -203,12 +250,12 @@ def _published(answer: Answer) -> Table:
         ours / published #
         note .note
     """
-    return table(f"{answer.name}: published errors", heads, (
+    return table(say("{dataset}: published errors", dataset=answer.name), heads, (
         (
             figure.name, figure.bottleneck, figure.mse,
-            Cell(f"{figure.printed:g}", figure.printed), figure.converted, figure.model,
-            figure.measured, None if ours is None else words.model_of(ours),
-            None if ours is None else ours["mse"] / figure.mse, figure.note,
+            Cell(numeral(figure.printed, "g"), figure.printed), say(figure.converted),
+            say(figure.model), say(figure.measured), None if ours is None else words.model_of(ours),
+            None if ours is None else ours["mse"] / figure.mse, say(figure.note),
         )
         for figure, ours in matched(answer)
     ))  # fmt: skip

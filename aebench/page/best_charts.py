@@ -14,6 +14,7 @@ import pandas as pd
 
 from aebench.analysis import fights, frames, published, words
 from aebench.analysis.fights import Cost
+from aebench.language import say
 from aebench.page import svg
 from aebench.page.answers import Answer
 from aebench.page.charts import plain_log, readable_log, series_colours
@@ -69,7 +70,12 @@ def chart(answer: Answer, cost: Cost, families: Sequence[str], label: str) -> st
     looks = series_colours(families)
     with svg.canvas(_WIDTH, _HEIGHT) as figure:
         axes = figure.subplots()
-        axes.set(xscale="log", yscale="log", xlabel=cost.title, ylabel=f"{cost.error} (log scale)")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel=say(cost.title),
+            ylabel=say("{error} (log scale)", error=say(cost.error)),
+        )
         drawing = _Drawing(axes)
         if cost.exact:
             _codes(drawing, answer, looks)
@@ -120,13 +126,13 @@ def _codes(drawing: _Drawing, answer: Answer, looks: dict[str, int]) -> None:
         )  # fmt: skip
     mean = frames.mean(codes["mean_mse"])
     if mean == mean:
-        drawing.keys["mean image"] = axes.axhline(
+        drawing.keys[say("mean image")] = axes.axhline(
             mean, color=svg.MUTED, linewidth=1, linestyle=svg.DASHES[3]
         )
         drawing.lines.append(np.array([[low, mean], [high, mean]], dtype=float))
     for figure in others:
         drawing.line(
-            "published" if figure.checked else "published, not checked",
+            say("published") if figure.checked else say("published, not checked"),
             [figure.bottleneck], [figure.mse], color=svg.INK, linestyle="none", marker="*",
             markersize=10, markerfacecolor=svg.INK if figure.checked else "none",
             markeredgewidth=0.8,

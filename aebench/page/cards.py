@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aebench.analysis import exhibits, words
 from aebench.analysis.evidence import Verdict
 from aebench.analysis.outcomes import Outcome, claims
+from aebench.language import numeral, say
 from aebench.page import sparks
 from aebench.page.parts import Strips
 from aebench.page.pictures import Album
@@ -22,7 +23,6 @@ SYMBOLS: dict[Verdict, str] = {
     "undecided": "?",
     "not tested": "○",
 }
-GROUPS = {verdict: f"{symbol} {verdict}" for verdict, symbol in SYMBOLS.items()}
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,17 @@ class Card:
     @property
     def group(self) -> str:
         """The verdict under which it is found."""
-        return GROUPS[self.first.verdict]
+        return named(self.first.verdict)
 
     @property
     def rank(self) -> int:
         """Where this group stands among the others."""
-        return list(GROUPS).index(self.first.verdict)
+        return list(SYMBOLS).index(self.first.verdict)
+
+
+def named(verdict: Verdict) -> str:
+    """A verdict in a word, with its symbol."""
+    return f"{SYMBOLS[verdict]} {say(verdict)}"
 
 
 def cards(outcomes: Sequence[Outcome], album: Album) -> tuple[Card, ...]:
@@ -101,7 +106,7 @@ def _reading(outcome: Outcome, album: Album, several: bool) -> Reading:
         finding.how if several else "",
         outcome.verdict,
         f"{SYMBOLS[outcome.verdict]} {outcome.answer}",
-        finding.source,
+        outcome.study,
         words.number(outcome.ours),
         tuple(_under(outcome)),
         tuple(_sparks(outcome, exhibit)),
@@ -128,11 +133,15 @@ def _strips(outcome: Outcome, exhibit: exhibits.Exhibit, album: Album) -> Strips
 
 def _sparks(outcome: Outcome, exhibit: exhibits.Exhibit) -> Iterator[Spark]:
     if exhibit.curves:
-        share = f"{100 * exhibit.curves.mark:g} %"
+        share = words.in_percent(numeral(100 * exhibit.curves.mark, "g"))
         yield Spark(
             sparks.curves(exhibit.curves),
-            f"{_capital(exhibit.curves.axis)}, from first to last epoch: training dashed, "
-            f"validation solid. The line across is {share}.",
+            say(
+                "{axis}, from first to last epoch: training dashed, "
+                "validation solid. The line across is {share}.",
+                axis=_capital(exhibit.curves.axis),
+                share=share,
+            ),
         )
     if exhibit.dots:
         axis = exhibit.dots.axis or outcome.finding.measure
@@ -140,33 +149,40 @@ def _sparks(outcome: Outcome, exhibit: exhibits.Exhibit) -> Iterator[Spark]:
 
 
 def _how_to_read(dots: exhibits.Dots, axis: str, outcome: Outcome) -> str:
-    noun = "pair of runs" if outcome.finding.counts == "pair" else "seed"
-    said = [f"{_capital(axis)}, on a logarithmic axis", f"a dot is one {noun}"]
+    pairs = outcome.finding.counts == "pair"
+    dot = say("a dot is one pair of runs") if pairs else say("a dot is one seed")
+    said = [say("{axis}, on a logarithmic axis", axis=_capital(axis)), dot]
     if not all(line.trained for line in dots.lines):
-        said.append("a hollow one an answer that takes no model")
+        said.append(say("a hollow one an answer that takes no model"))
     if any(line.study for line in dots.lines):
-        said.append("strokes are the study's figures")
+        said.append(say("strokes are the study's figures"))
     if dots.mark:
-        said.append(f"the line is {dots.mark_is}")
+        said.append(say("the line is {mark_is}", mark_is=dots.mark_is))
     if dots.margin:
         low, high = dots.margin
-        said.append(f"shaded is {low:g} to {high:g}, which counts as equal")
-    return "; ".join(said) + "."
+        said.append(
+            say(
+                "shaded is {low} to {high}, which counts as equal",
+                low=numeral(low, "g"),
+                high=numeral(high, "g"),
+            )
+        )
+    return words.clauses(said) + "."
 
 
 def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """What stands beside the charts of an opened card."""
     finding, beside = outcome.finding, outcome.expected
-    yield "Rule", finding.brief or finding.rule
+    yield say("Rule"), finding.brief or finding.rule
     if outcome.n_seeds:
-        yield "Rests on", words.seeds(outcome.n_seeds, finding.counts)
-    yield "In numbers", _capital(outcome.note)
+        yield say("Rests on"), words.seeds(outcome.n_seeds, finding.counts)
+    yield say("In numbers"), _capital(outcome.note)
     if outcome.needs:
-        yield "It would take", outcome.needs
+        yield say("It would take"), outcome.needs
     if beside and beside.there and beside.answer in ("as expected", "differs"):
         than = words.seeds(beside.there.n_seeds, beside.there.counts)
         figure = words.number(beside.there.ours)
-        yield "Reference results", f"{beside.answer}: {figure}, {than}"
+        yield say("Reference results"), words.headed(say(beside.answer), f"{figure}, {than}")
 
 
 def _capital(text: str) -> str:

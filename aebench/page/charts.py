@@ -17,6 +17,7 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.analysis.frames import Groups
+from aebench.language import later, say
 from aebench.page.svg import INK, PAPER, SERIES, WIDTH, Label, canvas, inline, label_ends, legend
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def drawn(groups: Groups) -> tuple[Groups, str]:
     rest = len(groups) - len(chosen)
     if not rest:
         return groups, ""
-    few = f"{words.counted(rest, 'further group')} of settings with fewer models"
-    return chosen, f"{few} not drawn; all jobs are listed under Records."
+    few = say("{groups} of settings with fewer models", groups=words.counted(rest, "further group"))
+    return chosen, say("{few} not drawn; all jobs are listed under Records.", few=few)
 
 
 def series_colours(architectures: Iterable[str]) -> dict[str, int]:
@@ -139,10 +140,10 @@ def lines_of(rows: pd.DataFrame) -> dict[tuple[Any, Any], int]:
 
 def end_name(latent: Any, depth: Any) -> str:
     """What stands at the end of a line in the panel of its architecture: 128, 128 depth 2."""
-    return words.count(latent) + (f" depth {depth}" if depth > 1 else "")
+    return words.count(latent) + (f" {words.deeper(depth)}" if depth > 1 else "")
 
 
-REJECTED = "; ✘ and hollow: rejected by aebench check"
+REJECTED = later("; ✘ and hollow: rejected by aebench check")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def seconds_by_model(
         marked = [f"✘ {name}" if bad else name for name, bad in zip(names, rejected, strict=True)]
         axes.set_yticks(rank, marked)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set(xlabel=xlabel + (REJECTED if any(rejected) else ""))
+        axes.set(xlabel=xlabel + (say(REJECTED) if any(rejected) else ""))
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
         legend(figure, handles, [layer.name for layer in layers], handlelength=1.2, **look)

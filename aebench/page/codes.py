@@ -14,6 +14,7 @@ import pandas as pd
 
 from aebench.analysis import codes, frames, words
 from aebench.analysis.codes import Accuracy, Map
+from aebench.language import later, numeral, plural, say
 from aebench.page import svg
 from aebench.page.charts import drawn, plain_log, series_colours
 from aebench.page.parts import Cell, Chart, Section, Table, model, table
@@ -29,7 +30,7 @@ _MIDDLE = (1, 99)  # percentiles of the codes that a map reaches to
 
 def section(results: Results) -> Section:
     """Accuracies for each data set and settings with models enough, then maps of each data set."""
-    title = "What is in the code? Labels read off it by a linear probe"
+    title = say("What is in the code? Labels read off it by a linear probe")
     rows = codes.probed(results.jobs)
     groups, rest = drawn(frames.by_dataset(rows, "settings"))
     charts, said = [], []
@@ -38,38 +39,47 @@ def section(results: Results) -> Section:
         charts.append(
             Chart(
                 name,
-                chart(found, codes.pca_line(mine), f"Accuracy against bottleneck, {name}"),
-                _READING,
-                (_table(found, f"{name}: test accuracy of a linear probe on the codes"),),
+                chart(
+                    found,
+                    codes.pca_line(mine),
+                    say("Accuracy against bottleneck, {name}", name=name),
+                ),
+                say(_READING),
+                (
+                    _table(
+                        found,
+                        say("{name}: test accuracy of a linear probe on the codes", name=name),
+                    ),
+                ),
             )
         )
-        said.append(f"{name}: {_in_words(found)}")
+        said.append(words.headed(name, _in_words(found)))
     said += [
-        f"{words.counted(count, 'job')} not probed or not drawn: {why}."
+        say("{count} not probed or not drawn: {why}.", count=words.counted(count, "job"), why=why)
         for why, count in codes.unread(results.jobs).items()
     ]
     maps, left_out = _maps(results)
-    intro = [_INTRO, *([rest] if rest else []), *([left_out] if left_out else [])]
+    intro = [say(_INTRO), *([rest] if rest else []), *([left_out] if left_out else [])]
     if not charts and not maps:
-        intro = ["No finished job left a code that was probed or mapped."]
+        intro = [say("No finished job left a code that was probed or mapped.")]
     told = "".join(said[: len(charts)][:1])
     made = (*charts, *maps)
     return Section("codes", title, tuple(intro), made, lists=tuple(said), message=told)
 
 
-_INTRO = (
+_INTRO = later(
     "Logistic regression is fitted to the standardized codes of the first 10,000 training images "
     "(all, where there are fewer) and judged on the whole test set: how much of what tells classes "
     "apart stands in the code so plainly that a linear function finds it. No model saw a label. "
     "Only codes of at most two thirds of the image's numbers and at most 1,024 are probed."
 )
-_READING = (
+_READING = later(
     "Higher is better. PCA's code of the same size is probed alike, so a line above it has put "
     "classes where a line can part them, which a small reconstruction error does not ask for. "
     "Standardizing gives every number the same weight: PCA's last components are mostly noise, "
     "and where they are many the probe fits it. Bars are 95 % intervals over seeds, from three on."
 )
-_MAP_READING = (
+_MAP_READING = later(
     "Left, codes of test images, coloured by label, with each label at the median of its codes; "
     "the axes leave out one code in a hundred on each side. Right, what the decoder makes of a "
     "grid of codes between the 2nd and 98th percentile of the training codes, in the same place "
@@ -84,27 +94,46 @@ def _in_words(found: Sequence[Accuracy]) -> str:
     above = [each for each in found if each.ratio.centre > 1]
     known = [each for each in found if each.ratio.low is not None]
     sure = sum(each.ratio.low > 1 for each in known if each.ratio.low is not None)
-    text = (
-        f"most is read off {best.model}, {_share(best)}; off PCA's {_numbers(best.bottleneck)}"
-        f" {words.percent(best.pca)}. {len(above)} of {words.counted(len(found), 'model')}"
-        f" {'gives' if len(above) == 1 else 'give'} more than PCA's code of the same size"
+    text = plural(
+        len(above),
+        "most is read off {model}, {best}; off PCA's {numbers} {pca}. {n} of {models} gives more "
+        "than PCA's code of the same size",
+        "most is read off {model}, {best}; off PCA's {numbers} {pca}. {n} of {models} give more "
+        "than PCA's code of the same size",
+        model=best.model,
+        best=_share(best),
+        numbers=_numbers(best.bottleneck),
+        pca=words.percent(best.pca),
+        models=words.counted(len(found), "model"),
     )
     if known:
-        text += f"; with three seeds or more, {sure} of {len(known)} beyond chance"
+        text += say(
+            "; with three seeds or more, {sure} of {known} beyond chance",
+            sure=sure,
+            known=len(known),
+        )
     return text + "."
 
 
 def _share(each: Accuracy) -> str:
     text, seeds = words.percent(each.own.centre), words.seeds(each.own.n)
     reach = _interval(each).text
-    return f"{text} ({seeds})" if reach == words.NONE else f"{text} ({reach} over {seeds})"
+    return (
+        f"{text} ({seeds})"
+        if reach == words.NONE
+        else say("{share} ({reach} over {seeds})", share=text, reach=reach, seeds=seeds)
+    )
 
 
 def _interval(each: Accuracy) -> Cell:
     low, high = each.own.low, each.own.high
     if low is None or high is None:
         return Cell(words.NONE, look="range")
-    return Cell(f"{100 * low:.1f} to {words.percent(high)}", low, "range")
+    return Cell(
+        words.span([numeral(100 * low, ".1f"), words.percent(high)]),
+        low,
+        "range",
+    )
 
 
 def _numbers(count: int) -> str:
@@ -141,7 +170,10 @@ def chart(found: Sequence[Accuracy], pca: pd.Series[float], label: str) -> str:
     with svg.canvas(svg.WIDTH, 4.2) as figure:
         axes = figure.subplots()
         axes.set_xscale("log", base=2)
-        axes.set(xlabel="bottleneck, numbers (log scale)", ylabel="test accuracy of the probe, %")
+        axes.set(
+            xlabel=say("bottleneck, numbers (log scale)"),
+            ylabel=say("test accuracy of the probe, %"),
+        )
         handles: list[Any] = []
         for line in lines:
             mine = [each for each in found if each.line == line]
@@ -158,7 +190,7 @@ def chart(found: Sequence[Accuracy], pca: pd.Series[float], label: str) -> str:
             pca.index, 100 * pca, color=svg.INK, linestyle=svg.DASHES[1], linewidth=1.3,
             marker=".", markersize=5,
         )  # fmt: skip
-        plain_log(axes.xaxis, LogLocator(base=2, numticks=12), lambda value: f"{value:g}")
+        plain_log(axes.xaxis, LogLocator(base=2, numticks=12), lambda value: numeral(value, "g"))
         axes.set_xlim(pca.index.min() / 1.25, pca.index.max() * 1.25)
         svg.legend(figure, [*handles, line_of_pca], [*lines, "PCA"], ncols=4)
         return svg.inline(figure, label)
@@ -174,13 +206,17 @@ def _maps(results: Results) -> tuple[list[Chart], str]:
         shown = pairs[:left]
         left, omitted = left - len(shown), omitted + len(pairs) - len(shown)
         if shown:
-            name = f"{words.dataset(dataset)}: codes of two numbers"
+            name = say("{dataset}: codes of two numbers", dataset=words.dataset(dataset))
             heads = "model\nsettings\nseed ##\nval_mse #\ncode_accuracy #%\npca_code_accuracy #%"
             data = table(name, heads, (
                 (model(pair.job), *(pair.job[n] for n in _TOLD)) for pair in shown
             ))  # fmt: skip
-            charts.append(Chart(name, map_chart(shown, name), _MAP_READING, (data,)))
-    more = f"{words.counted(omitted, 'map')} left out to keep this file small." if omitted else ""
+            charts.append(Chart(name, map_chart(shown, name), say(_MAP_READING), (data,)))
+    more = (
+        say("{what} left out to keep this file small.", what=words.counted(omitted, "map"))
+        if omitted
+        else ""
+    )
     return charts, more
 
 
@@ -197,12 +233,16 @@ def map_chart(pairs: Sequence[Map], label: str) -> str:
         every = figure.subplots(len(pairs), 2, squeeze=False)
         for pair, (left, right) in zip(pairs, every, strict=True):
             _scatter(left, pair, labels)
-            detail = f"seed {pair.job['seed']}, val_mse {words.number(pair.job['val_mse'])}"
+            detail = say(
+                "seed {seed}, val_mse {val_mse}",
+                seed=pair.job["seed"],
+                val_mse=words.number(pair.job["val_mse"]),
+            )
             left.set_title(words.short(words.model_of(pair.job)))
             right.set_title(detail, fontweight="normal")
             _grid(left, right, pair)
             for axes in (left, right):
-                axes.set(xlabel="first number", ylabel="second number")
+                axes.set(xlabel=say("first number"), ylabel=say("second number"))
                 axes.set_box_aspect(1)
                 axes.grid(False)
         return _lighter(svg.inline(figure, label))

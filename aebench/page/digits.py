@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from aebench.analysis import frames, ranking, words
+from aebench.language import say
 from aebench.page import images
 from aebench.page.images import Images
 from aebench.page.ranking_plot import common, named
@@ -34,7 +35,7 @@ class Film:
     def alt(self) -> str:
         """What it says to those who do not see it."""
         shown = words.counted(self.strip.images, "image")
-        return f"{self.name}: {shown}" + (f", MSE {self.mse}" if self.mse else "")
+        return words.headed(self.name, shown + (f", MSE {self.mse}" if self.mse else ""))
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ def digits(results: Results, chosen: pd.DataFrame, held: Images) -> Digits | Non
     originals = found["input_png"].mode().iloc[0]
     mine = found[found["input_png"] == originals].drop_duplicates("rank")
     first = mine.iloc[0]
-    size = f"{words.count(first['input_size'])} numbers"
-    films = [_film(held, originals, first, "original", "", "", size, "original")]
+    size = words.counted(int(first["input_size"]), "number")
+    films = [_film(held, originals, first, say("original"), "", "", size, "original")]
     for row in mine.to_dict("records"):
         if held.size + held.cost((row["output_png"], row["images"])) > images.HEAD:
             break
@@ -70,9 +71,11 @@ def digits(results: Results, chosen: pd.DataFrame, held: Images) -> Digits | Non
         png = row["output_png"]
         films.append(_film(held, png, row, name, ", ".join(told), error, numbers, look))
     return Digits(
-        f"{words.short(words.dataset(str(first['dataset'])))}, best to worst",
-        "The same test images, from the numbers in each model's code. MSE is the mean over seeds, "
-        "and the seed nearest to it is pictured.",
+        say("{dataset}, best to worst", dataset=words.short(words.dataset(str(first["dataset"])))),
+        say(
+            "The same test images, from the numbers in each model's code. MSE is the mean over "
+            "seeds, and the seed nearest to it is pictured."
+        ),
         tuple(films),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aebench.analysis import words
+from aebench.language import say
 from aebench.page.parts import Cell
 
 _TICKS = 3  # labels that a narrow axis has room for
@@ -88,7 +89,7 @@ def fitting(values: Sequence[float]) -> Axis:
 
 def told(values: Sequence[float]) -> str:
     """The dots of a row in numbers, for whoever does not see them."""
-    return ", ".join(words.number(value) for value in values)
+    return say(", ").join(words.number(value) for value in values)
 
 
 def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import names, ranking, words
+from aebench.language import numeral
 from aebench.page.images import PANEL, Images
 from aebench.schema import DENOISING, RECONSTRUCTION, amplitude_of
 from aebench.store import Results
@@ -52,7 +53,7 @@ class Films:
         film: Film = {part: strip.id for part, strip in made.items()}
         film |= {"images": made["out"].images, "seed": int(row["seed"])}
         if name == "noise":
-            film["amplitude"] = f"{row['amplitude']:g}"
+            film["amplitude"] = numeral(row["amplitude"], "g")
             film["mse"] = words.number(row["mse"])
         self._films[row["model"]][name] = film
 

@@ -15,18 +15,18 @@ from aebench.analysis.evidence import Verdict
 from aebench.analysis.origin import Origin, origin
 from aebench.analysis.outcomes import Outcome, tally, tested
 from aebench.analysis.ranking import Best
+from aebench.language import later, plural, say
 from aebench.page import digits, ranking_plot, replication_plot, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.dots import DotTable
 from aebench.page.images import Images
 from aebench.store import Results
 
-_MONTHS = (
+_MONTHS = later((
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
-)  # fmt: skip
+))  # fmt: skip
 _NAMED = 3  # data sets that a title names
-_CANDIDATES = "candidates of searches"
 _COMMANDS = 12  # command lines that are told
 
 
@@ -69,9 +69,15 @@ def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched
     plot = replication_plot.plot(outcomes) if studied else plot
     source, said = origin(results.jobs), verdicts.sentences(results, outcomes)
     h1 = title(results, studied)
-    of_searches = words.counted(searched, "candidate of searches", _CANDIDATES) if searched else ""
+    of_searches = (
+        words.counted(searched, "candidate of searches", "candidates of searches")
+        if searched
+        else ""
+    )
     days = _days(source)
-    where = ", ".join(filter(None, [f"grid {source.grid}" if source.grid else "", days]))
+    where = ", ".join(
+        filter(None, [say("grid {grid}", grid=source.grid) if source.grid else "", days])
+    )
     return Head(
         title=f"{h1} ({where})" if where else h1,
         h1=h1,
@@ -92,8 +98,8 @@ def title(results: Results, studied: bool) -> str:
     if len(names) > _NAMED:
         rest = len(names) - _NAMED + 1
         names = [*names[: _NAMED - 1], words.counted(rest, "more data set")]
-    on = f" on {words.listed(names)}" if names else ""
-    return f"What replicates{on}" if studied else f"Best autoencoders{on}"
+    on = say(" on {names}", names=words.listed(names)) if names else ""
+    return say("What replicates{on}", on=on) if studied else say("Best autoencoders{on}", on=on)
 
 
 def _days(source: Origin) -> str:
@@ -104,12 +110,15 @@ def _days(source: Origin) -> str:
     if first == last:
         return _day(first)
     if (first.year, first.month) == (last.year, last.month):
-        return f"{first.day} to {_day(last)}"
-    return f"{_day(first)} to {_day(last)}"
+        return words.span([str(first.day), _day(last)])
+    return words.span([_day(first), _day(last)])
 
 
 def _day(day: date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+    month = say(_MONTHS[day.month - 1])
+    if day.day == 1:  # which is an ordinal number in some languages
+        return say("1 {month} {year}", month=month, year=day.year)
+    return say("{day} {month} {year}", day=day.day, month=month, year=day.year)
 
 
 def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int, searched: int) -> str:
@@ -118,28 +127,43 @@ def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int, search
     said += [_of_the_best(best)] if best is not None else []
     if not said and finished:
         said = [
-            f"{words.counted(finished, 'job')} finished, none with a code smaller than the image"
+            say(
+                "{finished} finished, none with a code smaller than the image",
+                finished=words.counted(finished, "job"),
+            )
         ]
     if not said and searched:
-        said = [f"all of these are {_CANDIDATES}"]
-    text = "; ".join(said) or "no job in these results finished"
+        said = [say("all of these are candidates of searches")]
+    text = words.clauses(said) or say("no job in these results finished")
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def _of_the_study(outcomes: Sequence[Outcome]) -> str:
     n = tally(outcomes)
     good, bad, near = n["replicated"], n["not replicated"], n["consistent"]
-    do = "does" if bad == 1 else "do"
     if good:
-        replicate = "replicates" if good == 1 else "replicate"
-        against = f"{bad} {do} not" if bad else "none is contradicted"
-        return f"{good} of the study's findings {replicate} and {against}"
+        against = say("none is contradicted")
+        if bad:
+            against = plural(bad, "{n} does not", "{n} do not")
+        return plural(
+            good,
+            "{n} of the study's findings replicates and {against}",
+            "{n} of the study's findings replicate and {against}",
+            against=against,
+        )
     if bad:
-        return f"{bad} of the study's findings {do} not replicate and none does"
+        return plural(
+            bad,
+            "{n} of the study's findings does not replicate and none does",
+            "{n} of the study's findings do not replicate and none does",
+        )
     if near:
-        some = f"{near} {words.are(near)} consistent with it"
-        return f"no finding of the study is decided yet, but {some}"
-    return "no finding of the study is decided yet"
+        return plural(
+            near,
+            "no finding of the study is decided yet, but {n} is consistent with it",
+            "no finding of the study is decided yet, but {n} are consistent with it",
+        )
+    return say("no finding of the study is decided yet")
 
 
 def _of_the_best(best: Best) -> str:
@@ -147,17 +171,24 @@ def _of_the_best(best: Best) -> str:
     first, dataset = best.rows.iloc[0], words.short(words.dataset(best.dataset))
     size = words.counted(round(best.bottleneck), "number")
     name = words.short(ranking_plot.named(first)[0])
-    settings = "" if first["settings"] == "study" else f" ({words.short(first['settings'])})"
-    text = f"with {size} per {dataset} image {name}{settings}"
+    settings = (
+        "" if first["settings"] == "study" else f" ({words.short(words.under(first['settings']))})"
+    )
+    text = say("with {size} per {dataset} image {name}", size=size, dataset=dataset, name=name)
+    text += settings
     if words.missing(first["ratio"]):
-        error, other = f"an MSE of {words.number(first['mse'])}", "mse"
+        error, other = say("an MSE of {mse}", mse=words.number(first["mse"])), "mse"
     else:
-        error, other = f"{words.number(first['ratio'])} times the error of PCA", "ratio"
+        factor = words.number(first["ratio"])
+        error, other = say("{factor} times the error of PCA", factor=factor), "ratio"
     if len(best.rows) == 1:
-        return f"{text} has {error}"
+        return say("{model} has {error}", model=text, error=error)
     second = best.rows.iloc[1]
     rival = words.short(ranking_plot.named(second)[0])
-    than = "ahead of" if best.clear else "though not clearly ahead of"
+    than = say("ahead of") if best.clear else say("though not clearly ahead of")
     theirs = words.number(second[other])
-    unit = " times" if other == "ratio" else ""
-    return f"{text} is best, with {error}, {than} {rival} ({theirs}{unit})"
+    theirs += say(" times") if other == "ratio" else ""
+    return say(
+        "{model} is best, with {error}, {than} {rival} ({theirs})",
+        model=text, error=error, than=than, rival=rival, theirs=theirs,
+    )  # fmt: skip

@@ -6,18 +6,25 @@ What is folded is told in `subjects`; numbers are made in `analysis`, looks are 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
 
 import aebench
 from aebench.analysis import findings, fitness, frames, outcomes, searches
+from aebench.analysis.outcomes import Outcome
 from aebench.disk import write_whole
+from aebench.language import ENGLISH, now, say, use
 from aebench.page import (
+    assets,
     best,
     compact,
     first_screen,
     models,
+    parts,
     pictures,
     subjects,
     svg,
@@ -29,24 +36,16 @@ from aebench.page.parts import Section
 from aebench.page.subjects import Subject
 from aebench.store import Results
 
-_LOOK = Path(__file__).parent / "look"
+if TYPE_CHECKING:
+    import jinja2
 
 
 def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
-    import jinja2
-
     svg.import_apart()
     given, whole = results, fitness.marked(frames.ordered(results))
     results = searches.without(whole)  # of a model a search has dozens of settings
     judged = findings.evaluate(results)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_LOOK),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     images = Images()
     told = verdicts.section(judged, pictures.Album(results, images))
     answer = best.section(results)
@@ -58,33 +57,22 @@ def page(results: Results) -> str:
     folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
     folded.append(subjects.words_used(leading, folded, whole))
     leading, folded, charts = _compact(leading, folded)
-    text = environment.get_template("page.html.j2").render(
+    template = templates().get_template("page.html.j2")
+    sections = [*leading, *(section for subject in folded for section in subject.sections)]
+    text = template.render(
         head=head,
         sections=leading,
         subjects=folded,
         definitions=charts.definitions,
         images=images.definitions,
-        taking=taking.taking(whole, judged),
+        taking=_taking(given, whole, judged),
         models=models.block(results, images),
         n_jobs=len(whole.jobs),
-        style=_all("css")
-        + charts.css
-        + _unprinted([*leading, *(s for f in folded for s in f.sections)]),
-        script=_all("js"),
+        style=assets.text("css") + charts.css + _unprinted(sections),
+        script=assets.text("js"),
         version=aebench.__version__,
     )
     return _outermost(text)
-
-
-def _all(kind: str) -> str:
-    """The text of all files of a kind in `look/`: `base` first, `print` last, which overrules.
-
-    Without indentation and the comments of scripts, which are for whoever changes the files.
-    """
-    order = {"base": -1, "print": 1}
-    files = sorted(_LOOK.glob(f"*.{kind}"), key=lambda file: (order.get(file.stem, 0), file.name))
-    lines = [line.strip() for file in files for line in file.read_text("utf-8").splitlines()]
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _unprinted(sections: Iterable[Section]) -> str:
@@ -97,6 +85,35 @@ def _unprinted(sections: Iterable[Section]) -> str:
         if table.id and column.look == "screen"
     ]
     return f"@media print {{ {', '.join(cells)} {{ display: none; }} }}\n" if cells else ""
+
+
+def templates() -> jinja2.Environment:
+    """The templates of the page, which say their texts in the language in use."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(assets.LOOK),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {"say": _markup, "seen": parts.seen, "language": now()}
+    return environment
+
+
+def _markup(text: str, **values: Any) -> Markup:
+    """A text of the templates, which may hold markup, with `values`, which may not."""
+    said = Markup(say(text))
+    return said.format(**values) if values else said
+
+
+def _taking(given: Results, whole: Results, judged: Sequence[Outcome]) -> taking.Taking:
+    """What a reader takes along, which is for programs and so in no language but ours."""
+    if now() != ENGLISH:
+        with use(ENGLISH):
+            judged = findings.evaluate(searches.without(fitness.marked(frames.ordered(given))))
+    return taking.taking(whole, judged)
 
 
 def _compact(

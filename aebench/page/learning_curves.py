@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from aebench.analysis import frames, names, words
+from aebench.language import say
 from aebench.page import svg
 from aebench.page.charts import drawn, end_name, lines_of, small_multiples
-from aebench.page.parts import Chart, Section, Table, model, table
+from aebench.page.parts import Chart, Column, Section, Table, columns, model, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -29,20 +30,26 @@ def section(results: Results) -> Section:
         charts.append(
             Chart(
                 title,
-                chart(rows, f"Learning curves, {title}"),
-                "Numbers at the line ends are latent sizes, and depths beyond one; where there are "
-                "several seeds, a point is their geometric mean. The training loss is the mean "
-                "over an epoch's steps while the weights still moved, so it lies above the "
-                "validation loss as long as a model learns fast; that is no sign of better "
-                "generalization. A model that is trained by a loss of its own has no training MSE.",
-                (losses(rows, f"{title}: points of the curves"),),
+                chart(rows, say("Learning curves, {title}", title=title)),
+                say(
+                    "Numbers at the line ends are latent sizes, and depths beyond one; where there "
+                    "are several seeds, a point is their geometric mean. The training loss is the "
+                    "mean "
+                    "over an epoch's steps while the weights still moved, so it lies above the "
+                    "validation loss as long as a model learns fast; that is no sign of better "
+                    "generalization. A model that is trained by a loss of its own has no training "
+                    "MSE."
+                ),
+                (losses(rows, say("{title}: points of the curves", title=title)),),
             )
         )
     if not charts:
-        return Section("curves", "Learning curves", ("No finished job left a learning curve.",))
+        return Section(
+            "curves", say("Learning curves"), (say("No finished job left a learning curve."),)
+        )
     models = sum(len(rows.drop_duplicates(frames.MODEL)) for _, rows in groups)
-    said = f"The losses of {words.counted(models, 'model')}, epoch by epoch."
-    return Section("curves", "Learning curves", (rest,), tuple(charts), message=said)
+    said = say("The losses of {models}, epoch by epoch.", models=words.counted(models, "model"))
+    return Section("curves", say("Learning curves"), (rest,), tuple(charts), message=said)
 
 
 def chart(rows: pd.DataFrame, label: str) -> str:
@@ -70,10 +77,10 @@ def chart(rows: pd.DataFrame, label: str) -> str:
         return ends
 
     keys: dict[str, dict[str, Any]] = {
-        "validation, after the epoch": {"marker": "o", "markersize": 4.5},
-        "training, mean over its steps": {"linestyle": svg.DASHES[2]},
+        say("validation, after the epoch"): {"marker": "o", "markersize": 4.5},
+        say("training, mean over its steps"): {"linestyle": svg.DASHES[2]},
     }
-    axes_labels = "epoch", "MSE per pixel (log scale)"
+    axes_labels = "epoch", say("MSE per pixel (log scale)")
     return small_multiples(rows, draw, keys, label, head=0.7, axes_labels=axes_labels, ncols=2)
 
 
@@ -82,7 +89,10 @@ def losses(rows: pd.DataFrame, caption: str) -> Table:
     epochs = sorted(set(rows["epoch"]))
     if len(epochs) > _EPOCHS:
         epochs = sorted({epochs[i * (len(epochs) - 1) // (_EPOCHS - 1)] for i in range(_EPOCHS)})
-    heads = "\n".join(["model", "loss", *(f"epoch {e} #" for e in epochs)])
+    heads = [
+        *columns("model\nloss"),
+        *(Column(say("epoch {epoch}", epoch=e), show=words.number) for e in epochs),
+    ]
     return table(caption, heads, (
         (model(curve.iloc[0]), loss, *(at.get(e) for e in epochs))
         for _, curve in rows.groupby(frames.MODEL, sort=False)

@@ -17,6 +17,7 @@ import aebench
 from aebench.analysis import findings, fitness, frames, optimum, outcomes, searches, words
 from aebench.analysis.outcomes import Outcome
 from aebench.errors import printable
+from aebench.language import say
 from aebench.page import best, first_screen, pictures, svg, taking, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.images import Images
@@ -49,7 +50,7 @@ def document(results: Results, folder: str) -> Document:
     made.add(f"# {cell(first_screen.title(results, studied))}", paragraph(told[0]))
     if studied:
         made.add(_tally(judged), paragraph(" ".join(told[1:])))
-        made.add("## Findings of the study", pipes(_findings(judged)))
+        made.add(f"## {say('Findings of the study')}", pipes(_findings(judged)))
     else:
         made.add(paragraph(" ".join(told[1:])))
     made.best(results)
@@ -61,13 +62,17 @@ def document(results: Results, folder: str) -> Document:
 
 def _tally(judged: Sequence[Outcome]) -> str:
     counts = outcomes.tally(judged).items()
-    return " · ".join(f"{SYMBOLS[verdict]} {n} {verdict}" for verdict, n in counts)
+    return " · ".join(f"{SYMBOLS[verdict]} {n} {say(verdict)}" for verdict, n in counts)
 
 
 def _made_how(results: Results) -> Iterator[str]:
     """The commands that trained the jobs, and how to cite them."""
-    yield "## How this was made"
-    yield f"Rendered by aebench {aebench.__version__} from {len(results.jobs)} stored records."
+    yield f"## {say('How this was made')}"
+    yield say(
+        "Rendered by aebench {version} from {jobs} stored records.",
+        version=aebench.__version__,
+        jobs=len(results.jobs),
+    )
     commands = list(dict.fromkeys(c for c in results.jobs["command"] if not words.missing(c)))
     if commands:
         yield code(commands)
@@ -125,8 +130,9 @@ class _Pages:
                 ]
                 for strip in _some(group.strips)
             ]
-            lines = _lines(["model", "error", "pictures"], ["---"] * 3, rows)
-            self.add(f"## {cell(group.title)}: pictures", lines, paragraph(group.note))
+            lines = _lines([say("model"), say("error"), say("pictures")], ["---"] * 3, rows)
+            title = say("{title}: pictures", title=cell(group.title))
+            self.add(f"## {title}", lines, paragraph(group.note))
 
 
 def _some(strips: Sequence[Strip]) -> Sequence[Strip]:
@@ -170,7 +176,10 @@ def _models(results: Results) -> Iterator[Table]:
             )
             for _, row in codes.iterrows()
         ]
-        caption = f"{words.dataset(dataset)}: the best model of each family at each bottleneck"
+        caption = say(
+            "{dataset}: the best model of each family at each bottleneck",
+            dataset=words.dataset(dataset),
+        )
         yield table(caption, heads, rows)
 
 
@@ -184,11 +193,11 @@ def _findings(judged: Sequence[Outcome]) -> Table:
         of
         seeds ##
     """
-    return table("Findings of the study, judged", heads, (
+    return table(say("Findings of the study, judged"), heads, (
         (
             Cell(o.finding.claim, small=(o.finding.id,)),  # a claim is judged on each device
             f"{SYMBOLS[o.verdict]} {o.answer}",
-            o.finding.source,
+            o.study,
             number(o.ours),
             (o.low, o.high),
             None if o.ours is None else o.finding.measure,
@@ -200,7 +209,7 @@ def _findings(judged: Sequence[Outcome]) -> Table:
 
 def pipes(t: Table) -> str:
     """A table of a page as a pipe table; what stands small in a cell follows in brackets."""
-    heads = [cell(column.name) for column in t.columns]
+    heads = [cell(column.head) for column in t.columns]
     rules = ["---:" if column.show else "---" for column in t.columns]
     rows = [[_shown(c) for c in row] for row in t.rows]
     return _lines(heads, rules, rows)
@@ -211,7 +220,7 @@ def _lines(heads: Sequence[str], rules: Sequence[str], rows: Sequence[Sequence[s
 
 
 def _shown(c: Cell) -> str:
-    small = f" ({'; '.join(c.small)})" if c.small else ""
+    small = f" ({words.clauses(c.small)})" if c.small else ""
     return cell(c.text + small)
 
 

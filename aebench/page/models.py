@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import commands, frames, names, words
+from aebench.language import later, numeral, say
 from aebench.page.film import Films
 from aebench.page.images import Images
 from aebench.page.parts import ABOUT, check
@@ -26,7 +27,7 @@ _MOST = 300  # models that the page can carry; of more, the best of each data se
 _RUNS = 24  # of a model that are listed
 _EPOCHS = 60  # of a curve that are kept
 
-_WORDS = {
+_WORDS = later({
     "close": "Close", "previous": "Previous model", "next": "Next model", "link": "Link",
     "open": "Look closer at", "compare": "Compare with", "beside": "beside",
     "alone": "no other model",
@@ -61,24 +62,39 @@ _WORDS = {
     "interrupted.",
     "more_runs": "{n} further runs in the table of all jobs.",
     "command": "The command that repeats it", "copy": "Copy", "copied": "Copied",
-}  # fmt: skip
+})  # fmt: skip
 
 # Name, meaning beyond the schema's, and the row of `frames.summary` written.
 _RUN_HEADS = ("seed", "repeat", "engine", "mse", "study_error", "train_s", "check", "key")
-_TIME_HEADS = ("conditions", "runs", "train_s", "min to max", "check")
-_FIGURES = {
-    "MSE": "mean squared error per pixel over the whole test set, geometric mean over seeds",
-    "95 % interval": "Student's t on the logarithm, over seeds; none below three",
-    "seeds": "",
-    "study error": "sum of the per-batch MSE over the 78 full test batches, as the study counts",
-    "PCA MSE": "test error of PCA with as many components as the bottleneck has numbers",
-    "MSE / PCA": "how many times the error of the linear optimum; of a real bottleneck only",
-    "MSE / mean image": "above 1: worse than showing the mean image, whatever was fed in",
-    "bottleneck": ABOUT["bottleneck"],
-    "compression": ABOUT["compression"],
-    "parameters": ABOUT["parameters"],
-    "FLOPs per step": ABOUT["flops_per_step"],
-}
+_TIME_HEADS = later(("conditions", "runs", "train_s", "min to max", "check"))
+_FIGURES = (
+    (
+        later("MSE"),
+        later("mean squared error per pixel over the whole test set, geometric mean over seeds"),
+    ),
+    (later("95 % interval"), later("Student's t on the logarithm, over seeds; none below three")),
+    (later("seeds"), ""),
+    (
+        later("study error"),
+        later("sum of the per-batch MSE over the 78 full test batches, as the study counts"),
+    ),
+    (
+        later("PCA MSE"),
+        later("test error of PCA with as many components as the bottleneck has numbers"),
+    ),
+    (
+        later("MSE / PCA"),
+        later("how many times the error of the linear optimum; of a real bottleneck only"),
+    ),
+    (
+        later("MSE / mean image"),
+        later("above 1: worse than showing the mean image, whatever was fed in"),
+    ),
+    (later("bottleneck"), ABOUT["bottleneck"]),
+    (later("compression"), ABOUT["compression"]),
+    (later("parameters"), ABOUT["parameters"]),
+    (later("FLOPs per step"), ABOUT["flops_per_step"]),
+)
 _SETTINGS = ("protocol", *SETTINGS, "train_noise", "precision")
 
 
@@ -96,11 +112,11 @@ def block(results: Results, images: Images) -> str:
     figures = {names.identity(row): row for row in _rows(frames.summary(results.jobs))}
     curves = _curves(results)
     content = {
-        "words": _WORDS,
-        "figures": list(_FIGURES.items()),
-        "settings": [(name, ABOUT.get(name, "")) for name in _SETTINGS],
-        "runs": [(name, ABOUT.get(name, "")) for name in _RUN_HEADS],
-        "times": _TIME_HEADS,
+        "words": {name: say(text) for name, text in _WORDS.items()},
+        "figures": [(say(name), _about(about)) for name, about in _FIGURES],
+        "settings": [(name, _about(ABOUT.get(name, ""))) for name in _SETTINGS],
+        "runs": [(say(name), _about(ABOUT.get(name, ""))) for name in _RUN_HEADS],
+        "times": [say(name) for name in _TIME_HEADS],
         "models": [
             {
                 "id": model,
@@ -127,6 +143,10 @@ def claim(results: Results, images: Images) -> None:
     What those others add the panel has as well: `block` asks again.
     """
     Films(results, _best_first(dict(_groups(results.jobs))), images)
+
+
+def _about(text: str) -> str:
+    return say(text) if text else ""
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -156,7 +176,7 @@ def _best_first(groups: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _setting(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else words.text(value)
+    return numeral(value, "g") if isinstance(value, float) else words.text(value)
 
 
 def _name(rows: pd.DataFrame) -> dict[str, str]:
@@ -164,7 +184,7 @@ def _name(rows: pd.DataFrame) -> dict[str, str]:
     return {
         "name": words.model_of(first),
         "dataset": words.dataset(first["dataset"]),
-        "under": str(first["settings"]),
+        "under": words.under(first["settings"]),
     }
 
 
@@ -212,8 +232,8 @@ def _losses(values: Iterable[float]) -> list[float | None]:
 def _run(row: Mapping[Any, Any]) -> list[str]:
     """One job as `_RUN_HEADS` names it; a failed one says why."""
     failed = row["status"] != "ok"
-    status = str(row["status"]).replace("_", " ")
-    why = f"✘ {status}" + ("" if words.missing(row["reason"]) else f": {row['reason']}")
+    why = f"✘ {say(str(row['status']).replace('_', ' '))}"
+    why = why if words.missing(row["reason"]) else words.headed(why, row["reason"])
     timed = not failed and not words.missing(row["train_s"])
     return [
         words.text(row["seed"]),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aebench import schema
 from aebench.analysis import names, words
+from aebench.language import ENGLISH, now, say
 from aebench.page.images import Film
 
 if TYPE_CHECKING:
@@ -47,31 +48,46 @@ class Cell:
         if isinstance(self.value, str):
             return "" if self.value == self.text else self.value
         short = f"{self.value:.6g}"
-        try:
-            return "" if float(self.text.replace(",", "")) == float(short) else short
-        except ValueError:
-            return short
+        return "" if self._read() == float(short) else short
 
     @property
     def rounded(self) -> Cell:
-        """The same with no more digits than are shown, where it shows a plain number alone."""
+        """The same with no more digits than are shown, where a script can read them."""
+        read = self._read()
+        return self if read is None else replace(self, value=read)
+
+    def _read(self) -> float | None:
+        """The number that the script reads off the text: digits, and English thousands."""
+        read = self.text.replace(",", "") if now() == ENGLISH or self.text.isdigit() else ""
         try:
-            return replace(self, value=float(self.text.replace(",", "")))
+            return float(read)
         except ValueError:
-            return self
+            return None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its head, what it holds, how its numbers are written, the class of its cells.
+    """One column: its name, what it holds, how its numbers are written, the class of its cells.
 
-    A column of texts has no `show`.
+    A column of texts has no `show`. Name and meaning are English, and said where they are shown;
+    those of a table of `stored` records stay as they are.
     """
 
     name: str
     about: str = ""
     show: Show | None = None
     look: str = ""
+    stored: bool = False
+
+    @property
+    def head(self) -> str:
+        """What stands at its head: its name, which is in no language where records have it."""
+        return self.name if self.stored else say(self.name)
+
+    @property
+    def meaning(self) -> str:
+        """What it holds, in words."""
+        return say(self.about) if self.about else ""
 
     def cell(self, value: Any) -> Cell:
         """A value as this column writes it; an interval is a pair."""
@@ -80,6 +96,8 @@ class Column:
         if isinstance(value, tuple):
             low, high = value
             return Cell(words.between(low, high), None if words.missing(low) else low, "range")
+        if self.name == "settings" and not words.missing(value):
+            return Cell(words.under(value))
         return Cell(words.text(value)) if self.show is None else number(value, show=self.show)
 
 
@@ -114,12 +132,12 @@ class Table:
 _SHOWS: dict[str, Show] = {"#": words.number, "##": words.count, "#%": words.percent}
 
 
-def columns(text: str) -> tuple[Column, ...]:
+def columns(text: str, *, stored: bool = False) -> tuple[Column, ...]:
     """Read lines ``name # .look | about``.
 
     ``#`` heads a column of numbers, ``##`` of whole ones, ``#%`` of shares in percent, and
     ``.look`` names a class for all of its cells. What is not told of a column of the `jobs` table
-    is told by the schema.
+    is told by the schema. `stored` are columns of records, whose names are in no language.
     """
     made = []
     for line in text.strip().splitlines():
@@ -127,7 +145,7 @@ def columns(text: str) -> tuple[Column, ...]:
         marks = re.fullmatch(r"(.*?)( #[#%]?)?( \.\w+)?", head)
         assert marks is not None
         name, show, look = marks[1], (marks[2] or "").strip(), (marks[3] or "").strip(" .")
-        made.append(Column(name, about or ABOUT.get(name, ""), _SHOWS.get(show), look))
+        made.append(Column(name, about or ABOUT.get(name, ""), _SHOWS.get(show), look, stored))
     return tuple(made)
 
 
@@ -153,9 +171,12 @@ def table(
 def check(doubt: str, left_out: int = 0, why: str = "") -> Cell:
     """What `aebench check` says to a time: why it rejects it, if it does, and runs left out."""
     if doubt:
-        return Cell(f"✘ rejected: {doubt}", look="warn")
-    more = (f"✘ {words.counted(left_out, 'more run')} rejected: {why}",) if left_out else ()
-    return Cell("✔ passes", look="good", small=more)
+        return Cell(say("✘ rejected: {doubt}", doubt=words.doubts(doubt)), look="warn")
+    more: tuple[str, ...] = ()
+    if left_out:
+        runs = words.counted(left_out, "more run")
+        more = (say("✘ {runs} rejected: {why}", runs=runs, why=words.doubts(why)),)
+    return Cell(say("✔ passes"), look="good", small=more)
 
 
 @dataclass(frozen=True)
@@ -179,6 +200,12 @@ class Strip:
     detail: str
     film: Film
     model: str = ""
+
+
+def seen(caption: str, images: int, detail: str) -> str:
+    """A strip of so many images in words, for whoever does not see them."""
+    told = say("{n} images", n=images)
+    return words.headed(caption, f"{told}, {detail}" if detail else told)
 
 
 @dataclass(frozen=True)

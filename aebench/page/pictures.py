@@ -16,6 +16,7 @@ import pandas as pd
 from aebench.analysis import exhibits, frames, names, ranking, words
 from aebench.analysis.evidence import Evidence
 from aebench.analysis.frames import by_dataset
+from aebench.language import later, numeral, say
 from aebench.page.images import BUDGET, Film, Images, difference
 from aebench.page.parts import Section, Strip, Strips
 from aebench.schema import DENOISING, RECONSTRUCTION, STRANGERS, amplitude_of
@@ -46,20 +47,20 @@ class Album:
                 clean = self._samples.get((row["key"], RECONSTRUCTION))
                 if given == "noisy" and clean and not strips:
                     film = self._film(clean["input_png"], clean["images"], asked)
-                    strips.append(Strip("clean", "", film))
-                strips.append(Strip(given, "", before))
+                    strips.append(Strip(say("clean"), "", film))
+                strips.append(Strip(say(given), "", before))
             after = self._film(row["output_png"], row["images"], asked)
             # Of other kinds the error stored is over all images of the strip, not the first few.
             plain = asked.kind == RECONSTRUCTION
-            error = f"MSE {words.number(row['mse_job'])}" if plain else ""
+            error = say("MSE {mse}", mse=words.number(row["mse_job"])) if plain else ""
             identity = names.identity({"settings": "study", **vars(model)})
             strips.append(Strip(model.label, error, after, identity))
             if asked.lost:
                 lost = difference(before, after)
-                strips.append(Strip("what is lost", "difference, thrice as bright", lost))
+                strips.append(Strip(say("what is lost"), say("difference, thrice as bright"), lost))
         if not strips:
             return None
-        return Strips("", tuple(strips), _FOR_A_FINDING[asked.kind.partition(" ")[0]])
+        return Strips("", tuple(strips), say(_FOR_A_FINDING[asked.kind.partition(" ")[0]]))
 
     def _first(self, jobs: pd.DataFrame, kind: str) -> dict[Hashable, Any] | None:
         """The first sample of this kind among those of `jobs`, with the error of its job."""
@@ -76,16 +77,23 @@ def section(results: Results, images: Images) -> Section:
     """All strips, by dataset and what was fed in; `images` are those that the page has already."""
     shown, omitted = groups(results, images)
     intro = [
-        "Images and what one seed of each model makes of them, that whose error is nearest to the "
-        "mean over its seeds. The errors beside them are that seed's alone; the tables have the "
-        "mean."
+        say(
+            "Images and what one seed of each model makes of them, that whose error is nearest to "
+            "the mean over its seeds. The errors beside them are that seed's alone; the tables "
+            "have the mean."
+        )
     ]
     if not shown:
-        intro = ["No finished job left pictures."]
+        intro = [say("No finished job left pictures.")]
     if omitted:
-        intro.append(f"{words.counted(omitted, 'strip')} left out to keep this file small.")
-    told = "What models make of test images, of noise and of images that they never saw."
-    return Section("pictures", "Pictures", tuple(intro), strips=tuple(shown), message=told)
+        intro.append(
+            say(
+                "{what} left out to keep this file small.",
+                what=words.counted(omitted, "strip"),
+            )
+        )
+    told = say("What models make of test images, of noise and of images that they never saw.")
+    return Section("pictures", say("Pictures"), tuple(intro), strips=tuple(shown), message=told)
 
 
 def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
@@ -119,9 +127,9 @@ def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
                 strips.append(_strip(images, before, "input_png", "clean"))
                 before = None
             if fresh:
-                strips.append(_strip(images, row, "input_png", given))
+                strips.append(_strip(images, row, "input_png", say(given)))
             error = row["mse_job"] if kind == RECONSTRUCTION else row["mse"]
-            detail = f"MSE {words.number(error)}"
+            detail = say("MSE {mse}", mse=words.number(error))
             made_by = _strip(images, row, "output_png", words.model_of(row), detail)
             strips.append(replace(made_by, model=names.identity(row)))
             shown = row["input_png"]
@@ -130,35 +138,39 @@ def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
     return made, omitted
 
 
-_FOR_A_FINDING = {
+_FOR_A_FINDING = later({
     RECONSTRUCTION: "One seed of each model; its MSE is over the whole test set.",
     DENOISING: "One seed of each model. Noisy images are clipped to [0, 1] for display only.",
     STRANGERS: "One seed; scikit-learn's china.jpg and flower.jpg, at this data set's size.",
-}
+})  # fmt: skip
 
 
 def _in_words(kind: str) -> tuple[str, str, str]:
     """What is added to a group's title, what its inputs are called, and how to read it."""
     if kind == RECONSTRUCTION:
-        note = "Each row is made from the originals above it; MSE is over the whole test set."
-        return "", "original", note
+        note = say("Each row is made from the originals above it; MSE is over the whole test set.")
+        return "", later("original"), note
     amplitude = amplitude_of(kind)
     if amplitude is not None:
         return (
-            f": noise of amplitude {amplitude:g}",
-            "noisy",
-            "Each row is made from the noisy images above it, which are clipped to [0, 1] for "
-            "display only. MSE is against the clean images, over those shown.",
+            say(": noise of amplitude {amplitude}", amplitude=numeral(amplitude, "g")),
+            later("noisy"),
+            say(
+                "Each row is made from the noisy images above it, which are clipped to [0, 1] for "
+                "display only. MSE is against the clean images, over those shown."
+            ),
         )
     if kind == STRANGERS:
         return (
-            ": strangers",
-            "original",
-            "scikit-learn's china.jpg and flower.jpg, then test images of other data sets "
-            "where they were in the cache, all at this data set's size. MSE is over the "
-            "images shown.",
+            say(": strangers"),
+            later("original"),
+            say(
+                "scikit-learn's china.jpg and flower.jpg, then test images of other data sets "
+                "where they were in the cache, all at this data set's size. MSE is over the "
+                "images shown."
+            ),
         )
-    return f": {kind}", "original", "MSE is over the images shown."
+    return f": {kind}", later("original"), say("MSE is over the images shown.")
 
 
 def _chosen(results: Results) -> pd.DataFrame:

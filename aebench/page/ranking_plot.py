@@ -10,11 +10,12 @@ from typing import Any
 import pandas as pd
 
 from aebench.analysis import frames, words
+from aebench.language import later, say
 from aebench.page import dots
 from aebench.page.charts import series_colours
 from aebench.page.parts import Cell, number
 
-_EXACT = {"pca": "PCA", "mean": "mean image"}
+_EXACT = later({"pca": "PCA", "mean": "mean image"})
 
 
 def plot(rows: pd.DataFrame, more: int) -> dots.DotTable:
@@ -23,19 +24,25 @@ def plot(rows: pd.DataFrame, more: int) -> dots.DotTable:
     models = rows[~rows["kind"].isin(_EXACT)]
     colours = series_colours(frames.family(models))
     dataset = words.short(words.dataset(str(rows["dataset"].iloc[0])))
-    reading = (
+    reading = say(
         "A dot is a seed, its test MSE per pixel (log scale); hollow are exact baselines, which "
         "need no training."
     )
     usual = common(models)
-    reading += "" if usual == "study" else f" All were trained under {usual}."
+    reading += (
+        ""
+        if usual == "study"
+        else say(" All were trained under {settings}.", settings=words.under(usual))
+    )
     if more:
-        reading += f" {words.counted(more, 'model')} with a greater error left out."
+        reading += say(
+            " {models} with a greater error left out.", models=words.counted(more, "model")
+        )
     return dots.DotTable(
         "ranking",
-        f"Ranking on {dataset}, with exact baselines",
+        say("Ranking on {dataset}, with exact baselines", dataset=dataset),
         reading,
-        ("model", "numbers in code", "test MSE, each seed", "MSE"),
+        (say("model"), say("numbers in code"), say("test MSE, each seed"), "MSE"),
         axis.drawn(),
         tuple(_row(row, axis, colours, usual) for row in rows.to_dict("records")),
     )
@@ -47,11 +54,11 @@ def _row(row: dict[Any, Any], axis: dots.Axis, colours: dict[str, int], usual: s
     if row["kind"] in _EXACT:
         behind = number(row["mse"])
         drawing = dots.drawn(values, axis, "exact")
-        return dots.Row(_EXACT[row["kind"]], (), (size,), drawing, numbers, behind, "baseline")
+        return dots.Row(say(_EXACT[row["kind"]]), (), (size,), drawing, numbers, behind, "baseline")
     name, told = named(row, usual)
     ratio = row["ratio"]
     beside = () if words.missing(ratio) else (f"{words.number(ratio)} × PCA",)
-    plugin = ["from a plugin"] if row["kind"] == "plugin" else []
+    plugin = [say("from a plugin")] if row["kind"] == "plugin" else []
     small = (*told, *plugin)
     family = str(row["architecture"]).partition(" (")[0]
     style = f"color: var(--series-{colours[family] % 8})"
@@ -69,6 +76,6 @@ def common(models: pd.DataFrame) -> str:
 def named(row: Any, usual: str = "study") -> tuple[str, tuple[str, ...]]:
     """The short name of a row's model, and what else tells it apart, settings if not `usual`."""
     name, _, options = words.model(row["architecture"], row["latent"]).partition(" (")
-    told = [f"depth {int(row['depth'])}"] if row["depth"] > 1 else []
+    told = [words.deeper(row["depth"])] if row["depth"] > 1 else []
     told += [options.removesuffix(")")] if options else []
-    return name, (*told, *([] if row["settings"] == usual else [row["settings"]]))
+    return name, (*told, *([] if row["settings"] == usual else [words.under(row["settings"])]))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from aebench.analysis import frames, names, rates, words
 from aebench.analysis.rates import FORMATS, PCA, Against, Meeting
+from aebench.language import later, numeral, say
 from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log, series_colours
 from aebench.page.parts import Cell, Chart, Section, Table, table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _COMPARED = ("jpeg", "webp")
 _MARKERS = {"jpeg": "<", "webp": ">", "png": "|"}  # which no family has
-_INTRO = (
+_INTRO = later((
     "The code of every trained model that is at most two thirds of the image is quantized to 8, 6, "
     "4 and 2 bits a number, evenly, over a range chosen for each number on validation images, and "
     "decoded by the model. Bytes of a code are those that an ideal arithmetic coder would take "
@@ -32,12 +33,12 @@ _INTRO = (
     "JPEG, WebP and PNG are the files that Pillow writes, one an image, headers included: at 28 x "
     "28 pixels these are a large part. All is measured on the first 1,000 test images (all, where "
     "there are fewer).",
-)
+))  # fmt: skip
 
 
 def section(results: Results) -> Section:
     """A chart and a table for each data set with a code that compresses, and who is ahead."""
-    title = "Is it a good compressor? Bytes against error"
+    title = say("Is it a good compressor? Bytes against error")
     codes, files = rates.codes(results), rates.files(results)
     charts, said, short = [], [], []
     weights: list[float] = []
@@ -51,36 +52,49 @@ def section(results: Results) -> Section:
         charts.append(
             Chart(
                 name,
-                chart(fronts, measured, f"MSE against bytes per image, {name}"),
-                "Lower and further left is better. Each line joins the codes that no other of the "
-                "same family, at any size and any number of bits, beats in both; means over "
-                "seeds. Files without loss have no error to draw on this axis: their size is the "
-                "dotted line.",
-                (_table(fronts, measured, f"{name}: the codes drawn, and the files"),),
+                chart(fronts, measured, say("MSE against bytes per image, {name}", name=name)),
+                say(
+                    "Lower and further left is better. Each line joins the codes that no other of "
+                    "the same family, at any size and any number of bits, beats in both; means "
+                    "over "
+                    "seeds. Files without loss have no error to draw on this axis: their size is "
+                    "the "
+                    "dotted line."
+                ),
+                (
+                    _table(
+                        fronts, measured, say("{name}: the codes drawn, and the files", name=name)
+                    ),
+                ),
             )
         )
         best = rates.front(learned)
         met = [rates.against(best, measured, codec) for codec in _COMPARED]
         said += [_in_words(each, name) for each in met if each]
-        short += [f"{name}, for the same bytes: {_ahead(m)}." for m in met if m and m.meetings]
+        short += [
+            say("{dataset}, for the same bytes: {ahead}.", dataset=name, ahead=_ahead(m))
+            for m in met
+            if m and m.meetings
+        ]
     if not charts:
-        intro = ("This takes a finished model whose code is at most two thirds of the image.",)
+        intro = (say("This takes a finished model whose code is at most two thirds of the image."),)
         return Section("rates", title, intro)
-    span = " to ".join(dict.fromkeys(_bytes(w) for w in (min(weights), max(weights))))
-    uncounted = (
-        f"Neither the tables nor what decodes are counted. The decoders of the models drawn take "
-        f"{span} in float32 (four bytes a weight), which only a great many images pay back."
+    span = words.span(_bytes(w) for w in (min(weights), max(weights)))
+    uncounted = say(
+        "Neither the tables nor what decodes are counted. The decoders of the models drawn take "
+        "{span} in float32 (four bytes a weight), which only a great many images pay back.",
+        span=span,
     )
-    said_first = (*_INTRO, uncounted)
+    said_first = (*map(say, _INTRO), uncounted)
     told = "".join(short[:1])
     return Section("rates", title, said_first, tuple(charts), lists=tuple(said), message=told)
 
 
 def _bytes(number: float) -> str:
     """A size in the unit that leaves it readable."""
-    for unit in ("bytes", "kB", "MB"):
+    for unit in later(("bytes", "kB", "MB")):
         if number < 1000 or unit == "MB":
-            return f"{words.number(number)} {unit}"
+            return f"{words.number(number)} {say(unit)}"
         number /= 1000
     raise AssertionError
 
@@ -88,22 +102,36 @@ def _bytes(number: float) -> str:
 def _in_words(met: Against, dataset: str) -> str:
     """How far down learned codes go below a format, and who loses less at equal bytes."""
     name = FORMATS[met.format]
-    text = (
-        f"{dataset}, learned codes against {name}: the smallest {name} files take "
-        f"{words.number(met.smallest)} bytes an image, with an MSE of {words.number(met.its_error)}"
+    text = say(
+        "{dataset}, learned codes against {name}: the smallest {name} files take "
+        "{smallest} bytes an image, with an MSE of {its_error}",
+        dataset=dataset,
+        name=name,
+        smallest=words.number(met.smallest),
+        its_error=words.number(met.its_error),
     )
     if met.cheapest is None:
-        text += "; no learned code comes so near to the image. "
+        text += say("; no learned code comes so near to the image. ")
     else:
-        code = f"{met.cheapest['name']} in {_bits(met.cheapest['bits'])}"
-        text += f"; {code} is as near to it in {words.number(met.cheapest['cost'])} bytes. "
+        code = say(
+            "{model} in {bits}", model=met.cheapest["name"], bits=_bits(met.cheapest["bits"])
+        )
+        text += say(
+            "; {code} is as near to it in {cost} bytes. ",
+            code=code,
+            cost=words.number(met.cheapest["cost"]),
+        )
     if met.meetings:
-        told = "; ".join(_met(meeting, name) for meeting in _turning(met.meetings))
-        text += f"For the same bytes {_ahead(met)}: {told}."
+        told = words.clauses(_met(meeting, name) for meeting in _turning(met.meetings))
+        text += say("For the same bytes {ahead}: {told}.", ahead=_ahead(met), told=told)
     else:
-        text += f"Every learned code takes more bytes than {name} files."
+        text += say("Every learned code takes more bytes than {name} files.", name=name)
     if met.lossless is not None:
-        text += f" From {words.number(met.lossless)} bytes on {name} loses nothing."
+        text += say(
+            " From {lossless} bytes on {name} loses nothing.",
+            lossless=words.number(met.lossless),
+            name=name,
+        )
     return text
 
 
@@ -111,12 +139,14 @@ def _ahead(met: Against) -> str:
     """Who loses less at equal bytes, where both can be had."""
     name = FORMATS[met.format]
     return {
-        frozenset({"code"}): f"the best learned code loses less at all rates of {name}",
-        frozenset({"file"}): f"{name} loses less at all its rates",
-        frozenset({"neither"}): f"neither the best learned code nor {name} is ahead",
+        frozenset({"code"}): say(
+            "the best learned code loses less at all rates of {name}", name=name
+        ),
+        frozenset({"file"}): say("{name} loses less at all its rates", name=name),
+        frozenset({"neither"}): say("neither the best learned code nor {name} is ahead", name=name),
     }.get(
         frozenset(meeting.ahead for meeting in met.meetings),
-        "who loses less depends on the rate",
+        say("who loses less depends on the rate"),
     )
 
 
@@ -129,15 +159,26 @@ def _turning(meetings: Sequence[Meeting]) -> list[Meeting]:
 def _met(meeting: Meeting, name: str) -> str:
     ratio = meeting.ratio
     known = ratio.low is not None
-    interval = f", 95 % interval {words.between(ratio.low, ratio.high)}" if known else ""
-    return (
-        f"at {words.number(meeting.budget)} bytes {meeting.name} in {_bits(meeting.bits)} has "
-        f"{words.number(ratio.centre)} times the error of {name} ({words.seeds(ratio.n)}{interval})"
+    interval = (
+        say(", 95 % interval {interval}", interval=words.between(ratio.low, ratio.high))
+        if known
+        else ""
+    )
+    return say(
+        "at {budget} bytes {model} in {bits} has "
+        "{ratio} times the error of {name} ({seeds}{interval})",
+        budget=words.number(meeting.budget),
+        model=meeting.name,
+        bits=_bits(meeting.bits),
+        ratio=words.number(ratio.centre),
+        name=name,
+        seeds=words.seeds(ratio.n),
+        interval=interval,
     )
 
 
 def _bits(bits: float) -> str:
-    return "float32" if bits == 32 else f"{bits:.0f} bits"
+    return "float32" if bits == 32 else say("{bits} bits", bits=numeral(bits, ".0f"))
 
 
 def _table(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, caption: str) -> Table:
@@ -161,7 +202,11 @@ def _table(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, caption: str
         for _, row in front.iterrows()
     ]
     for _, row in measured.sort_values(["codec", "cost"]).iterrows():
-        quality = "no loss" if words.missing(row["quality"]) else f"quality {row['quality']:.0f}"
+        quality = (
+            say("no loss")
+            if words.missing(row["quality"])
+            else say("quality {quality}", quality=numeral(row["quality"], ".0f"))
+        )
         name = FORMATS[row["codec"]]
         rows.append((name, "", quality, None, row["cost"], None, row["error"], row["ssim"], None))
     return table(caption, heads, rows)
@@ -180,8 +225,8 @@ def chart(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, label: str) -
     colours = series_colours(families)
     with svg.canvas(svg.WIDTH, 4.6) as figure:
         axes = figure.subplots()
-        axes.set(xscale="log", yscale="log", xlabel="bytes per image (log scale)",
-                 ylabel="MSE (log scale)")  # fmt: skip
+        axes.set(xscale="log", yscale="log", xlabel=say("bytes per image (log scale)"),
+                 ylabel=say("MSE (log scale)"))  # fmt: skip
         lines: dict[str, Artist] = {}
 
         def draw(name: str, rows: pd.DataFrame, colour: str, marker: str, dash: Any) -> None:
@@ -202,7 +247,8 @@ def chart(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, label: str) -
             for cost in rows.loc[rows["error"] == 0, "cost"]:
                 axes.axvline(cost, color=svg.MUTED, linewidth=1.1, linestyle=svg.DASHES[2])
                 axes.annotate(
-                    f"{name} without loss", (cost, 0.02), xycoords=("data", "axes fraction"),
+                    say("{name} without loss", name=name), (cost, 0.02),
+                    xycoords=("data", "axes fraction"),
                     xytext=(-3, 0), textcoords="offset points", fontsize=9, rotation=90, ha="right",
                 )  # fmt: skip
         axes.margins(0.06)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import frames, optimum, words
+from aebench.language import later, numeral, say
 from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log, series_colours
 from aebench.page.labels import drawn, place
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _DATASETS, _ROWS = 4, 400  # drawn, and in the table: more would make the page too heavy to mail
 _FEW = 3  # models below which a chart says nothing that the table does not
-_TITLE = "How large is the error? Every model, against latent size and bottleneck"
+_TITLE = later("How large is the error? Every model, against latent size and bottleneck")
 
 
 _DOTS = 30  # seeds of a model that are drawn one by one; more are a blot, and the interval tells
@@ -35,7 +36,7 @@ def sections(results: Results) -> list[Section]:
     """One section: of each data set the settings with the most models drawn, and all in a table."""
     summary, seeds = frames.summary(results.jobs), frames.seeds(results.jobs)
     if not len(summary):
-        return [Section("errors", _TITLE, ("No finished job has an error to show.",))]
+        return [Section("errors", say(_TITLE), (say("No finished job has an error to show."),))]
     charts: list[Chart] = []
     for dataset, settings in _most(summary):
         mine = {"dataset": dataset, "settings": settings}
@@ -44,13 +45,18 @@ def sections(results: Results) -> list[Section]:
             words.titled(dataset, settings), rows, points, frames.baseline_curve(results, dataset)
         )
     intro = (
-        "MSE per pixel over the whole test set, pixels in [0, 1]. Bottleneck is how many numbers "
-        "per image really pass through the code, measured by running the encoder.",
+        say(
+            "MSE per pixel over the whole test set, pixels in [0, 1]. Bottleneck is how many "
+            "numbers "
+            "per image really pass through the code, measured by running the encoder."
+        ),
         compression_in_words(summary),
-        "Drawn are, of each data set, the settings with the most models; the table has all.",
+        say("Drawn are, of each data set, the settings with the most models; the table has all."),
     )
     shown = tuple(text for text in intro if text)
-    return [Section("errors", _TITLE, shown, tuple(charts), folded=(_every(results, summary),))]
+    return [
+        Section("errors", say(_TITLE), shown, tuple(charts), folded=(_every(results, summary),))
+    ]
 
 
 def _most(summary: pd.DataFrame) -> list[tuple[str, str]]:
@@ -66,23 +72,30 @@ def _charts(
     """Errors of one data set and settings; by latent size only where that is no bottleneck."""
     if rows["latent"].astype("float64").ne(rows["bottleneck"].astype("float64")).any():
         yield Chart(
-            f"{title}: against latent size",
-            by_latent(rows, points, curve, f"MSE against latent size, {title}"),
-            "Lower is better. Bars are 95 % intervals over seeds, where there are three or more, "
-            "and small dots single seeds. A latent size counts numbers for an MLP but whole "
-            "channels for a convolutional model, so points above each other are not codes of the "
-            "same size: the next chart is fair in that. The figures are in the table of all "
-            "models.",
+            say("{title}: against latent size", title=title),
+            by_latent(rows, points, curve, say("MSE against latent size, {title}", title=title)),
+            say(
+                "Lower is better. Bars are 95 % intervals over seeds, where there are three or "
+                "more, "
+                "and small dots single seeds. A latent size counts numbers for an MLP but whole "
+                "channels for a convolutional model, so points above each other are not codes of "
+                "the "
+                "same size: the next chart is fair in that. The figures are in the table of all "
+                "models."
+            ),
             (),
         )
     yield Chart(
-        f"{title}: against bottleneck",
-        by_bottleneck(rows, points, curve, f"MSE against bottleneck, {title}"),
-        "Lower and further left is better. The dotted curve is PCA, the best any linear code of "
-        "that size can do: a model above it has not learned what linear algebra gives exactly. "
-        "Right of the dashed line the code holds at least as many numbers as the image, so "
-        "nothing is compressed and copying would be perfect.",
-        (baselines(curve, f"{title}: exact baselines"),),
+        say("{title}: against bottleneck", title=title),
+        by_bottleneck(rows, points, curve, say("MSE against bottleneck, {title}", title=title)),
+        say(
+            "Lower and further left is better. The dotted curve is PCA, the best any linear code "
+            "of "
+            "that size can do: a model above it has not learned what linear algebra gives exactly. "
+            "Right of the dashed line the code holds at least as many numbers as the image, so "
+            "nothing is compressed and copying would be perfect."
+        ),
+        (baselines(curve, say("{title}: exact baselines", title=title)),),
     )
 
 
@@ -91,9 +104,13 @@ def _every(results: Results, summary: pd.DataFrame) -> Table:
     by = ["dataset", "settings", *frames.MODEL]
     ratios = optimum.to_optimum(results)[[*by, "low", "high"]]
     rows = summary.merge(ratios, on=by, how="left", suffixes=("", "_ratio"))
-    caption = "All models: error, code, and distance to PCA"
+    caption = say("All models: error, code, and distance to PCA")
     if len(rows) > _ROWS:
-        caption += f" (the first {_ROWS} of {len(rows):,}; the Parquet files have all)"
+        caption += say(
+            " (the first {n} of {all}; the Parquet files have all)",
+            n=_ROWS,
+            all=numeral(len(rows), ","),
+        )
     return errors(rows.head(_ROWS), caption)
 
 
@@ -103,14 +120,20 @@ def compression_in_words(summary: pd.DataFrame) -> str:
     if not len(conv):
         return ""
     names = [
-        f"{words.model_on(row)} (factor {words.number(row['compression'])})"
+        say(
+            "{model} (factor {compression})",
+            model=words.model_on(row),
+            compression=words.number(row["compression"]),
+        )
         for _, row in conv[conv["compression"] > 1].iterrows()
     ]
-    which = f"only {words.listed(names)}" if names else "none"
+    which = say("only {names}", names=words.listed(names)) if names else say("none")
     models = words.counted(len(conv), "convolutional model")
-    return (
-        f"Of {models} whose latent size is a number of channels, {which} compresses the image at "
-        "all."
+    return say(
+        "Of {models} whose latent size is a number of channels, {which} compresses the image at "
+        "all.",
+        models=models,
+        which=which,
     )
 
 
@@ -168,7 +191,7 @@ def by_latent(
 ) -> str:
     """MSE against latent size, a line per architecture and depth, with exact baselines."""
     baselines = baselines[baselines["components"] <= max(summary["latent"])]
-    with _chart(summary, seeds, baselines, "latent", "latent size") as (figure, axes, labels):
+    with _chart(summary, seeds, baselines, "latent", say("latent size")) as (figure, axes, labels):
         _logarithmic(axes, _ticks(set(summary["latent"])))
         _name(axes, labels, _mean(axes, baselines))
         return svg.inline(figure, label)
@@ -178,7 +201,7 @@ def by_bottleneck(
     summary: pd.DataFrame, seeds: pd.DataFrame, baselines: pd.DataFrame, label: str
 ) -> str:
     """MSE against the numbers per image that pass the code, with PCA as the linear optimum."""
-    title = "bottleneck: numbers per image in the code"
+    title = say("bottleneck: numbers per image in the code")
     with _chart(summary, seeds, baselines, "bottleneck", title) as (figure, axes, labels):
         sizes = [int(size) for size in summary["input_size"].dropna().unique()]
         ticks = {*summary["bottleneck"].dropna().astype(int), *sizes}
@@ -189,8 +212,8 @@ def by_bottleneck(
             axes.axvline(size, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[1])
             axes.axvspan(size, axes.get_xlim()[1], color=svg.MUTED, alpha=0.08, linewidth=0)
             axes.annotate(
-                "no compression", (size, 0.3), xycoords=("data", "axes fraction"), xytext=(5, 0),
-                textcoords="offset points", rotation=90, va="center", fontsize=9.5,
+                say("no compression"), (size, 0.3), xycoords=("data", "axes fraction"),
+                xytext=(5, 0), textcoords="offset points", rotation=90, va="center", fontsize=9.5,
             )  # fmt: skip
         if len(sizes) == 1:
             _compression(axes, sizes[0])
@@ -207,7 +230,10 @@ def _chart(
         axes = figure.subplots()
         axes.set(xscale="log", yscale="log")
         _limits(axes, summary, baselines)
-        axes.set(xlabel=f"{title} (log scale)", ylabel="MSE per pixel, test set (log scale)")
+        axes.set(
+            xlabel=say("{title} (log scale)", title=title),
+            ylabel=say("MSE per pixel, test set (log scale)"),
+        )
         yield figure, axes, _series(axes, summary, seeds, x) + _pca(axes, baselines)
 
 
@@ -305,7 +331,7 @@ def _mean(axes: Axes, baselines: pd.DataFrame) -> list[svg.Label]:
     values = baselines.loc[baselines["components"] == 0, "mse"]
     for value in values:
         axes.axhline(value, color=svg.INK, linewidth=1.2, linestyle=svg.DASHES[3])
-    return [svg.Label(right, value, "mean image", svg.INK) for value in values]
+    return [svg.Label(right, value, say("mean image"), svg.INK) for value in values]
 
 
 def _logarithmic(axes: Axes, ticks: Sequence[int]) -> None:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from aebench.analysis import frames, words
 from aebench.errors import printable
-from aebench.page.parts import Cell, Section, Table, check, columns, model, table
+from aebench.language import later, numeral, plural, say
+from aebench.page.parts import Cell, Column, Section, Table, check, columns, model, table
 from aebench.store import Results
 
 MOST = 400  # jobs that are listed; of more, only those that did not finish
@@ -23,7 +24,7 @@ def sections(results: Results, compared: Results) -> list[Section]:
     Covered are the models in `compared`, which are `results` without those of searches.
     """
     if not len(results.jobs):
-        made = [Section("jobs", "All jobs", (endings(results.jobs),))]
+        made = [Section("jobs", say("All jobs"), (endings(results.jobs),))]
     else:
         covered = [_coverage(compared)] if len(compared.jobs) else []
         made = [*covered, _all_jobs(results.jobs)]
@@ -33,28 +34,35 @@ def sections(results: Results, compared: Results) -> list[Section]:
 def endings(jobs: pd.DataFrame) -> str:
     """How many jobs there are and how they ended, in a sentence."""
     if not len(jobs):
-        return "There is no job in these results."
+        return say("There is no job in these results.")
     counts = jobs["status"].str.replace("_", " ").value_counts().sort_index()
-    bad = [f"{count:,} {status}" for status, count in counts.items() if status != "ok"]
-    ends = f"{counts.get('ok', 0):,} finished" + (f", {words.listed(bad)}" if bad else "")
-    return f"{words.counted(len(jobs), 'job')} left a record: {ends}."
+    bad = [f"{numeral(n, ',')} {say(str(why))}" for why, n in counts.items() if why != "ok"]
+    good = int(counts.get("ok", 0))
+    ends = plural(good, "{count} finished", "{count} finished", count=numeral(good, ","))
+    ends += f", {words.listed(bad)}" if bad else ""
+    return say("{jobs} left a record: {ends}.", jobs=words.counted(len(jobs), "job"), ends=ends)
 
 
 def _all_jobs(frame: pd.DataFrame) -> Section:
-    listed, intro = frame, "Failed jobs are rows too, with their reason."
+    listed, intro = frame, say("Failed jobs are rows too, with their reason.")
     if len(frame) > MOST:
         listed = frame[frame["status"] != "ok"].head(MOST)
-        intro = (
-            f"{len(frame):,} jobs are too many to list here. All their rows are in jobs.parquet of "
-            'the results folder: pandas.read_parquet("jobs.parquet").'
+        intro = say(
+            "{jobs} jobs are too many to list here. All their rows are in jobs.parquet of "
+            'the results folder: pandas.read_parquet("jobs.parquet").',
+            jobs=numeral(len(frame), ","),
         )
         if len(listed):
             unfinished = int(frame["status"].ne("ok").sum())
-            first = f"the first {len(listed)} of " if unfinished > len(listed) else ""
-            intro += f" Below are {first}{words.counted(unfinished, 'job')} that did not finish."
+            first = say("the first {n} of ", n=len(listed)) if unfinished > len(listed) else ""
+            intro += say(
+                " Below are {first}{jobs} that did not finish.",
+                first=first,
+                jobs=words.counted(unfinished, "job"),
+            )
     made = (jobs(listed),) if len(listed) else ()
     return Section(
-        "jobs", "All jobs", (intro,), tables=made, filtered=bool(made), message=endings(frame)
+        "jobs", say("All jobs"), (intro,), tables=made, filtered=bool(made), message=endings(frame)
     )
 
 
@@ -63,8 +71,10 @@ def _coverage(results: Results) -> Section:
         coverage(rows, words.dataset(dataset))
         for (dataset,), rows in frames.by_dataset(results.jobs)
     )
-    intro = "Jobs with a record, by model and how they ended. Hatched cells have no record at all."
-    return Section("coverage", "Coverage", (intro,), tables=tuple(tables))
+    intro = say(
+        "Jobs with a record, by model and how they ended. Hatched cells have no record at all."
+    )
+    return Section("coverage", say("Coverage"), (intro,), tables=tuple(tables))
 
 
 def _problems(results: Results) -> list[Section]:
@@ -73,8 +83,8 @@ def _problems(results: Results) -> list[Section]:
     # The folder is the reader's business, not part of a file that is mailed around.
     named = (replace(problem, path=Path(problem.path.name)) for problem in results.problems)
     lines = tuple(printable(str(problem)) for problem in named)
-    intro = "These files were left out when the results were read."
-    return [Section("problems", "Files that could not be read", (intro,), lists=lines)]
+    intro = say("These files were left out when the results were read.")
+    return [Section("problems", say("Files that could not be read"), (intro,), lists=lines)]
 
 
 _JOBS = columns("""
@@ -102,13 +112,13 @@ _JOBS = columns("""
     check | what aebench check says to its times
     reason .reason
     key .screen
-""")
+""", stored=True)  # fmt: skip
 
 
 def jobs(frame: pd.DataFrame) -> Table:
     """Every job, finished or not."""
     rows = ([_job_cell(column.name, row) for column in _JOBS] for row in frame.to_dict("records"))
-    return table("All jobs", _JOBS, rows, id="jobs-table", headings=0)
+    return table(say("All jobs"), _JOBS, rows, id="jobs-table", headings=0)
 
 
 def _job_cell(name: str, row: Mapping[Any, Any]) -> Any:
@@ -117,7 +127,7 @@ def _job_cell(name: str, row: Mapping[Any, Any]) -> Any:
     if name == "model":
         return model(row)
     if name == "concurrent":
-        return words.NONE if words.missing(row[name]) else "yes" if row[name] else "no"
+        return words.NONE if words.missing(row[name]) else say("yes") if row[name] else say("no")
     if name == "check":
         untimed = row["status"] != "ok" or words.missing(row["train_s"])
         return None if untimed else check(row.get("doubt", ""))
@@ -132,18 +142,26 @@ def coverage(frame: pd.DataFrame, caption: str) -> Table:
         ["architecture", "depth", "settings"], sort=False
     ):
         head = words.line(str(architecture), depth)
-        head += "" if settings == "study" else f" ({settings})"
+        head += "" if settings == "study" else f" ({words.under(str(settings))})"
         rows.append((head, *(_coverage_cell(group[group["latent"] == k]) for k in latents)))
-    return table(caption, "\n".join(["model", *(f"latent {k}" for k in latents)]), rows)
+    heads = [*columns("model"), *(Column(say("latent {size}", size=k)) for k in latents)]
+    return table(caption, heads, rows)
+
+
+_STATUSES = later(("failed", "out of memory", "timed out", "diverged", "killed", "skipped"))
+
+
+def _status(status: Any) -> str:
+    return say(str(status)) if str(status) in _STATUSES else str(status)
 
 
 def _coverage_cell(jobs: pd.DataFrame) -> Cell:
     if not len(jobs):
-        return Cell("none", look="missing")
+        return Cell(say("none"), look="missing")
     counts = jobs["status"].value_counts().sort_index()
     good = int(counts.get("ok", 0))
-    others = [f"✘ {n} {status}" for status, n in counts.items() if status != "ok"]
-    text = ", ".join(([f"✔ {good} ok"] if good else []) + others)
+    others = [f"✘ {n} {_status(why)}" for why, n in counts.items() if why != "ok"]
+    text = ", ".join(([say("✔ {n} ok", n=good)] if good else []) + others)
     return Cell(text, look="warn" if others else "good")
 
 
@@ -156,8 +174,10 @@ _MACHINE = [
 def _machines(frame: pd.DataFrame) -> list[Section]:
     if not len(frame):
         return []
-    intro = "Times are compared only within what is alike here; errors depend on the job alone."
-    return [Section("machines", "Machines and software", (intro,), tables=(machines(frame),))]
+    intro = say(
+        "Times are compared only within what is alike here; errors depend on the job alone."
+    )
+    return [Section("machines", say("Machines and software"), (intro,), tables=(machines(frame),))]
 
 
 def machines(frame: pd.DataFrame) -> Table:
@@ -185,15 +205,15 @@ def machines(frame: pd.DataFrame) -> Table:
             Cell(words.text(m["device_name"]), small=(words.text(m["device"]),)),
             _over(m["cpu_name"], m["cores"] and words.counted(int(m["cores"]), "core")),
             Cell(words.size(m["memory_bytes"]), m["memory_bytes"]),
-            _over(m["system"], m["driver"] and f"driver {m['driver']}"),
+            _over(m["system"], m["driver"] and say("driver {driver}", driver=m['driver'])),
             m["torch"],
             m["python"],
             _over(m["aebench"], m["commit"] and m["commit"][:20]),
             len(group),
-            " to ".join(dict.fromkeys([days[0], days[-1]])) if days else None,
+            words.span([days[0], days[-1]]) if days else None,
             m["machine_id"],
         ))  # fmt: skip
-    return table("Machines and software", heads, rows)
+    return table(say("Machines and software"), heads, rows)
 
 
 def _over(text: Any, small: str | None) -> Cell:

@@ -13,12 +13,15 @@ from aebench.analysis.frames import Model
 from aebench.analysis.outcomes import Outcome
 from aebench.analysis.replication import Replication, not_run, replications
 from aebench.analysis.statistics import LEAST, MARGIN
-from aebench.page import dots
-from aebench.page.cards import SYMBOLS
+from aebench.language import later, numeral, say
+from aebench.page import cards, dots
 from aebench.page.parts import Cell, number
 
 # The same in every report, so that two can be held side by side; what lies outside is an arrow.
 AXIS = dots.Axis(0.25, 4.0, (0.25, 0.5, 1.0, 2.0, 4.0), band=MARGIN, one=1.0)
+
+
+_HEADS = later(("model", "study", "ours", "ours / study", "verdict"))
 
 
 def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
@@ -27,19 +30,21 @@ def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
     if not found:
         return None
     low, high = MARGIN
-    reading = (
+    reading = say(
         "A dot is one of our seeds: its study error over the figure that the study prints, on a "
-        f"log scale. The line is the study; shaded is {low:g} to {high:g}, which counts as the "
-        "same."
+        "log scale. The line is the study; shaded is {low} to {high}, which counts as the "
+        "same.",
+        low=numeral(low, "g"),
+        high=numeral(high, "g"),
     )
     lacking = not_run(outcomes)
     if lacking:
-        reading += f" Not run: {words.listed(map(_named, lacking))}."
+        reading += say(" Not run: {models}.", models=words.listed(map(_named, lacking)))
     return dots.DotTable(
         "replication",
-        "The study's error figures, and ours",
+        say("The study's error figures, and ours"),
         reading,
-        ("model", "study", "ours", "ours / study", "verdict"),
+        tuple(map(say, _HEADS)),
         AXIS.drawn(),
         tuple(map(_row, found)),
     )
@@ -47,7 +52,11 @@ def plot(outcomes: Sequence[Outcome]) -> dots.DotTable | None:
 
 def _named(model: Model) -> str:
     """The model's name, and its data set where that is not the one that most figures are of."""
-    more = "" if model.dataset == "mnist" else f" on {words.dataset(model.dataset)}"
+    more = (
+        ""
+        if model.dataset == "mnist"
+        else say(" on {dataset}", dataset=words.dataset(model.dataset))
+    )
     return model.label + more
 
 
@@ -55,16 +64,16 @@ def _row(found: Replication) -> dots.Row:
     outcome, model = found.outcome, found.model
     look = outcome.verdict.replace(" ", "-")
     told = [] if model.dataset == "mnist" else [words.dataset(model.dataset)]
-    told += [f"depth {model.depth}"] if model.depth > 1 else []
+    told += [words.deeper(model.depth)] if model.depth > 1 else []
     few = words.seeds(outcome.n_seeds) if outcome.n_seeds < LEAST else ""
     return dots.Row(
         words.model(model.architecture, model.latent),
         (", ".join(told),),
-        (Cell(outcome.finding.source, found.printed), number(outcome.ours)),
+        (Cell(outcome.study, found.printed), number(outcome.ours)),
         dots.drawn(found.ratios, AXIS),
         dots.told(found.ratios),
         Cell(
-            f"{SYMBOLS[outcome.verdict]} {outcome.verdict}",
+            cards.named(outcome.verdict),
             look=f"verdict {look}",
             small=tuple(filter(None, [outcome.as_what or few])),
         ),

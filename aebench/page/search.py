@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aebench.analysis import words
 from aebench.analysis.searches import Search, further, searches
+from aebench.language import say
 from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log
 from aebench.page.parts import Chart, Section, Table, table
@@ -22,23 +23,36 @@ def section(results: Results) -> Section | None:
         return None
     drawn = found[:_PANELS]
     intro = [
-        "Candidates that aebench tune trained: settings of training, and forms of a model. The "
-        "best of a rung were trained anew with the epochs of the next, and the winner is the best "
-        "of the last one, on validation images alone. They appear here and among all jobs only."
+        say(
+            "Candidates that aebench tune trained: settings of training, and forms of a model. The "
+            "best of a rung were trained anew with the epochs of the next, and the winner is the "
+            "best "
+            "of the last one, on validation images alone. They appear here and among all jobs only."
+        )
     ]
     if len(found) > len(drawn):
         more = words.counted(len(found) - len(drawn), "further search", "further searches")
-        intro.append(f"{more} not drawn.")
+        intro.append(say("{what} not drawn.", what=more))
     if failed := sum(search.failed for search in found):
-        intro.append(f"{words.counted(failed, 'candidate')} without an error not shown.")
+        intro.append(
+            say(
+                "{candidates} without an error not shown.",
+                candidates=words.counted(failed, "candidate"),
+            )
+        )
     chart = Chart(
-        "Validation MSE by learning rate",
-        panels(drawn, "Validation MSE of every candidate against its learning rate, by search"),
-        "Each mark is a candidate on a rung, trained from scratch with so many epochs; the winner "
-        "has a ring, and a line joins what the same settings reached on the rungs before.",
+        say("Validation MSE by learning rate"),
+        panels(
+            drawn, say("Validation MSE of every candidate against its learning rate, by search")
+        ),
+        say(
+            "Each mark is a candidate on a rung, trained from scratch with so many epochs; the "
+            "winner "
+            "has a ring, and a line joins what the same settings reached on the rungs before."
+        ),
         tuple(_table(search) for search in found),
     )
-    return Section("search", "Searches for settings", tuple(intro), (chart,))
+    return Section("search", say("Searches for settings"), tuple(intro), (chart,))
 
 
 def _title(search: Search) -> str:
@@ -74,8 +88,8 @@ def panels(found: Sequence[Search], label: str) -> str:
             readable_log(axes)
         for axes in grid[len(found) :]:
             axes.set_visible(False)
-        figure.supxlabel("learning rate (log scale)", fontsize=10.5)
-        figure.supylabel("validation MSE per pixel (log scale)", fontsize=10.5)
+        figure.supxlabel(say("learning rate (log scale)"), fontsize=10.5)
+        figure.supylabel(say("validation MSE per pixel (log scale)"), fontsize=10.5)
         marks = [
             Line2D([], [], color=svg.colour(i), marker=svg.marker(i), linestyle="")
             for i in range(len(epochs))
@@ -97,7 +111,12 @@ def _table(search: Search) -> Table:
         further settings | of training, where they are not usual
         val_mse #
     """
-    caption = f"{_title(search)}: the {_BEST} best of {len(search.candidates)} candidates"
+    caption = say(
+        "{search}: the {n} best of {candidates} candidates",
+        search=_title(search),
+        n=_BEST,
+        candidates=len(search.candidates),
+    )
     return table(caption, heads, (
         (
             *(row[name] for name in ("depth", "options", "epochs", "learning_rate")),

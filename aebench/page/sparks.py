@@ -12,6 +12,7 @@ from html import escape
 
 from aebench.analysis import words
 from aebench.analysis.exhibits import Curves, Dots, Line
+from aebench.language import say
 
 _EDGE = 5.0  # percent left free at both ends, for the words of a tick
 _APART = 11.0  # percent that ticks are apart at least
@@ -27,7 +28,7 @@ def dots(chart: Dots, axis: str) -> str:
     drawn: list[str] = []
     for line in chart.lines:
         if line.label:
-            told = f"{words.short(line.label, 60)}: {words.number(line.mean)}"
+            told = words.headed(words.short(line.label, 60), words.number(line.mean))
             drawn.append(f'<text class="name" y="{top + 12}">{escape(told)}</text>')
             top += _NAME
         middle = top + _ROW / 2
@@ -54,7 +55,7 @@ def dots(chart: Dots, axis: str) -> str:
         f'<text class="tick" x="{place(value)}" y="{top + 14}">{words.tick(value)}</text>'
         for value in _ticks(first, low, high, place)
     ]
-    label = f"{axis}: " + "; ".join(_told(line) for line in chart.lines)
+    label = words.headed(axis, words.clauses(_told(line) for line in chart.lines))
     return _svg(label, top + 18, [*behind, *drawn, *ticks])
 
 
@@ -75,16 +76,17 @@ def curves(chart: Curves) -> str:
         f"{escape(words.short(model))}</text>"
         for i, model in enumerate(models)
     ]
+    first, end = (say("epoch {epoch}", epoch=n) for n in (1, last))
     drawn = [
         f'<line class="rail" x2="100%" y1="{high}" y2="{high}"/>',
         f'<line class="mark" x2="100%" {level}/>',
         f'<svg aria-hidden="true" height="{high}" viewBox="0 0 100 100" '
         f'preserveAspectRatio="none">{"".join(lines)}</svg>',
         *names,
-        f'<text class="tick start" y="{high + 15}">epoch 1</text>',
-        f'<text class="tick end" x="100%" y="{high + 15}">epoch {last}</text>',
+        f'<text class="tick start" y="{high + 15}">{first}</text>',
+        f'<text class="tick end" x="100%" y="{high + 15}">{end}</text>',
     ]
-    return _svg(f"{chart.axis}: {words.listed(models)}", high + 19, drawn)
+    return _svg(words.headed(chart.axis, words.listed(models)), high + 19, drawn)
 
 
 def _svg(label: str, height: int, drawn: Iterable[str]) -> str:
@@ -100,8 +102,12 @@ def _told(line: Line) -> str:
     """A line of dots in words."""
     low, high = min(line.values), max(line.values)
     one = len(line.values) == 1
-    found = words.number(low) if one else f"{len(line.values)} from {words.between(low, high)}"
-    study = f", the study's {words.number(line.study)}" if line.study else ""
+    found = (
+        words.number(low)
+        if one
+        else say("{n} from {span}", n=len(line.values), span=words.between(low, high))
+    )
+    study = say(", the study's {figure}", figure=words.number(line.study)) if line.study else ""
     return f"{line.label} {found}{study}".strip()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aebench.analysis import frames, words
+from aebench.language import say
 from aebench.page import (
     codes,
     definitions,
@@ -51,24 +52,26 @@ def subjects(
     return [
         _subject(
             "quality",
-            "Errors",
+            say("Errors"),
             *reconstruction.sections(results),
             trained.section(results),
             message=_errors(results),
         ),
         _subject(
             "time",
-            "Time",
+            say("Time"),
             timing.section(results),
             stopwatch.section(results),
             timing.phases_section(results),
             targets.section(results),
         ),
         _learning(learning_curves.section(results), noise.section(results)),
-        _subject("coding", "Codes and rates", codes.section(results), rates.section(results)),
-        _subject("images", "Pictures", pictures.section(results, images)),
-        *([_subject("study", "The study's findings", *study)] if study else []),
-        _subject("records", "Records", search.section(given), *records.sections(whole, results)),
+        _subject("coding", say("Codes and rates"), codes.section(results), rates.section(results)),
+        _subject("images", say("Pictures"), pictures.section(results, images)),
+        *([_subject("study", say("The study's findings"), *study)] if study else []),
+        _subject(
+            "records", say("Records"), search.section(given), *records.sections(whole, results)
+        ),
     ]
 
 
@@ -77,10 +80,10 @@ def words_used(leading: Sequence[Section], folded: Sequence[Subject], results: R
     every = [*leading, *(section for subject in folded for section in subject.sections)]
     return _subject(
         "words",
-        "Words and sources",
+        say("Words and sources"),
         definitions.section(every),
         definitions.sources(results),
-        message="What every column holds, and where data and methods come from.",
+        message=say("What every column holds, and where data and methods come from."),
     )
 
 
@@ -95,7 +98,7 @@ def _subject(id: str, title: str, *sections: Section | None, message: str = "") 
 def _learning(curves: Section, noise: Section) -> Subject:
     """What models do with noise says more of them than that there are curves."""
     said = noise.message or curves.message
-    return _subject("learning", "Curves and noise", curves, noise, message=said)
+    return _subject("learning", say("Curves and noise"), curves, noise, message=said)
 
 
 def _errors(results: Results) -> str:
@@ -103,8 +106,8 @@ def _errors(results: Results) -> str:
     spans = []
     for (dataset,), rows in frames.by_dataset(frames.summary(results.jobs)):
         ends = rows.sort_values("mse").iloc[[0, -1][: len(rows)]]
-        span = " to ".join(
+        span = words.span(
             f"{words.number(row['mse'])} ({words.model_of(row)})" for _, row in ends.iterrows()
         )
-        spans.append(f"{span} on {words.dataset(dataset)}")
-    return f"MSE of {words.listed(spans)}." if spans else ""
+        spans.append(say("{span} on {dataset}", span=span, dataset=words.dataset(dataset)))
+    return say("MSE of {spans}.", spans=words.listed(spans)) if spans else ""

@@ -22,6 +22,7 @@ from unittest import mock
 from xml.etree import ElementTree
 
 from aebench.analysis import words
+from aebench.language import ENGLISH, now, numeral
 from aebench.page import png
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def kept() -> Iterator[dict[str, bytes]]:
 
 def inline(figure: Figure, label: str) -> str:
     """The figure as an ``<svg>`` element that `label` describes; its ids are its own alone."""
+    _localize(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ElementTree.fromstring(buffer.getvalue())
@@ -176,6 +178,22 @@ def inline(figure: Figure, label: str) -> str:
     if pictures is not None:
         pictures[text] = png.drawn(figure, _CSS)
     return text
+
+
+def _localize(figure: Figure) -> None:
+    """Write the numbers beside axes as the language does, where matplotlib would write them."""
+    if now() == ENGLISH:
+        return
+    from matplotlib.ticker import ScalarFormatter
+
+    class Localized(ScalarFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return numeral(super().__call__(x, pos))
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if type(axis.get_major_formatter()) is ScalarFormatter:
+                axis.set_major_formatter(Localized())
 
 
 def _bare(name: str) -> str:

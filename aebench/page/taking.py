@@ -14,6 +14,7 @@ import aebench
 from aebench.analysis import words
 from aebench.analysis.outcomes import Outcome
 from aebench.errors import printable
+from aebench.language import ENGLISH, use
 from aebench.store import Results
 from aebench.store.layout import TABLES
 
@@ -39,7 +40,9 @@ def taking(results: Results, outcomes: Sequence[Outcome]) -> Taking:
     files = (
         (f"{name}.parquet", words.counted(len(getattr(results, name)), "row")) for name in TABLES
     )
-    return Taking(findings(outcomes), citation(results), tuple(files))
+    with use(ENGLISH):
+        taken = findings(outcomes), citation(results)
+    return Taking(*taken, tuple(files))
 
 
 _FINDINGS = (

@@ -12,6 +12,7 @@ import pandas as pd
 
 from aebench.analysis import fitness, frames, words
 from aebench.analysis.statistics import unpaired
+from aebench.language import later, plural, say
 from aebench.page.charts import Bars, seconds_by_model
 from aebench.page.parts import Cell, Chart, Section, Table, check, columns, model, number, table
 from aebench.store import Results
@@ -23,7 +24,7 @@ _PHASE_CHARTS = 6
 def _groups(results: Results) -> list[tuple[str, pd.DataFrame]]:
     """Rows whose times may be compared, with what they have in common."""
     return [
-        (f"{words.titled(dataset, settings)}: {words.conditions(group.iloc[0])}", group)
+        (words.headed(words.titled(dataset, settings), words.conditions(group.iloc[0])), group)
         for (dataset, settings), rows in frames.by_dataset(frames.timed(results.jobs), "settings")
         for group in frames.alike(rows)
     ]
@@ -36,10 +37,14 @@ def in_doubt(jobs: pd.DataFrame) -> list[str]:
     if not len(timed):
         return []
     if not len(unfit):
-        return [f"aebench check passes all {len(timed)} of these times."]
+        return [say("aebench check passes all {n} of these times.", n=len(timed))]
     return [
-        f"aebench check rejects {len(unfit)} of these {words.counted(len(timed), 'time')}: they "
-        "are marked ✘ and have no factor, for what they show may be the machine's doing.",
+        say(
+            "aebench check rejects {unfit} of these {times}: they "
+            "are marked ✘ and have no factor, for what they show may be the machine's doing.",
+            unfit=len(unfit),
+            times=words.counted(len(timed), "time"),
+        ),
         *fitness.remedies(unfit["doubt"]),
     ]
 
@@ -48,31 +53,43 @@ def section(results: Results) -> Section:
     """Times of what is alike, beside each other; `results` are ordered and marked."""
     groups = _groups(results)
     intro = [
-        "train_s is training proper: data resident, kernels ready, device warm, from the first "
-        "step to the last, synchronized. Rows share a table only if dataset, machine, device, "
-        "engine, precision, threads and torch are the same; times in different tables are not "
-        "comparable."
+        say(
+            "train_s is training proper: data resident, kernels ready, device warm, from the first "
+            "step to the last, synchronized. Rows share a table only if dataset, machine, device, "
+            "engine, precision, threads and torch are the same; times in different tables are not "
+            "comparable."
+        )
     ]
     left_out = int(results.jobs["status"].eq("ok").sum()) - len(frames.timed(results.jobs))
     if left_out:
         intro.append(
-            f"{words.counted(left_out, 'finished job')} {words.are(left_out)} left out because "
-            "other jobs shared the machine (concurrent), training was interrupted (resumed), or no "
-            "time was recorded."
+            plural(
+                left_out,
+                "{jobs} is left out because other jobs shared the machine (concurrent), training "
+                "was interrupted (resumed), or no time was recorded.",
+                "{jobs} are left out because other jobs shared the machine (concurrent), training "
+                "was interrupted (resumed), or no time was recorded.",
+                jobs=words.counted(left_out, "finished job"),
+            )
         )
     if not groups:
-        intro.append("No finished job has a time to compare.")
+        intro.append(say("No finished job has a time to compare."))
     if any(frames.unequal_kernels(group) for _, group in groups):
         intro.append(
-            "kernels is what computed each kind of layer. Where it says torch in one row and not "
-            "in another, torch's own layers ran, because the model has a forward or hooks of its "
-            "own or a layer that aebench has nothing faster for, and the factor between the two "
-            "rows holds that as well as the models."
+            say(
+                "kernels is what computed each kind of layer. Where it says torch in one row and "
+                "not "
+                "in another, torch's own layers ran, because the model has a forward or hooks of "
+                "its "
+                "own or a layer that aebench has nothing faster for, and the factor between the "
+                "two "
+                "rows holds that as well as the models."
+            )
         )
     made = tuple(times(group, title) for title, group in groups)
     doubts = tuple(in_doubt(results.jobs))
     return Section(
-        "times", "Training times", tuple(intro), tables=made, lists=doubts,
+        "times", say("Training times"), tuple(intro), tables=made, lists=doubts,
         message=_in_short(groups, doubts),
     )  # fmt: skip
 
@@ -87,10 +104,12 @@ def _in_short(groups: list[tuple[str, pd.DataFrame]], doubts: tuple[str, ...]) -
         return "".join(doubts[:1])
     models = frames.times(rows).assign(s=lambda made: made["runs"].map(np.median)).sort_values("s")
     ends = models.iloc[[0, -1][: len(models)]]
-    span = " to ".join(
+    span = words.span(
         f"{words.number(row['s'])} s ({words.model_of(row)})" for _, row in ends.iterrows()
     )
-    return f"Training takes {span} on {title.partition(':')[0]}. " + "".join(doubts[:1])
+    return say(
+        "Training takes {span} on {dataset}. ", span=span, dataset=title.partition(":")[0].strip()
+    ) + "".join(doubts[:1])
 
 
 def phases_section(results: Results) -> Section | None:
@@ -105,22 +124,28 @@ def phases_section(results: Results) -> Section | None:
     charts = tuple(
         Chart(
             title,
-            phases_chart(models, f"Seconds by phase, {title}"),
-            "Each bar is one job from being taken to having its record; only the training "
-            "(train_s) is what times above compare, and phases too short to be seen are in the "
-            "table. A hollow bar with ✘ is a time that aebench check rejects.",
-            (phases(rows, f"{title}: seconds by phase"),),
+            phases_chart(models, say("Seconds by phase, {title}", title=title)),
+            say(
+                "Each bar is one job from being taken to having its record; only the training "
+                "(train_s) is what times above compare, and phases too short to be seen are in the "
+                "table. A hollow bar with ✘ is a time that aebench check rejects."
+            ),
+            (phases(rows, say("{title}: seconds by phase", title=title)),),
         )
         for title, rows, models in several
     )
     single = tuple(
-        phases(rows, f"{title}: seconds by phase")
+        phases(rows, say("{title}: seconds by phase", title=title))
         for title, rows, models in groups
         if len(models) == 1
     )[:_PHASE_CHARTS]
     rest = len(groups) - len(charts) - len(single)
-    intro = (f"{words.counted(rest, 'further table')} of times not drawn here.",) if rest else ()
-    return Section("phases", "Where the time goes", intro, charts, folded=single)
+    intro = (
+        (say("{tables} of times not drawn here.", tables=words.counted(rest, "further table")),)
+        if rest
+        else ()
+    )
+    return Section("phases", say("Where the time goes"), intro, charts, folded=single)
 
 
 def reference(rows: pd.DataFrame) -> int | None:
@@ -181,7 +206,7 @@ def times(group: pd.DataFrame, caption: str) -> Table:
 def _factor(row: dict[Any, Any], base: pd.Series | None, *, is_base: bool) -> tuple[Any, Any]:
     """A row's time over that of the row `base`, with its interval."""
     if is_base:
-        return Cell("1 (reference)", 1.0, "reference"), None
+        return Cell(say("1 (reference)"), 1.0, "reference"), None
     if base is None or row["doubt"]:
         return None, None
     factor = unpaired(row["runs"], base["runs"]).interval()
@@ -191,14 +216,14 @@ def _factor(row: dict[Any, Any], base: pd.Series | None, *, is_base: bool) -> tu
 # Columns, colour and hatch of each phase; training has the plainest look, for it is what times
 # compare. No two share a colour.
 _PHASE_LOOK: dict[str, tuple[tuple[str, ...], int, str]] = {
-    "load data": (("data_s",), 7, ""),
-    "build and compile": (("build_s", "compile_s"), 4, "//"),
-    "warm up": (("warmup_s",), 2, "xx"),
-    "train": (("train_s",), 0, ""),
-    "test": (("eval_s",), 1, "\\\\"),
-    "baselines": (("baseline_s",), 6, "--"),
-    "samples": (("samples_s",), 5, "||"),
-    "noise and strangers": (("probe_s",), 3, "++"),
+    later("load data"): (("data_s",), 7, ""),
+    later("build and compile"): (("build_s", "compile_s"), 4, "//"),
+    later("warm up"): (("warmup_s",), 2, "xx"),
+    later("train"): (("train_s",), 0, ""),
+    later("test"): (("eval_s",), 1, "\\\\"),
+    later("baselines"): (("baseline_s",), 6, "--"),
+    later("samples"): (("samples_s",), 5, "||"),
+    later("noise and strangers"): (("probe_s",), 3, "++"),
 }
 _SEEN = 0.004  # of the longest bar: less is no wider than its edge, and stands in the table alone
 
@@ -211,11 +236,11 @@ def phases_chart(rows: pd.DataFrame, label: str) -> str:
     for phase, (names, colour, hatch) in _PHASE_LOOK.items():
         seconds = rows[list(names)].fillna(0).sum(axis="columns").to_numpy(dtype=float)
         if seconds.max() > _SEEN * total or phase == "train":
-            layers.append(Bars(phase, seconds, start, colour, hatch))
+            layers.append(Bars(say(phase), seconds, start, colour, hatch))
         start = start + seconds
     return seconds_by_model(
         rows, layers, label, height=1.05 + 0.3 * len(rows), thick=0.62,
-        xlabel="seconds (median over runs)", ncols=len(layers), columnspacing=0.9,
+        xlabel=say("seconds (median over runs)"), ncols=len(layers), columnspacing=0.9,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from aebench.analysis import frames, optimum, words
+from aebench.language import plural, say
 from aebench.page import svg
 from aebench.page.charts import plain_log
 from aebench.page.parts import Chart, Section
@@ -27,23 +28,34 @@ def section(results: Results) -> Section:
     charts = tuple(
         Chart(
             words.dataset(dataset),
-            chart(_most(mine), f"Error over PCA's, {words.dataset(dataset)}"),
-            "Further left is better: right of the dashed line a model has not learned what PCA "
-            "gives exactly, left of it its non-linearity pays. Marks tell the training settings. "
-            "The figures are in the table of all models.",
+            chart(_most(mine), say("Error over PCA's, {dataset}", dataset=words.dataset(dataset))),
+            say(
+                "Further left is better: right of the dashed line a model has not learned what PCA "
+                "gives exactly, left of it its non-linearity pays. Marks tell the training "
+                "settings. "
+                "The figures are in the table of all models."
+            ),
             (),
         )
         for (dataset,), mine in frames.by_dataset(rows)
         if len(mine) >= _FEW
     )
     intro = [
-        "PCA is the best that any linear code of the same size can do. Only models with a real "
-        f"bottleneck: {frames.REAL_BOTTLENECK}.",
+        say(
+            "PCA is the best that any linear code of the same size can do. Only models with a real "
+            "bottleneck: {real_bottleneck}.",
+            real_bottleneck=say(frames.REAL_BOTTLENECK),
+        ),
         *_in_words(_most(rows)),
     ]
     if not len(rows):
-        intro = [f"This takes a finished model with a real bottleneck: {frames.REAL_BOTTLENECK}."]
-    title = "How under-trained is it? Distance to the linear optimum"
+        intro = [
+            say(
+                "This takes a finished model with a real bottleneck: {real_bottleneck}.",
+                real_bottleneck=say(frames.REAL_BOTTLENECK),
+            )
+        ]
+    title = say("How under-trained is it? Distance to the linear optimum")
     return Section("trained", title, tuple(intro), charts)
 
 
@@ -58,17 +70,25 @@ def _in_words(rows: pd.DataFrame) -> list[str]:
         beaten = int((mine["ratio"] < 1).sum())
         worse = mine[mine["mse"] > mine["mean_mse"]]
         ends = mine.sort_values("ratio").iloc[[0, -1][: len(mine)]]
-        span = " to ".join(
+        span = words.span(
             f"{words.number(row['ratio'])} ({words.model_on(row)})" for _, row in ends.iterrows()
         )
-        text = (
-            f"Under {settings} the error is {span} times PCA's; {beaten} of "
-            f"{words.counted(len(mine), 'such model')} {'beats' if beaten == 1 else 'beat'} it"
+        text = plural(
+            beaten,
+            "Under {settings} the error is {span} times PCA's; {n} of {models} beats it",
+            "Under {settings} the error is {span} times PCA's; {n} of {models} beat it",
+            settings=words.under(str(settings)),
+            span=span,
+            models=words.counted(len(mine), "such model"),
         )
         if len(worse):
             names = words.listed(words.model_on(row) for _, row in worse.iterrows())
-            verb = "does" if len(worse) == 1 else "do"
-            text += f", and of these {names} {verb} worse than the mean image"
+            text += plural(
+                len(worse),
+                ", and of these {names} does worse than the mean image",
+                ", and of these {names} do worse than the mean image",
+                names=names,
+            )
         said.append(text + ".")
     return said
 
@@ -84,7 +104,9 @@ def chart(rows: pd.DataFrame, label: str) -> str:
     height = 1.1 + 0.32 * len(order) + 0.22 * math.ceil(len(settings) / ncols)
     with svg.canvas(svg.WIDTH, height) as figure:
         axes = figure.subplots()
-        axes.set(xscale="log", xlabel="times the error of PCA with the same bottleneck (log scale)")
+        axes.set(
+            xscale="log", xlabel=say("times the error of PCA with the same bottleneck (log scale)")
+        )
         axes.set_ylim(len(order) - 0.4, -0.6)
         reach = rows[["ratio", "low", "high"]].to_numpy(dtype=float)  # no interval is NaN
         left, right = min(1.0, float(np.nanmin(reach))), max(1.0, float(np.nanmax(reach)))
@@ -109,5 +131,5 @@ def chart(rows: pd.DataFrame, label: str) -> str:
         steps = (1.0, 2.0, 5.0) if right < 1000 * left else (1.0,)
         plain_log(axes.xaxis, LogLocator(subs=steps, numticks=20))
         axes.grid(False, axis="y")
-        svg.legend(figure, bars, settings, ncols=ncols)
+        svg.legend(figure, bars, [words.under(name) for name in settings], ncols=ncols)
         return svg.inline(figure, label)

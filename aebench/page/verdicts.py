@@ -14,42 +14,48 @@ from aebench.analysis.evidence import Verdict
 from aebench.analysis.findings import PAIRED_TEST
 from aebench.analysis.outcomes import Outcome, headline, tally, tested
 from aebench.analysis.statistics import LEAST
+from aebench.language import later, plural, say
 from aebench.page import cards, records
 from aebench.page.parts import Section, Table, table
 from aebench.page.pictures import Album
 from aebench.store import Results
+
+_NAMED = 3  # models that a sentence names
 
 
 def section(outcomes: Sequence[Outcome], album: Album) -> Section:
     """Every finding as a card, and on demand the rules that judge them in full."""
     return Section(
         id="findings",
-        title="Findings",
+        title=say("Findings"),
         intro=(
-            "A card for each claim of the study, with its figure and ours: the study error, where "
-            "nothing else is said. Opened, it shows what that rests on: every seed, pictures or "
-            "curves, and the rule. Only finished jobs under the study's own protocol count.",
+            say(
+                "A card for each claim of the study, with its figure and ours: the study error, "
+                "where nothing else is said. Opened, it shows what that rests on: every seed, "
+                "pictures or "
+                "curves, and the rule. Only finished jobs under the study's own protocol count."
+            ),
         ),
         cards=cards.cards(outcomes, album),
         folded=(meanings(), rules(outcomes)),
     )
 
 
-_MEANINGS: dict[Verdict, str] = {
-    "replicated": f"The rule is met, by {LEAST} seeds or more. A figure that the study prints is "
+_MEANINGS: dict[Verdict, str] = later({
+    "replicated": "The rule is met, by {least} seeds or more. A figure that the study prints is "
     "one run of theirs: “as a single run” some of ours give it while their mean is another.",
-    "consistent": f"Fewer than {LEAST} seeds lie where the claim has them, which one seed may do "
+    "consistent": "Fewer than {least} seeds lie where the claim has them, which one seed may do "
     "by chance.",
-    "not replicated": f"The opposite of what the rule asks, by {LEAST} seeds or more.",
+    "not replicated": "The opposite of what the rule asks, by {least} seeds or more.",
     "undecided": "There is too little data, or it points both ways.",
     "not tested": "Nothing of it was run.",
-}
+})  # fmt: skip
 
 
 def meanings() -> Table:
     """What each verdict means; none is a weaker form of another."""
-    rows = [(cards.GROUPS[verdict], meaning) for verdict, meaning in _MEANINGS.items()]
-    return table("What the verdicts mean", "verdict\nmeaning .note", rows, id="verdicts")
+    rows = [(cards.named(v), say(text, least=LEAST)) for v, text in _MEANINGS.items()]
+    return table(say("What the verdicts mean"), "verdict\nmeaning .note", rows, id="verdicts")
 
 
 def rules(outcomes: Sequence[Outcome]) -> Table:
@@ -58,8 +64,8 @@ def rules(outcomes: Sequence[Outcome]) -> Table:
     for o in outcomes:
         shared.setdefault((o.finding.rule, o.finding.minimum), []).append(o.finding.id)
     rows = [(", ".join(ids), rule, minimum) for (rule, minimum), ids in shared.items()]
-    rows.append(("paired test", PAIRED_TEST, f"{LEAST} pairs"))
-    caption = "The rules, fixed before any record was seen"
+    rows.append((say("paired test"), say(PAIRED_TEST), say("{least} pairs", least=LEAST)))
+    caption = say("The rules, fixed before any record was seen")
     return table(caption, "finding\nrule\nminimum data", rows, id="rules")
 
 
@@ -75,22 +81,29 @@ def _verdicts(outcomes: Sequence[Outcome]) -> str:
     n = tally(outcomes)
     claims = sum(not outcome.finding.reading_of for outcome in outcomes)
     if not tested(outcomes):
-        return f"None of the study's {claims} findings was tested: its models were not run here."
+        return say(
+            "None of the study's {claims} findings was tested: its models were not run here.",
+            claims=claims,
+        )
 
-    def verb(verdict: Verdict, one: str, many: str) -> str:
-        return f"{n[verdict]} {one if n[verdict] == 1 else many}"
-
-    few = f"consistent with fewer than {LEAST} seeds"
     parts = [
-        verb("replicated", "replicates", "replicate"),
-        verb("consistent", f"is {few}", f"are {few}"),
-        verb("not replicated", "does not replicate", "do not replicate"),
-        verb("undecided", "is undecided", "are undecided"),
-        verb("not tested", "was not tested", "were not tested"),
+        plural(n["replicated"], "{n} replicates", "{n} replicate"),
+        plural(
+            n["consistent"],
+            "{n} is consistent with fewer than {least} seeds",
+            "{n} are consistent with fewer than {least} seeds",
+            least=LEAST,
+        ),
+        plural(n["not replicated"], "{n} does not replicate", "{n} do not replicate"),
+        plural(n["undecided"], "{n} is undecided", "{n} are undecided"),
+        plural(n["not tested"], "{n} was not tested", "{n} were not tested"),
     ]
-    return (
-        f"The study's {claims} findings are judged in {len(outcomes)} rows, one for each way to "
-        f"read them and each device: {words.listed(parts)}."
+    return say(
+        "The study's {claims} findings are judged in {outcomes} rows, one for each way to "
+        "read them and each device: {parts}.",
+        claims=claims,
+        outcomes=len(outcomes),
+        parts=words.listed(parts),
     )
 
 
@@ -99,11 +112,16 @@ def _worse_than_the_mean(models: pd.DataFrame) -> str:
     if not len(beaten):
         return ""
     named = [words.model_on(row) for row in beaten.to_dict("records")]
-    who = words.listed(named) if len(named) <= 3 else f"{len(named)} of {len(models)} models"
-    verb = "does" if len(named) == 1 else "do"
-    return (
-        f"Under the study's protocol {who} {verb} worse than the mean image, which needs no code "
-        "at all."
+    who = words.listed(named)
+    if len(named) > _NAMED:
+        who = say("{n} of {models} models", n=len(named), models=len(models))
+    return plural(
+        len(named),
+        "Under the study's protocol {who} does worse than the mean image, which needs no code "
+        "at all.",
+        "Under the study's protocol {who} do worse than the mean image, which needs no code "
+        "at all.",
+        who=who,
     )
 
 
@@ -116,9 +134,10 @@ def _beside_pca(models: pd.DataFrame) -> str:
         f"{words.number(factors[i])} ({words.model_on(squeezed.loc[i])})"
         for i in dict.fromkeys([factors.index[0], factors.index[-1]])
     ]
-    return (
+    return say(
         "Where the bottleneck is a real one, models trained under the study's protocol have "
-        f"{' to '.join(ends)} times the error of PCA with a code of the same size."
+        "{ends} times the error of PCA with a code of the same size.",
+        ends=words.span(ends),
     )
 
 
@@ -127,7 +146,9 @@ def _times(jobs: pd.DataFrame) -> str:
     unfit = len(timed) - len(frames.accepted(timed))
     if not unfit:
         return ""
-    return (
-        f"Of {words.counted(len(timed), 'time')} taken with the machine to itself aebench check "
-        f"rejects {unfit}: marked ✘, and in no ratio."
+    return say(
+        "Of {timed} taken with the machine to itself aebench check "
+        "rejects {unfit}: marked ✘, and in no ratio.",
+        timed=words.counted(len(timed), "time"),
+        unfit=unfit,
     )

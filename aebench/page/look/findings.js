@@ -23,14 +23,14 @@
     function heading(card, cards) {
       const made = document.createElement(list.querySelector(".claim").localName);
       const count = cards.filter((other) => rank(other) === rank(card)).length;
-      made.textContent = `${card.dataset.group}: ${count}`;
+      made.textContent = say(`${card.dataset.group}: ${count}`);
       made.className = `group ${card.querySelector(".verdict").classList[1]}`;
       return made;
     }
 
     const orders = {
-      "the study's order": () => studied,
-      verdict: () =>
+      [say("the study's order")]: () => studied,
+      [say("verdict")]: () =>
         judged.flatMap((card, i) =>
           i && rank(card) === rank(judged[i - 1]) ? [card] : [heading(card, judged), card],
         ),
@@ -38,8 +38,8 @@
     const bar = document.createElement("p");
     bar.className = "order";
     bar.setAttribute("role", "group");
-    bar.setAttribute("aria-label", "Order of the findings");
-    bar.append("By");
+    bar.setAttribute("aria-label", say("Order of the findings"));
+    bar.append(say("By"));
     const buttons = Object.entries(orders).map(([name, order], i) => {
       const button = document.createElement("button");
       button.type = "button";

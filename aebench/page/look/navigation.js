@@ -33,7 +33,7 @@
   if (!subjects.length) return;
   const all = document.createElement("button");
   const name = () =>
-    (all.textContent = subjects.every((s) => s.open) ? "Fold all subjects" : "Open all subjects");
+    (all.textContent = subjects.every((s) => s.open) ? say("Fold all subjects") : say("Open all subjects"));
   all.type = "button";
   all.className = "button";
   all.addEventListener("click", () => {

@@ -11,7 +11,7 @@ const panelCurve = (() => {
     return made;
   }
 
-  const written = (value) => value.toLocaleString("en", { maximumSignificantDigits: 1 });
+  const written = (value) => value.toLocaleString(say("en"), { maximumSignificantDigits: 1 });
 
   // 1, 2, 5 of every decade between low and high; where there are many, powers of ten alone.
   function ticks(low, high) {

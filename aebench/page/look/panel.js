@@ -182,7 +182,7 @@
   }
 
   function runs(model) {
-    const made = table(`${words.runs}: ${label(model)}`, data.runs, model.runs);
+    const made = table(say(`${words.runs}: ${label(model)}`), data.runs, model.runs);
     const more = model.more ? [make("p", {}, fill(words.more_runs, { n: model.more }))] : [];
     return [made, ...more];
   }
@@ -201,9 +201,9 @@
   }
 
   function times(model) {
-    const whose = beside ? `${label(model)}: ` : "";
+    const whose = beside ? say(`${label(model)}: `) : "";
     if (!model.times.length) return [make("p", {}, whose, words.no_times)];
-    return [table(`${words.times}: ${label(model)}`, data.times.map((name) => [name]), model.times)];
+    return [table(say(`${words.times}: ${label(model)}`), data.times.map((name) => [name]), model.times)];
   }
 
   // Showing it

@@ -12,7 +12,7 @@
     if (over) {
       region.tabIndex = 0;
       region.setAttribute("role", "group");
-      region.setAttribute("aria-label", label ?? "Wide content");
+      region.setAttribute("aria-label", label ?? say("Wide content"));
     } else {
       for (const name of ["tabindex", "role", "aria-label"]) region.removeAttribute(name);
     }

@@ -17,7 +17,7 @@
     if (typeof a === "number" && typeof b === "number") return a - b;
     if (typeof a === "number") return -1; // numbers before dashes and words
     if (typeof b === "number") return 1;
-    return a.localeCompare(b, "en", { numeric: true });
+    return a.localeCompare(b, say("en"), { numeric: true });
   }
 
   function sort(table, head, column) {
@@ -49,7 +49,7 @@
     const shown = document.createElement("output");
     input.type = "search";
     input.placeholder = "conv-16 failed";
-    label.append("Filter: ", input);
+    label.append(say("Filter: "), input);
     tools.prepend(label, shown);
     input.addEventListener("input", () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -59,7 +59,7 @@
         row.hidden = !words.every((word) => content.includes(word));
         count += row.hidden ? 0 : 1;
       }
-      shown.textContent = words.length ? `${count} of ${jobs.tBodies[0].rows.length} jobs` : "";
+      shown.textContent = words.length ? say(`${count} of ${jobs.tBodies[0].rows.length} jobs`) : "";
     });
   }
 

@@ -157,7 +157,7 @@
   }
 
   const download = (name, what, made) =>
-    button(`Download ${name}`, `Download ${name}, ${what}`, "button", () => saveCsv(made(), name));
+    button(say(`Download ${name}`), say(`Download ${name}, ${what}`), "button", () => saveCsv(made(), name));
 
   const HEADING = "h2, h3, h4, h5, h6";
 
@@ -173,10 +173,10 @@
     const stem = `${section?.id ?? ""} ${name}`;
     const line = document.createElement("p");
     line.className = "saves";
-    line.append(button("SVG", `Save the chart ${which} as SVG`, "save", () =>
+    line.append(button("SVG", say(`Save the chart ${which} as SVG`), "save", () =>
       save(alone(svg), "image/svg+xml", file(stem, "svg"))));
     if (dataOf(figure).length) {
-      line.append(button("CSV", `Save the data of ${which} as CSV`, "save", () =>
+      line.append(button("CSV", say(`Save the data of ${which} as CSV`), "save", () =>
         saveCsv(rows(dataOf(figure)), file(stem, "csv"))));
     }
     plot.after(line);
@@ -185,7 +185,7 @@
   function offerTable(table) {
     if (!table.caption || table.caption.querySelector(".save")) return;
     const name = title(table);
-    table.caption.append(button("CSV", `Save “${name}” as CSV`, "save", () =>
+    table.caption.append(button("CSV", say(`Save “${name}” as CSV`), "save", () =>
       saveCsv(rows([table]), file(name, "csv"))));
   }
 
@@ -223,12 +223,12 @@
     const jobs = [...document.querySelectorAll("noscript")]
       .some((n) => n.textContent.includes('id="jobs-table"'));
     if (jobs || document.getElementById("jobs-table")) {
-      line.append(download("jobs.csv", "the table of all jobs", () => rows([jobsTable()])));
+      line.append(download("jobs.csv", say("the table of all jobs"), () => rows([jobsTable()])));
     }
-    line.append(download("findings.csv", "every finding", () => JSON.parse(held.textContent)));
+    line.append(download("findings.csv", say("every finding"), () => JSON.parse(held.textContent)));
     const note = document.createElement("small");
-    note.textContent = "Every table and chart has buttons of its own. A text that a spreadsheet " +
-      "would take for a formula begins with an apostrophe.";
+    note.textContent = say("Every table and chart has buttons of its own. A text that a spreadsheet " +
+      "would take for a formula begins with an apostrophe.");
     line.append(note);
   }
 

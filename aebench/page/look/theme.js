@@ -6,7 +6,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const root = document.documentElement;
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-  const name = () => (theme.textContent = isDark() ? "Light theme" : "Dark theme");
+  const name = () => (theme.textContent = isDark() ? say("Light theme") : say("Dark theme"));
   theme.type = "button";
   theme.className = "theme button";
   theme.addEventListener("click", () => {
