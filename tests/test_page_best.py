@@ -67,7 +67,7 @@ def test_a_winner_at_every_bottleneck(tmp_path) -> None:
     assert rest == [
         "The error of mlp is 0.505 (at 32) to 1.01 (at 8) times that of PCA with as many "
         "components, that of conv-bottleneck 0.165 (at 32) to 0.505 (at 8) times.",
-        "Of published errors conv-bottleneck-32 has 0.86 times that at 30 (Hinton 2006).",
+        "Of published errors conv-bottleneck-32 has 0.860 times that at 30 (Hinton 2006).",
         "Trained under study.",
     ]
     assert answers.brief(answer, BOTTLENECK) == ["conv-bottleneck over mlp"]

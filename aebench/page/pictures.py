@@ -124,7 +124,7 @@ def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
                 omitted += 1
                 continue
             if before is not None:
-                strips.append(_strip(images, before, "input_png", "clean"))
+                strips.append(_strip(images, before, "input_png", say("clean")))
                 before = None
             if fresh:
                 strips.append(_strip(images, row, "input_png", say(given)))
