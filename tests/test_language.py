@@ -30,8 +30,8 @@ OTHERS = [name for name in language.LANGUAGES if name != language.ENGLISH]
 _PLACES = re.compile(r"\$?\{[^}]*\}|</?\w+>")
 # The same in both languages, beside what the catalogue itself leaves as it is.
 _SAME = re.compile(
-    r"(✘ )?(mlp|conv|PCA)[\w.-]*( \(.*\))?|[\d\s./:×%-]*|[\d.,]+ × PCA|CPU|MSE [\d.,]*|latent \d+|ms"
-    r"|.*\barXiv:.*|aebench [\d.]+|MSE( / PCA)?|test images|china\.jpg|digits|a CPU|a GPU"
+    r"(✘ )?(mlp|conv|PCA)[\w.-]*( \(.*\))?|[\d\s./:×%-]*|[\d.,]+ × PCA|CPU|MSE [\d.,]*"
+    r"|latent \d+|ms|.*\barXiv:.*|aebench [\d.]+|MSE( / PCA)?|test images|china\.jpg|digits|a CPU|a GPU"
 )
 
 
