@@ -31,7 +31,8 @@ _PLACES = re.compile(r"\$?\{[^}]*\}|</?\w+>")
 # The same in both languages, beside what the catalogue itself leaves as it is.
 _SAME = re.compile(
     r"(✘ )?(mlp|conv|PCA)[\w.-]*( \(.*\))?|[\d\s./:×%-]*|[\d.,]+ × PCA|CPU|MSE [\d.,]*"
-    r"|latent \d+|ms|.*\barXiv:.*|aebench [\d.]+|MSE( / PCA)?|test images|china\.jpg|digits|a CPU|a GPU"
+    r"|latent \d+|ms"
+    r"|.*\barXiv:.*|aebench [\d.]+|MSE( / PCA)?|test images|china\.jpg|digits|a CPU|a GPU"
 )
 
 
