@@ -80,7 +80,7 @@ def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path
     )
     assert head(tmp_path / "near", *rivals(0.0101)).found == (
         "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
-        "PCA, though not clearly ahead of mlp-32 (0.51 times)."
+        "PCA, though not clearly ahead of mlp-32 (0.506 times)."
     )
 
 
