@@ -77,11 +77,11 @@ def stored_runs(invoke, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["--format", "html"], "reports/runs.html", b"<!DOCTYPE html>"),
         (["--format", "pdf"], "reports/runs.pdf", b"%PDF-1.4 <!DOCTYPE html>"),
-        (["--format", "markdown"], "reports/runs.md", b"# Autoencoders on digits"),
+        (["--format", "markdown"], "reports/runs.md", b"# Best autoencoders on digits"),
         (["-o", "a.pdf"], "a.pdf", b"%PDF-1.4 <!DOCTYPE html>"),
-        (["-o", "a.MD"], "a.MD", b"# Autoencoders on digits"),
+        (["-o", "a.MD"], "a.MD", b"# Best autoencoders on digits"),
         (["-o", "a.txt"], "a.txt", b"<!DOCTYPE html>"),
-        (["-o", "a.pdf", "--format", "markdown"], "a.pdf", b"# Autoencoders on digits"),
+        (["-o", "a.pdf", "--format", "markdown"], "a.pdf", b"# Best autoencoders on digits"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

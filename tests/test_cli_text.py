@@ -184,6 +184,22 @@ def test_nothing_steers_the_terminal(invoke, monkeypatch: pytest.MonkeyPatch) ->
     assert "\\u001b" in invoke("show", name, "--format", "json")[1]  # exact, by JSON's own rule
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("report --format x", "'--format': 'x' is not one of 'html', 'pdf', 'markdown'."),
+        ("list x", "'kind': 'x' is not one of 'architectures', "),
+        ("run --workers x", "'--workers': it must be a valid integer "),
+    ],
+)
+def test_a_wrong_value_is_told_in_words_for_people(invoke, words: str, said: str) -> None:
+    code, _, err = invoke(*words.split())
+    assert code == 2
+    assert f"Invalid value for {said}" in err
+    assert "Value error" not in err
+    assert "Input should" not in err
+
+
 # Bars
 
 

@@ -188,7 +188,7 @@ def test_a_model_with_two_outcomes_may_give_the_figure_in_a_single_run(tmp_path:
     assert (half.verdict, half.answer) == ("replicated", "replicated, as a single run")
     for said in (
         "typical: not told yet; a plausible single draw: yes",
-        "rank 4 of 9 by size (two-sided p = 0.89)",
+        "rank 4 of 9 by size (two-sided p = 0.889)",
         "with 4 of 8 of ours within a factor of 1.1 of it (Wilson: 21.5 % to 78.5 %)",
     ):
         assert said in half.note

@@ -65,9 +65,9 @@ def test_a_winner_at_every_bottleneck(tmp_path) -> None:
         f"(95 % interval {words.between(ratio.low, ratio.high)})."
     )
     assert rest == [
-        "The error of mlp is 0.50 (at 32) to 1.01 (at 8) times that of PCA with as many "
-        "components, that of conv-bottleneck 0.16 (at 32) to 0.50 (at 8) times.",
-        "Of published errors conv-bottleneck-32 has 0.86 times that at 30 (Hinton 2006).",
+        "The error of mlp is 0.505 (at 32) to 1.01 (at 8) times that of PCA with as many "
+        "components, that of conv-bottleneck 0.165 (at 32) to 0.505 (at 8) times.",
+        "Of published errors conv-bottleneck-32 has 0.860 times that at 30 (Hinton 2006).",
         "Trained under study.",
     ]
     assert answers.brief(answer, BOTTLENECK) == ["conv-bottleneck over mlp"]
@@ -235,6 +235,39 @@ def test_without_an_opponent_the_sentence_says_so(tmp_path) -> None:
     )
 
 
+def test_a_winner_at_both_ends_is_told_apart_from_the_middle(tmp_path) -> None:
+    answer = answered(
+        tmp_path,
+        *(model("mlp", b, *TWICE) for b in (2, 4, 8, 16, 32)),
+        *(model("conv", b, *CLEAR) for b in (2, 4, 32)),
+        *(model("conv", b, *TWICE[::-1]) for b in (8, 16)),
+    )  # fmt: skip
+    assert answers.sentence(answer, BOTTLENECK).startswith(
+        "On MNIST at equal bottleneck conv is better than mlp at 2 and 4 numbers, conv at 32 "
+        "numbers, elsewhere nothing is decided: "
+    )
+    many = answered(
+        tmp_path / "many",
+        *(model(family, b, *errors) for b in (2, 4, 8, 16, 32)
+          for family, errors in (("mlp", TWICE), ("conv", CLEAR))),
+    )  # fmt: skip
+    assert "conv is better than mlp at 2 to 32 numbers: " in answers.sentence(many, BOTTLENECK)
+
+
+def test_every_data_set_has_its_sentence(tmp_path) -> None:
+    models = [
+        model(family, 8, *errors, dataset=dataset)
+        for dataset in ("mnist", "cifar10")
+        for family, errors in (("mlp", TWICE), ("conv", CLEAR))
+    ]
+    section = best.section(ordered(tmp_path, *(r for m in models for r in m)))
+    assert section.chooser is not None
+    for name in ("MNIST", "CIFAR-10"):
+        said = [text for text in section.chooser.answers if text.startswith(f"On {name} ")]
+        assert any("at equal bottleneck conv is better than mlp" in text for text in said)
+        assert any("at equal parameters" in text for text in said)
+
+
 def test_only_validation_differs(tmp_path) -> None:
     # Of two settings alike in everything but validation error the better is taken, and told.
     answer = answered(
@@ -258,8 +291,8 @@ def test_pca_is_said_to_be_better_only_where_it_clearly_is(tmp_path) -> None:
     )  # fmt: skip
     _, beside, *_ = answers.sentences(answer)
     assert beside == (
-        "The error of mlp is 1.3 (at 32) to 20 (at 8) times that of PCA with as many components, "
-        "that of conv 0.67 (at 32) to 10 (at 8) times; PCA is better at 8."
+        "The error of mlp is 1.35 (at 32) to 20.2 (at 8) times that of PCA with as many "
+        "components, that of conv 0.673 (at 32) to 10.1 (at 8) times; PCA is better at 8."
     )
 
 
@@ -387,7 +420,7 @@ def test_published_errors_stand_beside_our_best_by_validation(tmp_path) -> None:
     two, thirty = answers.matched(answer)
     assert two[1] is None
     assert thirty[1]["family"] == "mlp"  # though the other has the lesser test error
-    assert "mlp-32 has 10 times that at 30 (Hinton 2006)" in " ".join(answers.sentences(answer))
+    assert "mlp-32 has 10.0 times that at 30 (Hinton 2006)" in " ".join(answers.sentences(answer))
     (table,) = (t for t in best.section(results).charts[0].tables if "published" in t.caption)
     row = table.rows[0]
     assert row[0].text == "Moor 2020, as recalled, not checked"

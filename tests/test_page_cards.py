@@ -12,9 +12,9 @@ from test_report_records import record, stored, study
 
 from aebench.analysis import findings, frames
 from aebench.analysis.outcomes import Outcomes
-from aebench.page import html, verdicts
+from aebench.page import html, pictures, verdicts
 from aebench.page.cards import Reading, cards
-from aebench.page.images import Images
+from aebench.page.images import BUDGET, FINDINGS, PANEL, Images
 from aebench.page.pictures import Album
 from aebench.store import Results, read
 
@@ -121,7 +121,13 @@ def test_every_finding_that_cites_pictures_has_them(hour: tuple[Outcomes, Album,
     assert captions["out-of-distribution"] == ["original", "mlp-512"]
     uris = re.findall(r'href="(data:[^"]+)"', images.definitions)
     assert len(uris) == len(set(uris)) > 15
-    assert images.size < 200_000  # of the megabyte that a page may have
+    assert images.size <= FINDINGS
+    # What they use up, the section of pictures has left: its share, and strips that are new.
+    before = len(uris)
+    pictures.groups(frames.ordered(read(HOUR)), images)
+    assert FINDINGS < images.size <= BUDGET
+    assert BUDGET - PANEL > 0
+    assert images.definitions.count("<image") > before + 3
 
 
 # In a page
@@ -208,6 +214,23 @@ def test_keys_set_cards_by_verdict(page: str, browser: Browser) -> None:
         shown.run("document.querySelector('.order button').focus()")
         shown.press("Enter")
         assert (shown.run(ORDER), shown.run(PRESSED)) == (studied, ["true", "false"])
+        assert shown.complaints == []
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("undrawn")
+def test_cards_that_are_folded_away_can_be_set_by_verdict_too(
+    tmp_path: Path, browser: Browser
+) -> None:
+    results = stored(tmp_path, record("mlp", 4, dataset="digits"))
+    with browser.open(html.page(results)) as shown:
+        assert shown.run("return document.querySelectorAll('.cards, .order').length") == 0
+        shown.run("document.querySelector('#study > details').open = true")
+        shown.wait("document.querySelector('.order')")
+        assert shown.run("return document.querySelectorAll('.order').length") == 1
+        assert shown.run(ORDER)[0] == "finding-mlp-512"
+        shown.run("document.querySelectorAll('.order button')[1].click()")
+        assert shown.run(ORDER)[:2] == ["○ not tested: 23", "finding-mlp-512"]
         assert shown.complaints == []
 
 

@@ -14,7 +14,7 @@ from test_report_records import record, stored
 
 from aebench import schema
 from aebench.analysis import codes as analysis
-from aebench.analysis import frames
+from aebench.analysis import frames, names
 from aebench.analysis.statistics import Interval
 from aebench.page import codes
 from aebench.page.html import page
@@ -69,6 +69,8 @@ def test_accuracies_are_means_over_seeds_with_intervals_paired_with_pca(tmp_path
     rows = {row[0].text: row for row in chart.tables[0].rows}
     assert list(rows) == ["conv-bottleneck-16", "mlp-4", "mlp-16"]
     assert rows["mlp-16"][2].text == "3"
+    of_them = results.jobs[results.jobs["latent"] == 4].iloc[0]
+    assert rows["mlp-4"][0].model == names.identity(of_them)
     # Student's t on the logit: 4.303 is its 97.5th percentile at two degrees of freedom.
     logits = scipy.special.logit(own)
     half = 4.303 * logits.std(ddof=1) / np.sqrt(3)

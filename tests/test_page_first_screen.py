@@ -10,8 +10,9 @@ from test_report_records import record, stored, strip, study
 
 from aebench.analysis import findings, fitness, frames, ranking
 from aebench.analysis.findings import FINDINGS
-from aebench.page import digits, dots, first_screen, replication_plot
+from aebench.page import digits, dots, first_screen, images, replication_plot
 from aebench.page.html import page
+from aebench.page.images import Images
 from aebench.store import Record
 
 MNIST = [f.model for f in FINDINGS if f.model is not None and f.model.dataset == "mnist"]
@@ -19,7 +20,7 @@ MNIST = [f.model for f in FINDINGS if f.model is not None and f.model.dataset ==
 
 def head(folder: Path, *records: Record) -> first_screen.Head:
     results = fitness.marked(frames.ordered(stored(folder, *records)))
-    return first_screen.head(results, findings.evaluate(results))
+    return first_screen.head(results, findings.evaluate(results), Images())
 
 
 def circles(drawing: str) -> list[float]:
@@ -34,7 +35,7 @@ def test_the_sentence_counts_the_findings_and_names_the_best(tmp_path: Path) -> 
     # the study's MLP 2.21 / 78 = 0.0283.
     assert found.found == (
         "21 of the study's findings replicate and none is contradicted; with 128 numbers per MNIST "
-        "image mlp-128 has 21 times the error of PCA."
+        "image mlp-128 has 21.1 times the error of PCA."
     )
 
 
@@ -74,12 +75,12 @@ def rivals(mse: float) -> list[Record]:
 
 def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path) -> None:
     assert head(tmp_path / "clear", *rivals(0.02)).found == (
-        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.50 times the error of "
-        "PCA, ahead of mlp-32 (1.0 times)."
+        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
+        "PCA, ahead of mlp-32 (1.00 times)."
     )
     assert head(tmp_path / "near", *rivals(0.0101)).found == (
-        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.50 times the error of "
-        "PCA, though not clearly ahead of mlp-32 (0.51 times)."
+        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
+        "PCA, though not clearly ahead of mlp-32 (0.506 times)."
     )
 
 
@@ -106,9 +107,12 @@ def test_nothing_at_all_is_told_in_a_sentence(tmp_path: Path) -> None:
 def test_candidates_of_searches_are_counted_apart(tmp_path: Path) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 4)))
     outcomes = findings.evaluate(results)
-    assert first_screen.head(results, outcomes, 5).jobs == "1 job and 5 candidates of searches"
+    assert (
+        first_screen.head(results, outcomes, Images(), 5).jobs
+        == "1 job and 5 candidates of searches"
+    )
     none = frames.ordered(stored(tmp_path / "none"))
-    said = first_screen.head(none, findings.evaluate(none), 1).found
+    said = first_screen.head(none, findings.evaluate(none), Images(), 1).found
     assert said == "All of these are candidates of searches."
 
 
@@ -124,9 +128,9 @@ def test_dots_lie_where_their_ratios_are() -> None:
 def test_what_lies_outside_of_the_axis_is_an_arrow_with_its_ratio() -> None:
     drawing = dots.drawn([0.1, 0.2, 1.0, 240.0], replication_plot.AXIS)
     assert circles(drawing) == [50.0]
-    assert ">0.10 ×<" in drawing
+    assert ">0.100 ×<" in drawing
     assert ">240 ×<" in drawing
-    assert ">0.20 ×<" not in drawing
+    assert ">0.200 ×<" not in drawing
 
 
 def test_a_fitting_axis_holds_all_values_and_has_few_labels() -> None:
@@ -183,16 +187,16 @@ def test_digits_show_the_seed_nearest_to_the_mean_and_the_originals_once(tmp_pat
     for seed, each in enumerate(records):
         each.samples[0]["output_png"] = strip(8, (1, 28, 28), 100 + seed)
     records.append(record("conv", 16, 0.17))
-    found = head(tmp_path, *records).digits
+    results, held = fitness.marked(frames.ordered(stored(tmp_path, *records))), Images()
+    found = first_screen.head(results, findings.evaluate(results), held).digits
     assert found is not None
     assert [film.name for film in found.films] == ["original", "mlp-512", "conv-16"]
     original, mlp, conv = found.films
     assert (original.numbers, original.mse) == ("784 numbers", "")
     assert (mlp.mse, mlp.numbers, mlp.look) == ("0.00969", "512 numbers", "")
     assert (conv.numbers, conv.look) == ("10,816 numbers", "copies")
-    middle = digits._film(strip(8, (1, 28, 28), 101), {"images": 8}, "", "", "", "", "")
-    assert mlp.uri == middle.uri
-    assert (mlp.shown, mlp.height) == (8 * 28, 28)
+    assert held.png(mlp.strip) == strip(8, (1, 28, 28), 101)
+    assert (mlp.strip.width, mlp.strip.height) == (8 * 28, 28)
     assert mlp.alt == "mlp-512: 8 images, MSE 0.00969"
 
 
@@ -200,27 +204,27 @@ def test_digits_keep_to_the_same_images_and_to_their_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = [record("mlp", k, 1.0 / k, seed=s) for k in (1, 128, 512) for s in (0, 1)]
+    for i, each in enumerate(records):
+        each.samples[0]["output_png"] = strip(8, (1, 28, 28), 100 + i)
     # Of another split, and else the first choice of two that are alike.
     records[-2].samples[0]["input_png"] = strip(8, (1, 28, 28), 7)
     records[-2].samples[0]["output_png"] = strip(8, (1, 28, 28), 8)
     results = frames.ordered(stored(tmp_path, *records))
     chosen = ranking.pictured(results, ranking.best(results), MNIST)
-    found = digits.digits(results, chosen)
+    held = Images()
+    found = digits.digits(results, chosen, held)
     assert found is not None
     assert [film.name for film in found.films] == ["original", "mlp-512", "mlp-128", "mlp-1"]
-    other = digits._film(strip(8, (1, 28, 28), 8), {"images": 8}, "", "", "", "", "")
-    assert other.uri not in [film.uri for film in found.films]
-    one = max(len(film.uri) for film in found.films)
-    monkeypatch.setattr(digits, "BUDGET", 3 * one)
-    found = digits.digits(results, chosen)
+    assert strip(8, (1, 28, 28), 8) not in [held.png(film.strip) for film in found.films]
+    # What is new must fit; what the page has already takes no room.
+    monkeypatch.setattr(images, "HEAD", held.size - 1)
+    found = digits.digits(results, chosen, Images())
     assert found is not None
     assert [film.name for film in found.films] == ["original", "mlp-512", "mlp-128"]
-
-
-def test_only_the_first_images_of_a_long_strip_are_shown() -> None:
-    film = digits._film(strip(10, (3, 32, 32), 1), {"images": 10}, "a", "", "", "", "")
-    assert (film.shown, film.height) == (8 * 32, 32)
-    assert film.alt == "a: 8 images"
+    monkeypatch.setattr(images, "HEAD", held.size)
+    found = digits.digits(results, chosen, held)
+    assert found is not None
+    assert len(found.films) == 4
 
 
 EVIL = '"><script>alert(1)</script> $\\frac{1}{2}$ \u202egnp \x07 ' + "long" * 90
@@ -254,7 +258,8 @@ FITS = """
     inside: parts.every((b) => b.bottom <= innerHeight && b.right <= innerWidth && b.left >= 0),
     wide: document.documentElement.scrollWidth - innerWidth,
     cut: rows.filter((e) => e.getBoundingClientRect().right > innerWidth).length,
-    least: Math.min(...[...document.querySelectorAll('.digits img')].map((i) => i.clientHeight)),
+    least: Math.min(...[...document.querySelectorAll('.digits .film')]
+      .map((film) => film.getBoundingClientRect().height)),
   };
 """
 

@@ -29,7 +29,7 @@ def cells(line: str) -> list[str]:
 
 
 def test_it_says_what_was_found_and_every_finding(made: markdown.Document) -> None:
-    assert made.text.startswith("# Autoencoders on ")
+    assert made.text.startswith("# What replicates on MNIST")
     assert "21 replicate, 0 are consistent with fewer than 3 seeds" in made.text
     assert "\n✔ 21 replicated · ≈ 0 consistent · ✘ 0 not replicated · ? " in made.text
     body = made.text[made.text.index("## Findings") : made.text.index("## Which is better?")]
@@ -103,7 +103,7 @@ def test_where_the_study_was_not_run_there_is_no_table_of_its_findings(tmp_path:
 @pytest.mark.parametrize("records", [[], [failure(reason="a | b")]])
 def test_it_is_made_of_whatever_is_there(tmp_path: Path, records: list) -> None:
     made = document(stored(tmp_path, *records), "files")
-    assert made.text.startswith("# Autoencoders")
+    assert made.text.startswith("# Best autoencoders")
     assert not made.pictures
     assert "nan" not in made.text
 

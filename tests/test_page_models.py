@@ -1,26 +1,28 @@
 """What the page knows of each model: right, bounded, and no markup whatever a name is."""
 
-import base64
 import dataclasses
-import io
 import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from PIL import Image
 from test_page_names import NASTY
 from test_report_records import failure, record, stored, strip
 
 from aebench.analysis import fitness, frames, names
 from aebench.page import film, models
 from aebench.page.html import page
+from aebench.page.images import Images
 from aebench.store import Results
 
 
-def read(results: Results) -> dict:
-    return json.loads(models.block(fitness.marked(frames.ordered(results))))
+def read(results: Results, images: Images | None = None) -> dict:
+    results = fitness.marked(frames.ordered(results))
+    return json.loads(models.block(results, Images() if images is None else images))
+
+
+ONE = Images().cost((strip(8, (1, 28, 28), 40), 8))
 
 
 def figures(content: dict, model: dict) -> dict:
@@ -88,30 +90,30 @@ def test_long_curves_keep_their_ends(tmp_path: Path) -> None:
 
 def test_pictures_are_cut_kept_once_and_those_of_the_first_seed(tmp_path: Path) -> None:
     records = [record("mlp", k, seed=s) for k in (4, 8) for s in (1, 0)]
-    content = read(stored(tmp_path, *records, record("conv", 4, dataset="cifar10")))
+    images = Images()
+    content = read(stored(tmp_path, *records, record("conv", 4, dataset="cifar10")), images)
     first, second, colour = content["models"]
     assert first["films"]["plain"]["in"] == second["films"]["plain"]["in"]
     assert first["films"]["noise"]["clean"] == first["films"]["plain"]["in"]
     assert (first["films"]["plain"]["seed"], first["films"]["noise"]["amplitude"]) == (0, "0.3")
     assert first["films"]["noise"]["mse"] == "0.0500"
-    pngs = [base64.b64decode(png) for png, *_ in content["pngs"]]
-    assert len(set(pngs)) == len(pngs)
-    assert pngs[first["films"]["plain"]["out"]] == strip(8, (1, 28, 28), 64)
-    png, width, height, images = content["pngs"][colour["films"]["plain"]["in"]]
-    assert (width, height, images) == (4 * 32, 32, 4)
-    shown = Image.open(io.BytesIO(base64.b64decode(png)))
-    whole = Image.open(io.BytesIO(strip(8, (3, 32, 32), 40)))
-    assert shown.tobytes() == whole.crop((0, 0, 128, 32)).tobytes()
+    ids = re.findall('<image id="([^"]+)"', images.definitions)
+    of_films = [f[part] for m in content["models"] for f in m["films"].values()
+                for part in ("in", "out", "clean") if part in f]  # fmt: skip
+    assert sorted(ids) == sorted(set(of_films))
+    assert first["films"]["plain"]["out"] == images.film(strip(8, (1, 28, 28), 64), 8).id
+    assert (first["films"]["plain"]["images"], colour["films"]["plain"]["images"]) == (8, 4)
 
 
 def test_the_best_models_have_the_pictures_that_there_is_room_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = stored(tmp_path, *(record("mlp", k, 1 / k) for k in (1, 2, 3, 4)))
-    one = len(base64.b64encode(strip(8, (1, 28, 28), 40)))
-    monkeypatch.setattr(film, "BUDGET", int(3.5 * one))
-    content = read(results)
-    assert sum(len(png) for png, *_ in content["pngs"]) <= film.BUDGET
+    room = int(3.5 * ONE)
+    monkeypatch.setattr(film, "PANEL", room)
+    images = Images()
+    content = read(results, images)
+    assert ONE < images.size <= room
     kept = {model["name"] for model in content["models"] if model["films"]}
     assert kept == {"mlp-4", "mlp-3"}
 
@@ -121,8 +123,7 @@ def test_strips_of_the_best_denoisers_come_first(
 ) -> None:
     good, bad = record("mlp", 1, 9.0), record("mlp", 2, 1.0)
     bad.samples[1]["mse"] = 0.09
-    one = len(base64.b64encode(strip(8, (1, 28, 28), 40)))
-    monkeypatch.setattr(film, "BUDGET", int(5.5 * one))  # of the noise: what is fed in, and one
+    monkeypatch.setattr(film, "PANEL", int(5.5 * ONE))  # of the noise: what is fed in, and one
     found = {m["name"]: set(m["films"]) for m in read(stored(tmp_path, good, bad))["models"]}
     assert found == {"mlp-1": {"plain", "noise"}, "mlp-2": {"plain"}}
 
@@ -160,6 +161,22 @@ def test_every_name_that_can_be_opened_is_in_the_block(tmp_path: Path) -> None:
     assert table[: table.index("</table>")].count("data-model") == len(records) + 1
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_names_can_be_opened_wherever_tables_and_cards_have_them(tmp_path: Path) -> None:
+    noisy = record("mlp", 512, train_noise=0.3, denoised={0.3: 0.02, 0.8: 0.05})
+    text = page(stored(tmp_path, record("mlp", 512), record("conv", 16), noisy))
+    known = set(re.findall(r' data-model="([^"]*)"', text[text.index('id="jobs-table"') :]))
+    assert len(known) == 3
+
+    def opened(start: str, end: str) -> set[str]:
+        part = text[text.index(start) :]
+        return set(re.findall(r' data-model="([^"]*)"', part[: part.index(end)]))
+
+    for section in ("probes", "targets", "curves"):
+        assert opened(f'<section id="{section}"', "</section>") == known, section
+    assert len(opened('id="finding-mlp-512"', "</article>")) == 1
+
+
 def test_an_identity_is_that_of_the_model_alone(tmp_path: Path) -> None:
     rows = frames.ordered(
         stored(tmp_path, *(record("mlp", k, seed=s, epochs=e) for k in (1, 2) for s in (0, 1)
@@ -181,7 +198,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     for name in ("architecture", "engine", "reason"):
         jobs[name] = pd.Series([f"a{text}" for text in evil], dtype=object)
     results = dataclasses.replace(results, jobs=jobs.sort_values("latent"))
-    block = models.block(fitness.marked(frames.ordered(results)))
+    block = models.block(fitness.marked(frames.ordered(results)), Images())
     assert "<" not in block
     assert len(json.loads(block)["models"]) == len(evil)
     shown = [model["name"] for model in json.loads(block)["models"]]
@@ -190,4 +207,4 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
 
 
 def test_without_jobs_there_is_no_block(tmp_path: Path) -> None:
-    assert models.block(fitness.marked(frames.ordered(stored(tmp_path)))) == ""
+    assert models.block(fitness.marked(frames.ordered(stored(tmp_path))), Images()) == ""

@@ -9,7 +9,7 @@ from aebench.analysis import frames
 from aebench.analysis.evidence import Evidence
 from aebench.analysis.exhibits import Pictures
 from aebench.analysis.frames import Model
-from aebench.page import pictures
+from aebench.page import film, pictures
 from aebench.page.html import page
 from aebench.page.images import Images
 from aebench.page.parts import Strips
@@ -18,7 +18,7 @@ from aebench.store import Record
 MLP_8, MLP_4 = Model("mnist", "mlp", 8), Model("mnist", "mlp", 4)
 
 
-def test_pictures_show_the_first_seed_and_the_original_once(tmp_path: Path) -> None:
+def test_pictures_show_one_seed_and_the_original_once(tmp_path: Path) -> None:
     records = [record("mlp", k, seed=s) for k in (8, 4) for s in (1, 0)]
     found, omitted = pictures.groups(frames.ordered(stored(tmp_path, *records)), Images())
     assert omitted == 0
@@ -37,7 +37,8 @@ def test_pictures_keep_to_their_budget_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = len(strip(8, (1, 28, 28), 40))
-    monkeypatch.setattr(pictures, "BUDGET", 4 * one)
+    monkeypatch.setattr(film, "PANEL", 8 * one)
+    monkeypatch.setattr(pictures, "BUDGET", 8 * one)
     results = stored(tmp_path, *(record("mlp", k) for k in (1, 2, 3, 4, 5)))
     _, omitted = pictures.groups(frames.ordered(results), Images())
     assert 0 < omitted < 20

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from test_report_records import record, stored
 
-from aebench.analysis import frames
+from aebench.analysis import frames, names
 from aebench.analysis import rates as analysis
 from aebench.page import rates
 from aebench.store import Record, Results
@@ -165,6 +165,10 @@ def test_the_section_draws_the_fronts_and_says_who_loses_less(tmp_path: Path) ->
     assert shown[:3] == [
         ("mlp-64", "study", "2 bits"), ("mlp-32", "study", "8 bits"), ("mlp-64", "study", "8 bits"),
     ]  # fmt: skip
+    identities = {row[0].text: row[0].model for row in table.rows}
+    assert (identities["JPEG"], identities["PCA-32"]) == ("", "")
+    of_them = results.jobs[results.jobs["latent"] == 64].iloc[0]
+    assert identities["mlp-64"] == names.identity(of_them)
     assert ("JPEG", "–", "quality 10") in shown
     assert ("WebP", "–", "no loss") in shown
     assert not any("float32" in row for row in shown)  # which another code beats in both

@@ -125,4 +125,4 @@ def test_which_convolutions_compress() -> None:
         }
     )  # fmt: skip
     text = reconstruction.compression_in_words(summary)
-    assert "only conv-1 on MNIST (factor 1.2) compresses" in text
+    assert "only conv-1 on MNIST (factor 1.16) compresses" in text

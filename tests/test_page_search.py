@@ -69,6 +69,34 @@ def test_every_candidate_is_drawn_by_its_rung_and_the_winner_has_a_ring(
     assert (other[0], other[-2]) == ("2", "optimizer=adamw")
 
 
+# What counts all jobs: in a page without candidates, and in the same with seven.
+COUNTS = {
+    "<span>2 jobs</span>": "<span>2 jobs and 7 candidates of searches</span>",
+    'message">2 jobs left a record: 2 finished.': (
+        'message">9 jobs left a record: 8 finished, 1 diverged.'
+    ),
+    '<td class="n">2</td><td class="started">': '<td class="n">9</td><td class="started">',
+    "<code>jobs.parquet</code> (2 rows)": "<code>jobs.parquet</code> (9 rows)",
+    "<code>epochs.parquet</code> (30 rows)": "<code>epochs.parquet</code> (41 rows)",
+    "<code>samples.parquet</code> (8 rows)": "<code>samples.parquet</code> (36 rows)",
+    "<code>probes.parquet</code> (10 rows)": "<code>probes.parquet</code> (45 rows)",
+    "records of 2 jobs": "records of 9 jobs",
+    "from 2 stored records": "from 9 stored records",
+}
+
+
+def apart(text: str) -> tuple[str, dict[str, set[str]]]:
+    """A page without the section of searches and the rows of two tables; and these rows."""
+    text = re.sub(r'<section id="search".*?</section>', "", text, flags=re.S)
+    rows = {}
+    for name in ("jobs", "definitions"):
+        table = re.search(rf'<table id="{name}-table">.*?<tbody>(.*?)</tbody>', text, re.S)
+        assert table is not None
+        rows[name] = set(table[1].splitlines())
+        text = text.replace(table[1], "")
+    return text, rows
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_candidates_appear_in_this_section_and_among_all_jobs_only(
     tmp_path: Path, results: Results
@@ -77,17 +105,17 @@ def test_candidates_appear_in_this_section_and_among_all_jobs_only(
     plain = page(stored(tmp_path / "plain", record("mlp", 8), record("conv", 4)))
     assert 'id="search"' in html
     assert 'id="search"' not in plain
-
-    def section(text: str, name: str) -> str:
-        return text.partition(f'<section id="{name}"')[2].partition("</section>")[0]
-
-    names = re.findall(r'<section id="(\w+)"', plain)
-    assert {"best", "targets", "curves", "coverage"} <= set(names)
-    of_all_jobs = {"records", "jobs", "machines", "words", "definitions", "taking"}
-    for name in set(names) - of_all_jobs:
-        assert section(html, name) == section(plain, name), name
+    with_them, more = apart(html)
+    without, rows = apart(plain)
+    # More rows of two tables, and some counts; everything else is the same to the letter.
+    assert {name: len(more[name] - rows[name]) for name in rows} == {"jobs": 7, "definitions": 1}
+    assert all(rows[name] < more[name] for name in rows)
+    for before, after in COUNTS.items():
+        assert without.count(before) == 1, before
+        without = without.replace(before, after)
+    assert with_them.splitlines() == without.splitlines()
     rates = ("learning_rate=0.01", "learning_rate=0.03")  # of which one failed
-    assert all(rate in section(html, "jobs") for rate in rates)
+    assert all(any(rate in row for row in more["jobs"]) for rate in rates)
     assert page(results) == html
 
 

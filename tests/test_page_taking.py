@@ -16,7 +16,7 @@ from test_report_records import failure, record, stored, study
 
 from aebench.analysis import findings, frames
 from aebench.errors import RequestError
-from aebench.page import printing, taking
+from aebench.page import printing, records, taking
 from aebench.page.html import page
 from aebench.store import Results
 
@@ -175,6 +175,7 @@ def test_the_jobs_are_saved_with_their_numbers_and_no_formula(
     taken: dict, results: Results
 ) -> None:
     heads, *jobs = rows(taken, "jobs.csv")
+    assert heads == [column.name for column in records.jobs(results.jobs).columns]
     assert len(jobs) == len(results.jobs)
     made = [dict(zip(heads, job, strict=True)) for job in jobs]
     by_key = {job["key"]: job for job in made}

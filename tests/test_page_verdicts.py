@@ -22,7 +22,7 @@ def test_headline_tells_what_is_worse_than_the_mean_image(tmp_path: Path) -> Non
     text = sentences(tmp_path, *records)
     assert "Under the study's protocol mlp-1 on MNIST does worse than the mean image" in text
     assert "mlp-8 on MNIST does worse" not in text
-    assert "have 1.8 (mlp-8 on MNIST) to 2.4 (mlp-1 on MNIST) times the error of PCA" in text
+    assert "have 1.80 (mlp-8 on MNIST) to 2.40 (mlp-1 on MNIST) times the error of PCA" in text
     assert "mean image" not in sentences(tmp_path / "none", records[1])
 
 

@@ -34,6 +34,16 @@ def names(rows: pd.DataFrame) -> list[str]:
     return [f"{row.architecture}-{int(row.latent)}" for row in rows.itertuples()]
 
 
+def test_the_typical_seed_is_that_nearest_to_the_mean_or_else_the_first(tmp_path: Path) -> None:
+    # The geometric mean of three is 0.756; of two both are as near.
+    three = [record("mlp", 4, e, seed=s) for s, e in enumerate((0.3, 0.6, 2.4))]
+    two = [record("conv", 4, e, seed=s) for s, e in enumerate((0.1, 0.7))]
+    failed = record("mlp", 4, seed=3, row={"status": "failed", "mse": None})
+    rows = ranking.typical(ordered(tmp_path, *two, failed, *three).jobs)
+    found = list(zip(rows["architecture"], rows["seed"], strict=True))
+    assert found == [("mlp", 1), ("mlp", 0), ("mlp", 2), ("conv", 0), ("conv", 1)]
+
+
 def test_the_main_data_set_is_mnist_or_else_that_of_most_models(tmp_path: Path) -> None:
     others = [record("mlp", 4, dataset="digits"), record("mlp", 4, dataset="cifar10")]
     jobs = ordered(tmp_path, *others, record("mlp", 8, dataset="digits")).jobs

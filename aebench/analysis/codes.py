@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from aebench import schema
-from aebench.analysis import frames, words
+from aebench.analysis import frames, names, words
 from aebench.analysis.statistics import Interval, interval
 from aebench.store import Results
 
@@ -37,9 +37,13 @@ def share(values: Iterable[float]) -> Interval:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How well labels are read off the codes of one model; `ratio` is to PCA's, seed by seed."""
+    """How well labels are read off the codes of one model; `ratio` is to PCA's, seed by seed.
+
+    `identity` is the model's by `names.identity`.
+    """
 
     model: str
+    identity: str
     line: str
     bottleneck: int
     own: Interval
@@ -57,6 +61,7 @@ def accuracies(rows: pd.DataFrame) -> list[Accuracy]:
         found.append(
             Accuracy(
                 model=words.model_of(first),
+                identity=names.identity(first),
                 line=words.line(str(first["architecture"]), first["depth"]),
                 bottleneck=int(first["bottleneck"]),
                 own=share(own),

@@ -297,7 +297,7 @@ def evaluate(results: Results) -> Outcomes:
             if p > ALPHA >= against:
                 verdict, p = "not replicated", against
             small = f"p < {numeral(0.001)}"
-            text = small if p < 0.001 else f"p = {words.number(p, 2)}"
+            text = small if p < 0.001 else f"p = {words.number(p)}"
             note += say("; {p} after Holm's correction", p=text)
             needs = j.decided_by(len(tested)) if verdict == "undecided" else ""
         figures = (j.ours, j.low, j.high, j.n_jobs, j.n_seeds, note)

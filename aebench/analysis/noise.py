@@ -27,7 +27,7 @@ def summary(results: Results) -> pd.DataFrame:
         train_noise=jobs["train_noise"].astype("float64").fillna(0.0),
         base=frames.settings(jobs, without="train_noise"),
     )
-    probes = frames.probed(jobs, results.probes, "base", "train_noise")
+    probes = frames.probed(jobs, results.probes, "base", "train_noise", "settings")
     by = [*TRAINED, *_GIVEN]
     rows = []
     for identity, group in probes.groupby(by, sort=False, dropna=False):
@@ -36,9 +36,10 @@ def summary(results: Results) -> pd.DataFrame:
         pca = group["pca_mse"].astype("float64") + group["amplitude"] ** 2 * share
         rows.append(
             dict(zip(by, identity, strict=True))
-            | {"n_seeds": errors.n, "mse": errors.centre}
+            | {"settings": group["settings"].iloc[0], "n_seeds": errors.n, "mse": errors.centre}
             | {"mse_job": frames.mean(frames.per_seed(group, "mse_job"))}
             | {"pca_denoised": pca[share < 1].median()}
             | {bar: group[bar].astype("float64").median() for bar in _BARS}
         )
-    return pd.DataFrame(rows, columns=[*by, "n_seeds", "mse", "mse_job", "pca_denoised", *_BARS])
+    figures = ["n_seeds", "mse", "mse_job", "pca_denoised"]
+    return pd.DataFrame(rows, columns=[*by, "settings", *figures, *_BARS])

@@ -92,7 +92,7 @@ def fails_on(evidence: Evidence, model: Model, stranger: str) -> Judgement:
         stranger=stranger,
         error=words.number(frames.mean(error)),
         own=words.number(frames.mean(own)),
-        factor=words.number(frames.mean(error / own), 2),
+        factor=words.number(frames.mean(error / own)),
         flat=words.number(frames.mean(flat)),
         mean=words.number(frames.mean(mean)),
     )

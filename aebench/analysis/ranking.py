@@ -7,6 +7,7 @@ are those of the test images, as in every table; which families differ for certa
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 
 from aebench.analysis import fights, frames, optimum
 from aebench.analysis.frames import Model
-from aebench.analysis.names import texts
+from aebench.analysis.names import IDENTITY, texts
 from aebench.analysis.statistics import ALPHA
 from aebench.store import Results
 
@@ -41,6 +42,20 @@ class Best:
     def clear(self) -> bool:
         """Whether the first is better than the second for certain."""
         return self.p is not None and self.p < ALPHA
+
+
+def typical(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Finished rows, of each model those first whose error is nearest to the mean over its seeds.
+
+    Models stay in their order, and of seeds that are as near the first comes first: of each model
+    the first row is no lucky draw, and no unlucky one.
+    """
+    rows = frames.done(jobs)
+    model = rows.groupby(IDENTITY, sort=False).ngroup()
+    logs = rows["mse"].astype("float64").map(math.log)
+    off = (logs - logs.groupby(model).transform("mean")).abs().round(9)
+    order = pd.DataFrame({"model": model, "off": off, "seed": rows["seed"]})
+    return rows.loc[order.sort_values(["model", "off", "seed"], kind="stable").index]
 
 
 def main_dataset(jobs: pd.DataFrame) -> str | None:

@@ -183,9 +183,9 @@ def same_pace(evidence: Evidence, one: Model, other: Model, share: float = 0.9) 
             say(
                 "{phase}: {epochs} epochs of {label}, {epochs_2} of {label_2}",
                 phase=phase,
-                epochs=words.number(frames.mean(paces[one]), 2),
+                epochs=words.number(frames.mean(paces[one])),
                 label=one.label,
-                epochs_2=words.number(frames.mean(paces[other]), 2),
+                epochs_2=words.number(frames.mean(paces[other])),
                 label_2=other.label,
             )
         )

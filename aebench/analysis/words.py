@@ -29,11 +29,15 @@ def missing(value: Any) -> bool:
     return value is None or value == "" or value != value
 
 
-def number(value: Any, digits: int = 3) -> str:
-    """Write a measured number with so many significant digits: 0.605, 12.3, 4.1 × 10⁻⁵."""
-    if missing(value):
-        return NONE
-    value = float(value)
+def number(value: Any) -> str:
+    """Write a measured number with three significant digits: 0.605, 12.3, 4.10 × 10⁻⁵.
+
+    Every figure, wherever it stands: one that is 0.12 here and 0.118 there looks like two.
+    """
+    return NONE if missing(value) else _with_digits(float(value), 3)
+
+
+def _with_digits(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -57,7 +61,7 @@ def tick(value: float, *, powers: bool = False) -> str:
         return power if float(mantissa) == 1 else f"{numeral(mantissa)} × {power}"
     if 0 < abs(value) < 1:
         return numeral(value, f".{digits - 1 - int(exponent)}f")
-    return number(value, digits)
+    return _with_digits(value, digits)
 
 
 def count(value: Any) -> str:

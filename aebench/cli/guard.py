@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -50,6 +51,12 @@ def _refuse(args: list[str]) -> None:
             ) from None
 
 
+def _in_words(message: str) -> str:
+    """A message for people: it steers no terminal, and says nothing of who checked the value."""
+    said = printable(message, most=2000).removeprefix("Value error, ")  # pydantic's, within typer
+    return re.sub(r"^Input should be (.*?)(, unable to parse .*)?$", r"it must be \1", said)
+
+
 class _Words:
     """What commands and groups of commands have in common."""
 
@@ -60,7 +67,7 @@ class _Words:
             return super().parse_args(ctx, args)  # type: ignore[misc, no-any-return]
         except _UsageError as error:
             error.ctx = error.ctx or ctx
-            error.message = printable(error.message, most=2000)
+            error.message = _in_words(error.message)
             raise
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -95,7 +102,7 @@ class Commands(_Words, TyperGroup):
         try:
             return super().invoke(ctx)
         except _UsageError as error:
-            error.message = printable(error.message, most=2000)
+            error.message = _in_words(error.message)
             raise
         except BrokenPipeError as error:  # typer itself would end with 1
             raise ReaderLeft from error

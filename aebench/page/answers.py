@@ -283,7 +283,7 @@ def _beside_pca(codes: pd.DataFrame) -> list[str]:
     for family, rows in known.groupby("family", sort=False):
         ends = rows.sort_values("ratio").iloc[[0, -1][: len(rows)]]
         each = [
-            say("{factor} (at {size})", factor=_factor(r), size=words.count(b))
+            say("{factor} (at {size})", factor=words.number(r), size=words.count(b))
             for r, b in ends[["ratio", "bottleneck"]].values
         ]
         if said:
@@ -309,7 +309,7 @@ def _beside_others(answer: Answer) -> list[str]:
     said = []
     for figure, ours in matched(answer):
         if ours is not None:
-            times, size = _factor(ours["mse"] / figure.mse), words.count(figure.bottleneck)
+            times, size = words.number(ours["mse"] / figure.mse), words.count(figure.bottleneck)
             model = words.plain(words.model_of(ours))
             said.append(
                 say(
@@ -321,10 +321,6 @@ def _beside_others(answer: Answer) -> list[str]:
                 )
             )
     return [say("Of published errors {said}.", said=words.listed(said))] if said else []
-
-
-def _factor(ratio: float) -> str:
-    return words.number(ratio, 3 if 0.9 < ratio < 1.1 else 2)
 
 
 def matched(answer: Answer) -> list[tuple[published.Figure, pd.Series | None]]:

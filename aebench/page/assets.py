@@ -19,9 +19,13 @@ _ORDER = {"base": -1, "print": 1}
 
 
 def text(kind: str) -> str:
-    """The text of all files of a kind: `base` first, `print` last, which overrules."""
+    """The text of all files of a kind: `base` first, `print` last, which overrules.
+
+    Without indentation and the comments of scripts, which are for whoever changes the files.
+    """
     files = sorted(LOOK.glob(f"*.{kind}"), key=lambda file: (_ORDER.get(file.stem, 0), file.name))
-    raw = "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
+    lines = [line.strip() for file in files for line in file.read_text("utf-8").splitlines()]
+    raw = "\n".join(line for line in lines if line and not line.startswith("//"))
     return _NUMBER.sub(_written, SAID.sub(_said, raw))
 
 

@@ -234,7 +234,7 @@ def _table(met: Sequence[Fight], cost: Cost, caption: str) -> Table:
         low, high = (f.ratio.low, f.ratio.high) if f.ratio else (None, None)
         told += [f.ratio and f.ratio.centre, (low, high), f.p, f.verdict, seeds]
         rows.append(told)
-    return table(caption, told_of, rows)
+    return table(caption, told_of, rows, rounded=True)
 
 
 def _published(answer: Answer) -> Table:

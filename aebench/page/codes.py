@@ -17,7 +17,7 @@ from aebench.analysis.codes import Accuracy, Map
 from aebench.language import later, numeral, plural, say
 from aebench.page import svg
 from aebench.page.charts import drawn, plain_log, series_colours
-from aebench.page.parts import Cell, Chart, Section, Table, table
+from aebench.page.parts import Cell, Chart, Section, Table, model, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _table(found: Sequence[Accuracy], caption: str) -> Table:
     """
     return table(caption, heads, (
         (
-            *(each.model, each.bottleneck, each.own.n, each.own.centre),
+            *(Cell(each.model, model=each.identity), each.bottleneck, each.own.n, each.own.centre),
             *(_interval(each), each.pca),
             *(each.ratio.centre, (each.ratio.low, each.ratio.high)),
         )
@@ -209,7 +209,7 @@ def _maps(results: Results) -> tuple[list[Chart], str]:
             name = say("{dataset}: codes of two numbers", dataset=words.dataset(dataset))
             heads = "model\nsettings\nseed ##\nval_mse #\ncode_accuracy #%\npca_code_accuracy #%"
             data = table(name, heads, (
-                (words.model_of(pair.job), *(pair.job[n] for n in _TOLD)) for pair in shown
+                (model(pair.job), *(pair.job[n] for n in _TOLD)) for pair in shown
             ))  # fmt: skip
             charts.append(Chart(name, map_chart(shown, name), say(_MAP_READING), (data,)))
     more = (

@@ -1,8 +1,9 @@
 """Makes the charts of a page small: what matplotlib repeats stands in the page once.
 
-What is seen stays the same. Each distinct style becomes a class; markers, hatches and clip
-paths that several charts have are kept in one hidden drawing; groups and ids that nothing refers
-to go; coordinates are cut to a hundredth of a point and paths are written relative.
+What is seen stays the same. Each distinct style and each clip path becomes a class; markers,
+hatches and clip paths that several charts have are kept in one hidden drawing; groups and ids that
+nothing refers to go; coordinates are cut to a tenth of a point, those of the small markers to a
+hundredth, and paths are written relative.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ class _Page:
     def chart(self, svg: str) -> str:
         root = ElementTree.fromstring(svg)
         root.attrib.pop("version", None)
+        small = {element for group in root.iter("defs") for element in group.iter()}
         for element in root.iter():
-            _shorten(element)
+            _shorten(element, 2 if element in small else 1)
         renamed: dict[str, str] = {}
         for group in list(root.iter("defs")):
             for element in group:
@@ -68,6 +70,7 @@ class _Page:
                     continue
                 element.set(name, _REFERENCE.sub(lambda old: renamed.get(old[0], old[0]), value))
         _prune(root)
+        _gather(root)
         self._classify(root)
         return _text(root)
 
@@ -78,22 +81,29 @@ class _Page:
 
     def _classify(self, root: Element) -> None:
         for element in root.iter():
-            style = element.attrib.pop("style", "")
-            if style:
-                element.set("class", self.classes.setdefault(style, f"s{len(self.classes)}"))
+            styles = [element.attrib.pop("style", "")]
+            if clip := element.attrib.pop("clip-path", ""):
+                styles.append(f"clip-path:{clip}")
+            names = [
+                self.classes.setdefault(style, f"s{len(self.classes)}")
+                for style in filter(None, styles)
+            ]
+            if names:
+                element.set("class", " ".join(names))
 
 
-def _shorten(element: Element) -> None:
+def _shorten(element: Element, decimals: int) -> None:
     """Write the numbers and the style of an element short."""
     if not (element.text or "").strip():
         element.text = None
     if not (element.tail or "").strip():
         element.tail = None
     if "d" in element.attrib:
-        element.set("d", path(element.attrib["d"]))
+        element.set("d", path(element.attrib["d"], decimals))
     for name in _NUMERIC:
         if name in element.attrib:
-            element.set(name, _NUMBER.sub(lambda n: _number(n[0]), element.attrib[name]))
+            short = _NUMBER.sub(lambda n: _number(n[0], decimals), element.attrib[name])
+            element.set(name, short)
     if element.get("transform", "").startswith("rotate(0 "):
         del element.attrib["transform"]
     if "style" in element.attrib:
@@ -114,8 +124,21 @@ def _prune(parent: Element) -> None:
     parent[:] = kept
 
 
-def path(data: str) -> str:
-    """Path `data` of absolute M, L, Q, C and Z, rounded to 0.01, relative from point to point.
+def _gather(root: Element) -> None:
+    """Say once of a group how all that is in it looks, as of the markers of a line."""
+    for group in root.iter("g"):
+        styles = {element.get("style", "") for element in group}
+        if len(group) > 1 and len(styles) == 1 and "style" not in group.attrib:
+            (style,) = styles
+            # Opacity is not handed down: a group as a whole would be pale.
+            if style and "opacity" not in style:
+                group.set("style", style)
+                for element in group:
+                    del element.attrib["style"]
+
+
+def path(data: str, decimals: int) -> str:
+    """Path `data` of absolute M, L, Q, C and Z, rounded, relative from point to point.
 
     Rounded are the points, not the steps between them, so that no error adds up.
 
@@ -123,14 +146,15 @@ def path(data: str) -> str:
         ValueError: another command, or several in one.
     """
     written: list[str] = []
-    here = start = (0, 0)  # hundredths
+    fine = 10**decimals
+    here = start = (0, 0)  # of that unit
     before = ""
     for command, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", data):
         if command in "Zz":
             written.append("z")
             here, before = start, "z"
             continue
-        values = [round(100 * float(n)) for n in _NUMBER.findall(numbers)]
+        values = [round(fine * float(n)) for n in _NUMBER.findall(numbers)]
         if len(values) != 2 * _PAIRS.get(command, 0):
             raise ValueError(f"path command {command}{numbers}")
         points = list(zip(values[::2], values[1::2], strict=True))
@@ -144,16 +168,17 @@ def path(data: str) -> str:
             if name == "l" and 0 in steps:
                 name, steps = ("v", steps[1:]) if steps[0] == 0 else ("h", steps[:1])
         text = "".join(
-            (" " if n[0] != "-" else "") + n for n in (_number(step / 100) for step in steps)
+            (" " if n[0] != "-" else "") + n
+            for n in (_number(step / fine, decimals) for step in steps)
         )
         written.append(text if name == before else name + text.lstrip())
         before = name
     return "".join(written)
 
 
-def _number(value: str | float) -> str:
-    """A number to a hundredth, without the digits that say nothing."""
-    text = f"{float(value):.2f}".rstrip("0").rstrip(".")
+def _number(value: str | float, decimals: int) -> str:
+    """A number to so many decimals, without the digits that say nothing."""
+    text = f"{float(value):.{decimals}f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else re.sub(r"^(-?)0\.", r"\1.", text)
 
 

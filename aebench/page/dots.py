@@ -118,7 +118,7 @@ def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:
 
 
 def _arrow(value: float, x: int, path: str, dx: int, anchor: str) -> str:
-    text = f'<text x="{dx}" y=".35em" text-anchor="{anchor}">{words.number(value, 2)} ×</text>'
+    text = f'<text x="{dx}" y=".35em" text-anchor="{anchor}">{words.number(value)} ×</text>'
     arrow = f'<path d="{path}"/>{text}'
     return f'<svg x="{x}%" y="50%" overflow="visible" aria-hidden="true">{arrow}</svg>'
 

@@ -19,6 +19,7 @@ from aebench.language import later, plural, say
 from aebench.page import digits, ranking_plot, replication_plot, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.dots import DotTable
+from aebench.page.images import Images
 from aebench.store import Results
 
 _MONTHS = later((
@@ -50,10 +51,10 @@ class Head:
     more: tuple[str, ...]
 
 
-def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> Head:
+def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched: int = 0) -> Head:
     """The head of the page; `results` are ordered and marked, and without those of searches.
 
-    Of these there are `searched` more jobs.
+    Of these there are `searched` more jobs. `images` are those that the page has already.
     """
     dataset = ranking.main_dataset(results.jobs)
     studied = tested(outcomes)
@@ -63,11 +64,11 @@ def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> He
         best = ranking.best(mine)
         models = [o.finding.model for o in outcomes if o.finding.model is not None]
         theirs = [model for model in models if model.dataset == dataset]
-        pictures = digits.digits(mine, ranking.pictured(mine, best, theirs))
+        pictures = digits.digits(mine, ranking.pictured(mine, best, theirs), images)
         plot = None if studied else ranking_plot.plot(*ranking.ranked(mine))
     plot = replication_plot.plot(outcomes) if studied else plot
     source, said = origin(results.jobs), verdicts.sentences(results, outcomes)
-    h1 = _title(results, studied)
+    h1 = title(results, studied)
     of_searches = (
         words.counted(searched, "candidate of searches", "candidates of searches")
         if searched
@@ -91,7 +92,8 @@ def head(results: Results, outcomes: Sequence[Outcome], searched: int = 0) -> He
     )
 
 
-def _title(results: Results, studied: bool) -> str:
+def title(results: Results, studied: bool) -> str:
+    """What a report of `results` is called, by what is in it: of the study, or of others."""
     names = [words.short(words.dataset(name)) for name in dict.fromkeys(results.jobs["dataset"])]
     if len(names) > _NAMED:
         rest = len(names) - _NAMED + 1
@@ -177,14 +179,14 @@ def _of_the_best(best: Best) -> str:
     if words.missing(first["ratio"]):
         error, other = say("an MSE of {mse}", mse=words.number(first["mse"])), "mse"
     else:
-        factor = words.number(first["ratio"], 2)
+        factor = words.number(first["ratio"])
         error, other = say("{factor} times the error of PCA", factor=factor), "ratio"
     if len(best.rows) == 1:
         return say("{model} has {error}", model=text, error=error)
     second = best.rows.iloc[1]
     rival = words.short(ranking_plot.named(second)[0])
     than = say("ahead of") if best.clear else say("though not clearly ahead of")
-    theirs = words.number(second[other], 2 if other == "ratio" else 3)
+    theirs = words.number(second[other])
     theirs += say(" times") if other == "ratio" else ""
     return say(
         "{model} is best, with {error}, {than} {rival} ({theirs})",

@@ -6,7 +6,7 @@ What is folded is told in `subjects`; numbers are made in `analysis`, looks are 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,24 +51,40 @@ def page(results: Results) -> str:
     answer = best.section(results)
     studied = outcomes.tested(judged)  # else its findings are not what the reader came for
     leading = [told, answer] if studied else [answer]
+    # Images are claimed in the order of their shares in `images`.
+    head = first_screen.head(results, judged, images, len(whole.jobs) - len(results.jobs))
+    models.claim(results, images)
     folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
     folded.append(subjects.words_used(leading, folded, whole))
     leading, folded, charts = _compact(leading, folded)
     template = templates().get_template("page.html.j2")
+    sections = [*leading, *(section for subject in folded for section in subject.sections)]
     text = template.render(
-        head=first_screen.head(results, judged, len(whole.jobs) - len(results.jobs)),
+        head=head,
         sections=leading,
         subjects=folded,
         definitions=charts.definitions,
         images=images.definitions,
         taking=_taking(given, whole, judged),
-        models=models.block(results),
+        models=models.block(results, images),
         n_jobs=len(whole.jobs),
-        style=assets.text("css") + charts.css,
+        style=assets.text("css") + charts.css + _unprinted(sections),
         script=assets.text("js"),
         version=aebench.__version__,
     )
     return _outermost(text)
+
+
+def _unprinted(sections: Iterable[Section]) -> str:
+    """The rule that leaves columns out on paper that are for screens only."""
+    cells = [
+        f"#{table.id} tr > :nth-child({place})"
+        for section in sections
+        for table in section.all_tables()
+        for place, column in enumerate(table.columns, 1)
+        if table.id and column.look == "screen"
+    ]
+    return f"@media print {{ {', '.join(cells)} {{ display: none; }} }}\n" if cells else ""
 
 
 def templates() -> jinja2.Environment:

@@ -98,4 +98,4 @@ def losses(rows: pd.DataFrame, caption: str) -> Table:
         for _, curve in rows.groupby(frames.MODEL, sort=False)
         for loss in ("train_mse", "val_mse")
         for at in (curve.set_index("epoch")[loss],)
-    ))  # fmt: skip
+    ), rounded=True)  # fmt: skip

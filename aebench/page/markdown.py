@@ -18,7 +18,7 @@ from aebench.analysis import findings, fitness, frames, optimum, outcomes, searc
 from aebench.analysis.outcomes import Outcome
 from aebench.errors import printable
 from aebench.language import say
-from aebench.page import best, pictures, svg, taking, verdicts
+from aebench.page import best, first_screen, pictures, svg, taking, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.images import Images
 from aebench.page.parts import Cell, Chart, Section, Strip, Strips, Table, number, table
@@ -46,8 +46,9 @@ def document(results: Results, folder: str) -> Document:
     judged = findings.evaluate(results)
     made = _Pages(quote(folder))
     told = verdicts.sentences(results, judged)
-    made.add(f"# {cell(_title(results))}", paragraph(told[0]))
-    if outcomes.tested(judged):
+    studied = outcomes.tested(judged)
+    made.add(f"# {cell(first_screen.title(results, studied))}", paragraph(told[0]))
+    if studied:
         made.add(_tally(judged), paragraph(" ".join(told[1:])))
         made.add(f"## {say('Findings of the study')}", pipes(_findings(judged)))
     else:
@@ -57,11 +58,6 @@ def document(results: Results, folder: str) -> Document:
     made.strips(pictures.section(results, images).strips, images)
     made.add(*_made_how(results))
     return Document("\n\n".join(filter(None, made.blocks)) + "\n", made.pictures)
-
-
-def _title(results: Results) -> str:
-    names = words.listed(words.dataset(name) for name in dict.fromkeys(results.jobs["dataset"]))
-    return say("Autoencoders on {names}", names=names) if names else say("Autoencoders")
 
 
 def _tally(judged: Sequence[Outcome]) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 from aebench.analysis import commands, frames, names, words
 from aebench.language import later, numeral, say
 from aebench.page.film import Films
+from aebench.page.images import Images
 from aebench.page.parts import ABOUT, check
 from aebench.protocols import SETTINGS
 from aebench.store import Results
@@ -97,17 +98,17 @@ _FIGURES = (
 _SETTINGS = ("protocol", *SETTINGS, "train_noise", "precision")
 
 
-def block(results: Results) -> str:
+def block(results: Results, images: Images) -> str:
     """All that the panel shows, as JSON in which no mark-up can begin; empty without models.
 
-    `results` are ordered and marked.
+    `results` are ordered and marked; its pictures are put into `images`.
     """
     groups = dict(_groups(results.jobs))
     if not groups:
         return ""
     keys = {key for rows in groups.values() for key in rows["key"]}
     results = replace(results, jobs=results.jobs[results.jobs["key"].isin(keys)])
-    films = Films(results, _best_first(groups))
+    films = Films(results, _best_first(groups), images)
     figures = {names.identity(row): row for row in _rows(frames.summary(results.jobs))}
     curves = _curves(results)
     content = {
@@ -131,10 +132,17 @@ def block(results: Results) -> str:
             }
             for model, rows in groups.items()
         ],
-        "pngs": films.pngs,
     }
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
+
+
+def claim(results: Results, images: Images) -> None:
+    """Put the pictures of the panel into `images`, before others take the room that is left.
+
+    What those others add the panel has as well: `block` asks again.
+    """
+    Films(results, _best_first(dict(_groups(results.jobs))), images)
 
 
 def _about(text: str) -> str:
@@ -218,7 +226,7 @@ def _curves(results: Results) -> dict[str, dict[str, Any]]:
 
 
 def _losses(values: Iterable[float]) -> list[float | None]:
-    return [float(f"{v:.4g}") if np.isfinite(v) and v > 0 else None for v in values]
+    return [float(f"{v:.3g}") if np.isfinite(v) and v > 0 else None for v in values]
 
 
 def _run(row: Mapping[Any, Any]) -> list[str]:

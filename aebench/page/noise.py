@@ -15,7 +15,7 @@ from aebench.analysis.noise import TRAINED, summary
 from aebench.language import later, numeral, say
 from aebench.page import svg
 from aebench.page.charts import end_name, lines_of, small_multiples, worth_drawing
-from aebench.page.parts import Chart, Column, Section, Table, columns, number, table
+from aebench.page.parts import Chart, Column, Section, Table, columns, model, number, table
 from aebench.schema import DENOISING, STRANGERS
 from aebench.store import Results
 
@@ -171,7 +171,7 @@ def _model(group: pd.DataFrame) -> tuple[Any, ...]:
     row = group.iloc[0]
     noise = row["train_noise"]
     return (
-        words.model_of(row),
+        model(row),
         say("noise {noise}", noise=numeral(noise, "g")) if noise else say("clean"),
         row["n_seeds"],
     )
@@ -201,7 +201,7 @@ def denoising(noisy: pd.DataFrame, caption: str) -> Table:
         errors = (number(at["mse"].get(a), "warn" if worse.get(a) else "") for a in amplitudes)
         pca = (at["pca_denoised"].get(a) for a in _STUDY_AMPLITUDES)
         rows.append((*_model(group), *errors, *pca))
-    return table(caption, heads, rows)
+    return table(caption, heads, rows, rounded=True)
 
 
 def strangers(foreign: pd.DataFrame, caption: str) -> Table:
@@ -231,12 +231,12 @@ def strangers(foreign: pd.DataFrame, caption: str) -> Table:
             row["input"]: number(
                 row["mse"],
                 "warn" if row["mse"] > row["flat_mse"] else "",
-                (say("{factor} × own", factor=words.number(row["mse"] / own, 2)),),
+                (say("{factor} × own", factor=words.number(row["mse"] / own)),),
             )
             for _, row in group.iterrows()
         }
-        model, *more = _model(group)
+        named, *more = _model(group)
         rows.append(
-            (model, group["base"].iloc[0], *more, own, *(cells.get(name) for name in inputs))
+            (named, group["base"].iloc[0], *more, own, *(cells.get(name) for name in inputs))
         )
-    return table(caption, heads, rows)
+    return table(caption, heads, rows, rounded=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aebench import schema
@@ -39,19 +39,30 @@ class Cell:
 
     @property
     def sorts_as(self) -> str:
-        """What a script sorts it by, empty where the text itself does; six digits are enough."""
+        """What a script sorts it by, empty where the text does without what stands small below.
+
+        Six digits are enough.
+        """
         if self.value is None:
             return ""
         if isinstance(self.value, str):
-            return self.value
+            return "" if self.value == self.text else self.value
         short = f"{self.value:.6g}"
+        return "" if self._read() == float(short) else short
+
+    @property
+    def rounded(self) -> Cell:
+        """The same with no more digits than are shown, where a script can read them."""
+        read = self._read()
+        return self if read is None else replace(self, value=read)
+
+    def _read(self) -> float | None:
+        """The number that the script reads off the text: digits, and English thousands."""
+        read = self.text.replace(",", "") if now() == ENGLISH or self.text.isdigit() else ""
         try:
-            # The script reads digits, and English thousands.
-            read = self.text.replace(",", "") if now() == ENGLISH or self.text.isdigit() else ""
-            alone = not self.small and float(read) == float(short)
+            return float(read)
         except ValueError:
-            return short
-        return "" if alone else short
+            return None
 
 
 @dataclass(frozen=True)
@@ -104,13 +115,18 @@ def number(
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, columns and rows; the first `headings` cells of a row are its headings."""
+    """A caption, columns and rows; the first `headings` cells of a row are its headings.
+
+    Numbers of a `rounded` one are kept as they are shown, and nothing finer behind them: of the
+    data of a chart, which are many, the records have every digit.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     headings: int = 1
     id: str = ""
+    rounded: bool = False
 
 
 _SHOWS: dict[str, Show] = {"#": words.number, "##": words.count, "#%": words.percent}
@@ -134,12 +150,22 @@ def columns(text: str, *, stored: bool = False) -> tuple[Column, ...]:
 
 
 def table(
-    caption: str, heads: str | Sequence[Column], rows: Iterable[Sequence[Any]], **more: Any
+    caption: str,
+    heads: str | Sequence[Column],
+    rows: Iterable[Sequence[Any]],
+    *,
+    rounded: bool = False,
+    **more: Any,
 ) -> Table:
     """A table of plain values or cells; `heads` as `columns` reads them."""
     head = columns(heads) if isinstance(heads, str) else tuple(heads)
-    made = (tuple(c.cell(v) for c, v in zip(head, row, strict=True)) for row in rows)
-    return Table(caption, head, tuple(made), **more)
+    made = [tuple(c.cell(v) for c, v in zip(head, row, strict=True)) for row in rows]
+    if rounded:
+        made = [
+            tuple(c.rounded if of.show else c for of, c in zip(head, row, strict=True))
+            for row in made
+        ]
+    return Table(caption, head, tuple(made), rounded=rounded, **more)
 
 
 def check(doubt: str, left_out: int = 0, why: str = "") -> Cell:

@@ -1,7 +1,8 @@
 """Strips of what models were given and what they made of it: for a finding, and all of them.
 
-What a finding is about is always shown. The section of pictures has what room is left: one seed of
-each model, and no more than the page can carry; what is left out is told.
+Of each model the seed is shown that is most typical of it. What a finding is about is always
+shown. The section of pictures has all that the page holds anyway, and more as long as there is
+room; what is left out is told.
 """
 
 from __future__ import annotations
@@ -12,16 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from aebench.analysis import exhibits, frames, names, words
+from aebench.analysis import exhibits, frames, names, ranking, words
 from aebench.analysis.evidence import Evidence
 from aebench.analysis.frames import by_dataset
 from aebench.language import later, numeral, say
-from aebench.page.images import Film, Images, difference
+from aebench.page.images import BUDGET, Film, Images, difference
 from aebench.page.parts import Section, Strip, Strips
 from aebench.schema import DENOISING, RECONSTRUCTION, STRANGERS, amplitude_of
 from aebench.store import Results
-
-BUDGET = 120_000  # characters of base64, with those of findings; the panel has more of them
 
 
 class Album:
@@ -34,12 +33,12 @@ class Album:
         self._images = images
 
     def strips(self, asked: exhibits.Pictures, evidence: Evidence) -> Strips | None:
-        """Strips of one job of each model `asked` for, its first; None where none left any."""
+        """Strips of the most typical job of each model `asked` for; None where none left any."""
         _, given, _ = _in_words(asked.kind)
         strips: list[Strip] = []
         shown: bytes | None = None
         for model in asked.models:
-            row = self._first(model.rows(evidence.jobs), asked.kind)
+            row = self._first(ranking.typical(model.rows(evidence.jobs)), asked.kind)
             if row is None:
                 continue
             before = self._film(row["input_png"], row["images"], asked)
@@ -54,7 +53,8 @@ class Album:
             # Of other kinds the error stored is over all images of the strip, not the first few.
             plain = asked.kind == RECONSTRUCTION
             error = say("MSE {mse}", mse=words.number(row["mse_job"])) if plain else ""
-            strips.append(Strip(model.label, error, after))
+            identity = names.identity({"settings": "study", **vars(model)})
+            strips.append(Strip(model.label, error, after, identity))
             if asked.lost:
                 lost = difference(before, after)
                 strips.append(Strip(say("what is lost"), say("difference, thrice as bright"), lost))
@@ -78,8 +78,9 @@ def section(results: Results, images: Images) -> Section:
     shown, omitted = groups(results, images)
     intro = [
         say(
-            "Images and what one seed of each model, its first, makes of them. The errors beside "
-            "them are that seed's alone; the tables have the mean over all seeds."
+            "Images and what one seed of each model makes of them, that whose error is nearest to "
+            "the mean over its seeds. The errors beside them are that seed's alone; the tables "
+            "have the mean."
         )
     ]
     if not shown:
@@ -112,16 +113,19 @@ def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
     ]:
         title, given, note = _in_words(kind)
         strips: list[Strip] = []
-        if given == "noisy" and dataset in clean:
-            strips.append(_strip(images, clean[dataset], "input_png", say("clean")))
+        before = clean.get(dataset) if given == "noisy" else None
         shown: bytes | None = None
-        alone = len(strips)
         for _, row in rows.iterrows():
             fresh = row["input_png"] != shown
-            cost = images.cost(row["output_png"]) + fresh * images.cost(row["input_png"])
+            needed = [(row, "output_png"), *([(row, "input_png")] if fresh else [])]
+            needed += [(before, "input_png")] if before is not None else []
+            cost = images.cost(*((of[column], int(of["images"])) for of, column in needed))
             if cost and images.size + cost > BUDGET:
                 omitted += 1
                 continue
+            if before is not None:
+                strips.append(_strip(images, before, "input_png", say("clean")))
+                before = None
             if fresh:
                 strips.append(_strip(images, row, "input_png", say(given)))
             error = row["mse_job"] if kind == RECONSTRUCTION else row["mse"]
@@ -129,7 +133,7 @@ def groups(results: Results, images: Images) -> tuple[list[Strips], int]:
             made_by = _strip(images, row, "output_png", words.model_of(row), detail)
             strips.append(replace(made_by, model=names.identity(row)))
             shown = row["input_png"]
-        if len(strips) > alone:
+        if strips:
             made.append(Strips(words.titled(dataset, settings) + title, tuple(strips), note))
     return made, omitted
 
@@ -170,9 +174,9 @@ def _in_words(kind: str) -> tuple[str, str, str]:
 
 
 def _chosen(results: Results) -> pd.DataFrame:
-    """Samples with their jobs, only the first job of each model."""
+    """Samples with their jobs, only the most typical job of each model."""
     model = ["dataset", "settings", *frames.MODEL]
-    good = results.jobs[results.jobs["status"] == "ok"]
+    good = ranking.typical(results.jobs)
     # This way round the merge keeps the order of the jobs.
     samples = results.samples.dropna(subset=["input_png", "output_png"])
     merged = good[[*model, "key", "mse"]].merge(samples, on="key", suffixes=("_job", ""))

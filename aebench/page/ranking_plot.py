@@ -57,7 +57,7 @@ def _row(row: dict[Any, Any], axis: dots.Axis, colours: dict[str, int], usual: s
         return dots.Row(say(_EXACT[row["kind"]]), (), (size,), drawing, numbers, behind, "baseline")
     name, told = named(row, usual)
     ratio = row["ratio"]
-    beside = () if words.missing(ratio) else (f"{words.number(ratio, 2)} × PCA",)
+    beside = () if words.missing(ratio) else (f"{words.number(ratio)} × PCA",)
     plugin = [say("from a plugin")] if row["kind"] == "plugin" else []
     small = (*told, *plugin)
     family = str(row["architecture"]).partition(" (")[0]

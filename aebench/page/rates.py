@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from aebench.analysis import frames, rates, words
+from aebench.analysis import frames, names, rates, words
 from aebench.analysis.rates import FORMATS, PCA, Against, Meeting
 from aebench.language import later, numeral, say
 from aebench.page import svg
 from aebench.page.charts import plain_log, readable_log, series_colours
-from aebench.page.parts import Chart, Section, Table, table
+from aebench.page.parts import Cell, Chart, Section, Table, table
 from aebench.store import Results
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _table(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, caption: str
     """
     rows: list[tuple[Any, ...]] = [
         (
-            *(row["name"], row["settings"], _bits(row["bits"]), row["n_seeds"], row["cost"]),
+            *(_named(row), row["settings"], _bits(row["bits"]), row["n_seeds"], row["cost"]),
             *(row["fixed_bytes_per_image"], row["error"], row["ssim"], row["decoder_bytes"]),
         )
         for front in fronts.values()
@@ -210,6 +210,11 @@ def _table(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, caption: str
         name = FORMATS[row["codec"]]
         rows.append((name, "", quality, None, row["cost"], None, row["error"], row["ssim"], None))
     return table(caption, heads, rows)
+
+
+def _named(row: pd.Series) -> Cell:
+    """Whose code it is; PCA is no model that can be looked at closer."""
+    return Cell(row["name"], model=names.identity(row) if row["family"] != PCA else "")
 
 
 def chart(fronts: dict[str, pd.DataFrame], measured: pd.DataFrame, label: str) -> str:

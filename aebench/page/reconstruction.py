@@ -123,7 +123,7 @@ def compression_in_words(summary: pd.DataFrame) -> str:
         say(
             "{model} (factor {compression})",
             model=words.model_on(row),
-            compression=words.number(row["compression"], 2),
+            compression=words.number(row["compression"]),
         )
         for _, row in conv[conv["compression"] > 1].iterrows()
     ]
@@ -182,7 +182,8 @@ def baselines(curve: pd.DataFrame, caption: str) -> Table:
     """
     rounded = {0, *(m * 2**i for m in (1, 3) for i in range(16)), curve["components"].max()}
     some = curve[curve["components"].isin(rounded)]
-    return table(caption, heads, zip(some["components"], some["mse"], strict=True))
+    rows = zip(some["components"], some["mse"], strict=True)
+    return table(caption, heads, rows, rounded=True)
 
 
 def by_latent(

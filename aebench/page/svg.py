@@ -167,8 +167,6 @@ def inline(figure: Figure, label: str) -> str:
         element.tag = _bare(element.tag)
         # Texts stay as they are: a name may look like a colour.
         element.attrib = {_bare(name): _themed(value) for name, value in element.attrib.items()}
-        if element.tag == "text":  # a rim behind the letters, which the style sheet colours
-            element.set("paint-order", "stroke")
         if element.get("id", "").startswith(_MODEL):
             element.set("data-model", element.attrib.pop("id").removeprefix(_MODEL))
     for parent in list(root.iter()):

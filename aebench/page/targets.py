@@ -19,7 +19,18 @@ from aebench.analysis.targets import Contest
 from aebench.language import ENGLISH, later, now, numeral, plural, say
 from aebench.page import svg
 from aebench.page.charts import plain_log
-from aebench.page.parts import Cell, Chart, Column, Section, Show, Table, columns, number, table
+from aebench.page.parts import (
+    Cell,
+    Chart,
+    Column,
+    Section,
+    Show,
+    Table,
+    columns,
+    model,
+    number,
+    table,
+)
 from aebench.store import Results
 
 _LONG = 100  # rows; a longer table is folded
@@ -301,7 +312,7 @@ below: its 95 % interval, from six of them on, and how many they are if not all
     """
     return table(functools.reduce(words.on, [caption, *_conditions(shared)]), heads, (
         (
-            Cell(words.model_of(row), small=_conditions({name: row[name] for name in differ})),
+            replace(model(row), small=_conditions({name: row[name] for name in differ})),
             row["settings"],
             say(row["target"]),
             row["target_mse"],
@@ -311,7 +322,7 @@ below: its 95 % interval, from six of them on, and how many they are if not all
             _never(row["gflop"]),
         )
         for row in rows.to_dict("records")
-    ))  # fmt: skip
+    ), rounded=True)  # fmt: skip
 
 
 def _conditions(known: Mapping[str, Any]) -> tuple[str, ...]:

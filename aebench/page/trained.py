@@ -71,7 +71,7 @@ def _in_words(rows: pd.DataFrame) -> list[str]:
         worse = mine[mine["mse"] > mine["mean_mse"]]
         ends = mine.sort_values("ratio").iloc[[0, -1][: len(mine)]]
         span = words.span(
-            f"{words.number(row['ratio'], 2)} ({words.model_on(row)})" for _, row in ends.iterrows()
+            f"{words.number(row['ratio'])} ({words.model_on(row)})" for _, row in ends.iterrows()
         )
         text = plural(
             beaten,

@@ -131,7 +131,7 @@ def _beside_pca(models: pd.DataFrame) -> str:
     if not len(factors):
         return ""
     ends = [
-        f"{words.number(factors[i], 2)} ({words.model_on(squeezed.loc[i])})"
+        f"{words.number(factors[i])} ({words.model_on(squeezed.loc[i])})"
         for i in dict.fromkeys([factors.index[0], factors.index[-1]])
     ]
     return say(

@@ -15,8 +15,7 @@
     if (event.target.closest?.(".card-link")?.hash === location.hash) reveal();
   });
 
-  const list = document.querySelector(".cards");
-  if (list) {
+  function orderable(list) {
     const studied = [...list.children];
     const rank = (card) => Number(card.dataset.rank);
     const judged = studied.toSorted((a, b) => rank(a) - rank(b)); // which keeps equals in order
@@ -56,5 +55,10 @@
     bar.append(...buttons);
     list.before(bar);
   }
+
+  // They are folded away where the page is about something else.
+  const enhance = (root) => root.querySelectorAll(".cards").forEach(orderable);
+  document.addEventListener("built", (event) => enhance(event.target));
+  enhance(document);
   reveal();
 })();

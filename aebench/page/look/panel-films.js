@@ -5,23 +5,28 @@ const panelFilms = (() => {
   const STEPS = [0.05, 0.1, 0.2, 0.5, 1];
   const LIKELY = 0.97; // of all differences lie within the scale
 
-  const address = (png) => `data:image/png;base64,${png[0]}`;
+  // A strip that the page holds, by its id, of so many images.
+  function held(id, images) {
+    const image = document.getElementById(id);
+    const [width, height] = ["width", "height"].map((name) => Number(image.getAttribute(name)));
+    return { address: image.getAttribute("href"), width, height, images };
+  }
 
-  function picture(png, label) {
-    const image = new Image(png[1], png[2]);
-    image.src = address(png);
+  function picture(strip, label) {
+    const image = new Image(strip.width, strip.height);
+    image.src = strip.address;
     image.alt = label;
     return image;
   }
 
-  async function pixels(png) {
-    const image = picture(png, "");
+  async function pixels(strip) {
+    const image = picture(strip, "");
     await image.decode();
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [png[1], png[2]];
+    [canvas.width, canvas.height] = [strip.width, strip.height];
     const context = canvas.getContext("2d");
     context.drawImage(image, 0, 0);
-    return context.getImageData(0, 0, png[1], png[2]).data;
+    return context.getImageData(0, 0, strip.width, strip.height).data;
   }
 
   // What `after` has more than `before`, a number for every pixel: brightness, and colour if any.
@@ -53,13 +58,13 @@ const panelFilms = (() => {
   }
 
   // A map as a canvas: nothing where nothing differs, full colour from `full` on.
-  function drawn(map, png, full, below, above, label) {
+  function drawn(map, strip, full, below, above, label) {
     const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [png[1], png[2]];
+    [canvas.width, canvas.height] = [strip.width, strip.height];
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", label);
     const context = canvas.getContext("2d");
-    const image = context.createImageData(png[1], png[2]);
+    const image = context.createImageData(strip.width, strip.height);
     const colours = [rgb(below), rgb(above)];
     map.forEach((value, i) => {
       image.data.set(colours[Number(value > 0)], 4 * i);
@@ -69,5 +74,5 @@ const panelFilms = (() => {
     return canvas;
   }
 
-  return { picture, pixels, difference, scale, drawn };
+  return { held, picture, pixels, difference, scale, drawn };
 })();

@@ -11,7 +11,7 @@
   const byKey = new Map(data.models.flatMap((model) => model.runs.map((run) => [run.at(-1), model])));
   const HASH = /^#model-([0-9a-f]+)(?:-([0-9a-f]+))?$/;
 
-  const { make, fill } = panelMake;
+  const { make, fill, number } = panelMake;
   const label = (model) => (model.under === "study" ? model.name : `${model.name}, ${model.under}`);
 
   // What is shown: a model, and perhaps one beside it
@@ -44,11 +44,14 @@
   // The heading says what one model's table is; two tables under it have captions.
   const table = (caption, heads, rows) => panelMake.table(caption, heads, rows, beside !== null);
 
-  function strip(name, detail, png) {
+  // One strip of a model's film: "in", "out" or "clean".
+  const film = (of, part) => panelFilms.held(of[part], of.images);
+
+  function strip(name, detail, shown) {
     const told = make("p", {}, make("span", { dir: "auto" }, name));
     if (detail) told.append(make("small", {}, detail));
-    const images = fill(words.images, { n: png[3] });
-    const image = panelFilms.picture(png, `${name}: ${images}${detail ? `, ${detail}` : ""}`);
+    const images = fill(words.images, { n: shown.images });
+    const image = panelFilms.picture(shown, `${name}: ${images}${detail ? `, ${detail}` : ""}`);
     return make("div", { class: "panel-strip" }, told, image);
   }
 
@@ -66,7 +69,7 @@
   }
 
   // Maps of pairs of strips, all on one scale, each put where it belongs, and told in `about`.
-  // `pairs` are [[name, name of brightness], name of colour, png, png, the strip that it follows].
+  // `pairs` are [[name, name of brightness], name of colour, strip, strip, what it follows].
   async function maps(pairs, about, meaning) {
     try {
       const pixels = await Promise.all(pairs.map((pair) => Promise.all([pair[2], pair[3]].map(panelFilms.pixels))));
@@ -74,13 +77,13 @@
       const coloured = found.some((each) => each.colour);
       const scale = panelFilms.scale(found.flatMap((each) => [each.brightness, ...(each.colour ? [each.colour] : [])]));
       found.forEach((each, i) => {
-        const [brightness, colour, png, , place] = pairs[i];
+        const [brightness, colour, first, , place] = pairs[i];
         const named = coloured ? brightness[1] : brightness[0];
         const rows = [[named, each.brightness, "--series-0", "--series-1"]];
         if (each.colour) rows.push([colour, each.colour, "--series-3", "--series-3"]);
         place.after(...rows.map(([name, map, below, above]) => {
           const told = make("p", { dir: "auto" }, name);
-          const canvas = panelFilms.drawn(map, png, scale, below, above, name);
+          const canvas = panelFilms.drawn(map, first, scale, below, above, name);
           return make("div", { class: "panel-strip panel-map" }, told, canvas);
         }));
       });
@@ -98,19 +101,19 @@
       made.append(make("p", {}, words.no_pictures));
       return made;
     }
-    const original = data.pngs[both[0].films.plain.in];
+    const original = film(both[0].films.plain, "in");
     made.append(strip(words.original, "", original));
     const pairs = [];
     for (const model of both) {
-      const png = data.pngs[model.films.plain.out];
-      const row = strip(called(model), `MSE ${model.figures[0]}`, png);
+      const output = film(model.films.plain, "out");
+      const row = strip(called(model), `MSE ${model.figures[0]}`, output);
       made.append(row);
-      pairs.push([[words.error, words.brightness], words.colour, original, png, row]);
+      pairs.push([[words.error, words.brightness], words.colour, original, output, row]);
     }
     let meaning = words.scale_original;
     if (both.length > 1) {
       const [a, b] = both.map((model) => model.name);
-      const [first, second] = both.map((model) => data.pngs[model.films.plain.out]);
+      const [first, second] = both.map((model) => film(model.films.plain, "out"));
       const end = made.appendChild(make("span"));
       const [grey, brightness, colour] = [
         words.difference, words.difference_brightness, words.difference_colour,
@@ -133,14 +136,14 @@
       made.append(make("p", {}, words.no_noise));
       return made;
     }
-    const film = both[0].films.noise;
-    if (film.clean !== undefined) made.append(strip(words.clean, "", data.pngs[film.clean]));
-    made.append(strip(words.noisy, "", data.pngs[film.in]));
+    const first = both[0].films.noise;
+    if (first.clean) made.append(strip(words.clean, "", film(first, "clean")));
+    made.append(strip(words.noisy, "", film(first, "in")));
     for (const model of both) {
-      const { out, mse } = model.films.noise;
-      made.append(strip(called(model), `MSE ${mse}`, data.pngs[out]));
+      const noisy = model.films.noise;
+      made.append(strip(called(model), `MSE ${noisy.mse}`, film(noisy, "out")));
     }
-    made.append(make("p", { class: "panel-note" }, fill(words.noise_note, film)));
+    made.append(make("p", { class: "panel-note" }, fill(words.noise_note, first)));
     return made;
   }
 
@@ -151,7 +154,7 @@
     if (!both.length) return made;
     const about = both.map((model) => {
       const { epoch, val } = model.curve;
-      return fill(words.curve_about, { name: label(model), first: val[0], last: val.at(-1), n: epoch.at(-1) });
+      return fill(words.curve_about, { name: label(model), first: number(val[0]), last: number(val.at(-1)), n: epoch.at(-1) });
     });
     made.append(panelCurve.draw(both.map((model) => model.curve), words, about.join(" ")));
     const keys = both.map((model, i) => make("li", { class: `of-${i}`, dir: "auto" }, label(model)));
@@ -160,8 +163,7 @@
     const folded = make("details", {}, make("summary", {}, words.curve_data));
     for (const { curve: losses, ...model } of both) {
       const heads = [[words.epoch], [words.train], [words.val]];
-      const written = (value) => (value === null ? "–" : String(decimal(value)));
-      const rows = losses.epoch.map((epoch, i) => [epoch, losses.train[i], losses.val[i]].map(written));
+      const rows = losses.epoch.map((epoch, i) => [String(epoch), number(losses.train[i]), number(losses.val[i])]);
       folded.append(table(label(model), heads, rows));
     }
     made.append(folded);

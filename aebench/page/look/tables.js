@@ -3,8 +3,12 @@
 (() => {
   const text = (cell) => cell.textContent.trim();
 
+  // What a cell shows, but for what stands small below.
+  const large = (cell) =>
+    [...cell.childNodes].map((part) => (part.localName === "small" ? "" : part.textContent)).join("").trim();
+
   function value(cell) {
-    const shown = cell.dataset.v ?? text(cell).replaceAll(",", "");
+    const shown = cell.dataset.v ?? large(cell).replaceAll(",", "");
     const number = Number(shown);
     return shown !== "" && Number.isFinite(number) ? number : shown;
   }
