@@ -2,6 +2,7 @@
 
     python3 noxfile.py -s quickstart    train the quick grid and render its report
     python3 noxfile.py -s tests         run the tests; what follows `--` goes to pytest
+    python3 noxfile.py -s tests-cluster run the tests that need a Ray cluster, on this machine
     python3 noxfile.py -s lint types    check style, layout and types
     python3 noxfile.py -s mutants       change the code step by step: do the tests notice?
     python3 noxfile.py -s fuzz          odd words, files and folders, a thousand of each
@@ -298,6 +299,15 @@ def has(session, name):
     return "True" in session.run(interpreter(), "-c", code, external=True, silent=True)
 
 
+def add(session, extra, name):
+    """Install an extra where its package `name` is missing; skip where nothing is installed."""
+    if not has(session, name):
+        if os.environ.get("AEBENCH_PYTHON"):
+            session.skip(f"the extra `{extra}` is not there, and AEBENCH_PYTHON installs nothing")
+        given = ["-c", "constraints.txt"] if constrained() else []
+        module(session, "pip", "install", "--quiet", "-e", f".[{extra}]", *given)
+
+
 def cxx():
     """The command of the C++ compiler whose sanitizers are used."""
     return shlex.split(os.environ.get("CXX", "")) or ["g++"]
@@ -358,14 +368,17 @@ def tests(session):
     module(session, "pytest", *words)
 
 
+@nox.session(name="tests-cluster")
+def tests_cluster(session):
+    """Run the tests that start a Ray cluster on this machine; what follows `--` goes to pytest."""
+    add(session, "ray", "ray")
+    module(session, "pytest", "-m", "cluster", "tests/test_on_ray.py", *session.posargs)
+
+
 @nox.session
 def mutants(session):
     """Change the code step by step and count what the tests notice; `-- --help` says how."""
-    if not has(session, "cosmic_ray"):
-        if os.environ.get("AEBENCH_PYTHON"):
-            session.skip("the extra `mutants` is not there, and AEBENCH_PYTHON installs nothing")
-        given = ["-c", "constraints.txt"] if constrained() else []
-        module(session, "pip", "install", "--quiet", "-e", ".[mutants]", *given)
+    add(session, "mutants", "cosmic_ray")
     session.env["OMP_WAIT_POLICY"] = "passive"
     session.run(interpreter(), "tests/mutants.py", *session.posargs, external=True)
 

@@ -100,9 +100,14 @@ def ended_without_record(
     reason: str,
     total_s: float,
     started_at: datetime | None = None,
+    described: Row | None = None,
 ) -> Record:
-    """The record of a job whose worker could not write one; `started_at` None is now."""
-    row = starting_row(job, where, started_at) | machine.describe() | {"process_id": None}
+    """The record of a job whose worker could not write one; `started_at` None is now.
+
+    `described` are the columns of its machine, if that is not this one.
+    """
+    told = machine.describe() if described is None else described
+    row = starting_row(job, where, started_at) | told | {"process_id": None}
     return Record(job=row | {"status": status, "reason": reason, "total_s": total_s})
 
 

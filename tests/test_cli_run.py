@@ -72,6 +72,12 @@ def build(shape, latent, depth):
         (["--device", "cpu:1"], "auto, cpu, cuda or cuda:N"),
         (["--device", "cuda:99"], "CUDA device"),
         (["--shard", "half"], "like 1/4"),
+        (["--on", "slurm"], "takes ray or ray=ADDRESS"),
+        (["--on", "ray="], "takes ray or ray=ADDRESS"),
+        (["--on", "ray", "--checkpoint", "1m"], "lost with the node"),
+        (["--on", "ray", "--budget", "1h"], "needs --workers"),
+        (["--cpus-per-job", "2"], "with --on only"),
+        (["--gpus-per-job", "2"], "with --on only"),
         (["--shard", "1/0"], "like 1/4"),
         (["--plugin", "missing.py"], "no plugin file"),
         (["--plugin", "broken.py"], "broken.py, line 1 fails"),
@@ -343,6 +349,17 @@ def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
                   ).jobs}]  # fmt: skip
     assert sorted(code for code, _, _ in shards) == [0, 2]
     assert "nothing to run" in "".join(err for _, _, err in shards)
+
+
+def test_without_ray_a_cluster_is_asked_for_in_vain(
+    invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aebench.cli import cluster
+
+    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
+    code, _, told = invoke("run", "--dataset", "digits", "--on", "ray")
+    assert code == 2
+    assert "pip install 'aebench[ray]'" in told
 
 
 def test_a_plugin_that_goes_elsewhere_takes_no_record_with_it(tmp_path: Path) -> None:

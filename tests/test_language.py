@@ -31,8 +31,8 @@ OTHERS = [name for name in language.LANGUAGES if name != language.ENGLISH]
 _PLACES = re.compile(r"\$?\{[^}]*\}|</?\w+>")
 # The same in both languages, beside what the catalogue itself leaves as it is.
 _SAME = re.compile(
-    r"(✘ )?(mlp|conv|PCA)[\w.-]*( \(.*\))?|[\d\s./:×%-]*|[\d.,]+ × PCA|CPU|MSE [\d.,]*|latent \d+|ms"
-    r"|.*\barXiv:.*|aebench (run|tune).*|MSE( / PCA)?|china\.jpg|digits|[✔✘] \d+ ok"
+    r"(✘ )?(mlp|conv|PCA)[\w.-]*( \(.*\))?|[\d\s./:×%-]*|[\d.,]+ × PCA|CPU|MSE [\d.,]*"
+    r"|latent \d+|ms|.*\barXiv:.*|aebench (run|tune).*|MSE( / PCA)?|china\.jpg|digits|[✔✘] \d+ ok"
 )
 
 

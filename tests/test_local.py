@@ -14,7 +14,7 @@ import pytest
 
 import aebench
 from aebench.errors import RequestError
-from aebench.executors import Ending, Listener, RunOptions, carried, leases, local
+from aebench.executors import Ending, Listener, RunOptions, carried, leases, local, pool
 from aebench.executors.processes import ForeignCode
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
@@ -48,7 +48,7 @@ class FakeWorker:
     def __init__(self, scene: Scene, forks: bool) -> None:
         self.scene, self.forks, self.ready = scene, forks, False
         self.said = Queue()
-        self.dead, self.exit = False, "exit code 9"
+        self.dead, self.lost, self.exit = False, False, "exit code 9"
         self.jobs: list[tuple[Job, Circumstances]] = []
         self.codes: list[ForeignCode | None] = []
         self.say("ready")
@@ -116,7 +116,7 @@ class Scene(Listener):
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     made = Scene(Store(tmp_path / "results"))
     monkeypatch.setattr(local, "Worker", made.start)
-    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=made.monotonic))
+    monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=made.monotonic))
     return made
 
 
@@ -278,7 +278,7 @@ def test_a_job_has_its_time_from_when_its_worker_was_prepared(
     )  # prepares for ever
     before = datetime.now().astimezone()
     scene.run(job(4), timeout_s=5.0)
-    assert scene.now > local._PREPARE_S
+    assert scene.now > pool._PREPARE_S
     (row,) = read(scene.store.path).jobs.to_dict("records")
     assert (row["status"], row["reason"]) == (
         "timed_out", "stopped after 5 s, the limit set by --timeout",
@@ -290,12 +290,12 @@ def test_a_job_has_its_time_from_when_its_worker_was_prepared(
 def test_a_job_that_runs_too_long_is_stopped(scene: Scene) -> None:
     scene.plays[4] = lambda worker, one: None  # begins, and never ends
     scene.run(job(4), job(5), timeout_s=5.0)
-    assert scene.now < local._PREPARE_S
+    assert scene.now < pool._PREPARE_S
     assert {n: e.status for n, e in scene.endings.items()} == {4: "timed_out", 5: "ok"}
 
 
 def test_a_worker_that_cannot_start_is_tried_again(scene: Scene) -> None:
-    scene.failures = local._STARTS - 1
+    scene.failures = pool._STARTS - 1
     assert scene.run(job(4))
     assert scene.endings[4].status == "ok"
 
@@ -304,15 +304,50 @@ def test_after_some_attempts_one_sentence_says_why_and_jobs_are_left(scene: Scen
     scene.failures = 100
     with pytest.raises(RequestError, match=r"3 attempts.*Cannot allocate memory"):
         scene.run(job(4), job(5))
-    assert scene.failures == 100 - local._STARTS
+    assert scene.failures == 100 - pool._STARTS
     assert leases.Leases(scene.store.parts).take(job(4).key)
 
 
 def test_one_slot_without_a_worker_leaves_its_job_to_the_others(scene: Scene) -> None:
-    scene.failures = 2 * local._STARTS - 1  # of both slots in turn: one of them is given up
+    scene.failures = 2 * pool._STARTS - 1  # of both slots in turn: one of them is given up
     assert scene.run(job(5), job(6), job(7), workers=2)
     assert len(scene.workers) == 1
     assert sorted(scene.endings) == [5, 6, 7]
+
+
+def test_a_job_whose_machine_is_lost_is_done_at_another_place(scene: Scene) -> None:
+    def goes_once(worker: FakeWorker, one: Job) -> None:
+        if worker is scene.workers[0]:
+            worker.lost = worker.dead = True
+        else:
+            Scene.ends_ok(worker, one)
+
+    scene.plays[4] = goes_once
+    assert scene.run(job(4), job(5), job(6), workers=2)
+    assert {n: end.status for n, end in scene.endings.items()} == dict.fromkeys((4, 5, 6), "ok")
+    assert len(scene.workers) == 2  # nothing more is begun where the machine was lost
+
+
+def test_a_job_that_has_lost_three_machines_is_given_up(scene: Scene) -> None:
+    def goes(worker: FakeWorker, one: Job) -> None:
+        worker.lost, worker.dead, worker.exit = True, True, "the node n1 is gone"
+
+    scene.plays[4] = goes
+    assert scene.run(job(4), job(5), job(6), job(7), workers=4)
+    assert scene.endings[4].status == "killed"
+    assert scene.endings[4].reason == "the node n1 is gone, and 2 places before it"
+    assert {scene.endings[n].status for n in (5, 6, 7)} == {"ok"}
+
+
+def test_without_a_place_left_the_run_says_so_and_leaves_the_jobs(scene: Scene) -> None:
+    def goes(worker: FakeWorker, one: Job) -> None:
+        worker.lost, worker.dead, worker.exit = True, True, "the node n1 is gone"
+
+    scene.plays[4] = goes
+    with pytest.raises(RequestError, match=r"last place .*node n1 is gone.*The same command"):
+        scene.run(job(4), job(5))
+    assert scene.endings == {}
+    assert leases.Leases(scene.store.parts).take(job(4).key)
 
 
 def test_jobs_that_share_the_machine_say_so_even_the_last(scene: Scene) -> None:

@@ -22,21 +22,21 @@ _NUMBERS = (*LEAST, *FRACTIONS)
 _PATHS = ("dataset", "protocol")
 
 
-def axes(given: Mapping[str, str | int | None]) -> dict[str, Any]:
+def axes(given: Mapping[str, str | int | None], *, here: bool = True) -> dict[str, Any]:
     """The options that were given, as `load_grid` takes them: lists of names or numbers.
 
     Raises:
-        RequestError: an item of a list is empty, or there is no such device.
+        RequestError: an item of a list is empty, or there is no such device, or none such `here`.
     """
-    return {name: _values(name, value) for name, value in given.items() if value is not None}
+    return {name: _values(name, value, here) for name, value in given.items() if value is not None}
 
 
-def _values(name: str, given: str | int) -> Any:
+def _values(name: str, given: str | int, here: bool) -> Any:
     option = f"--{name.replace('_', '-')}"
     if not isinstance(given, str):
         return given
     if name == "device":
-        return device(given)
+        return device(given, here=here)
     if name in _PATHS:
         return _paths(option, given)
     words = text.items(option, given)
@@ -97,11 +97,11 @@ def _is_there(path: str) -> bool:
         return False
 
 
-def device(given: str) -> str:
+def device(given: str, *, here: bool = True) -> str:
     """The kind of device a job names: `auto` asks the driver, and an index is no part of a job.
 
     Raises:
-        RequestError: it is no device, or this machine has none such.
+        RequestError: it is no device, or jobs are to run `here` and this machine has none such.
     """
     if given == "auto":
         return "cuda" if machine.cuda_devices() else "cpu"
@@ -109,6 +109,8 @@ def device(given: str) -> str:
     number = index.isascii() and index.isdecimal() and len(index) < 5
     if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not number)):
         raise RequestError(f"--device takes auto, cpu, cuda or cuda:N, not {printable(given)!r}")
+    if not here:
+        return kind
     present = machine.cuda_devices()
     if kind == "cuda" and int(index or 0) >= present:
         raise RequestError(

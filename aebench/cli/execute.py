@@ -45,7 +45,7 @@ def execute(
     """Run what is to do, with progress; False if the user stopped it."""
     from aebench.cli.progress import fetch_visibly, watch
     from aebench.datasets import cache_directory
-    from aebench.executors import local
+    from aebench.executors import local, on_ray
     from aebench.records import Circumstances, ended_without_record
     from aebench.store import kept
 
@@ -66,7 +66,7 @@ def execute(
     if not possible:
         text.warn(store.compact())
         return True
-    if options.workers > 1 and len(possible) > 1:
+    if not options.on and (options.workers or 1) > 1 and len(possible) > 1:
         console.print(
             f"{options.workers} jobs share this machine: errors are exact, but their times cannot"
             " be compared and stay out of the time tables. Use --workers 1 for times."
@@ -78,4 +78,5 @@ def execute(
     text.warn(store.compact())
     with watch(possible, estimator, console) as listener:
         how = dataclasses.replace(options, repeated=grid.repeated)
-        return local.run(possible, store, how, listener)
+        run = on_ray.run if options.on else local.run
+        return run(possible, store, how, listener)

@@ -105,6 +105,9 @@ class _Lines(Listener):
             what = "; ".join(self.running.values()) or "a worker is starting"
             self._say(f"[{self.done}/{self.total}] running: {what}")
 
+    def placed(self, told: str) -> None:
+        self._say(told)
+
     def stopping(self, running: int) -> None:
         self._say(_stopping(running))
 
@@ -170,6 +173,9 @@ class _Bars(Listener):
         style = "" if ending.status == "ok" else "red"
         self.bars.console.print(_outcome(job, ending), style=style)
 
+    def placed(self, told: str) -> None:
+        self.bars.console.print(told, soft_wrap=True)
+
     def stopping(self, running: int) -> None:
         self.bars.console.print(_stopping(running))
 
@@ -206,6 +212,9 @@ class Cell(Listener):
         self.running.pop(slot, None)
         self.shares.end(job)
         self.outcomes.append(_outcome(job, ending))
+
+    def placed(self, told: str) -> None:
+        self.note = told
 
     def stopping(self, running: int) -> None:
         self.note = _stopping(running)

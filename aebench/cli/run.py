@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aebench.cli import axes, complete, folders, text
+from aebench.cli import axes, cluster, complete, folders, text
 from aebench.cli.execute import execute, to_do
 from aebench.cli.options import DATA_FOLDER, default
 from aebench.cli.plan import by_other_engines, print_plan, unkept
@@ -59,6 +59,8 @@ aebench run --grid study --epochs 2 --results results/trial --workers 2
 aebench run --grid study --budget 1h: what fits, first what decides most findings
 
 aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
+
+aebench run --grid full --device cuda --on ray=10.0.0.1:6379: on a Ray cluster, a GPU a job
 
 aebench run --architecture conv --latent 16 --keep-weights --checkpoint 10m: keep the model
 """
@@ -125,8 +127,15 @@ _OPTIONS = (
         autocompletion=complete.precision),
     _option(_HOW, "device", f"auto, cpu, cuda, cuda:1, ... {default('auto')}",
         autocompletion=complete.device),
-    _option(_HOW, "workers", "Jobs at a time. With more than 1 the times cannot be compared.",
-        usual=1, **_FROM_1),
+    _option(_HOW, "workers", "Jobs at a time. On one machine times of more than 1 cannot be"
+        f" compared. {default('1; on a cluster all that it has room for')}", **_FROM_1),
+    _option(_HOW, "on", "Run on the nodes of a Ray cluster: of one that runs here, of one started"
+        f" here if none does, or of the one at ADDRESS. {default('this machine')}",
+        metavar="ray[=ADDRESS]"),
+    _option(_HOW, "cpus_per_job", "Cores of a node that a job on a cluster holds."
+        f" {default('all')}", **_FROM_1),
+    _option(_HOW, "gpus_per_job", "GPUs of a node that a job on a cluster holds."
+        f" {default('1 with --device cuda')}", **_FROM_1),
     _option(_HOW, "repeats_in_process", "Repeats in the process of the jobs before them, not"
         " each in one of its own: sooner done, but intervals leave out what differs between those.",
         bool, False),
@@ -154,19 +163,20 @@ def run(**given: Any) -> None:
     if given["retrain"] and not given["keep_weights"]:
         raise RequestError("--retrain is of use with --keep-weights only: give both")
     budget_s = axes.seconds("--budget", given["budget"]) if given["budget"] else None
+    cluster.check(given)
     # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
     plugins = tuple(str(here / path) for path in given["plugin"] or ())
     data = None if given["data"] is None else here / given["data"]
     load_plugins(plugins)
     os.chdir(here)
-    asked = axes.axes({name: given[name] for name in _AXIS_NAMES})
+    asked = axes.axes({name: given[name] for name in _AXIS_NAMES}, here=not given["on"])
     if given["option"]:
         asked["options"] = axes.options(given["option"])
     device = given["device"] or "auto"
     options = RunOptions(
         cuda=device if device.startswith("cuda") else "cuda",
-        workers=given["workers"],
+        workers=given["workers"] or (None if given["on"] else 1),
         timeout_s=given["timeout"],
         data=data,
         command=axes.command(given["dataset"], asked.get("dataset", []), data),
@@ -175,6 +185,9 @@ def run(**given: Any) -> None:
         retrain=given["retrain"],
         checkpoint_s=given["checkpoint"] and axes.seconds("--checkpoint", given["checkpoint"]),
         repeats_in_process=given["repeats_in_process"],
+        on=given["on"] or "",
+        cpus_per_job=given["cpus_per_job"],
+        gpus_per_job=given["gpus_per_job"],
     )
     grid = _grid(given["grid"], asked, given["shard"], data)
     os.chdir(here)
@@ -193,7 +206,7 @@ def run(**given: Any) -> None:
     estimator = Estimator.from_store(store)
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     todo = to_do(grid, known, options, given["retry_failed"])
-    plan = None
+    plan, workers = None, options.workers or 1
     if budget_s is not None:
         if any(job not in grid.impossible for job in todo):
             plan = within(grid, todo, known, store.path.name, options, budget_s)
@@ -202,12 +215,12 @@ def run(**given: Any) -> None:
             text.stderr().print("nothing is left to do, so nothing of the budget is used")
     if given["plan"]:
         started = () if options.repeats_in_process else grid.repeated
-        print_plan(grid, there, todo, estimator, options.workers, started)
-        for sentence in told_before(plan, options.workers) if plan else ():
+        print_plan(grid, there, todo, estimator, workers, started)
+        for sentence in told_before(plan, workers) if plan else ():
             text.stdout().print(sentence, soft_wrap=True)
         return
     text.warn(by_other_engines([job for job in todo if job not in grid.impossible], there))
-    admission = plan.admission(store, options.workers) if plan else None
+    admission = plan.admission(store, workers) if plan else None
     options = dataclasses.replace(options, may_start=admission)
     finished = execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)

@@ -71,7 +71,7 @@ def within(
         [job for job in grid.jobs if job in wanted or job.key in there], there, costs.seconds
     )
     ordered = tuple(dict.fromkeys([*first, *possible]))
-    fit = fitting(ordered, costs, budget_s, options.workers)
+    fit = fitting(ordered, costs, budget_s, options.workers or 1)
     skipped = [job for job in todo if job in grid.impossible]
     return Within(grid, (*skipped, *ordered), costs, budget_s, fit)
 

@@ -144,6 +144,16 @@ def cached(name: str, directory: Path | None = None) -> Dataset | None:
     return _ready(info, folder) if info.sha256 else None
 
 
+def cached_folder(name: str, directory: Path | None = None) -> Path | None:
+    """Where the cache in `directory` holds dataset `name`; None of one that its loader computes.
+
+    Raises:
+        UnknownDataset: no such name.
+    """
+    info, folder = _home(name, directory)
+    return folder if info.sha256 else None
+
+
 def add(name: str, path: Path, directory: Path | None = None) -> Dataset:
     """Put dataset `name` into the cache from files that the user has; see `given.ACCEPTED`.
 

@@ -281,6 +281,13 @@ def cannot_write(directory: Path, error: OSError) -> RequestError:
 @contextmanager
 def locked(info: DatasetInfo, folder: Path, report: Progress | None = None) -> Iterator[None]:
     """Hold the dataset's lock; say so when another process has it."""
+    with locked_folder(folder, f"fetching {info.name}", report):
+        yield
+
+
+@contextmanager
+def locked_folder(folder: Path, doing: str, report: Progress | None = None) -> Iterator[None]:
+    """Hold the lock of a folder of the cache; say what another process is doing when it has it."""
     import filelock
 
     try:
@@ -292,7 +299,7 @@ def locked(info: DatasetInfo, folder: Path, report: Progress | None = None) -> I
                 break
             except filelock.Timeout:
                 if report is not None:
-                    report(f"waiting for another process that is fetching {info.name}", 0, None)
+                    report(f"waiting for another process that is {doing}", 0, None)
     except OSError as error:
         raise cannot_write(folder.parent, error) from error
     try:

@@ -29,10 +29,15 @@ class RunOptions:
     whether it may start; one that may not is left out. Each job of `repeated` runs in a process
     that is started for it, unless `repeats_in_process`: address layout, allocator and caches, which
     a process keeps, then vary from repeat to repeat as they do from run to run.
+
+    `on` is where jobs run: "" for this machine, ``ray`` for a Ray cluster that runs here or is
+    started here, ``ray=ADDRESS`` for another. On a cluster a job holds `cpus_per_job` cores, all of
+    a node's or its GPU's part of them without it, and `gpus_per_job` GPUs; `workers` None takes all
+    the room that there is.
     """
 
     cuda: str = "cuda"
-    workers: int = 1
+    workers: int | None = 1
     timeout_s: float | None = None
     threads: int | None = None
     data: Path | None = None
@@ -44,6 +49,9 @@ class RunOptions:
     may_start: Callable[[Job], bool] | None = None
     repeated: frozenset[Job] = frozenset()
     repeats_in_process: bool = False
+    on: str = ""
+    cpus_per_job: int | None = None
+    gpus_per_job: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ class Listener:
 
     Called in the parent process, never in one that is timed.
     """
+
+    def placed(self, told: str) -> None:
+        """Where the jobs run, in words, if that is not here."""
 
     def started(self, slot: int, job: Job) -> None:
         """A worker has taken the job."""

@@ -52,6 +52,8 @@ class Worker:
         OSError: the system starts no process.
     """
 
+    lost = False  # with this machine we should be gone as well
+
     def __init__(self, results: Path, forks: bool, folder: Path, news: threading.Event) -> None:
         self.said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.ready = False  # it has said so
