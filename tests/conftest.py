@@ -100,14 +100,14 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave charts empty: drawing is nine tenths of the time that a page takes."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     def blank(self: Figure, file: Any, *, format: str, **_: Any) -> None:
         file.write("<svg />" if format == "svg" else b"a picture")
 
     monkeypatch.setattr(Figure, "savefig", blank)
-    monkeypatch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", lambda self, figure: None)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
     changes are not told.
     """
 
+    @cache
     def text(protocol: str, modified: Any, precision: str) -> str:
         # `Job.modified` writes each change as field=value.
         changes = _UNKNOWN if modified is None or modified != modified else modified

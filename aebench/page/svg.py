@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import LayoutEngine
 
 # Placeholders: colours that nobody draws with, told apart by their last digits.
 INK, GRID, PAPER, MUTED = "#010101", "#010102", "#010103", "#010104"
@@ -159,11 +160,25 @@ def kept() -> Iterator[dict[str, bytes]]:
         _KEPT.reset(token)
 
 
+def lay_out(figure: Figure) -> LayoutEngine:
+    """Give all axes their places, for what measures the figure; by the engine that is returned.
+
+    Drawing does that as well, but draws, too.
+    """
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    return layout
+
+
 def inline(figure: Figure, label: str) -> str:
     """The figure as an ``<svg>`` element that `label` describes; its ids are its own alone."""
     _localize(figure)
     buffer = io.StringIO()
+    layout = lay_out(figure)
+    figure.set_layout_engine("none")  # else it is drawn twice, once to lay it out again
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    figure.set_layout_engine(layout)
     root = ElementTree.fromstring(buffer.getvalue())
     for element in root.iter():
         element.tag = _bare(element.tag)
@@ -225,7 +240,7 @@ def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.
     figure, when the limits of its axes are final. `gap` is the least distance in points.
     """
     figure = ends[0][0].figure
-    figure.canvas.draw()  # the layout decides the size, and so the distances
+    lay_out(figure)
     scale = 72 / figure.dpi
     heights = [
         [(axes.transData.transform((label.x, label.y))[1] * scale, label) for label in labels]
