@@ -68,7 +68,7 @@ def series_colours(architectures: Iterable[str]) -> dict[str, int]:
 
 def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] | None = None) -> None:
     """Label a log axis where `locator` says, and nowhere between; all ticks in one way."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
     def tick(value: float, _: object) -> str:
         if write is not None:
@@ -78,6 +78,8 @@ def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] | None =
     axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(tick))
     axis.set_minor_formatter(NullFormatter())
+    if axis.axis_name == "y":  # where they have no length, and take as long to lay out
+        axis.set_minor_locator(NullLocator())
 
 
 def readable_log(axes: Axes) -> None:
