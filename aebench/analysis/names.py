@@ -34,11 +34,10 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
 def _cleaned(column: pd.Series[Any]) -> pd.Series[Any]:
     if column.dtype == object:  # of anything, and not all of it can be told apart by a hash
         return column.map(_text, na_action="ignore").astype(column.dtype)
-    kinds = column.dropna().unique()
-    clean = {text: _text(text) for text in kinds}
-    if all(text == shown for text, shown in clean.items()):
-        return column
-    return column.map(clean, na_action="ignore").astype(column.dtype)
+    clean = {text: _text(text) for text in column.dropna().unique()}
+    if any(text != shown for text, shown in clean.items()):
+        column = column.map(clean, na_action="ignore")
+    return column.astype("str")  # which `mode.string_storage` says how to keep
 
 
 def _text(value: Any) -> Any:
