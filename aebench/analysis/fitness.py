@@ -139,10 +139,9 @@ def _percent(share: float) -> str:
 
 
 def _rows(jobs: pd.DataFrame, *more: str) -> list[dict[Any, Any]]:
-    names = dict.fromkeys(["key", "modified", *FIELDS, *more])
     # As to_dict("records") does, in a sixth of its time: every kind asks for all rows.
-    columns = (jobs[name].to_numpy(dtype="object").tolist() for name in names)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    columns = {n: jobs[n].to_numpy("object").tolist() for n in ["key", "modified", *FIELDS, *more]}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _systems(jobs: pd.DataFrame) -> Iterable[pd.DataFrame]:
