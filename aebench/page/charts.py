@@ -68,7 +68,7 @@ def series_colours(architectures: Iterable[str]) -> dict[str, int]:
 
 def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] | None = None) -> None:
     """Label a log axis where `locator` says, and nowhere between; all ticks in one way."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     def tick(value: float, _: object) -> str:
         if write is not None:
@@ -78,17 +78,16 @@ def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] | None =
     axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(tick))
     axis.set_minor_formatter(NullFormatter())
-    if axis.axis_name == "y":  # where they have no length, and take as long to lay out
-        axis.set_minor_locator(NullLocator())
 
 
 def readable_log(axes: Axes) -> None:
     """Label the log axis of y in plain numbers, with 1-2-5 steps where it spans few decades."""
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
     low, high = axes.get_ylim()
     steps = (1.0, 2.0, 5.0) if math.log10(high / low) < 2.5 else (1.0,)
     plain_log(axes.yaxis, LogLocator(subs=steps, numticks=20))
+    axes.yaxis.set_minor_locator(NullLocator())  # they have no length, but take time to lay out
 
 
 def small_multiples(

@@ -42,7 +42,7 @@ DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _CSS = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)", MUTED: "var(--muted)"}
 _CSS |= {colour: f"var(--series-{i})" for i, colour in enumerate(SERIES)}
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "text.usetex": False,
     "text.parse_math": False,
     "svg.fonttype": "none",
@@ -239,7 +239,7 @@ def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.
     Where one had to move they stand in a column, with a thin line to each. Call it once for a
     figure, when the limits of its axes are final. `gap` is the least distance in points.
     """
-    figure = ends[0][0].figure
+    figure: Any = ends[0][0].figure
     lay_out(figure)
     scale = 72 / figure.dpi
     heights = [
