@@ -39,6 +39,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -351,6 +352,21 @@ def skip_without_cuda(session):
         session.skip("torch finds no CUDA device on this machine")
 
 
+@contextlib.contextmanager
+def bytecode_kept(session):
+    """Keep what Python compiles while tests run, though the user wants none beside the sources.
+
+    Hundreds of processes load torch, and each would compile it anew, for seconds: uv, unlike pip,
+    leaves that to whoever loads a package first.
+    """
+    if not os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="aebench-bytecode-") as folder:
+        session.env.update(PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=folder)
+        yield
+
+
 @nox.session
 def quickstart(session):
     """Train the quick grid and render its report."""
@@ -365,7 +381,8 @@ def tests(session):
         words = ["-n", str(min(os.cpu_count() or 1, TEST_PROCESSES)), "--dist", "worksteal"]
         # Threads that wait actively take the core from the test beside.
         session.env.setdefault("OMP_WAIT_POLICY", "passive")
-    module(session, "pytest", *words)
+    with bytecode_kept(session):
+        module(session, "pytest", *words)
 
 
 @nox.session(name="tests-cluster")

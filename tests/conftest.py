@@ -12,6 +12,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,31 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session")
+def blank() -> Callable[[], AbstractContextManager[None]]:
+    """Call it for a context in which charts are left empty: half of a page's time is drawing."""
+
+    @contextmanager
+    def charts() -> Iterator[None]:
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+        def save(self: Figure, file: Any, *, format: str, **_: Any) -> None:
+            file.write("<svg />" if format == "svg" else b"a picture")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Figure, "savefig", save)
+            patch.setattr(ConstrainedLayoutEngine, "execute", lambda self, figure: None)
+            yield
+
+    return charts
+
+
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave charts empty: drawing is nine tenths of the time that a page takes."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    def blank(self: Figure, file: Any, *, format: str, **_: Any) -> None:
-        file.write("<svg />" if format == "svg" else b"a picture")
-
-    monkeypatch.setattr(Figure, "savefig", blank)
-    monkeypatch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+def undrawn(blank: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Leave charts empty while the test runs."""
+    with blank():
+        yield
 
 
 @pytest.fixture(scope="session")

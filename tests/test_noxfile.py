@@ -1,6 +1,7 @@
 """The arithmetic of the set-up in noxfile.py: nothing here installs anything."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -178,6 +179,26 @@ def test_given_python_is_used_and_nothing_is_installed(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "- tests ->" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tests_keep_what_python_compiles_and_leave_nothing(tmp_path):
+    pytest.importorskip("nox", reason="nox runs the session")
+    told = tmp_path / "told"
+    (tmp_path / "test_it.py").write_text(
+        "import json, pathlib, sys\n"
+        "def test_it():\n"
+        "    found = [sys.dont_write_bytecode, sys.pycache_prefix]\n"
+        f"    pathlib.Path({str(told)!r}).write_text(json.dumps(found))\n",
+        encoding="utf-8",
+    )
+    words = ("-s", "tests", "--", "-p", "no:cacheprovider", tmp_path / "test_it.py")
+    done = run_noxfile(*words, AEBENCH_PYTHON=sys.executable, PYTHONDONTWRITEBYTECODE=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    without, folder = json.loads(told.read_text(encoding="utf-8"))
+    assert not without
+    assert folder
+    assert not Path(folder).exists()
+    assert not (tmp_path / "__pycache__").exists()
 
 
 def test_given_python_that_is_none_ends_with_a_word():

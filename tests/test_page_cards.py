@@ -2,12 +2,12 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from browser import Browser, Page
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from test_report_records import record, stored, study
 
 from aebench.analysis import findings, frames
@@ -33,11 +33,11 @@ def facts(reading: Reading) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+def page(
+    tmp_path_factory: pytest.TempPathFactory, blank: Callable[[], AbstractContextManager[None]]
+) -> str:
     """The report of a study of one seed, with the charts of its other sections left empty."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
-        patch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+    with blank():
         return html.page(stored(tmp_path_factory.mktemp("study"), *study(1)))
 
 

@@ -1,5 +1,7 @@
 """The chooser of charts in a real browser: by keyboard, from an address, and without scripts."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,20 +23,17 @@ FOCUS = "document.querySelector('.chooser input:checked').focus()"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(
+    tmp_path_factory: pytest.TempPathFactory, blank: Callable[[], AbstractContextManager[None]]
+) -> Path:
     """Two data sets, one of them under two protocols."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     folder = tmp_path_factory.mktemp("chooser")
     models = [
         *model("mlp", 8, *TWICE), *model("conv", 8, *CLEAR),
         *model("mlp", 8, *CLEAR, protocol="tuned"), *model("conv", 8, *TWICE, protocol="tuned"),
         *model("mlp", 8, *TWICE, dataset="cifar10"), *model("conv", 8, *CLEAR, dataset="cifar10"),
     ]  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:  # drawing is nine tenths of a page's time
-        patch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
-        patch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+    with blank():
         html = page(stored(folder, *models))
     file = folder / "report.html"
     file.write_text(html, encoding="utf-8")

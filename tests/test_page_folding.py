@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -27,8 +29,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.fixture(scope="module")
-def html(results: Results) -> str:
-    return page(results)
+def html(results: Results, blank: Callable[[], AbstractContextManager[None]]) -> str:
+    with blank():
+        return page(results)
 
 
 def test_every_subject_has_a_message_and_sections(html: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,10 @@ IDENTITY = """return [...document.querySelectorAll('#jobs-table button.model')]
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(
+    tmp_path_factory: pytest.TempPathFactory, blank: Callable[[], AbstractContextManager[None]]
+) -> Path:
     """Three models of MNIST, one of them with a name that is markup, and one in colour."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     folder = tmp_path_factory.mktemp("panel")
     results = stored(
         folder,
@@ -44,9 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         record("mlp", 9, row={"architecture": EVIL}),
         record("conv", 4, dataset="cifar10"),
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda self, file, **_: file.write("<svg />"))
-        patch.setattr(FigureCanvasSVG, "draw", lambda self: None)
+    with blank():
         (folder / "report.html").write_text(rendered_page(results), encoding="utf-8")
     return folder / "report.html"
 

@@ -91,11 +91,10 @@ def _percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.1 else 1}f} %"
 
 
-def _systems(jobs: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def _systems(jobs: pd.DataFrame) -> Iterable[pd.DataFrame]:
     """Rows whose times should agree: alike, and of one job save for seed and repeat."""
     by = list(dict.fromkeys([*SYSTEM, *frames.ALIKE]))
-    for _, group in jobs.groupby(by, dropna=False, sort=False):
-        yield group
+    return (group for _, group in jobs.groupby(by, dropna=False, sort=False))
 
 
 @doubt_kind(
@@ -223,8 +222,8 @@ def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Run the whole grid on one machine with one torch, --engine, --precision and --device.",
 )
 def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    system = [*frames.MODEL, *(name for name in SYSTEM if name not in frames.ALIKE)]
-    system = [name for name in dict.fromkeys(system) if name != "dataset"]
+    shared = {"dataset", *frames.ALIKE}
+    system = [name for name in dict.fromkeys(frames.MODEL + SYSTEM) if name not in shared]
     for _name, rows in frames.by_dataset(frames.timed(jobs), "settings"):
         main, *others = sorted(frames.alike(rows), key=len, reverse=True)
         usual, known = main.iloc[0], set(map(tuple, main[system].to_numpy()))

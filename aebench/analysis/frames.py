@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import pandas as pd
 from aebench import schema
 from aebench.analysis import processes, words
 from aebench.analysis.names import shown, texts, told_apart
-from aebench.analysis.statistics import interval
+from aebench.analysis.statistics import interval, paired
 from aebench.language import later, say
 from aebench.store import Results
 
@@ -115,6 +116,7 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
     changes are not told.
     """
 
+    @cache
     def text(protocol: str, modified: Any, precision: str) -> str:
         # `Job.modified` writes each change as field=value.
         changes = _UNKNOWN if modified is None or modified != modified else modified
@@ -210,7 +212,7 @@ def mean(values: Iterable[float]) -> float:
     known = [float(value) for value in values if value == value and value is not None]
     if not known or min(known) < 0:
         return math.nan
-    return 0.0 if 0 in known else interval(known).centre
+    return 0.0 if 0 in known else math.exp(paired(known).log)
 
 
 def noise(jobs: pd.DataFrame) -> pd.Series[float]:

@@ -24,11 +24,20 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
     A text that is cut keeps a few digits of its checksum, so that two long names stay two.
     """
     clean = {
-        str(name): column.map(_text, na_action="ignore").astype(column.dtype)
+        str(name): _cleaned(column)
         for name, column in frame.items()
         if pd.api.types.is_string_dtype(column) or column.dtype == object
     }
     return frame.assign(**clean)
+
+
+def _cleaned(column: pd.Series[Any]) -> pd.Series[Any]:
+    if column.dtype == object:  # of anything, and not all of it can be told apart by a hash
+        return column.map(_text, na_action="ignore").astype(column.dtype)
+    clean = {text: _text(text) for text in column.dropna().unique()}
+    if any(text != shown for text, shown in clean.items()):
+        column = column.map(clean, na_action="ignore")
+    return column.astype("str")  # which `mode.string_storage` says how to keep
 
 
 def _text(value: Any) -> Any:

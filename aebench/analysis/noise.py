@@ -28,18 +28,19 @@ def summary(results: Results) -> pd.DataFrame:
         base=frames.settings(jobs, without="train_noise"),
     )
     probes = frames.probed(jobs, results.probes, "base", "train_noise", "settings")
+    share = (probes["bottleneck"] / probes["input_size"]).astype("float64")
+    pca = probes["pca_mse"].astype("float64") + probes["amplitude"] ** 2 * share
+    probes = probes.assign(pca_denoised=pca.where(share < 1)).astype(
+        dict.fromkeys(_BARS, "float64")
+    )
     by = [*TRAINED, *_GIVEN]
+    # All groups at once where pandas can: there are as many as models times inputs.
+    groups = probes.groupby(by, sort=False, dropna=False)
+    medians, settings = groups[["pca_denoised", *_BARS]].median(), groups["settings"].first()
+    seeds = probes.groupby([*by, "seed"], sort=False, dropna=False)[["mse", "mse_job"]].median()
     rows = []
-    for identity, group in probes.groupby(by, sort=False, dropna=False):
-        errors = interval(frames.per_seed(group, "mse").to_list())
-        share = (group["bottleneck"] / group["input_size"]).astype("float64")
-        pca = group["pca_mse"].astype("float64") + group["amplitude"] ** 2 * share
-        rows.append(
-            dict(zip(by, identity, strict=True))
-            | {"settings": group["settings"].iloc[0], "n_seeds": errors.n, "mse": errors.centre}
-            | {"mse_job": frames.mean(frames.per_seed(group, "mse_job"))}
-            | {"pca_denoised": pca[share < 1].median()}
-            | {bar: group[bar].astype("float64").median() for bar in _BARS}
-        )
-    figures = ["n_seeds", "mse", "mse_job", "pca_denoised"]
-    return pd.DataFrame(rows, columns=[*by, "settings", *figures, *_BARS])
+    for _, group in seeds.groupby(by, sort=False, dropna=False):
+        errors = interval(group["mse"].dropna().to_list())
+        rows.append((errors.n, errors.centre, frames.mean(group["mse_job"])))
+    over_seeds = pd.DataFrame(rows, medians.index, ["n_seeds", "mse", "mse_job"])
+    return pd.concat([settings, over_seeds, medians], axis="columns").reset_index()

@@ -82,11 +82,12 @@ def plain_log(axis: Axis, locator: Locator, write: Callable[[Any], str] | None =
 
 def readable_log(axes: Axes) -> None:
     """Label the log axis of y in plain numbers, with 1-2-5 steps where it spans few decades."""
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
     low, high = axes.get_ylim()
     steps = (1.0, 2.0, 5.0) if math.log10(high / low) < 2.5 else (1.0,)
     plain_log(axes.yaxis, LogLocator(subs=steps, numticks=20))
+    axes.yaxis.set_minor_locator(NullLocator())  # they have no length, but take time to lay out
 
 
 def small_multiples(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aebench.analysis import words
-from aebench.page.svg import Label
+from aebench.page.svg import Label, lay_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def place(
     too, for a line that nothing else names.
     """
     figure: Any = axes.figure
-    figure.canvas.draw()  # the layout decides the size, and so the distances
+    lay_out(figure)
     scale = 72 / figure.dpi
 
     def points(corners: Any) -> NDArray[np.float64]:

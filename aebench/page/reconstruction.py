@@ -264,8 +264,6 @@ def _ticks(values: set[int]) -> list[int]:
 
 def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> list[svg.Label]:
     """Lines of geometric means with intervals, and every seed as a small point."""
-    import seaborn
-
     colours = series_colours(summary["architecture"])
     labels = []
     for (architecture, depth), line in summary.groupby(["architecture", "depth"], sort=False):
@@ -275,9 +273,10 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
             continue
         i = colours[architecture]
         colour, marker = (svg.colour(i), svg.marker(2 * i + depth - 1))
-        seaborn.lineplot(
-            data=line, x=x, y="mse", ax=axes, errorbar=None, estimator=None, legend=False,
-            color=colour, marker=marker, markersize=7, markeredgecolor=svg.PAPER,
+        joined = line.sort_values([x, "mse"])
+        axes.plot(
+            joined[x], joined["mse"], color=colour, marker=marker, markersize=7,
+            markeredgecolor=svg.PAPER, markeredgewidth=0.75,
             linestyle=svg.DASHES[(depth - 1) % len(svg.DASHES)],
         )  # fmt: skip
         bars = line.dropna(subset=["low", "high"])

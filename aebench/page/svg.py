@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import LayoutEngine
 
 # Placeholders: colours that nobody draws with, told apart by their last digits.
 INK, GRID, PAPER, MUTED = "#010101", "#010102", "#010103", "#010104"
@@ -41,7 +42,7 @@ DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _CSS = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)", MUTED: "var(--muted)"}
 _CSS |= {colour: f"var(--series-{i})" for i, colour in enumerate(SERIES)}
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "text.usetex": False,
     "text.parse_math": False,
     "svg.fonttype": "none",
@@ -75,6 +76,9 @@ _STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "lines.markersize": 6,
+    "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
@@ -112,13 +116,12 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches in the report's style, apart from pyplot's global state."""
     import_apart()
     import matplotlib
-    import seaborn
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(seaborn.axes_style("ticks") | _STYLE)
+        matplotlib.rcParams.update(_STYLE)
         # The reader's browser has the glyph; here it is only measured.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
@@ -157,11 +160,25 @@ def kept() -> Iterator[dict[str, bytes]]:
         _KEPT.reset(token)
 
 
+def lay_out(figure: Figure) -> LayoutEngine:
+    """Give all axes their places, for what measures the figure; by the engine that is returned.
+
+    Drawing does that as well, but draws, too.
+    """
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
+    return layout
+
+
 def inline(figure: Figure, label: str) -> str:
     """The figure as an ``<svg>`` element that `label` describes; its ids are its own alone."""
     _localize(figure)
     buffer = io.StringIO()
+    layout = lay_out(figure)
+    figure.set_layout_engine("none")  # else it is drawn twice, once to lay it out again
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    figure.set_layout_engine(layout)
     root = ElementTree.fromstring(buffer.getvalue())
     for element in root.iter():
         element.tag = _bare(element.tag)
@@ -220,8 +237,8 @@ def label_ends(ends: Sequence[tuple[Axes, Sequence[Label]]], *, gap: float = 13.
     Where one had to move they stand in a column, with a thin line to each. Call it once for a
     figure, when the limits of its axes are final. `gap` is the least distance in points.
     """
-    figure = ends[0][0].figure
-    figure.canvas.draw()  # the layout decides the size, and so the distances
+    figure: Any = ends[0][0].figure
+    lay_out(figure)
     scale = 72 / figure.dpi
     heights = [
         [(axes.transData.transform((label.x, label.y))[1] * scale, label) for label in labels]
