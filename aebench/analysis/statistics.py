@@ -77,9 +77,9 @@ class Estimate:
             return None
         if self.error == 0:
             return float(self.log == 0)
-        from scipy import special
+        from scipy import stats
 
-        return 2 * float(special.stdtr(self.degrees, -abs(self.log) / self.error))
+        return 2 * float(stats.t.sf(abs(self.log) / self.error, self.degrees))
 
 
 def unpaired(above: Sequence[float], below: Sequence[float]) -> Estimate:
@@ -133,16 +133,14 @@ def median(values: Sequence[float]) -> Interval:
     """
     if not values or not all(value > 0 for value in values):
         raise ValueError(f"positive numbers wanted, not {list(values)}")
-    from scipy import special
+    from scipy import stats
 
     # The mean of the middle two is infinite where one of them is: half of the runs are no median.
-    centre, n = float(middle(values)), len(values)
-    # Of n values fewer than k lie below the median in 2.5 % of samples at most: the greatest k.
-    k = bisect_right(range(n), 0.025, key=lambda below: special.bdtr(below, n, 0.5))
-    if not k:
-        return Interval(centre, None, None, n)
-    ordered = sorted(values)
-    return Interval(centre, float(ordered[k - 1]), float(ordered[n - k]), n)
+    centre = float(middle(values))
+    found = stats.quantile_test(values, p=0.5).confidence_interval(0.95)
+    if math.isnan(found.low) or math.isnan(found.high):
+        return Interval(centre, None, None, len(values))
+    return Interval(centre, float(found.low), float(found.high), len(values))
 
 
 def p_above(ratios: Sequence[float], bound: float) -> float:

@@ -264,6 +264,8 @@ def _ticks(values: set[int]) -> list[int]:
 
 def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> list[svg.Label]:
     """Lines of geometric means with intervals, and every seed as a small point."""
+    import seaborn
+
     colours = series_colours(summary["architecture"])
     labels = []
     for (architecture, depth), line in summary.groupby(["architecture", "depth"], sort=False):
@@ -273,10 +275,9 @@ def _series(axes: Axes, summary: pd.DataFrame, seeds: pd.DataFrame, x: str) -> l
             continue
         i = colours[architecture]
         colour, marker = (svg.colour(i), svg.marker(2 * i + depth - 1))
-        joined = line.sort_values([x, "mse"])
-        axes.plot(
-            joined[x], joined["mse"], color=colour, marker=marker, markersize=7,
-            markeredgecolor=svg.PAPER, markeredgewidth=0.75,
+        seaborn.lineplot(
+            data=line, x=x, y="mse", ax=axes, errorbar=None, estimator=None, legend=False,
+            color=colour, marker=marker, markersize=7, markeredgecolor=svg.PAPER,
             linestyle=svg.DASHES[(depth - 1) % len(svg.DASHES)],
         )  # fmt: skip
         bars = line.dropna(subset=["low", "high"])

@@ -76,9 +76,6 @@ _STYLE: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "lines.markersize": 6,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
 }
@@ -116,12 +113,13 @@ def canvas(width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches in the report's style, apart from pyplot's global state."""
     import_apart()
     import matplotlib
+    import seaborn
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(seaborn.axes_style("ticks") | _STYLE)
         # The reader's browser has the glyph; here it is only measured.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
