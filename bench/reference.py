@@ -85,7 +85,7 @@ class Reference:
             (rows["dataset"] == "mnist") & (rows["settings"] == settings) & (rows["depth"] == 1)
             & (rows["architecture"] == architecture) & (rows["latent"] == latent)
         ]  # fmt: skip
-        return words.number(rows["ratio"].item(), 2)
+        return words.number(rows["ratio"].item())
 
 
 def quick_output(quick: Reference) -> str:
@@ -137,7 +137,7 @@ def meaning(hour: Reference) -> str:
     """What the study's figures are worth, in a sentence."""
     rows = hour.to_optimum
     mlps = rows[(rows["settings"] == "study") & (rows["architecture"] == "mlp")]
-    most = words.number(mlps["ratio"].max(), 2)
+    most = words.number(mlps["ratio"].max())
     return (
         "Then it asks what those findings are worth. The study's numbers do replicate, and do not "
         "mean what they seem to mean: its MLPs are so under-trained that PCA with the same code is "

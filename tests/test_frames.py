@@ -13,7 +13,7 @@ from aebench.analysis import fitness, frames, words
 def test_one_statistic_for_one_model_throughout(tmp_path: Path) -> None:
     # Geometric mean 0.04, median 0.0356, arithmetic mean 0.0536: told apart in every place.
     errors = (0.015, 0.0356, 0.12)
-    assert words.number(0.04, 2) == words.number((errors[0] * errors[1] * errors[2]) ** (1 / 3), 2)
+    assert words.number(0.04) == words.number((errors[0] * errors[1] * errors[2]) ** (1 / 3))
     records = [
         record("mlp", 8, 78 * e, seed=s, losses=(1.0, e), epochs=2, row={"modified": ""})
         for s, e in enumerate(errors)
