@@ -96,7 +96,9 @@ class _Watch:
             if not isinstance(path, str | bytes | os.PathLike):
                 continue  # an open file
             name = os.path.abspath(os.fsdecode(path))
-            if "__pycache__" in name or (event == "open" and name.startswith(_HARMLESS)):
+            if "__pycache__" in name or name.startswith(sys.pycache_prefix or "\0"):
+                continue  # what Python compiles, wherever it is told to keep it
+            if event == "open" and name.startswith(_HARMLESS):
                 continue
             if event == "os.mkdir" and os.path.isdir(name):
                 continue  # it is there, and stays as it is

@@ -273,7 +273,7 @@ def test_the_probe_of_a_busy_machine_is_short_and_its_median_honest(monkeypatch)
 
 def test_products_multiply() -> None:
     a = torch.arange(16.0).reshape(4, 4)
-    for product in device._products(CPU):
+    for product in device._products(CPU, torch.float32):
         found = product(a, torch.empty_like(a))
         assert any(torch.equal(found, expected) for expected in (a @ a, a @ a.T))  # type: ignore[arg-type]
 
@@ -282,3 +282,13 @@ def test_saving_of_fast_convolution() -> None:
     assert device.conv_saving(nn.Sequential(nn.Linear(3, 3))) == 1
     assert device.conv_saving(nn.Conv2d(1, 1, 3)) == 4
     assert device.conv_saving(nn.Conv2d(1, 1, 1)) == 1
+
+
+def test_a_product_that_the_processor_has_not_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", refuses, raising=False)
+    (product,) = device._products(CPU, torch.bfloat16)
+    a = torch.ones(4, 4, dtype=torch.bfloat16)
+    assert torch.equal(product(a, torch.empty_like(a)), a @ a)

@@ -250,7 +250,7 @@ def test_an_unknown_language_is_a_wrong_request(
     assert not Path("reports").exists()
     code, _, err = invoke("report", "runs", "--language", "fr", "--format", "markdown")
     assert code == 0
-    assert "Autoencodeurs sur MNIST" in Path("reports/runs.md").read_text("utf-8")
+    assert "Meilleurs autoencodeurs sur MNIST" in Path("reports/runs.md").read_text("utf-8")
 
 
 def test_a_script_asks_for_a_language(tmp_path: Path, undrawn: None) -> None:

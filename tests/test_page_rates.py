@@ -166,7 +166,7 @@ def test_the_section_draws_the_fronts_and_says_who_loses_less(tmp_path: Path) ->
         ("mlp-64", "study", "2 bits"), ("mlp-32", "study", "8 bits"), ("mlp-64", "study", "8 bits"),
     ]  # fmt: skip
     identities = {row[0].text: row[0].model for row in table.rows}
-    assert (identities["JPEG"], identities["PCA-32"]) == ("", "")
+    assert (identities["JPEG"], identities["PCA-64"]) == ("", "")
     of_them = results.jobs[results.jobs["latent"] == 64].iloc[0]
     assert identities["mlp-64"] == names.identity(of_them)
     assert ("JPEG", "–", "quality 10") in shown

@@ -20,7 +20,7 @@ def test_distance_to_the_optimum_counts_only_what_compresses(tmp_path) -> None:
     near = record("mlp", 700)  # a code of nine tenths of the image: PCA is all but exact there
     results = ordered(tmp_path, *records, near, record("conv", 16), failure())
     text = " ".join(trained.section(results).intro)
-    assert "the error is 2.0 (mlp-16 on MNIST) times PCA's; 0 of 1 such model beat it" in text
+    assert "the error is 2.00 (mlp-16 on MNIST) times PCA's; 0 of 1 such model beat it" in text
     assert "of these mlp-16 on MNIST does worse than the mean image" in text
     assert not trained.section(results).charts  # of one model the sentence says it all
 

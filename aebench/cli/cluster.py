@@ -32,5 +32,5 @@ def check(given: Mapping[str, Any]) -> None:
         raise RequestError(
             "--budget with --on needs --workers: how many jobs the cluster runs at a time"
         )
-    if find_spec("ray") is None:
+    if find_spec("ray") is None and not given["plan"]:
         raise RequestError("--on ray needs Ray, which is not installed: pip install 'aebench[ray]'")

@@ -127,8 +127,8 @@ _OPTIONS = (
         autocompletion=complete.precision),
     _option(_HOW, "device", f"auto, cpu, cuda, cuda:1, ... {default('auto')}",
         autocompletion=complete.device),
-    _option(_HOW, "workers", "Jobs at a time. On one machine times of more than 1 cannot be"
-        f" compared. {default('1; on a cluster all that it has room for')}", **_FROM_1),
+    _option(_HOW, "workers", "Jobs at a time; on a cluster as many as it has room for. Times of"
+        f" more than 1 on one machine cannot be compared. {default('1')}", **_FROM_1),
     _option(_HOW, "on", "Run on the nodes of a Ray cluster: of one that runs here, of one started"
         f" here if none does, or of the one at ADDRESS. {default('this machine')}",
         metavar="ray[=ADDRESS]"),
