@@ -97,7 +97,9 @@ class Browser:
             file.write_text(page, encoding="utf-8")
         else:
             file = page.resolve()
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+        # A context of its own: what one page stores no page of another test may find.
+        context = self.ask("Target.createBrowserContext")
+        target = self.ask("Target.createTarget", url="about:blank", **context)["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         shown = self._pages[session] = Page(self, session)
         try:
@@ -111,7 +113,7 @@ class Browser:
             yield shown
         finally:
             del self._pages[session]
-            self.ask("Target.closeTarget", targetId=target)
+            self.ask("Target.disposeBrowserContext", **context)
 
     def ask(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
         """Send one command of the DevTools protocol and wait for its answer."""
