@@ -97,6 +97,8 @@ class Node:
             news.clear()
             while not worker.said.empty():
                 message = worker.said.get()
+                if message["kind"] == "gone":  # a fork of it: how that ended, the worker knows
+                    message["how"] = worker.exit
                 late = message["kind"] in ("ended", "gone")
                 yield message | {"files": self._taken() if late else {}}
             if ended:

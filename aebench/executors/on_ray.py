@@ -292,9 +292,8 @@ class Worker:
             for reference in self._place.stream(self._number):
                 message = self._place.answer(reference)
                 self._place.keep(message.pop("files", {}))
-                if message["kind"] == "exit":
-                    self.exit = message["how"]
-                else:
+                self.exit = message.pop("how", self.exit)
+                if message["kind"] != "exit":
                     self.said.put(message)
                     self._news.set()
         except RequestError as error:
