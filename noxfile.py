@@ -2,7 +2,7 @@
 
     python3 noxfile.py -s quickstart    train the quick grid and render its report
     python3 noxfile.py -s tests         run the tests; what follows `--` goes to pytest
-    python3 noxfile.py -s tests-cluster run the tests that need a Ray cluster, on this machine
+    python3 noxfile.py -s tests-cluster run the tests on clusters of Ray and Slurm, here
     python3 noxfile.py -s lint types    check style, layout and types
     python3 noxfile.py -s mutants       change the code step by step: do the tests notice?
     python3 noxfile.py -s fuzz          odd words, files and folders, a thousand of each
@@ -50,6 +50,7 @@ STAMP = VENV / "aebench-stamp"
 INSTALLING = "installing"
 HEARTBEAT_S = 15
 SANITIZED = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+CLUSTER_TESTS = ("tests/test_on_ray.py", "tests/test_on_slurm.py")
 TEST_PROCESSES = 4  # at most: each loads torch, and many tests start workers of their own
 # What an install was measured to take, on Linux, where torch brings CUDA; less elsewhere.
 INSTALLED_GB, NEEDED_GB = (6.2, 7.0) if sys.platform == "linux" else (1.5, 2.5)
@@ -387,9 +388,11 @@ def tests(session):
 
 @nox.session(name="tests-cluster")
 def tests_cluster(session):
-    """Run the tests that start a Ray cluster on this machine; what follows `--` goes to pytest."""
+    """Run the tests that start clusters of Ray and of Slurm here; what follows `--` is pytest's."""
     add(session, "ray", "ray")
-    module(session, "pytest", "-m", "cluster", "tests/test_on_ray.py", *session.posargs)
+    add(session, "slurm", "submitit")
+    with bytecode_kept(session):
+        module(session, "pytest", "-m", "cluster", *CLUSTER_TESTS, *session.posargs)
 
 
 @nox.session

@@ -22,7 +22,7 @@ MOST_VALUES = 1_000_000
 _RUN_OPTIONS = (
     "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
     "report", "keep_weights", "retrain", "checkpoint", "budget", "repeats_in_process",
-    "on", "cpus_per_job", "gpus_per_job",
+    "on", "cpus_per_job", "gpus_per_job", "cluster", "wait", "print_sbatch",
 )  # fmt: skip
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
 _COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list

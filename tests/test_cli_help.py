@@ -16,7 +16,7 @@ from test_report_records import record, stored
 
 from aebench import architectures, axes, datasets, protocols, schema
 from aebench.analysis.findings import FINDINGS
-from aebench.cli import complete, run
+from aebench.cli import complete, run_options
 from aebench.engines import ENGINES
 from aebench.grid import PRESETS, SEARCHES
 from aebench.job import Job
@@ -81,9 +81,9 @@ def test_no_command_shows_a_type_as_python_has_it(invoke, monkeypatch) -> None:
 
 
 def test_an_option_of_run_is_an_axis_or_one_that_grid_files_refuse() -> None:
-    options = {option.name for option in run._OPTIONS}
+    options = {option.name for option in run_options.OPTIONS}
     # Of the options of architectures each has a name of its own, in a table `options`.
-    assert options - set(run._AXIS_NAMES) == {*axes._RUN_OPTIONS, "option"}
+    assert options - set(run_options.AXIS_NAMES) == {*axes._RUN_OPTIONS, "option"}
 
 
 def test_run_shows_examples_that_can_be_planned(invoke, monkeypatch) -> None:

@@ -351,17 +351,6 @@ def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
     assert "nothing to run" in "".join(err for _, _, err in shards)
 
 
-def test_without_ray_a_cluster_is_asked_for_in_vain(
-    invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from aebench.cli import cluster
-
-    monkeypatch.setattr(cluster, "find_spec", lambda _: None)
-    code, _, told = invoke("run", "--dataset", "digits", "--on", "ray")
-    assert code == 2
-    assert "pip install 'aebench[ray]'" in told
-
-
 def test_a_plugin_that_goes_elsewhere_takes_no_record_with_it(tmp_path: Path) -> None:
     """When it is imported, by the run and by its worker, and when it builds a model."""
     (tmp_path / "plugins").mkdir()

@@ -14,7 +14,7 @@ from command_line import COMMAND, environment
 from aebench import load_grid
 from aebench.cli import in_turn
 from aebench.errors import RequestError
-from aebench.executors.leases import Leases, in_use
+from aebench.executors.leases import Leases, held
 from aebench.store import Store, read
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -110,7 +110,7 @@ def test_a_folder_that_another_run_works_in_is_refused(
     assert code == 2
     assert "mine is in use: another run trains jobs there" in said
     leases.close()
-    assert not in_use(store.parts)
+    assert not held(store.parts)
 
 
 def test_both_sides_are_run_in_processes_of_their_own_and_compared(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -268,6 +270,20 @@ def test_a_record_that_a_dying_worker_had_stored_stands(scene: Scene) -> None:
     scene.run(job(4))
     assert list(read(scene.store.path).jobs["status"]) == ["ok"]
     assert scene.endings[4].status == "ok"
+
+
+def test_what_ends_all_processes_leaves_no_record_of_a_worker_that_it_reaches_first(
+    scene: Scene,
+) -> None:
+    def ended_from_outside(worker: FakeWorker, one: Job) -> None:
+        worker.dead, worker.exit = True, "exit code 0"
+        threading.Timer(0.02, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+
+    scene.plays[4] = ended_from_outside
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert not scene.run(job(4), job(5))
+    assert scene.store.statuses() == {}
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_a_job_has_its_time_from_when_its_worker_was_prepared(

@@ -21,6 +21,7 @@ from aebench.cli import (
     report,
     run,
     show,
+    status,
     text,
     tune,
 )
@@ -50,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", cls=Command, epilog=run.EPILOG)(run.run)
+app.command("status", cls=Command)(status.status)
 app.command("show", cls=Command)(show.show)
 app.command("findings", cls=Command, epilog=findings.EPILOG)(findings.findings)
 app.command("check", cls=Command)(check.check)

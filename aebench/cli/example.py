@@ -1,6 +1,6 @@
 """``aebench example``: worked examples of models and data of one's own, to copy and to change.
 
-One is a notebook; the others are plugin files.
+One is a notebook, one a cluster file; the others are plugin files.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ Examples:
   aebench run --plugin my_vae.py --architecture vae --latent 20
 
   aebench example lab > lab.ipynb
+
+  aebench example cluster > cluster.toml
 """
 
 
@@ -32,7 +34,9 @@ def examples() -> dict[str, str]:
     home = resources.files("aebench") / "examples"
     files = sorted(home.iterdir(), key=lambda file: file.name)
     found = ((*file.name.rpartition("."), file) for file in files)
-    return {name: f.read_text("utf-8") for name, _, kind, f in found if kind in ("py", "ipynb")}
+    return {
+        name: f.read_text("utf-8") for name, _, kind, f in found if kind in ("py", "ipynb", "toml")
+    }
 
 
 def is_notebook(source: str) -> bool:
@@ -48,7 +52,7 @@ def example(
         ),
     ] = None,
 ) -> None:
-    """Print a worked example of a model or data of one's own; without a name, list them."""
+    """Print a worked example of a model, data or cluster; without a name, list them."""
     known = examples()
     if name is None:
         rows = [[n, _about(source)] for n, source in known.items()]
@@ -61,7 +65,9 @@ def example(
 
 
 def _about(source: str) -> str:
-    """The first line of an example's docstring, or the title of a notebook."""
+    """The first line of a docstring or of comments, or the title of a notebook."""
+    if source.startswith("#"):
+        return source.partition("\n")[0].strip("# ")
     if is_notebook(source):
         title: str = json.loads(source)["cells"][0]["source"][0]
         return title.strip("# \n")

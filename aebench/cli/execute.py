@@ -6,7 +6,7 @@ What came of it is for these to tell.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,10 @@ from aebench.grid import Grid
 from aebench.job import Job
 
 if TYPE_CHECKING:
+    from aebench.executors import Listener
     from aebench.store import Store, Survey
+
+    Run = Callable[[Sequence[Job], Store, RunOptions, Listener], bool | None]
 
 
 def to_do(grid: Grid, known: Survey, options: RunOptions, retry_failed: bool) -> list[Job]:
@@ -41,11 +44,11 @@ def execute(
     shown: Path,
     estimator: Estimator,
     options: RunOptions,
-) -> bool:
-    """Run what is to do, with progress; False if the user stopped it."""
+) -> bool | None:
+    """Run what is to do, with progress; False if the user stopped it, None if it goes on alone."""
     from aebench.cli.progress import fetch_visibly, watch
     from aebench.datasets import cache_directory
-    from aebench.executors import local, on_ray
+    from aebench.executors import local, on_ray, on_slurm
     from aebench.records import Circumstances, ended_without_record
     from aebench.store import kept
 
@@ -78,5 +81,5 @@ def execute(
     text.warn(store.compact())
     with watch(possible, estimator, console) as listener:
         how = dataclasses.replace(options, repeated=grid.repeated)
-        run = on_ray.run if options.on else local.run
-        return run(possible, store, how, listener)
+        executors: dict[str, Run] = {"": local.run, "ray": on_ray.run, "slurm": on_slurm.run}
+        return executors[options.on.partition("=")[0]](possible, store, how, listener)

@@ -129,7 +129,7 @@ def run(pairs: Sides, grid: str, shown: Path | None, options: RunOptions) -> tup
     shown = shown or text.RESULTS / name
     store = Store(here / shown)
     folders.check_utf8(store.path)
-    if leases.in_use(store.parts):
+    if leases.held(store.parts):
         raise RequestError(
             f"{shown} is in use: another run trains jobs there, and times beside it would be of"
             " both; wait for it, or choose another folder with --results"

@@ -15,25 +15,21 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from aebench.cli import axes, cluster, complete, folders, text
+from aebench.cli import axes, cluster, folders, text
 from aebench.cli.execute import execute, to_do
-from aebench.cli.options import DATA_FOLDER, default
 from aebench.cli.plan import by_other_engines, print_plan, unkept
+from aebench.cli.run_options import AXIS_NAMES, OPTIONS
 from aebench.cli.within import told_after, told_before, within
-from aebench.engines import ENGINES, PRECISIONS
 from aebench.errors import RequestError, printable
 from aebench.estimate import Estimator
 from aebench.executors import RunOptions
-from aebench.grid import PRESETS, Grid, load_grid
-from aebench.job import OPTIONS as JOB_OPTIONS
+from aebench.grid import Grid, load_grid
 from aebench.job import Job
 from aebench.plugins import load_plugins
-from aebench.protocols import NAMES as PROTOCOLS
-from aebench.protocols import OPTIMIZERS, ORDERS, SCHEDULES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +38,6 @@ if TYPE_CHECKING:
     from aebench.store.files import Problem
 
 _NAMED = 5  # jobs that are named one by one
-_GRID, _AXES, _HOW, _WHERE = "Which jobs", "Axes (lists: 1,16,128; ranges: 0..4)", "How", "Where"
-_PROTOCOLS = default("the protocol's")
 
 EPILOG = """
 Examples:
@@ -62,98 +56,10 @@ aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
 
 aebench run --grid full --device cuda --on ray=10.0.0.1:6379: on a Ray cluster, a GPU a job
 
+aebench run --grid full --device cuda --on slurm: as an array job of Slurm, a GPU a task
+
 aebench run --architecture conv --latent 16 --keep-weights --checkpoint 10m: keep the model
 """
-
-
-def _option(
-    panel: str, name: str, about: str, values: Any = str, usual: Any = None, **how: Any
-) -> inspect.Parameter:
-    """One option: its panel of the help, its name, its help, the type and default of its value."""
-    words = f"--{name.replace('_', '-')}"
-    option = typer.Option(words, help=about, rich_help_panel=panel, **how)
-    kind = values if usual is not None else values | None
-    where = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, where, default=usual, annotation=Annotated[kind, option])
-
-
-_FROM_1 = {"values": int, "min": 1, "metavar": "N"}
-_OPTIONS = (
-    _option(_GRID, "grid", f"{', '.join(PRESETS)}, or a TOML file. {default('quick')}",
-        autocompletion=complete.grid),
-    _option(_GRID, "shard", "Only part I of N.", metavar="I/N"),
-    _option(_GRID, "plan", "Show the jobs and their cost; run nothing.", bool, False),
-    _option(_GRID, "retry_failed", "Run again what did not end ok.", bool, False),
-    _option(_GRID, "retrain", "With --keep-weights: run again what is there without weights.",
-        bool, False),
-    _option(_GRID, "plugin", "Python file with architectures of your own.", list[Path],
-        metavar="FILE.py", autocompletion=complete.plugin),
-    _option(_AXES, "architecture",
-        "Families of autoencoders: mlp, conv, ...; see `aebench list architectures`.",
-        autocompletion=complete.architecture),
-    _option(_AXES, "dataset", "mnist, digits, ..., torchvision:SVHN, or a folder or file of"
-        f" images. {default('mnist')}",
-        autocompletion=complete.dataset),
-    _option(_AXES, "latent", "Code width (mlp) or channels (conv)."),
-    _option(_AXES, "depth", f"Encoder layers. {default('1')}"),
-    _option(_AXES, "model", "given, or tuned: depth and options that the protocol's search found"
-        f" best. {default('given')}", autocompletion=complete.model),
-    _option(_AXES, "option", "Option of the architecture, once for each: width=16,32; see `aebench"
-        " list options`.", list[str], metavar="NAME=LIST", autocompletion=complete.option),
-    _option(_AXES, "seeds", f"How many: 0 to N-1. {default('1')}", **_FROM_1),
-    _option(_AXES, "repeats", f"How often, for times; 6 or more to publish. {default('1')}",
-        **_FROM_1),
-    _option(_AXES, "protocol", f"Training settings: {', '.join(PROTOCOLS)}, or a TOML file by"
-        f" `aebench tune`. {default('study')}", autocompletion=complete.protocol),
-    _option(_AXES, "epochs", f"Passes over the training images. {_PROTOCOLS}"),
-    _option(_AXES, "batch_size", f"Images per training step. {_PROTOCOLS}"),
-    _option(_AXES, "learning_rate", f"The optimizer's step size. {_PROTOCOLS}"),
-    _option(_AXES, "schedule", f"Learning rate: {', '.join(SCHEDULES)}. {_PROTOCOLS}",
-        autocompletion=complete.schedule),
-    _option(_AXES, "order", f"Training images: {', '.join(ORDERS)}. {_PROTOCOLS}",
-        autocompletion=complete.order),
-    _option(_AXES, "optimizer", f"{', '.join(OPTIMIZERS)}. {_PROTOCOLS}",
-        autocompletion=complete.optimizer),
-    _option(_AXES, "momentum", f"Of sgd and rmsprop. {_PROTOCOLS}"),
-    _option(_AXES, "weight_decay", f"Pull of the weights towards 0. {_PROTOCOLS}"),
-    _option(_AXES, "warmup", f"Share of the steps in which the learning rate rises. {_PROTOCOLS}"),
-    _option(_AXES, "clip_gradient", f"Largest norm of a step's gradients; 0: any. {_PROTOCOLS}"),
-    _option(_AXES, "train_noise",
-        f"Amplitude of Gaussian noise on training inputs. {default('0')}"),
-    _option(_AXES, "engine",
-        f"{', '.join(ENGINES)}, or auto: the fastest known. {default('auto')}",
-        autocompletion=complete.engine),
-    _option(_AXES, "precision", f"{', '.join(PRECISIONS)}. {default('fp32')}",
-        autocompletion=complete.precision),
-    _option(_HOW, "device", f"auto, cpu, cuda, cuda:1, ... {default('auto')}",
-        autocompletion=complete.device),
-    _option(_HOW, "workers", "Jobs at a time; on a cluster as many as it has room for. Times of"
-        f" more than 1 on one machine cannot be compared. {default('1')}", **_FROM_1),
-    _option(_HOW, "on", "Run on the nodes of a Ray cluster: of one that runs here, of one started"
-        f" here if none does, or of the one at ADDRESS. {default('this machine')}",
-        metavar="ray[=ADDRESS]"),
-    _option(_HOW, "cpus_per_job", "Cores of a node that a job on a cluster holds."
-        f" {default('all')}", **_FROM_1),
-    _option(_HOW, "gpus_per_job", "GPUs of a node that a job on a cluster holds."
-        f" {default('1 with --device cuda')}", **_FROM_1),
-    _option(_HOW, "repeats_in_process", "Repeats in the process of the jobs before them, not"
-        " each in one of its own: sooner done, but intervals leave out what differs between those.",
-        bool, False),
-    _option(_HOW, "budget", "Start no job that would end after this long: 10m, 90s, 2h; first those"
-        f" that decide findings soonest. {default('no limit')}", metavar="TIME"),
-    _option(_HOW, "timeout", f"Stop a job after this long. {default('never')}", float, min=0.001,
-        metavar="SECONDS"),
-    _option(_HOW, "checkpoint", "Store jobs in training this often, at the end of an epoch: 10m,"
-        f" 90s, 1h. {default('never')}", metavar="TIME"),
-    _option(_WHERE, "keep_weights", "Store trained models in RESULTS/weights, for `aebench apply`.",
-        bool, False),
-    _option(_WHERE, "results", f"Folder. {default('results/GRID')}", Path,
-        autocompletion=complete.results),
-    _option(_WHERE, "data", f"Folder of the data cache. {default(DATA_FOLDER)}", Path,
-        autocompletion=complete.folders),
-    _option(_WHERE, "report", "Render the report at the end.", bool, False),
-)  # fmt: skip
-_AXIS_NAMES = [o.name for o in _OPTIONS if o.name in (*JOB_OPTIONS, "model", "seeds", "repeats")]
 
 
 def run(**given: Any) -> None:
@@ -163,20 +69,23 @@ def run(**given: Any) -> None:
     if given["retrain"] and not given["keep_weights"]:
         raise RequestError("--retrain is of use with --keep-weights only: give both")
     budget_s = axes.seconds("--budget", given["budget"]) if given["budget"] else None
-    cluster.check(given)
+    on = cluster.check(given)
+    for_slurm = on == "slurm" or given["print_sbatch"]
     # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
     plugins = tuple(str(here / path) for path in given["plugin"] or ())
     data = None if given["data"] is None else here / given["data"]
     load_plugins(plugins)
     os.chdir(here)
-    asked = axes.axes({name: given[name] for name in _AXIS_NAMES}, here=not given["on"])
+    here_too = not (on or for_slurm)
+    asked = axes.axes({name: given[name] for name in AXIS_NAMES}, here=here_too)
     if given["option"]:
         asked["options"] = axes.options(given["option"])
+    of_task = cluster.asked(given)
     device = given["device"] or "auto"
     options = RunOptions(
         cuda=device if device.startswith("cuda") else "cuda",
-        workers=given["workers"] or (None if given["on"] else 1),
+        workers=given["workers"] or (1 if here_too else None),
         timeout_s=given["timeout"],
         data=data,
         command=axes.command(given["dataset"], asked.get("dataset", []), data),
@@ -188,8 +97,10 @@ def run(**given: Any) -> None:
         on=given["on"] or "",
         cpus_per_job=given["cpus_per_job"],
         gpus_per_job=given["gpus_per_job"],
+        wait=given["wait"],
     )
-    grid = _grid(given["grid"], asked, given["shard"], data)
+    shard = None if given["print_sbatch"] else given["shard"]
+    grid = _grid(given["grid"], asked, shard, data, cuda=bool(of_task.get("gpus")))
     os.chdir(here)
     if not grid.jobs:  # by hash, a small grid leaves some parts empty: nothing is wrong
         part = f"part {given['shard']} of {grid.name}"
@@ -219,11 +130,23 @@ def run(**given: Any) -> None:
         for sentence in told_before(plan, workers) if plan else ():
             text.stdout().print(sentence, soft_wrap=True)
         return
-    text.warn(by_other_engines([job for job in todo if job not in grid.impossible], there))
+    possible = [job for job in todo if job not in grid.impossible]
+    if for_slurm:
+        options = dataclasses.replace(options, allocation=cluster.allocation(of_task, grid.jobs))
+    if given["print_sbatch"]:
+        if not possible:
+            raise RequestError("nothing is left to do, so there is no script to print")
+        assert options.allocation
+        sys.stdout.write(cluster.script(options.allocation, len(possible), options.workers, here))
+        return
+    text.warn(by_other_engines(possible, there))
     admission = plan.admission(store, workers) if plan else None
     options = dataclasses.replace(options, may_start=admission)
     finished = execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)
+    if finished is None:
+        _goes_on(store, shown)
+        raise typer.Exit(130 if given["wait"] else 0)
     asked_for = (given["report"], given["keep_weights"])
     left_out = admission.refused if admission else []
     if plan and finished:
@@ -232,14 +155,19 @@ def run(**given: Any) -> None:
     _conclude(grid, store, shown, finished, *asked_for, known.problems, left_out)
 
 
-run.__signature__ = inspect.Signature(_OPTIONS)  # type: ignore[attr-defined]
+run.__signature__ = inspect.Signature(OPTIONS)  # type: ignore[attr-defined]
 
 
 def _grid(
-    source: str | None, asked: Mapping[str, Any], shard: str | None, data: Path | None
+    source: str | None,
+    asked: Mapping[str, Any],
+    shard: str | None,
+    data: Path | None,
+    *,
+    cuda: bool,
 ) -> Grid:
-    """The jobs asked for, and what to know of them said."""
-    defaults: dict[str, Any] = {"device": axes.device("auto")}
+    """The jobs asked for, and what to know of them said; on `cuda` where nothing is asked of it."""
+    defaults: dict[str, Any] = {"device": "cuda" if cuda else axes.device("auto")}
     if not source and set(asked) & {"architecture", "latent"}:
         defaults["dataset"] = "mnist"
     else:
@@ -254,6 +182,18 @@ def _grid(
             f" ({printable(job.engine_choice)})"
         )
     return grid
+
+
+def _goes_on(store: Store, shown: Path) -> None:
+    """Say which array job now runs without this command, and how to follow and to end it."""
+    from aebench.executors import on_slurm
+
+    made = on_slurm.submissions(store.path)[-1]
+    jobs, tasks = text.count(len(made.keys), "job"), text.count(len(made.tasks), "task")
+    text.stdout().print(f"array job {made.number} of Slurm: {jobs} in {tasks}", soft_wrap=True)
+    where = shlex.quote(str(shown))
+    hint = f"how far it is: aebench status {where}; to end it: scancel {made.number}"
+    text.stderr().print(hint, soft_wrap=True)
 
 
 def _conclude(

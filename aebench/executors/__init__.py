@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,28 @@ from aebench.job import Job
 
 in_worker = False
 """Whether this process is itself a worker, which starts no run of its own."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What each task of an array job asks of Slurm, and how many `tasks` there are at most.
+
+    `cpus`, `gpus` and `memory` ("16G") are of one task, which runs one job at a time, and
+    `time_min` is its limit in minutes; `setup` are lines of shell before it starts, and `sbatch`
+    further options of sbatch by their long names.
+    """
+
+    tasks: int = 100
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    time_min: int = 240
+    cpus: int = 1
+    gpus: int = 0
+    memory: str = ""
+    setup: tuple[str, ...] = ()
+    sbatch: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,9 +53,10 @@ class RunOptions:
     a process keeps, then vary from repeat to repeat as they do from run to run.
 
     `on` is where jobs run: "" for this machine, ``ray`` for a Ray cluster that runs here or is
-    started here, ``ray=ADDRESS`` for another. On a cluster a job holds `cpus_per_job` cores, all of
-    a node's or its GPU's part of them without it, and `gpus_per_job` GPUs; `workers` None takes all
-    the room that there is.
+    started here, ``ray=ADDRESS`` for another, ``slurm`` for an array job of Slurm's. On a Ray
+    cluster a job holds `cpus_per_job` cores, all of a node's or its GPU's part of them without it,
+    and `gpus_per_job` GPUs; `workers` None takes all the room that there is. On Slurm a task of the
+    array holds its `allocation`, and with `wait` the run lasts until every task is done.
     """
 
     cuda: str = "cuda"
@@ -52,6 +75,8 @@ class RunOptions:
     on: str = ""
     cpus_per_job: int | None = None
     gpus_per_job: int | None = None
+    allocation: Allocation | None = None
+    wait: bool = False
 
 
 @dataclass(frozen=True)

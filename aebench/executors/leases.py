@@ -15,18 +15,20 @@ from filelock import FileLock, Timeout
 from aebench.errors import RequestError
 
 
-def in_use(parts: Path) -> bool:
-    """Whether a run that is alive has a lease in the folder `parts` of results."""
-    for file in parts.glob(".*.lock"):
+def held(parts: Path) -> list[str]:
+    """Keys of the jobs that runs which are alive have leases of, in the folder `parts`."""
+    keys = []
+    for file in sorted(parts.glob(".*.lock")):
         lock = FileLock(file)
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            return True
+            keys.append(file.stem[1:])
+            continue
         except (OSError, NotImplementedError):
             continue  # whether it may be used at all is seen when a lease is taken
         lock.release()
-    return False
+    return keys
 
 
 class Leases:

@@ -298,6 +298,8 @@ class _Pool:
         """Leave a record of a job whose worker left none."""
         job = slot.job
         assert job is not None
+        if status == "killed" and self.stop.forced():
+            return
         row = self.store.ending(job.key)
         if row is not None and self._is_new(job, row):
             self._ended(place, slot, Ending.of(row))  # it died after its record was on disk
