@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from aebench.records import Circumstances
 from aebench.store import Row, Store, files
 
 _ANSWER_S = 30.0  # for a node to end a worker, which takes it some seconds at most
+_KNOCK_S = 10.0
 _THREADS = 8  # of a node's actor: it listens to up to three workers while it is asked for more
 
 
@@ -44,16 +46,14 @@ class Cluster:
     def __init__(self, address: str = "") -> None:
         self.ray = _ray()
         self.started = False
+        if address:
+            _knock(address)
         quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
         try:
             self.ray.init(address or "auto", **quiet)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             if address:
-                raise RequestError(
-                    f"no Ray cluster answers at {printable(address)} ({_first_line(error)}); start"
-                    " one with `ray start --head`, or leave the address out to have one started"
-                    " here"
-                ) from error
+                raise _no_cluster(address, error) from error
             self.ray.init("local", include_dashboard=False, **quiet)
             self.started = True
 
@@ -67,6 +67,28 @@ class Cluster:
         """The nodes that are alive, in an order that stays."""
         alive = [node for node in self.ray.nodes() if node["Alive"]]
         return sorted(alive, key=lambda node: (node["NodeManagerHostname"], node["NodeID"]))
+
+
+def _knock(address: str) -> None:
+    """See that something listens at `address`, for which Ray itself would wait for minutes.
+
+    Raises:
+        RequestError: nothing does.
+    """
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not (host and port.isascii() and port.isdecimal()):
+        return  # as Ray's own `auto`, or a name of a kind that Ray knows
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: BaseException) -> RequestError:
+    return RequestError(
+        f"no Ray cluster answers at {printable(address)} ({_first_line(error)}); start one with"
+        " `ray start --head`, or leave the address out to have one started here"
+    )
 
 
 def run(jobs: Sequence[Job], store: Store, options: RunOptions, listener: Listener) -> bool:
