@@ -102,13 +102,21 @@ def spent(results: Results, cost: Cost) -> pd.DataFrame:
     else:
         if cost is TIME:
             jobs = frames.accepted(frames.timed(jobs))
-            jobs = jobs.assign(where=[words.conditions(row) for _, row in jobs.iterrows()])
+            jobs = jobs.assign(where=_conditions(jobs))
         rows = _by_epoch(jobs, results.epochs, cost)
     figures = rows[_FIGURES].astype("float64")
     rows[_FIGURES] = figures
     rows = rows[((figures > 0) & (figures < np.inf)).all(axis="columns")]
     by = ["dataset", *_MODEL, "bottleneck", "seed", "epoch", "where"]
     return pd.DataFrame(rows.groupby(by, sort=False)[_FIGURES].median().reset_index())
+
+
+def _conditions(jobs: pd.DataFrame) -> pd.Series[str]:
+    """Under which conditions the time of each row was taken, in words."""
+    found = pd.Series("", index=jobs.index, dtype="str")
+    for _, rows in jobs.groupby(frames.ALIKE, dropna=False, sort=False):
+        found.loc[rows.index] = words.conditions(rows.iloc[0])
+    return found
 
 
 def _by_epoch(jobs: pd.DataFrame, epochs: pd.DataFrame, cost: Cost) -> pd.DataFrame:
@@ -265,7 +273,9 @@ def _adjusted(found: list[Fight]) -> list[Fight]:
 
 def _seeds(points: pd.DataFrame, model: pd.Series) -> pd.Series[float]:
     """Errors of the model of a row of `models`, by seed."""
-    mine = frames.matching(points, model[[*_MODEL, "bottleneck", "epoch"]].to_dict())
+    # The epoch first: it leaves fewest rows for the others, of which most are texts.
+    mine = points[points["epoch"] == model["epoch"]]
+    mine = frames.matching(mine, model[[*_MODEL, "bottleneck"]].to_dict())
     errors: pd.Series[float] = mine.groupby("seed")["error"].median()
     return errors
 

@@ -39,15 +39,16 @@ class Doubt:
     cases: tuple[Case, ...]
 
 
-def check(results: Results) -> list[Doubt]:
-    """Every doubt about the times of `results`: first those that make a time unfit."""
+def check(results: Results, *, unfit_only: bool = False) -> list[Doubt]:
+    """Every doubt about the times of `results`: first, or only, those that make a time unfit."""
     jobs = frames.ordered(results).jobs
     good = jobs[jobs["status"].eq("ok") & frames.has_time(jobs)]
     cases = {
         kind.name: tuple(_case(where, detail) for where, detail in kind.find(good, results))
         for kind in KINDS
+        if kind.unfit or not unfit_only
     }
-    found = [Doubt(kind, cases[kind.name]) for kind in KINDS if cases[kind.name]]
+    found = [Doubt(kind, cases[kind.name]) for kind in KINDS if cases.get(kind.name)]
     return sorted(found, key=lambda doubt: not doubt.kind.unfit)
 
 
@@ -67,7 +68,7 @@ def rejected(doubts: list[Doubt]) -> dict[str, tuple[str, ...]]:
 
 def marked(results: Results) -> Results:
     """The same results; their jobs have a column `doubt`: why a time is rejected, else empty."""
-    doubts, jobs = rejected(check(results)), results.jobs
+    doubts, jobs = rejected(check(results, unfit_only=True)), results.jobs
     doubt = [", ".join(doubts.get(key, ())) for key in jobs["key"]]
     return replace(results, jobs=jobs.assign(doubt=pd.Series(doubt, jobs.index, dtype="str")))
 
@@ -186,16 +187,17 @@ def _clocks(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Train longer with --epochs, or compare another --engine; report it if it stays.",
 )
 def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, str]]:
-    epochs = results.epochs.sort_values("epoch").astype({"train_s": "float64"})
-    seconds = epochs.groupby("key")["train_s"].agg(list)
-    for row in rows_of(jobs):
-        first, *others = seconds.get(row["key"], [0.0])
-        # Slower than every later one as well: a single late hiccup is noise, not warm-up.
-        if len(others) < 2 or not first > max(others):
-            continue
-        usual = float(pd.Series(others).median())
-        if first > SLOW_START * usual:
-            yield row, f"{first:.3g} s, the later ones {usual:.3g} s"
+    epochs = results.epochs.sort_values(["key", "epoch"]).astype({"train_s": "float64"})
+    first = epochs.groupby("key")["train_s"].first()
+    later = epochs[epochs["key"].duplicated()].groupby("key")["train_s"]
+    seconds = pd.DataFrame({"usual": later.median(), "most": later.max(), "n": later.size()})
+    seconds = seconds.assign(first=first)
+    # Slower than every later one as well: a single late hiccup is noise, not warm-up.
+    slow = (seconds["n"] >= 2) & (seconds["first"] > seconds["most"])
+    slow &= seconds["first"] > SLOW_START * seconds["usual"]
+    for row in rows_of(jobs[jobs["key"].isin(seconds.index[slow])]):
+        took = seconds.loc[row["key"]]
+        yield row, f"{took['first']:.3g} s, the later ones {took['usual']:.3g} s"
 
 
 @doubt_kind(
