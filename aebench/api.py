@@ -124,7 +124,7 @@ def run(
             plan = within(grid, todo, known, store.path.name, options, budget_s)
             todo, admission = list(plan.todo), plan.admission(store, workers)
             options = dataclasses.replace(options, may_start=admission)
-        if not execute(grid, todo, store, shown, Estimator.from_store(store), options):
+        if not execute(grid, todo, store, shown, Estimator.from_survey(known), options):
             raise KeyboardInterrupt(
                 f"stopped; what has ended is in {shown}, and the same call goes on"
             )

@@ -23,7 +23,7 @@ from aebench.job import Job
 if TYPE_CHECKING:
     import pandas as pd
 
-    from aebench.store import Store
+    from aebench.store import Survey
 
 # What a rate depends on.
 _ALIKE = ("architecture", "depth", "options", "engine", "precision", "device")
@@ -137,15 +137,13 @@ class Estimator:
     basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
 
     @classmethod
-    def from_store(cls, store: Store) -> Estimator:
-        """Learn from the jobs in `store` that ran alone on a CPU or GPU like ours."""
-        if not store.exists:
-            return cls()
-        return cls.from_jobs(store.survey().jobs, store.path.name)
+    def from_survey(cls, survey: Survey) -> Estimator:
+        """Learn from the jobs in a folder that ran alone on a CPU or GPU like ours."""
+        return cls.from_jobs(survey.jobs, survey.path.name)
 
     @classmethod
     def from_jobs(cls, jobs: pd.DataFrame, folder: str) -> Estimator:
-        """Learn from the rows of a `folder`, of which those count that `from_store` says."""
+        """Learn from the rows of a `folder`, of which those count that `from_survey` says."""
         mine = jobs[
             (jobs["status"] == "ok")
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise

@@ -188,7 +188,11 @@ def _enumerate(
             kept.pop(job, None)
     if mistakes:
         raise RequestError("\n".join(dict.fromkeys(mistakes)))
-    impossible = {job: reason for job in kept if (reason := why_impossible(job))}
+    why: dict[tuple[Any, ...], str] = {}
+    for job in kept:
+        if (of := system(job)) not in why:
+            why[of] = why_impossible(job)
+    impossible = {job: reason for job in kept if (reason := why[system(job)])}
     if not kept:
         raise RequestError(f"{source} describes no job at all")
     if len(impossible) == len(kept):
@@ -201,6 +205,8 @@ def _enumerate(
 
 
 _setting = attrgetter(*(name for name in FIELDS if name != "repeat"))
+system = attrgetter(*(name for name in FIELDS if name not in ("seed", "repeat")))
+"""What jobs that differ in seed and repeat alone have in common."""
 
 
 def repeated(jobs: Collection[Job]) -> frozenset[Job]:
@@ -219,9 +225,14 @@ def _multiply(
     if count > MOST_VALUES:
         mistakes.append(f"{where}: {count:,} jobs, and a grid holds at most {MOST_VALUES:,}")
         return
-    for values in itertools.product(*axes.values()):
+    # Of each system one job is made and checked; thousands may differ in seed and repeat alone.
+    counts = {name: axes[name] for name in ("seed", "repeat") if name in axes}
+    systems = {name: values for name, values in axes.items() if name not in counts}
+    numbers = list(itertools.product(counts.get("seed", [0]), counts.get("repeat", [0])))
+    for values in itertools.product(*systems.values()):
         try:
-            jobs[make_job(dict(zip(axes, values, strict=True)), notes)] = None
+            first = make_job(dict(zip(systems, values, strict=True)), notes)
+            jobs.update((first.again(*each), None) for each in numbers)
         except RequestError as error:
             mistakes.append(f"{where}: {error}")
             return

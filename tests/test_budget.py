@@ -114,7 +114,7 @@ def test_costs_are_those_of_this_machine_and_of_the_same_kind_of_job(tmp_path: P
     write(store, 2, step_s=50.0, cpu_name="another")
     costs = Costs.of(store.survey().jobs, "here")
     assert costs.seconds(JOB) == pytest.approx(
-        Estimator.from_store(store).job(JOB).likely_s, rel=0.5
+        Estimator.from_survey(store.survey()).job(JOB).likely_s, rel=0.5
     )
     assert costs.seconds(JOB) < 0.1 * costs.seconds(dataclasses.replace(JOB, epochs=1000))
 

@@ -351,6 +351,20 @@ def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
     assert "nothing to run" in "".join(err for _, _, err in shards)
 
 
+def test_thousands_of_jobs_are_counted_and_not_listed(
+    invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from aebench.cli import run
+
+    words = ["run", *MLP, "--architecture", "mlp", "--latent", "2,3", "--epochs", "1", "-q"]
+    code, out, _ = invoke(*words, "--results", "a b")
+    assert (code, out.count("digits mlp-")) == (0, 2)
+    monkeypatch.setattr(run, "_LISTED", 1)
+    assert invoke(*words, "--results", "a b") == (
+        0, "a b: 2 jobs, too many to list here; aebench show 'a b'\n", "",
+    )  # fmt: skip
+
+
 def test_a_plugin_that_goes_elsewhere_takes_no_record_with_it(tmp_path: Path) -> None:
     """When it is imported, by the run and by its worker, and when it builds a model."""
     (tmp_path / "plugins").mkdir()

@@ -53,7 +53,7 @@ def test_a_job_measured_before_takes_as_long_again(results: Store) -> None:
     """The median of its steps, its evaluation, and half a second besides: all of it learnt."""
     for n, step_s in enumerate((0.2, STEP_S, 90.0)):
         write(results, n, step_s=step_s, eval_s=4 * step_s, probe_s=4 * step_s)
-    estimator = Estimator.from_store(results)
+    estimator = Estimator.from_survey(results.survey())
     guess = estimator.job(JOB)
     assert guess.likely_s == pytest.approx(STEP_S * steps(JOB) + 8 * STEP_S + 0.5, rel=0.01)
     assert guess.high_s / guess.low_s < 1.5
@@ -65,7 +65,7 @@ def test_a_tiny_job_says_little_of_a_large_one(tmp_path: Path) -> None:
     results = Store(tmp_path)
     tiny, large = Job("mlp", "digits", 16), Job("mlp", "mnist", 512)
     write(results, 1, tiny, step_s=4e-4, eval_s=0.01, probe_s=0.05, total_s=0.6)
-    learnt, rough = Estimator.from_store(results).job(large), Estimator().job(large)
+    learnt, rough = Estimator.from_survey(results.survey()).job(large), Estimator().job(large)
     assert gflop(large) / gflop(tiny) * 4e-4 * steps(large) > 10 * rough.high_s
     assert rough.low_s / 2 < learnt.low_s < learnt.likely_s < learnt.high_s < 2 * rough.high_s
 
@@ -74,7 +74,7 @@ def test_a_tiny_job_that_was_slow_says_no_more(results: Store) -> None:
     """What held it up five times as long is not known to grow with the arithmetic."""
     large = Job("mlp", "mnist", 512)
     write(results, 1, Job("mlp", "digits", 16), step_s=2e-3)
-    step = Estimator.from_store(results)._step(large, gflop(large)).likely_s
+    step = Estimator.from_survey(results.survey())._step(large, gflop(large)).likely_s
     assert step == pytest.approx(max(2e-3, Estimator()._step(large, gflop(large)).likely_s))
 
 
@@ -82,7 +82,7 @@ def test_a_slow_machine_is_believed_the_more_the_nearer_the_size(results: Store)
     job = Job("mlp", "mnist", 128)
     for n, latent in enumerate((112, 128)):
         write(results, n, Job("mlp", "mnist", latent), step_s=1.0)
-    estimator = Estimator.from_store(results)
+    estimator = Estimator.from_survey(results.survey())
     assert likely(estimator, job) >= 1.0 * steps(job)
     larger, rough = Job("mlp", "mnist", 512), Estimator()
     assert likely(estimator, larger) > 10 * likely(rough, larger)
@@ -106,13 +106,13 @@ def test_a_slow_machine_is_believed_the_more_the_nearer_the_size(results: Store)
 def test_what_is_not_comparable_teaches_nothing(results: Store, row: dict[str, Any]) -> None:
     write(results, 1, **row)
     write(results, 2, Job("conv", "mnist", 8))  # mixed with what is known, as real tables are
-    estimator = Estimator.from_store(results)
+    estimator = Estimator.from_survey(results.survey())
     assert estimator.job(JOB) == Estimator().job(JOB)
 
 
 def test_without_results_it_says_so_and_gives_a_wide_range(tmp_path: Path) -> None:
     for store in (Store(tmp_path), Store(tmp_path / "none")):
-        estimator = Estimator.from_store(store)
+        estimator = Estimator.from_survey(store.survey())
         assert "no time of this machine" in estimator.basis
         guess = estimator.job(JOB)
         assert guess.high_s > 3 * guess.low_s > 0
@@ -123,12 +123,12 @@ def test_each_kind_of_job_has_its_own_rate(results: Store) -> None:
     wide = Job("mlp", "digits", 8, 2, options="hidden=8")
     write(results, 1)
     write(results, 2, slow, step_s=4 * STEP_S)
-    estimator = Estimator.from_store(results)
+    estimator = Estimator.from_survey(results.survey())
     steps_s = [estimator._step(job, gflop(job)).likely_s for job in (slow, JOB)]
     assert steps_s == pytest.approx([4 * STEP_S, STEP_S])
     assert estimator._step(deep, gflop(deep)) == Estimator()._step(deep, gflop(deep))
     write(results, 3, wide)
-    learnt = Estimator.from_store(results)
+    learnt = Estimator.from_survey(results.survey())
     assert learnt._step(deep, gflop(deep)) == Estimator()._step(deep, gflop(deep))
     assert learnt._step(wide, gflop(wide)).likely_s == pytest.approx(STEP_S)
 
@@ -186,7 +186,9 @@ def test_a_slower_processor_is_known_by_the_products_of_other_jobs(results: Stor
     write(results, 1, Job("conv", "mnist", 8), **slow)
     write(results, 2, Job("conv", "mnist", 16), **slow | {"precision": "bf16", "peak_gflops": 1e6})
     job = Job("mlp-separate", "cifar10", 8500, engine="native")
-    known, rough = (e._step(job, gflop(job)) for e in (Estimator.from_store(results), Estimator()))
+    known, rough = (
+        e._step(job, gflop(job)) for e in (Estimator.from_survey(results.survey()), Estimator())
+    )
     assert known.likely_s == pytest.approx(2 * rough.likely_s, rel=0.01)
 
 
@@ -204,7 +206,7 @@ def test_fixed_cost_does_not_grow_with_the_epochs(results: Store) -> None:
         job = Job("mlp", "digits", 8, epochs=epochs)
         write(results, n, job, step_s=1e-3, eval_s=0.001, probe_s=0.001, baseline_s=0.0,
               total_s=1e-3 * steps(job) + 20.002)  # fmt: skip
-    estimator = Estimator.from_store(results)
+    estimator = Estimator.from_survey(results.survey())
     assert estimator.fixed_s == {"digits": pytest.approx(20)}
     short, long = (likely(estimator, Job("mlp", "digits", 8, epochs=e)) for e in (1, 100))
     assert short == pytest.approx(20, abs=0.1)
@@ -243,7 +245,7 @@ def test_a_worker_starts_and_baselines_are_computed_once(results: Store) -> None
     assert once == pytest.approx(rough.total(jobs[:1]).likely_s - alone[0])
     assert once > 6  # torch alone takes four seconds to import
     write(results, 1, Job("conv", "mnist", 8))
-    known = Estimator.from_store(results)
+    known = Estimator.from_survey(results.survey())
     assert known.total(jobs).likely_s - sum(likely(known, j) for j in jobs) < once
 
 

@@ -92,6 +92,19 @@ def test_the_key_by_another_engine_is_that_of_the_job_by_it() -> None:
     assert dataclasses.replace(other, engine_choice="auto: so").common_key == ONE.key
 
 
+def test_a_job_again_is_the_job_with_that_seed_and_repeat() -> None:
+    assert ONE.key  # which the other must not take over
+    twin = ONE.again(seed=3, repeat=2)
+    made = dataclasses.replace(ONE, seed=3, repeat=2)
+    assert twin == made
+    assert (twin.key, twin.name) == (made.key, made.name)
+    assert twin.key != ONE.key
+    assert twin.again(seed=0, repeat=0).key == ONE.key
+    for wrong in ({"seed": -1, "repeat": 0}, {"seed": 0, "repeat": 1.5}):
+        with pytest.raises(RequestError):
+            ONE.again(**wrong)
+
+
 def test_equal_jobs_have_equal_keys() -> None:
     whole, real = (Job("mlp", "mnist", 512, learning_rate=rate) for rate in (1, 1.0))
     assert whole == real

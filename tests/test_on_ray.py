@@ -10,14 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from checkers import skip
 from command_line import COMMAND, environment
 
 from aebench.store import Store
 
-pytest.importorskip("ray", reason="Ray, the extra `ray`, is not installed")
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 PLUGIN = """
@@ -57,6 +58,8 @@ class Nodes:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    if find_spec("ray") is None:
+        skip("Ray, the extra `ray`, is not installed")
     cache = tmp_path_factory.mktemp("cache-of-nodes")
     script = str(Path(__file__).with_name("ray_nodes.py"))
     process = subprocess.Popen(

@@ -9,17 +9,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import slurm_nodes
+from checkers import skip
 from command_line import COMMAND, environment
 
 from aebench.store import Store
 
-pytest.importorskip("submitit", reason="submitit, the extra `slurm`, is not installed")
-if slurm_nodes.missing():
-    pytest.skip(f"no {', '.join(slurm_nodes.missing())} here", allow_module_level=True)
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 # Each job says how often it was begun, and lasts long enough to be killed in its middle.
@@ -44,6 +43,10 @@ Run = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    if find_spec("submitit") is None:
+        skip("submitit, the extra `slurm`, is not installed")
+    if lacking := slurm_nodes.missing():
+        skip(f"there is no {', '.join(lacking)}: install Debian's {slurm_nodes.PACKAGES}")
     with slurm_nodes.cluster(tmp_path_factory.mktemp("slurm"), nodes=3) as env:
         yield env
 

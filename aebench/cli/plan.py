@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from aebench import engines
 from aebench.cli import text
 from aebench.errors import printable
 from aebench.estimate import Estimator
-from aebench.grid import Grid, size, steps
+from aebench.grid import Grid, size, steps, system
 from aebench.job import Job
 
 if TYPE_CHECKING:
@@ -36,16 +34,18 @@ def print_plan(
     of `started` in processes of their own.
     """
 
-    def system(job: Job) -> Job:
-        return dataclasses.replace(job, seed=0, repeat=0)
+    systems: dict[tuple[object, ...], list[Job]] = {}
+    for job in grid.jobs:
+        systems.setdefault(system(job), []).append(job)
 
-    def order(job: Job) -> tuple[object, ...]:
+    def order(jobs: list[Job]) -> tuple[object, ...]:
+        job = jobs[0].again(seed=0, repeat=0)
         fields = (job.dataset, job.architecture, job.depth, job.latent, job.engine, job.precision)
-        return (*fields, system(job).key)
+        return (*fields, job.key)
 
     rows = []
-    for one, members in groupby(sorted(grid.jobs, key=order), key=system):
-        jobs = list(members)
+    for jobs in sorted(systems.values(), key=order):
+        one = jobs[0].again(seed=0, repeat=0)
         done = sum(there.get(job.key) == "ok" for job in jobs)
         name = one.name + (f" ({one.modified})" if one.modified else "")
         if jobs[0] in grid.impossible:

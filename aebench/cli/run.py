@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from aebench.store.files import Problem
 
 _NAMED = 5  # jobs that are named one by one
+_LISTED = 500  # rows of a table that somebody may still look through
 
 EPILOG = """
 Examples:
@@ -114,7 +115,7 @@ def run(**given: Any) -> None:
     known = store.survey()
     text.warn(known.problems)  # before hours are spent on what they may hold
     there = known.statuses
-    estimator = Estimator.from_store(store)
+    estimator = Estimator.from_survey(known)
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     todo = to_do(grid, known, options, given["retry_failed"])
     plan, workers = None, options.workers or 1
@@ -212,7 +213,10 @@ def _conclude(
     console = text.stderr()
     jobs, problems = _readable(grid, store)
     text.warn(problem for problem in problems if problem not in told)
-    if len(jobs):
+    if len(jobs) > _LISTED:
+        many = f"{shown}: {text.count(len(jobs), 'job')}, too many to list here"
+        text.stdout().print(f"{many}; aebench show {shlex.quote(str(shown))}", soft_wrap=True)
+    elif len(jobs):
         text.stdout().print(jobs_table(jobs, str(shown)))
     console.print(f"results: {shown}", soft_wrap=True)
     if report and finished and (jobs["status"] == "ok").any():
