@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from checkers import skip
+from checkers import unavailable
 from command_line import COMMAND, environment
 
 from aebench.store import Store
@@ -59,7 +59,7 @@ class Nodes:
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     if find_spec("ray") is None:
-        skip("Ray, the extra `ray`, is not installed")
+        unavailable("Ray, the extra `ray`, is not installed")
     cache = tmp_path_factory.mktemp("cache-of-nodes")
     script = str(Path(__file__).with_name("ray_nodes.py"))
     process = subprocess.Popen(

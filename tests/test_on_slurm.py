@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import slurm_nodes
-from checkers import skip
+from checkers import unavailable
 from command_line import COMMAND, environment
 
 from aebench.store import Store
@@ -44,9 +44,9 @@ Run = Callable[..., subprocess.Popen[str]]
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     if find_spec("submitit") is None:
-        skip("submitit, the extra `slurm`, is not installed")
+        unavailable("submitit, the extra `slurm`, is not installed")
     if lacking := slurm_nodes.missing():
-        skip(f"there is no {', '.join(lacking)}: install Debian's {slurm_nodes.PACKAGES}")
+        unavailable(f"there is no {', '.join(lacking)}: install Debian's {slurm_nodes.PACKAGES}")
     with slurm_nodes.cluster(tmp_path_factory.mktemp("slurm"), nodes=3) as env:
         yield env
 
