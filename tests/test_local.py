@@ -82,13 +82,14 @@ class Scene(Listener):
         self.plays: dict[int, Callable[[FakeWorker, Job], None]] = {}
         self.failures = 0  # of the next attempts to start a worker
         self.now = 0.0
+        self.waits: list[bool] = []  # whether nothing was new, so that it would have waited
         self.told: list[tuple[str, int, Job, Ending | None]] = []
 
     def start(self, results: Path, forks: bool, folder: Path, news: threading.Event) -> FakeWorker:
         if self.failures:
             self.failures -= 1
             raise OSError(12, "Cannot allocate memory")
-        news.wait = lambda timeout: None  # nobody is waited for
+        news.wait = lambda timeout: self.waits.append(not news.is_set())  # nobody is waited for
         self.workers.append(FakeWorker(self, forks))
         return self.workers[-1]
 
@@ -284,6 +285,12 @@ def test_what_ends_all_processes_leaves_no_record_of_a_worker_that_it_reaches_fi
     assert not scene.run(job(4), job(5))
     assert scene.store.statuses() == {}
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_slot_has_its_next_job_as_soon_as_the_last_has_ended(scene: Scene) -> None:
+    scene.run(*(job(n) for n in range(1, 9)))
+    # Once for each job's end, of which this worker says nothing to `news`, and at the beginning.
+    assert sum(scene.waits) <= 8 + 2
 
 
 def test_a_job_has_its_time_from_when_its_worker_was_prepared(

@@ -18,7 +18,7 @@ import pytest
 from aebench import schema, store
 from aebench.errors import RequestError
 from aebench.job import Job
-from aebench.store import Record, Results, Store, layout
+from aebench.store import Record, Results, Store, files, layout
 
 TABLES = ("jobs", "epochs", "samples", "baselines", "probes", "rates", "codes")
 
@@ -194,6 +194,37 @@ def test_a_job_s_ending_is_that_of_its_record_that_counts(results: Store) -> Non
     path = other.write(record(1))
     path.write_bytes(path.read_bytes()[:99])
     assert other.ending(key(1)) is None
+
+
+def test_how_jobs_ended_is_read_once_for_all_that_ask(
+    results: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a run of n jobs would read n times as many records."""
+    for n in range(1, 9):
+        results.write(record(n))
+    results.compact()
+    read, opened = files.read_records, []
+    monkeypatch.setattr(
+        files, "read_records", lambda path, *rest, **how: opened.append(path.name) or read(
+            path, *rest, **how
+        ),
+    )  # fmt: skip
+    (pack,) = results.parts.glob("pack-*")
+    assert [(results.ending(key(n)) or {}).get("status") for n in range(1, 10)] == ["ok"] * 8 + [
+        None
+    ]
+    assert opened == [pack.name]
+    # Another process writes, and folds: what it has put there is seen.
+    beside = Store(results.path)
+    beside.write(record(9, status="failed"))
+    assert (results.ending(key(9)) or {})["status"] == "failed"
+    beside.compact()
+    assert (results.ending(key(9)) or {})["status"] == "failed"
+    assert (results.ending(key(1)) or {})["status"] == "ok"
+    for path in results.parts.glob("pack-*"):
+        path.unlink()
+    (results.path / "jobs.parquet").unlink()
+    assert results.ending(key(1)) is None
 
 
 def test_curves_of_another_seed_stay(results: Store) -> None:

@@ -323,6 +323,7 @@ class _Pool:
         self.leases.give_up(job.key, done=True)
         self.store.compact(force=False)
         self.listener.ended(place, job, ending)
+        self.news.set()  # the slot is to have its next job now, not when somebody speaks
 
     def _end_worker(self, slot: Slot) -> None:
         """End the worker for the job in hand."""

@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from aebench.errors import RequestError, printable
 from aebench.store import files, kept, shown
 from aebench.store.contents import Contents, gather, listed, make_tables, up_to_date
+from aebench.store.endings import Endings
 from aebench.store.files import Problem
 from aebench.store.layout import NESTED, RECORD, TABLES, Rows, joined, nested
 
@@ -48,9 +48,6 @@ _COMPACT_AT = 200  # parts; reading one costs some milliseconds, one in a pack n
 _MANY_PACKS = 8
 _LARGE_BYTES = 512 * 1024**2  # a pack that is not worth writing again for a few records more
 _LOCK_S = 60.0  # longer than a fold takes; then whoever holds the lock is stopped, not at work
-_ENDING = [
-    *("key", "status", "reason", "started_at", "study_error", "mse", "train_s", "weights_sha256")
-]
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,7 @@ class Store:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._endings = Endings(self.path)
 
     @property
     def parts(self) -> Path:
@@ -166,7 +164,7 @@ class Store:
         if unknown or not key or not re.fullmatch("[0-9A-Za-z]+", key):
             raise ValueError(f"not a record: no key, or unknown columns {sorted(unknown)}")
         if record.job.get("status") != "ok":
-            for path, row in self._found(key):
+            for path, row in self._endings.of(key):
                 if row["status"] == "ok":
                     return path
         row = record.job | {f"{n}_rows": list(getattr(record, n)) for n in NESTED}
@@ -180,7 +178,7 @@ class Store:
         Some columns of `jobs`: status, reason, started_at, study_error, mse, train_s,
         weights_sha256.
         """
-        rows = [row for _, row in self._found(key)]
+        rows = [row for _, row in self._endings.of(key)]
         # As `layout.winners` has it; where even the start is the same, they are one record.
         return max(
             rows, key=lambda row: (row["status"] == "ok", row["started_at"] or ""), default=None
@@ -248,15 +246,6 @@ class Store:
         """
         with files.writing(self.path):
             files.write_records(self.parts, files.PACK, nested(records))
-
-    def _found(self, key: str) -> Iterator[tuple[Path, Row]]:
-        """The files that hold a record of `key`, with the columns that say how good it is."""
-        begins = (f"{key}-", f"{key}.", files.PACK)
-        contents = gather(self.path, nested=False, wanted=lambda name: name.startswith(begins))
-        for source in contents.sources:
-            jobs = source.rows.jobs.select(_ENDING)
-            for row in jobs.filter(pc.equal(jobs.column("key"), key)).to_pylist():
-                yield source.path, row
 
     def _listed(self) -> tuple[list[str], list[str]]:
         """Names of the single parts, and of the packs."""

@@ -84,7 +84,7 @@ def gather(
     single = sum(source.rows.jobs.num_rows for source in sources)
     table_problems: list[Problem] = []
     if tables:
-        sources += _jobs_table(folder, table_problems)
+        sources += jobs_table(folder, table_problems)
     jobs = joined([source.rows for source in sources]).jobs
     standing = (np.arange(jobs.num_rows) < single).astype(np.int64)
     wins = winners(jobs, standing)
@@ -130,7 +130,8 @@ def _parts(
                 sources.append(source)
 
 
-def _jobs_table(folder: Path, problems: list[Problem]) -> list[Source]:
+def jobs_table(folder: Path, problems: list[Problem]) -> list[Source]:
+    """What ``jobs.parquet`` holds, if it can be read: one source, or none."""
     path = folder / "jobs.parquet"
     try:
         jobs, version = read_table(path, "jobs")
