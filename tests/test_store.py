@@ -576,6 +576,30 @@ def test_folding_waits_until_parts_are_many(
     assert keys(results.read()) == [key(n) for n in range(3)]
 
 
+def test_parts_that_cannot_be_read_are_not_read_again_after_every_job(
+    results: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_COMPACT_AT", 3)
+    for n in range(4):
+        path = results.write(record(n))
+        path.write_bytes(path.read_bytes()[:99])
+    results.compact(force=False)
+    read, opened = files.read_records, []
+    monkeypatch.setattr(
+        files, "read_records", lambda path, *rest, **how: opened.append(path) or read(
+            path, *rest, **how
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr("aebench.store.contents.read_records", files.read_records)
+    for n in range(4, 7):
+        assert not opened
+        assert len(singles(results)) == n
+        results.write(record(n))
+        results.compact(force=False)
+    assert opened
+    assert len(singles(results)) == 4
+
+
 def test_packs_stay_few_and_a_large_one_is_not_written_again_for_a_few(
     results: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

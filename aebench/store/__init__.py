@@ -116,6 +116,7 @@ class Store:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._endings = Endings(self.path)
+        self._unfolded = 0  # parts that the last fold left, mostly since they cannot be read
 
     @property
     def parts(self) -> Path:
@@ -224,10 +225,11 @@ class Store:
         """
         singles, packs = self._listed()
         if not force:
-            if len(singles) >= _COMPACT_AT:
+            if len(singles) >= _COMPACT_AT + self._unfolded:
                 with files.writing(self.path), self._locked():
                     names = self._worth_folding()
                     self._fold(gather(self.path, wanted=names.__contains__, tables=False), names)
+                self._unfolded = len(self._listed()[0])
             return []
         if not singles and up_to_date(self.path, bool(packs)):
             return []
