@@ -46,7 +46,7 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Output:
 
 
 def estimator(folder: Any) -> Estimator:
-    return Estimator.from_store(Store(folder))
+    return Estimator.from_survey(Store(folder).survey())
 
 
 def test_a_cell_shows_bars_and_outcomes_in_one_output(output: Output, tmp_path: Any) -> None:
