@@ -58,9 +58,11 @@ def run(slurm: dict[str, str], tmp_path: Path) -> Iterator[Run]:
     (tmp_path / "begun").mkdir()
     (tmp_path / "slow.py").write_text(PLUGIN, "utf-8")
 
-    def start(*words: str, **env: str) -> subprocess.Popen[str]:
+    def start(*words: str, one_core: bool = False, **env: str) -> subprocess.Popen[str]:
+        core = min(os.sched_getaffinity(0))
         process = subprocess.Popen(
             [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if one_core else None,
             cwd=tmp_path, env=environment(**slurm | {"BEGUN": str(tmp_path / "begun")} | env),
         )  # fmt: skip
         started.append(process)
@@ -141,7 +143,7 @@ def test_records_are_those_of_a_local_run_and_status_tells_how_far_it_is(
     (array,) = last["array_jobs"]
     assert (array["jobs"], array["tasks"], array["in_queue"], array["undone"]) == (8, 3, {}, {})
     assert array["recorded"] == last["jobs"] == {"ok": 8}
-    ended(run(*words, "--results", "here", OMP_NUM_THREADS="1"))
+    ended(run(*words, "--results", "here", one_core=True))
     jobs = Store(tmp_path / "there").read().jobs
     assert errors(tmp_path / "there") == errors(tmp_path / "here")
     assert set(jobs["threads"]) == {1}
@@ -267,5 +269,5 @@ def test_a_campaign_with_kills_loses_nothing(
     assert len(there) == count
     local = slow(count=count)
     local = [w if w != "there" else "here" for w in local[: local.index("--on")]]
-    ended(run(*local, SLOW_S="0", OMP_NUM_THREADS="1"))
+    ended(run(*local, SLOW_S="0", one_core=True))
     assert there == errors(tmp_path / "here")
