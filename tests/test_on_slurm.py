@@ -59,10 +59,9 @@ def run(slurm: dict[str, str], tmp_path: Path) -> Iterator[Run]:
     (tmp_path / "slow.py").write_text(PLUGIN, "utf-8")
 
     def start(*words: str, one_core: bool = False, **env: str) -> subprocess.Popen[str]:
-        core = min(os.sched_getaffinity(0))
+        core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))] if one_core else []
         process = subprocess.Popen(
-            [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if one_core else None,
+            [*core, *COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             cwd=tmp_path, env=environment(**slurm | {"BEGUN": str(tmp_path / "begun")} | env),
         )  # fmt: skip
         started.append(process)
