@@ -3,7 +3,7 @@
     python -m bench.campaign --jobs 1000,10000,100000 --places 100
 
 The driver is the real one (`executors.pool`) with the real store; only its workers are made up:
-each hands in a real record at once. So the seconds of `drive` are what the driver itself costs, a
+each hands in a real record at once. So the seconds of `driven` are what the driver itself costs, a
 record on disk and all, and jobs per second how many it can hand out, whatever trains them. Nothing
 is asserted, and `--report` renders the page as well.
 """
@@ -125,14 +125,12 @@ def _campaign(count: int, places: int, like: Record, folder: Path, report: bool)
     }  # fmt: skip
     if report:
         render(folder, folder / "page.html")
-        took["report"] = clock() - got
-        stored_page = f", page {(folder / 'page.html').stat().st_size / 1e6:.2f} MB"
+        took["rendered"] = clock() - got
     told = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return (
         f"{len(jobs):,} jobs: {told}; {len(jobs) / took['driven']:.0f} jobs/s,"
-        f" {stored / 1e6:.0f} MB on disk, {peak_gb:.1f} GB of memory at most"
-        + (stored_page if report else "")
+        f" {stored / 1e6:.1f} MB on disk, {peak_gb:.1f} GB of memory at most"
     )
 
 

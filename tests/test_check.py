@@ -191,7 +191,7 @@ def test_rows_beside_others_are_no_conditions_to_be_compared_with(tmp_path: Path
 def test_a_system_in_doubt_names_all_its_rows(tmp_path: Path) -> None:
     records = [*runs(5), record("mlp", 4, seed=1, seconds=1.06, row=QUIET), *runs(latent=8)]
     results = stored(tmp_path, *records)
-    found = fitness.rejected(fitness.check(results))
+    found = fitness.rejected(results)
     assert found == {r.job["key"]: ("spread",) for r in records[:6]}
     marked = fitness.marked(results).jobs.set_index("key")["doubt"]
     assert marked.loc[[r.job["key"] for r in records[:6]]].eq("spread").all()

@@ -13,8 +13,11 @@ import pytest
 
 from aebench.cli import cluster
 from aebench.cli.example import examples
-from aebench.executors import on_slurm
+from aebench.errors import RequestError
+from aebench.executors import Listener, on_slurm
 from aebench.executors.leases import Leases
+from aebench.job import Job
+from aebench.records import Circumstances, ended_without_record
 from aebench.store import Store
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -49,6 +52,7 @@ def written(tmp_path: Path, text: str) -> str:
         (["--shard", "$I/$N"], "is for --print-sbatch"),
         (["--on", "slurm", "--budget", "1h"], "--budget is not for --on slurm"),
         (["--on", "slurm", "--report"], "needs --wait"),
+        (["--print-sbatch", "--report"], "every task"),
         (["--on", "slurm", "--cluster", "none.toml"], "aebench example cluster > none.toml"),
     ],
 )
@@ -135,7 +139,7 @@ def test_a_task_holds_a_gpu_where_its_jobs_use_one(invoke: Invoke, tmp_path: Pat
     def gpus(*words: str) -> str | None:
         code, script, told = invoke(*WORDS, "--print-sbatch", *words)
         assert code == 0, told
-        return directives(script).get("gpus")
+        return directives(script).get("gpus-per-node")
 
     assert gpus("--device", "cpu") is None
     assert gpus("--device", "cuda") == "1"
@@ -217,6 +221,39 @@ def test_status_where_slurm_is_not_to_be_asked(
     assert code == 0
     assert "this machine has no Slurm" in " ".join(out.split())
     assert "undone" not in out
+
+
+def test_what_a_task_asks_is_the_same_by_script_and_by_submitit(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    """`hold = false` is no option at all, where `hold=False` would be a wrong one."""
+    words = ["--cluster", written(tmp_path, "cpus = 2\n[sbatch]\nhold = false\nnice = 3\n")]
+    said = {"cluster": tmp_path / "cluster.toml", "cpus_per_job": None, "gpus_per_job": None}
+    made = cluster.allocation(cluster.asked(said), [])
+    assert made.options() == {"requeue": True, "cpus-per-task": 2, "nice": 3}
+    script = directives(invoke(*WORDS, "--print-sbatch", *words)[1])
+    assert script.keys() - {"job-name", "array", "time"} == made.options().keys()
+
+
+def test_a_wait_outlasts_a_controller_that_is_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Job("mlp", "digits", 2)
+    store, asked = Store(tmp_path), []
+
+    def restarted() -> dict[str, str]:
+        asked.append(len(asked))
+        if asked[-1] == 0:
+            raise RequestError("Slurm does not answer")
+        store.write(ended_without_record(one, Circumstances(), "failed", "why", 1.0))
+        return {}
+
+    monkeypatch.setattr(on_slurm, "queue", restarted)
+    monkeypatch.setattr(on_slurm, "_ASK_S", 0.0)
+    store.prepare()
+    made = on_slurm.Submission("7", "2026-01-01T00:00:00+00:00", {"7_0": [one.key]})
+    assert on_slurm._wait([one], store, made, Listener(), {})
+    assert asked == [0, 1]
 
 
 def test_status_of_nothing_is_refused(invoke: Invoke, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def _filled(results: Results) -> pd.DataFrame:
     `unfit` says why `aebench check` rejects a row's time. That runs of one job spread is no reason
     here, since the interval has it in; nor that others ran elsewhere: like is set beside like.
     """
-    doubts = fitness.rejected(fitness.check(results))
+    doubts = fitness.rejected(results)
     unfit = [
         ", ".join(d for d in doubts.get(key, ()) if d not in ("spread", "mixed"))
         for key in results.jobs["key"]

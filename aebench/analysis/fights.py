@@ -273,9 +273,7 @@ def _adjusted(found: list[Fight]) -> list[Fight]:
 
 def _seeds(points: pd.DataFrame, model: pd.Series) -> pd.Series[float]:
     """Errors of the model of a row of `models`, by seed."""
-    # The epoch first: it leaves fewest rows for the others, of which most are texts.
-    mine = points[points["epoch"] == model["epoch"]]
-    mine = frames.matching(mine, model[[*_MODEL, "bottleneck"]].to_dict())
+    mine = frames.matching(points, model[[*_MODEL, "bottleneck", "epoch"]].to_dict())
     errors: pd.Series[float] = mine.groupby("seed")["error"].median()
     return errors
 

@@ -57,18 +57,18 @@ def fit(doubts: list[Doubt]) -> bool:
     return not any(doubt.kind.unfit for doubt in doubts)
 
 
-def rejected(doubts: list[Doubt]) -> dict[str, tuple[str, ...]]:
+def rejected(results: Results) -> dict[str, tuple[str, ...]]:
     """Keys of the rows whose times should not be compared, each with the kinds of doubt."""
     found: dict[str, tuple[str, ...]] = {}
-    for doubt in doubts:
-        for key in {key for case in doubt.cases for key in case.keys} if doubt.kind.unfit else ():
+    for doubt in check(results, unfit_only=True):
+        for key in {key for case in doubt.cases for key in case.keys}:
             found[key] = (*found.get(key, ()), doubt.kind.name)
     return found
 
 
 def marked(results: Results) -> Results:
     """The same results; their jobs have a column `doubt`: why a time is rejected, else empty."""
-    doubts, jobs = rejected(check(results, unfit_only=True)), results.jobs
+    doubts, jobs = rejected(results), results.jobs
     doubt = [", ".join(doubts.get(key, ())) for key in jobs["key"]]
     return replace(results, jobs=jobs.assign(doubt=pd.Series(doubt, jobs.index, dtype="str")))
 

@@ -19,7 +19,7 @@ import pandas as pd
 from aebench import schema
 from aebench.analysis import processes, words
 from aebench.analysis.names import shown, texts, told_apart
-from aebench.analysis.statistics import interval
+from aebench.analysis.statistics import interval, log_mean
 from aebench.language import later, say
 from aebench.store import Results
 
@@ -212,8 +212,7 @@ def mean(values: Iterable[float]) -> float:
     known = [float(value) for value in values if value == value and value is not None]
     if not known or min(known) < 0:
         return math.nan
-    # As `paired` has it, to the last bit, without its error.
-    return 0.0 if 0 in known else math.exp(math.fsum(map(math.log, known)) / len(known))
+    return 0.0 if 0 in known else math.exp(log_mean(known))
 
 
 def noise(jobs: pd.DataFrame) -> pd.Series[float]:

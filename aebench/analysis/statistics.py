@@ -89,6 +89,11 @@ def unpaired(above: Sequence[float], below: Sequence[float]) -> Estimate:
     return Estimate(one.log - other.log, *_welch_satterthwaite(parts), min(one.n, other.n))
 
 
+def log_mean(values: Sequence[float]) -> float:
+    """Mean of the logarithms of positive numbers: the logarithm of their geometric mean."""
+    return math.fsum(map(math.log, values)) / len(values)
+
+
 def paired(ratios: Sequence[float]) -> Estimate:
     """Geometric mean of ratios of values that belong together two by two; one alone has error 0.
 
@@ -98,9 +103,8 @@ def paired(ratios: Sequence[float]) -> Estimate:
     n = len(ratios)
     if not n or not all(math.isfinite(ratio) and ratio > 0 for ratio in ratios):
         raise ValueError(f"positive finite numbers wanted, not {list(ratios)}")
-    logs = [math.log(ratio) for ratio in ratios]
-    mean = math.fsum(logs) / n
-    squares = math.fsum((log - mean) ** 2 for log in logs)
+    mean = log_mean(ratios)
+    squares = math.fsum((math.log(ratio) - mean) ** 2 for ratio in ratios)
     return Estimate(mean, math.sqrt(squares / (n - 1) / n) if n > 1 else 0.0, max(n - 1, 1), n)
 
 

@@ -19,7 +19,9 @@ from aebench.errors import RequestError, printable, unknown
 from aebench.executors import Allocation
 from aebench.job import Job
 
-_OF_CLUSTER = ("cpus_per_job", "gpus_per_job", "cluster", "wait")
+_SHARE = ("cpus_per_job", "gpus_per_job")
+# Options that are of use with each kind, and with --print-sbatch.
+_OF = {"": (), "ray": _SHARE, "print": (*_SHARE, "cluster"), "slurm": (*_SHARE, "cluster", "wait")}
 _EXTRAS = {"ray": ("ray", "Ray"), "slurm": ("submitit", "submitit")}
 _TEXTS = ("partition", "account", "qos", "constraint", "memory")
 _COUNTS = {"tasks": 1, "cpus": 1, "gpus": 0}  # with the least that each may be
@@ -49,13 +51,12 @@ def check(given: Mapping[str, Any]) -> str:
         raise RequestError(f"--shard '{_PARTS}' is for --print-sbatch; here give a part like 1/4")
     if script and given["shard"] not in (None, _PARTS):
         raise RequestError(f"--print-sbatch shares out the whole grid: --shard '{_PARTS}' or none")
-    slurm = script or kind == "slurm"
-    for name in _OF_CLUSTER:
-        if given[name] in (None, False) or (kind == "ray" and name.endswith("per_job")):
-            continue
-        if not slurm or (name == "wait" and script):
-            where = "--on slurm" if name in ("cluster", "wait") else "--on"
+    for name in _OF["slurm"]:
+        if given[name] not in (None, False) and name not in _OF["print" if script else kind]:
+            where = "--on" if name in _SHARE else "--on slurm"
             raise RequestError(f"--{name.replace('_', '-')} is of use with {where} only")
+    if script and given["report"]:
+        raise RequestError("--report with --print-sbatch would have every task render one")
     if not kind:
         return ""
     if kind == "ray" and given["checkpoint"]:
@@ -154,7 +155,7 @@ def _value(key: str, value: Any) -> tuple[str, Any]:
     if key == "sbatch" and isinstance(value, dict):
         if wrong := [k for k, v in value.items() if not (_is_line(v) or type(v) in (int, bool))]:
             raise RequestError(f"sbatch.{printable(wrong[0])} takes a text, a whole number or true")
-        return key, value
+        return key, {name: said for name, said in value.items() if said is not False}
     kinds = {"time": "a time like \"4h\"", "setup": "a list of lines of shell",
              "sbatch": "a table [sbatch] of options"}  # fmt: skip
     kinds |= dict.fromkeys(_TEXTS, "a text in one line")
@@ -173,18 +174,12 @@ def script(each: Allocation, jobs: int, at_once: int | None, here: Path) -> str:
     lines = {
         "job-name": "aebench",
         "array": f"1-{count}" + (f"%{at_once}" if at_once else ""),
-        "requeue": True,
         "time": each.time_min,
-        "cpus-per-task": each.cpus,
-        **({"gpus": each.gpus} if each.gpus else {}),
-        **({"mem": each.memory} if each.memory else {}),
-        **{n: v for n in ("partition", "account", "qos", "constraint") if (v := getattr(each, n))},
-        **each.sbatch,
+        **each.options(),
     }
     head = [
-        f"#SBATCH --{name}" if value is True else f"#SBATCH --{name}={value}"
+        f"#SBATCH --{name}" + ("" if value is True else f"={shlex.quote(str(value))}")
         for name, value in lines.items()
-        if value is not False
     ]
     return "\n".join([
         "#!/bin/bash",

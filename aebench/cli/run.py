@@ -71,22 +71,21 @@ def run(**given: Any) -> None:
         raise RequestError("--retrain is of use with --keep-weights only: give both")
     budget_s = axes.seconds("--budget", given["budget"]) if given["budget"] else None
     on = cluster.check(given)
-    for_slurm = on == "slurm" or given["print_sbatch"]
     # Folders and files are made absolute: code of the user's may change folder.
     here = folders.current()
     plugins = tuple(str(here / path) for path in given["plugin"] or ())
     data = None if given["data"] is None else here / given["data"]
     load_plugins(plugins)
     os.chdir(here)
-    here_too = not (on or for_slurm)
-    asked = axes.axes({name: given[name] for name in AXIS_NAMES}, here=here_too)
+    elsewhere = bool(on or given["print_sbatch"])
+    asked = axes.axes({name: given[name] for name in AXIS_NAMES}, here=not elsewhere)
     if given["option"]:
         asked["options"] = axes.options(given["option"])
     of_task = cluster.asked(given)
     device = given["device"] or "auto"
     options = RunOptions(
         cuda=device if device.startswith("cuda") else "cuda",
-        workers=given["workers"] or (1 if here_too else None),
+        workers=given["workers"] or (None if elsewhere else 1),
         timeout_s=given["timeout"],
         data=data,
         command=axes.command(given["dataset"], asked.get("dataset", []), data),
@@ -132,14 +131,14 @@ def run(**given: Any) -> None:
             text.stdout().print(sentence, soft_wrap=True)
         return
     possible = [job for job in todo if job not in grid.impossible]
-    if for_slurm:
-        options = dataclasses.replace(options, allocation=cluster.allocation(of_task, grid.jobs))
     if given["print_sbatch"]:
         if not possible:
             raise RequestError("nothing is left to do, so there is no script to print")
-        assert options.allocation
-        sys.stdout.write(cluster.script(options.allocation, len(possible), options.workers, here))
+        allocation = cluster.allocation(of_task, grid.jobs)
+        sys.stdout.write(cluster.script(allocation, len(possible), options.workers, here))
         return
+    if on == "slurm":
+        options = dataclasses.replace(options, allocation=cluster.allocation(of_task, grid.jobs))
     text.warn(by_other_engines(possible, there))
     admission = plan.admission(store, workers) if plan else None
     options = dataclasses.replace(options, may_start=admission)

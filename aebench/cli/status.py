@@ -50,7 +50,7 @@ def status(
             "results": str(folder),
             "jobs": dict(sorted(counts.items())),
             "training_here": training,
-            "slurm": unknown or "asked",
+            "queue_unknown": unknown or None,
             "array_jobs": [array.plain() for array in arrays],
         })  # fmt: skip
     else:
@@ -86,7 +86,7 @@ class _Array:
     def of(
         cls, submission: Submission, statuses: Mapping[str, str], states: Mapping[str, str]
     ) -> _Array:
-        there = {task: states[task] for task in submission.tasks if task in states}
+        there = submission.in_queue(states)
         left = {
             task: [key for key in keys if key not in statuses]
             for task, keys in submission.tasks.items()
@@ -119,6 +119,8 @@ def _counted(counts: Counter[str]) -> str:
 def _print(
     folder: Path, counts: Counter[str], training: list[str], arrays: list[_Array], unknown: str
 ) -> None:
+    from aebench.executors import on_slurm
+
     out = text.stdout()
     out.print(f"{folder}: {text.count(counts.total(), 'record')}: {_counted(counts)}")
     if training:
@@ -140,10 +142,9 @@ def _print(
         if unknown or not array.undone:
             continue
         for task, keys in list(array.undone.items())[:_NAMED]:
-            log = folder / "slurm" / f"{task}_0_log.out"
             out.print(
                 f"  task {task} is over and left {text.count(len(keys), 'job')} undone; what it"
-                f" said: {log}",
+                f" said: {on_slurm.log(folder, task)}",
                 soft_wrap=True,
             )
         if len(array.undone) > _NAMED:

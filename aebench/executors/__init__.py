@@ -34,6 +34,15 @@ class Allocation:
     setup: tuple[str, ...] = ()
     sbatch: Mapping[str, str | int] = field(default_factory=dict)
 
+    def options(self) -> dict[str, str | int]:
+        """Options of sbatch by their long names, all but the limit of time; True is a mere flag."""
+        said: dict[str, str | int] = {
+            "partition": self.partition, "account": self.account, "qos": self.qos,
+            "constraint": self.constraint, "cpus-per-task": self.cpus, "gpus-per-node": self.gpus,
+            "mem": self.memory,
+        }  # fmt: skip
+        return {"requeue": True, **{n: v for n, v in said.items() if v}, **self.sbatch}
+
 
 @dataclass(frozen=True)
 class RunOptions:

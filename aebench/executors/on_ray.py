@@ -32,7 +32,7 @@ from aebench.records import Circumstances
 from aebench.store import Row, Store, files
 
 _ANSWER_S = 30.0  # for a node to end a worker, which takes it some seconds at most
-_KNOCK_S = 10.0
+_KNOCK_S = 10.0  # for a cluster's port to answer
 _THREADS = 8  # of a node's actor: it listens to up to three workers while it is asked for more
 
 

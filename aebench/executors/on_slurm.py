@@ -38,7 +38,6 @@ _ASK_S = 2.0  # how often records and queue are looked at while a command waits
 _SETTLE_S = 10.0  # a record may reach this machine some time after its task has left the queue
 _WARNING_S = 60  # before its time is up a task is told, and queued again
 _ENDING_S = 600.0  # after SIGTERM, for Slurm to kill the task; by default it does so after 30 s
-_OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,15 @@ class Submission:
     def keys(self) -> list[str]:
         """Keys of all its jobs."""
         return [key for keys in self.tasks.values() for key in keys]
+
+    def in_queue(self, states: Mapping[str, str]) -> dict[str, str]:
+        """Those of its tasks that are in the `queue`, with their states."""
+        return {task: states[task] for task in self.tasks if task in states}
+
+
+def log(results: Path, task: str) -> Path:
+    """Where Slurm keeps what a task has said."""
+    return results / FOLDER / f"{task}_0_log.out"
 
 
 def submissions(results: Path) -> list[Submission]:
@@ -84,13 +92,7 @@ def queue() -> dict[str, str]:
     if asked.returncode:
         said = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
         raise RequestError(f"Slurm does not answer: {printable(said[-1])}")
-    states = dict(line.split(maxsplit=1) for line in asked.stdout.splitlines() if line.strip())
-    return {task: state for task, state in states.items() if state not in _OVER}
-
-
-def in_queue(submission: Submission, states: Mapping[str, str]) -> dict[str, str]:
-    """Tasks of the submission that Slurm still has to do, with their states."""
-    return {task: states[task] for task in submission.tasks if task in states}
+    return dict(line.split(maxsplit=1) for line in asked.stdout.splitlines() if line.strip())
 
 
 def run(jobs: Sequence[Job], store: Store, options: RunOptions, listener: Listener) -> bool | None:
@@ -100,13 +102,13 @@ def run(jobs: Sequence[Job], store: Store, options: RunOptions, listener: Listen
     True if all of them have left the queue.
 
     Raises:
-        RequestError: submitit or Slurm is not there, or Slurm refuses; or tasks of an earlier
-            submission are still in the queue.
+        RequestError: Slurm is not there, or refuses; or tasks of an earlier submission are still in
+            the queue.
     """
     store = Store(store.path.absolute())
     states = queue()
     for earlier in submissions(store.path):
-        if there := in_queue(earlier, states):
+        if there := earlier.in_queue(states):
             raise RequestError(
                 f"array job {earlier.number}, submitted at {earlier.submitted_at}, still writes to"
                 f" this folder ({len(there)} tasks are in the queue); wait for it (aebench status),"
@@ -129,7 +131,8 @@ def _started(store: Store) -> dict[str, str]:
 def _submit(
     jobs: Sequence[Job], store: Store, options: RunOptions, before: Mapping[str, str]
 ) -> Submission:
-    submitit = _submitit()
+    import submitit
+
     asked = options.allocation or Allocation()
     count = min(asked.tasks, len(jobs))
     # In turn, as a grid has its jobs in blocks: every task gets some of each system.
@@ -137,25 +140,18 @@ def _submit(
     at_once = options.workers
     options = replace(options, on="", workers=1, threads=asked.cpus, wait=False, allocation=None)
     folder = store.path / FOLDER
-    named = {
-        name: value
-        for name in ("partition", "account", "qos", "constraint")
-        if (value := getattr(asked, name))
-    }
     try:
         executor = submitit.SlurmExecutor(folder=folder)
         executor.update_parameters(
             job_name="aebench",
             time=asked.time_min,
-            cpus_per_task=asked.cpus,
             array_parallelism=at_once or count,
             signal_delay_s=_WARNING_S,
             stderr_to_stdout=True,
             setup=list(asked.setup),
-            additional_parameters={"requeue": True, **asked.sbatch},
-            **named,
-            **({"gpus_per_node": asked.gpus} if asked.gpus else {}),
-            **({"mem": asked.memory} if asked.memory else {}),
+            additional_parameters=asked.options(),
+            # Since Slurm 22.05 srun has one core a task, whatever sbatch was told.
+            srun_args=[f"--cpus-per-task={asked.cpus}"],
         )
         with executor.batch():
             tasks = [
@@ -190,9 +186,10 @@ def _wait(
     with interruptible(stop):
         while left and not stop.asked:
             # Asked first, so that what a task has written before it went is seen below.
-            over = not in_queue(submission, queue())
-            for row in store.survey().jobs.to_dict("records"):
-                if row["key"] in left and row["started_at"] != before.get(row["key"]):
+            over = _over(submission)
+            jobs_now = store.survey().jobs
+            for row in jobs_now[jobs_now["key"].isin(list(left))].to_dict("records"):
+                if row["started_at"] != before.get(row["key"]):
                     job = left.pop(row["key"])
                     listener.started(0, job)
                     listener.ended(0, job, Ending.of({str(k): v for k, v in row.items()}))
@@ -205,6 +202,14 @@ def _wait(
         return None
     store.compact()
     return True
+
+
+def _over(submission: Submission) -> bool:
+    """Whether Slurm has nothing of it to do any more; not, while Slurm gives no answer."""
+    try:
+        return not submission.in_queue(queue())
+    except RequestError:
+        return False  # its controller is restarted, and the tasks go on
 
 
 class Task:
@@ -242,7 +247,9 @@ class Task:
 
     def checkpoint(self) -> Any:
         """What submitit queues again, when the task is preempted or its time is nearly up."""
-        return _submitit().helpers.DelayedSubmission(self)
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self)
 
 
 class _Log(Listener):
@@ -260,14 +267,3 @@ class _Log(Listener):
 
 def _last_line(error: BaseException) -> str:
     return printable((str(error).strip() or type(error).__name__).splitlines()[-1])
-
-
-def _submitit() -> Any:
-    try:
-        import submitit
-    except ImportError as error:
-        raise RequestError(
-            "--on slurm needs submitit, which is not installed: pip install 'aebench[slurm]'; or"
-            " have --print-sbatch write a script for sbatch"
-        ) from error
-    return submitit
