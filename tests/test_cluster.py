@@ -90,6 +90,7 @@ def test_without_its_extra_a_cluster_is_asked_for_in_vain(
         ("setup = ['a\\nb', 3]", "setup takes a list of lines of shell"),
         ("sbatch = 3", "sbatch takes a table [sbatch] of options"),
         ("[sbatch]\nx = [1]", "sbatch.x takes a text, a whole number or true"),
+        ("[sbatch]\n'x y' = 1", "sbatch has no option --x y"),
         ("cpus = ", "is not valid TOML"),
     ],
 )
@@ -254,6 +255,19 @@ def test_a_wait_outlasts_a_controller_that_is_restarted(
     made = on_slurm.Submission("7", "2026-01-01T00:00:00+00:00", {"7_0": [one.key]})
     assert on_slurm._wait([one], store, made, Listener(), {})
     assert asked == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", '{"number": 1}', '{"number": "1", "submitted_at": "x", "tasks": [1]}']
+)
+def test_a_file_that_tells_of_no_array_job_is_named(
+    invoke: Invoke, trained: Path, text: str
+) -> None:
+    submitted(trained, {"7_0": ["x1"]})
+    (trained / on_slurm.FOLDER / "8.json").write_text(text, "utf-8")
+    code, _, told = invoke("status", str(trained))
+    assert code == 2
+    assert "8.json tells of no array job" in " ".join(told.split())
 
 
 def test_status_of_nothing_is_refused(invoke: Invoke, tmp_path: Path) -> None:

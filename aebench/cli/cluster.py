@@ -6,6 +6,7 @@ command line says wins over the file.
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import tomllib
@@ -14,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from aebench.cli import axes
+from aebench.cli import axes, text
 from aebench.errors import RequestError, printable, unknown
 from aebench.executors import Allocation
 from aebench.job import Job
@@ -155,6 +156,8 @@ def _value(key: str, value: Any) -> tuple[str, Any]:
     if key == "sbatch" and isinstance(value, dict):
         if wrong := [k for k, v in value.items() if not (_is_line(v) or type(v) in (int, bool))]:
             raise RequestError(f"sbatch.{printable(wrong[0])} takes a text, a whole number or true")
+        if wrong := [k for k in value if not re.fullmatch("[a-z][a-z0-9-]*", k)]:
+            raise RequestError(f"sbatch has no option --{printable(wrong[0])}")
         return key, {name: said for name, said in value.items() if said is not False}
     kinds = {"time": "a time like \"4h\"", "setup": "a list of lines of shell",
              "sbatch": "a table [sbatch] of options"}  # fmt: skip
@@ -183,7 +186,7 @@ def script(each: Allocation, jobs: int, at_once: int | None, here: Path) -> str:
     ]
     return "\n".join([
         "#!/bin/bash",
-        f"# {jobs} jobs, shared out to {count} tasks; one that is queued again goes on.",
+        f"# {text.count(jobs, 'job')} in {text.count(count, 'task')}; one queued again goes on.",
         *head,
         *each.setup,
         f"cd {shlex.quote(str(here))} || exit 1",

@@ -12,7 +12,6 @@ are submitit's: https://github.com/facebookincubator/submitit
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -64,13 +63,25 @@ def log(results: Path, task: str) -> Path:
 
 
 def submissions(results: Path) -> list[Submission]:
-    """Everything that was submitted for a folder of results, oldest first."""
-    found = []
-    for file in sorted((results / FOLDER).glob("*.json")):
-        # Torn, or not ours: what it told of is seen from the records all the same.
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            found.append(Submission(**json.loads(file.read_text("utf-8"))))
-    return sorted(found, key=lambda each: each.submitted_at)
+    """Everything that was submitted for a folder of results, oldest first.
+
+    Raises:
+        RequestError: a file that tells of one cannot be read, so that tasks may go unseen.
+    """
+    files = sorted((results / FOLDER).glob("*.json"))
+    return sorted(map(_submission, files), key=lambda each: each.submitted_at)
+
+
+def _submission(file: Path) -> Submission:
+    try:
+        told = json.loads(file.read_text("utf-8"))
+        tasks = {str(task): [str(key) for key in keys] for task, keys in told["tasks"].items()}
+        return Submission(str(told["number"]), str(told["submitted_at"]), tasks)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(
+            f"{printable(file, 1000)} tells of no array job ({type(error).__name__}); if none of"
+            " this folder is in the queue (squeue --me), remove the file"
+        ) from error
 
 
 def queue() -> dict[str, str]:
