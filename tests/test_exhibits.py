@@ -54,7 +54,7 @@ def test_curves_are_scaled_to_their_own_fall(tmp_path: Path) -> None:
     records = [record("mlp", 512, losses=long), record("conv", 128, losses=long)]
     found = shown(tmp_path / "long", "same-convergence", *records)
     assert found.curves is not None
-    drawn = [(curve.model, curve.phase) for curve in found.curves.curves]
+    drawn = [(curve.model.label, curve.phase) for curve in found.curves.curves]
     assert drawn == [
         ("mlp-512", "training"), ("mlp-512", "validation"),
         ("conv-128", "training"), ("conv-128", "validation"),

@@ -11,6 +11,7 @@ from test_page_names import NASTY
 from test_report_records import failure, record, stored, strip
 
 from aebench.analysis import fitness, frames, names
+from aebench.analysis.frames import Model
 from aebench.page import film, models
 from aebench.page.html import page
 from aebench.page.images import Images
@@ -174,7 +175,12 @@ def test_names_can_be_opened_wherever_tables_and_cards_have_them(tmp_path: Path)
 
     for section in ("probes", "targets", "curves"):
         assert opened(f'<section id="{section}"', "</section>") == known, section
-    assert len(opened('id="finding-mlp-512"', "</article>")) == 1
+    model = Model("mnist", "mlp", 512).identity
+    assert model in known
+    assert opened('id="finding-mlp-512"', "</article>") == {model}
+    chart = text.index('class="spark"', text.index('id="finding-mlp-512"'))
+    drawn = text[chart : text.index("</svg>", chart)]
+    assert re.findall(r' data-model="([^"]*)"', drawn) == [model]
 
 
 def test_an_identity_is_that_of_the_model_alone(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from aebench.analysis.exhibits import Curve, Curves, Dots, Line
+from aebench.analysis.frames import Model
 from aebench.page import sparks
 
 
@@ -19,6 +20,12 @@ def places(svg: str, kind: str, axis: str = "x1") -> list[float]:
 def ticks(svg: str) -> list[str]:
     found = ElementTree.fromstring(svg).iter("text")
     return [e.text or "" for e in found if "tick" in (e.get("class") or "")]
+
+
+def opens(svg: str) -> dict[str, str]:
+    """The models that names open, by the name."""
+    named = (e for e in ElementTree.fromstring(svg).iter() if e.get("data-model"))
+    return {"".join(e.itertext()): e.get("data-model") or "" for e in named}
 
 
 def test_dots_stand_on_a_logarithmic_axis_beside_what_they_are_held_against() -> None:
@@ -68,8 +75,9 @@ def test_every_axis_has_words_that_do_not_meet(values: tuple[float, ...]) -> Non
 
 
 def test_curves_run_from_first_to_last_epoch() -> None:
-    one = Curve("mlp-512", "training", (0.0, 0.5, 1.0))
-    other = Curve("conv-128", "validation", (0.0, 1.0))
+    mlp, conv = Model("mnist", "mlp", 512), Model("mnist", "conv", 128)
+    one = Curve(mlp, "training", (0.0, 0.5, 1.0))
+    other = Curve(conv, "validation", (0.0, 1.0))
     svg = sparks.curves(Curves((one, other), "share done", 0.9))
     assert re.findall(r'points="([^"]+)"', svg) == [
         "0.0,100.0 50.0,50.0 100.0,0.0", "0.0,100.0 50.0,0.0",
@@ -78,14 +86,21 @@ def test_curves_run_from_first_to_last_epoch() -> None:
     assert '<polyline class="curve-1 validation"' in svg
     assert ticks(svg) == ["epoch 1", "epoch 3"]
     assert ElementTree.fromstring(svg).get("aria-label") == "share done: mlp-512 and conv-128"
+    assert opens(svg) == {"mlp-512": mlp.identity, "conv-128": conv.identity}
+
+
+def test_what_names_a_model_opens_it_and_what_names_none_does_not() -> None:
+    lines = Line("mlp-4", (0.6,), model="12ab"), Line("mean image", (2.0,), trained=False)
+    assert opens(sparks.dots(Dots(lines), "study error")) == {"mlp-4: 0.600": "12ab"}
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><b>', r"$\frac{$", "x" * 300])
 def test_a_name_is_text(name: str) -> None:
     dots = sparks.dots(Dots((Line(name, (1.0,)),)), name)
-    curves = sparks.curves(Curves((Curve(name, "training", (0.0, 1.0)),), name, 0.9))
+    curve = Curve(Model("mnist", name, 4), "training", (0.0, 1.0))
+    curves = sparks.curves(Curves((curve,), name, 0.9))
     for svg in (dots, curves):
         root = ElementTree.fromstring(svg)  # well formed
-        assert {e.tag for e in root.iter()} <= {"svg", "text", "line", "circle", "polyline"}
+        assert {e.tag for e in root.iter()} <= {"svg", "g", "text", "line", "circle", "polyline"}
         assert name in (root.get("aria-label") or "")
         assert max(len(e.text or "") for e in root.iter()) < 80

@@ -23,13 +23,15 @@ from aebench.schema import RECONSTRUCTION, STRANGERS, noisy_kind
 class Line:
     """One line of dots: a value for each seed or pair of runs, and the study's, if it has one.
 
-    `trained` tells whether they are those of a model, and not of an answer that takes none.
+    `trained` tells whether they are those of a model, and not of an answer that takes none;
+    `model` is the `identity` of the model that the label names, if it names one.
     """
 
     label: str
     values: tuple[float, ...]
     study: float | None = None
     trained: bool = True
+    model: str = ""
 
     @property
     def mean(self) -> float:
@@ -56,7 +58,7 @@ class Dots:
 class Curve:
     """What a loss of `model` does over the epochs, in a `phase`: training or validation."""
 
-    model: str
+    model: Model
     phase: str
     points: tuple[float, ...]
 
@@ -114,7 +116,7 @@ def figure(model: Model, printed: float) -> Shows:
 
     def made(_: Evidence, values: Sequence[float]) -> Exhibit:
         dots = _dots(
-            [Line(model.label, tuple(value / printed for value in values))],
+            [Line(model.label, tuple(v / printed for v in values), model=model.identity)],
             axis=say("study error, ours over the study's"),
             mark=1.0,
             mark_is=say("the study's figure, {printed}", printed=numeral(printed, "g")),
@@ -130,7 +132,12 @@ def errors(printed: dict[Model, float | None], *, lost: bool = False) -> Shows:
 
     def made(evidence: Evidence, _: Sequence[float]) -> Exhibit:
         lines = [
-            Line(_named(model, printed), _values(model.rows(evidence.jobs), "study_error"), study)
+            Line(
+                _named(model, printed),
+                _values(model.rows(evidence.jobs), "study_error"),
+                study,
+                model=model.identity,
+            )
             for model, study in printed.items()
         ]
         return Exhibit(
@@ -146,7 +153,7 @@ def pace(one: Model, other: Model, share: float = 0.9) -> Shows:
 
     def made(evidence: Evidence, values: Sequence[float]) -> Exhibit:
         curves = [
-            Curve(model.label, phase, points)
+            Curve(model, phase, points)
             for model in (one, other)
             for phase, column in (("training", "train_mse"), ("validation", "val_mse"))
             if (points := _falls(evidence, model, column))
@@ -166,7 +173,7 @@ def denoising(model: Model, amplitude: float, others: Sequence[Model] = ()) -> S
     def made(evidence: Evidence, _: Sequence[float]) -> Exhibit:
         seen = (model, *others)
         rows = {m: picture_rules.given_noise(evidence, m, amplitude) for m in seen}
-        lines = [Line(m.label, _values(rows[m], "mse")) for m in seen]
+        lines = [Line(m.label, _values(rows[m], "mse"), model=m.identity) for m in seen]
         bars = ((say("noisy images"), "input_mse"), (say("mean image"), "mean_mse"))
         lines += [_bar(name, rows[model], column) for name, column in bars]
         return Exhibit(
@@ -186,6 +193,7 @@ def stranger(model: Model, photograph: str) -> Shows:
             Line(
                 words.on(model.label, photograph),
                 _values(rows, "mse"),
+                model=model.identity,
             ),
             Line(
                 say("{label} on its own test images", label=model.label), _values(rows, "mse_job")

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from aebench import schema
-from aebench.analysis import processes, words
+from aebench.analysis import names, processes, words
 from aebench.analysis.names import shown, texts, told_apart
 from aebench.analysis.statistics import interval, log_mean
 from aebench.language import later, say
@@ -68,6 +68,11 @@ class Model:
     def name(self) -> str:
         """mnist mlp-512, cifar10 conv-128 depth 2."""
         return f"{self.dataset} {self.label}"
+
+    @property
+    def identity(self) -> str:
+        """Its name in addresses, as the study trains it; see `names.identity`."""
+        return names.identity({"settings": "study", **vars(self)})
 
     def rows(self, jobs: pd.DataFrame) -> pd.DataFrame:
         """The rows of this model."""

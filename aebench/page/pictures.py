@@ -53,8 +53,7 @@ class Album:
             # Of other kinds the error stored is over all images of the strip, not the first few.
             plain = asked.kind == RECONSTRUCTION
             error = say("MSE {mse}", mse=words.number(row["mse_job"])) if plain else ""
-            identity = names.identity({"settings": "study", **vars(model)})
-            strips.append(Strip(model.label, error, after, identity))
+            strips.append(Strip(model.label, error, after, model.identity))
             if asked.lost:
                 lost = difference(before, after)
                 strips.append(Strip(say("what is lost"), say("difference, thrice as bright"), lost))

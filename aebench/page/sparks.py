@@ -29,7 +29,8 @@ def dots(chart: Dots, axis: str) -> str:
     for line in chart.lines:
         if line.label:
             told = words.headed(words.short(line.label, 60), words.number(line.mean))
-            drawn.append(f'<text class="name" y="{top + 12}">{escape(told)}</text>')
+            text = f'<text class="name" y="{top + 12}">{escape(told)}</text>'
+            drawn.append(_naming(line.model, text))
             top += _NAME
         middle = top + _ROW / 2
         drawn.append(f'<line class="rail" x2="100%" y1="{middle:g}" y2="{middle:g}"/>')
@@ -72,8 +73,11 @@ def curves(chart: Curves) -> str:
     mark = high * (1 - chart.mark)
     level = f'y1="{mark:g}" y2="{mark:g}"'
     names = [
-        f'<text class="curve-{i} end" x="98%" y="{high - 12 - 20 * (len(models) - 1 - i)}">'
-        f"{escape(words.short(model))}</text>"
+        _naming(
+            model.identity,
+            f'<text class="curve-{i} end" x="98%" y="{high - 12 - 20 * (len(models) - 1 - i)}">'
+            f"{escape(words.short(model.label))}</text>",
+        )
         for i, model in enumerate(models)
     ]
     first, end = (say("epoch {epoch}", epoch=n) for n in (1, last))
@@ -86,7 +90,13 @@ def curves(chart: Curves) -> str:
         f'<text class="tick start" y="{high + 15}">{first}</text>',
         f'<text class="tick end" x="100%" y="{high + 15}">{end}</text>',
     ]
-    return _svg(words.headed(chart.axis, words.listed(models)), high + 19, drawn)
+    label = words.headed(chart.axis, words.listed([model.label for model in models]))
+    return _svg(label, high + 19, drawn)
+
+
+def _naming(model: str, text: str) -> str:
+    """A text that names a model, so that it opens it; `model` is its identity."""
+    return f'<g data-model="{model}">{text}</g>' if model else text
 
 
 def _svg(label: str, height: int, drawn: Iterable[str]) -> str:
