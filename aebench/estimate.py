@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from aebench import architectures, datasets, machine
 from aebench.engines import ENGINES
 from aebench.errors import RequestError
-from aebench.grid import size, steps
+from aebench.grid import size, steps, system
 from aebench.job import Job
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Estimator:
     baselines: frozenset[tuple[str, int]] = frozenset()
     speed: float = 1.0
     basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
+    _guesses: dict[object, Guess | None] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
     def from_survey(cls, survey: Survey) -> Estimator:
@@ -186,8 +187,15 @@ class Estimator:
     def job(self, job: Job) -> Guess | None:
         """Seconds from start to record of one job; None if its size is not known beforehand.
 
-        Without what is done once for several jobs: see `total`.
+        Without what is done once for several jobs: see `total`. Seeds and repeats cost the same,
+        and thousands may differ in these alone.
         """
+        kind = system(job)
+        if kind not in self._guesses:
+            self._guesses[kind] = self._guess(job)
+        return self._guesses[kind]
+
+    def _guess(self, job: Job) -> Guess | None:
         try:
             amount = size(job)
         except RequestError:
@@ -250,8 +258,8 @@ class Estimator:
             trained = longest
         # Every worker compiles for itself.
         compiled = (job for job, _ in known if ENGINES[job.engine].compile_s)
-        shapes = {replace(job, seed=0, repeat=0) for job in compiled}
-        compile_s = sum(ENGINES[job.engine].compile_s for job in shapes)
+        shapes = {system(job): ENGINES[job.engine].compile_s for job in compiled}
+        compile_s = sum(shapes.values())
         starts = sum(job in started for job, _ in known) / workers
         once = _within(_START_S, 2.0).times(max(1.0, starts)) + _within(compile_s, 2.0)
         for dataset, seed in sorted({(job.dataset, job.seed) for job, _ in known}):

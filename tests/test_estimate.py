@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,17 @@ def test_more_work_is_estimated_longer_on_every_kind_of_machine(
         Job(family, "mnist", latent, engine=engine, device=device) for latent in (16, 512)
     )
     assert 0 < likely(Estimator(), small) < likely(Estimator(), big)
+
+
+def test_seeds_and_repeats_are_guessed_once_and_all_else_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    monkeypatch.setattr("aebench.estimate.size", lambda job: asked.append(job) or size(job))
+    estimator = Estimator()
+    same = [replace(JOB, seed=seed, repeat=repeat) for seed in range(3) for repeat in range(2)]
+    assert len({estimator.job(job) for job in same}) == 1
+    assert asked == same[:1]
+    longer = estimator.job(replace(JOB, epochs=2 * JOB.epochs))
+    assert longer is not None
+    assert longer.likely_s > likely(estimator, JOB)
