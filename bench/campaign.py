@@ -111,7 +111,9 @@ def _campaign(count: int, places: int, like: Record, folder: Path, report: bool)
     jobs = load_grid(None, axes | {"seeds": count // 10, "engine": "eager"}, {"device": "cpu"}).jobs
     planned = clock()
     store = Store(folder)
-    pool.run(jobs, store, RunOptions(), Listener(), [Place(store, like) for _ in range(places)])
+    at = [Place(store, like) for _ in range(places)]
+    if not pool.run(jobs, store, RunOptions(), Listener(), at):
+        raise SystemExit("stopped early")
     driven = clock()
     known = store.survey().statuses
     surveyed = clock()

@@ -9,6 +9,7 @@ set and a seed, `baselines` and some of `rates`, come with every job and are kep
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 from aebench import schema
 
 if TYPE_CHECKING:  # it takes a second to import, and who only writes records does not need it
-    import pandas as pd
+    pass
 
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -272,14 +273,18 @@ def _sets(name: str, table: pa.Table, owner: Positions) -> pa.Table:
         frame[column] = table.column(column).cast("float64").to_numpy()
     frame = frame.sort_values([*of, "owner", *figures])
     frame = frame[~frame.duplicated([*of, "owner", *within])]
-    best: dict[object, tuple[int, bytes, pd.Index[int]]] = {}
-    for (*what, _), rows in frame.groupby([*of, "owner"], sort=False):
+    labels = frame[[*of, "owner"]].to_numpy()
+    begins = np.flatnonzero(np.append(True, (labels[1:] != labels[:-1]).any(axis=1)))
+    said = frame[figures].to_numpy().astype(">f8")
+    places = frame.index.to_numpy()
+    best: dict[tuple[int, ...], tuple[int, bytes, Positions]] = {}
+    for begin, end in itertools.pairwise([*begins, len(frame)]):
         # Some order that is the same everywhere: that is all it takes.
-        said = rows[figures].to_numpy().astype(">f8").tobytes()
-        candidate = (-len(rows), said, rows.index)
-        if tuple(what) not in best or candidate[:2] < best[tuple(what)][:2]:
-            best[tuple(what)] = candidate
-    places = np.concatenate([index.to_numpy() for _, _, index in best.values()])
+        what = tuple(labels[begin, :-1])
+        candidate = (begin - end, said[begin:end].tobytes(), places[begin:end])
+        if what not in best or candidate[:2] < best[what][:2]:
+            best[what] = candidate
+    places = np.concatenate([places for _, _, places in best.values()])
     return table.take(pa.array(places))
 
 
