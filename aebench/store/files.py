@@ -164,18 +164,29 @@ def write_table(target: Path, table: pa.Table, said: dict[bytes, bytes] | None =
 
 def write_records(folder: Path, stem: str, records: pa.Table) -> Path:
     """Put `records` into a file in `folder` whose name, begun by `stem`, is made of its content."""
-    content = encoded(records)
+    content = encoded(records, packed=stem == PACK)
     target = folder / f"{stem}{hashlib.sha256(content).hexdigest()[:16]}.parquet"
     write_whole(target, content)
     return target
 
 
-def encoded(table: pa.Table, said: dict[bytes, bytes] | None = None) -> memoryview:
-    """`table` as the bytes of a Parquet file; checksums let a reader notice what has rotted."""
+def encoded(
+    table: pa.Table, said: dict[bytes, bytes] | None = None, *, packed: bool = True
+) -> memoryview:
+    """`table` as the bytes of a Parquet file; checksums let a reader notice what has rotted.
+
+    What is not `packed` is one record, which will be read once, to be packed: for that a compressor
+    for each of its columns takes thrice as long as all else, and there is nothing to look up.
+    """
     made = {VERSION_KEY: str(schema.VERSION).encode()} | (said or {})
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table.replace_schema_metadata(made), sink, compression="zstd", write_page_checksum=True
+        table.replace_schema_metadata(made),
+        sink,
+        compression="zstd" if packed else "snappy",
+        use_dictionary=packed,
+        write_statistics=packed,
+        write_page_checksum=True,
     )
     return memoryview(sink.getvalue())
 
