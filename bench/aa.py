@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=6, help="processes of each side [6]")
     parser.add_argument("--epochs", type=int, default=100, help="of digits, a process [100]")
     parser.add_argument("--results", type=Path, default=Path("results/aa"), help="[results/aa]")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the lines to FILE too")
     options = parser.parse_args()
     if min(options.comparisons, options.repeats, options.epochs) < 1:
         parser.error("comparisons, repeats and epochs start at 1")
@@ -119,7 +120,10 @@ def main() -> None:
     how = RunOptions(plugins=(str(PLUGIN),), repeated=frozenset(jobs))
     if jobs and not local.run(jobs, store, how):
         sys.exit(130)
-    print("\n".join(judged(read(store.path), planned)))
+    lines = judged(read(store.path), planned)
+    print("\n".join(lines))
+    if options.summary:
+        options.summary.write_text("\n".join([machine.sentence("cpu"), "", *lines]) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,27 +1,30 @@
 """What a campaign of many jobs costs beside the training: planning, driver, store, report.
 
-    python -m bench.campaign --jobs 1000,10000,100000 --places 100
+    python -m bench.campaign
 
 The driver is the real one (`executors.pool`) with the real store; only its workers are made up:
-each hands in a real record at once. So the seconds of `driven` are what the driver itself costs, a
-record on disk and all, and jobs per second how many it can hand out, whatever trains them. Nothing
-is asserted, and `--report` renders the page as well.
+each hands in a real record at once. So `driven` are the seconds of the driver itself, a record on
+disk and all. Below every line but the first stands what the line before lets expect of as many
+jobs: that the driver's cost and the bytes on disk grow in proportion, as a calculation on paper has
+it for campaigns that nobody has run yet. Nothing is asserted.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import math
 import queue
 import resource
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from aebench import machine
 from aebench.executors import Listener, RunOptions, pool
 from aebench.grid import load_grid
 from aebench.job import Job
@@ -29,6 +32,7 @@ from aebench.page import render
 from aebench.records import Circumstances
 from aebench.store import Record, Store, read
 from aebench.worker import run_job
+from bench import machine
 
 
 class Worker:
@@ -89,51 +93,97 @@ class Place:
         """Nothing is given back."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Seconds of what is done for a campaign of `jobs`, bytes on disk and the peak of memory."""
+
+    jobs: int
+    seconds: dict[str, float]
+    disk_bytes: int
+    peak_bytes: int
+
+    @property
+    def driver_s(self) -> float:
+        """Seconds of the driver for one job."""
+        return self.seconds["driven"] / self.jobs
+
+    def told(self) -> str:
+        """One line."""
+        took = ", ".join(f"{name} {s:.1f} s" for name, s in self.seconds.items())
+        return (
+            f"{self.jobs:,} jobs: {took}; {self.disk_bytes / 1e6:.1f} MB on disk,"
+            f" {self.peak_bytes / 1e9:.1f} GB of memory at most"
+        )
+
+    def expects(self, jobs: int) -> str:
+        """What it lets expect of so many jobs."""
+        more = jobs / self.jobs
+        return (
+            f"  expected of {jobs:,} jobs: driven {self.seconds['driven'] * more:.0f} s,"
+            f" {self.disk_bytes * more / 1e6:.1f} MB on disk"
+        )
+
+    def breaks(self, places: int) -> str:
+        """Where more places bring nothing more: one job comes back as another one is written."""
+        shortest_s = places * self.driver_s
+        return (
+            f"the driver takes {1e3 * self.driver_s:.1f} ms a job and so keeps {places} places at"
+            f" work while a job takes {shortest_s:.1f} s or more; jobs of a minute, up to"
+            f" {math.floor(60 / self.driver_s):,} places"
+        )
+
+
 def main() -> None:
     """Measure, and print a line for each number of jobs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", default="1000,10000")
-    parser.add_argument("--places", type=int, default=100)
-    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--jobs", default="1000,10000,100000", help="numbers of jobs [%(default)s]")
+    parser.add_argument("--places", type=int, default=100, help="at work at a time [%(default)s]")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the lines to FILE too")
     given = parser.parse_args()
-    one = Job("mlp", "digits", 4, epochs=15)
-    like = run_job(one, Circumstances(threads=1))
-    print(f"on {machine.cpu_name()}, {machine.cores()} cores, {given.places} places")
+    like = run_job(Job("mlp", "digits", 4, epochs=15), Circumstances(threads=1))
+    lines = [machine.sentence("cpu"), ""]
+    before: Cost | None = None
     for count in map(int, given.jobs.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            print(_campaign(count, given.places, like, Path(folder), given.report), flush=True)
+            cost = _campaign(count, given.places, like, Path(folder))
+        lines += [cost.told(), *([before.expects(cost.jobs)] if before else [])]
+        print(lines[-1] if before is None else "\n".join(lines[-2:]), flush=True)
+        before = cost
+    assert before is not None
+    lines += ["", before.breaks(given.places)]
+    print(lines[-1])
+    if given.summary:
+        given.summary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _campaign(count: int, places: int, like: Record, folder: Path, report: bool) -> str:
-    clock = time.perf_counter
-    began = clock()
+def _campaign(count: int, places: int, like: Record, folder: Path) -> Cost:
+    seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def clock(name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        seconds[name] = time.perf_counter() - began
+
     axes = {"architecture": ["mlp", "conv"], "latent": [1, 4, 8, 16, 32], "dataset": "digits"}
-    jobs = load_grid(None, axes | {"seeds": count // 10, "engine": "eager"}, {"device": "cpu"}).jobs
-    planned = clock()
+    axes |= {"seeds": count // 10, "engine": "eager"}
+    with clock("planned"):
+        jobs = load_grid(None, axes, {"device": "cpu"}).jobs
     store = Store(folder)
     at = [Place(store, like) for _ in range(places)]
-    if not pool.run(jobs, store, RunOptions(), Listener(), at):
-        raise SystemExit("stopped early")
-    driven = clock()
-    known = store.survey().statuses
-    surveyed = clock()
-    results = read(folder)
-    got = clock()
-    assert len(known) == len(results.jobs) == len(jobs)
-    stored = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    took = {
-        "planned": planned - began, "driven": driven - planned,
-        "surveyed (to resume)": surveyed - driven, "read": got - surveyed,
-    }  # fmt: skip
-    if report:
+    with clock("driven"):
+        if not pool.run(jobs, store, RunOptions(), Listener(), at):
+            raise SystemExit("stopped early")
+    with clock("surveyed"):
+        known = store.survey().statuses
+    with clock("read"):
+        results = read(folder)
+    with clock("rendered"):
         render(folder, folder / "page.html")
-        took["rendered"] = clock() - got
-    told = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in took.items())
-    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return (
-        f"{len(jobs):,} jobs: {told}; {len(jobs) / took['driven']:.0f} jobs/s,"
-        f" {stored / 1e6:.1f} MB on disk, {peak_gb:.1f} GB of memory at most"
-    )
+    assert len(known) == len(results.jobs) == len(jobs)
+    stored = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Cost(len(jobs), seconds, stored, peak)
 
 
 if __name__ == "__main__":

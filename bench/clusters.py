@@ -14,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from aebench.executors import Listener, RunOptions, local, on_ray
 from aebench.grid import load_grid
 from aebench.plugins import load_plugins
 from aebench.store import Store
+from bench import machine
 
 # A process of its own, for a run connects to a cluster and leaves it again.
 _CLUSTER = """
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--places", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the lines to FILE too")
     given = parser.parse_args()
     load_plugins((str(SLEEPING),))
     command = [sys.executable, "-c", _CLUSTER, str(given.places)]
@@ -65,22 +68,25 @@ def main() -> None:
     ) as cluster:
         assert cluster.stdin is not None
         assert cluster.stdout is not None
-        _compare(given, cluster.stdout.readline().strip())
+        lines = [machine.sentence("cpu"), "", *_compare(given, cluster.stdout.readline().strip())]
         cluster.stdin.close()  # which ends it
+    if given.summary:
+        given.summary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _compare(given: argparse.Namespace, address: str) -> None:
+def _compare(given: argparse.Namespace, address: str) -> Iterator[str]:
     for number in range(given.rounds):
         took = {}
         for on in ("", f"ray={address}")[:: 1 if number % 2 == 0 else -1]:
             with tempfile.TemporaryDirectory() as folder:
                 took[on] = seconds(on, given.jobs, given.places, Path(folder))
         here_s, there_s = took.pop(""), next(iter(took.values()))
-        print(
-            f"{given.jobs} jobs, {given.places} places: local {here_s:.1f} s, Ray {there_s:.1f} s,"
-            f" ratio {there_s / here_s:.3f}"
+        line = (
+            f"{given.jobs:,} jobs of a second, {given.places} places: local {here_s:.1f} s,"
+            f" Ray {there_s:.1f} s, ratio {there_s / here_s:.3f}"
         )
-        sys.stdout.flush()
+        print(line, flush=True)
+        yield line
 
 
 if __name__ == "__main__":

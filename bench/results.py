@@ -1,7 +1,10 @@
 """Measure everything anew and put it into RESULTS.md: `python -m bench.results`.
 
 Only what stands between the marks of a section is replaced; the text around it is written by
-hand and names no number. What follows the command goes to the runner of the peers.
+hand and names no number. What follows the command goes to the runner of the peers, unless it begins
+with `--only`: then nothing but these sections is measured, which take hours or other packages:
+
+    python -m bench.results --only aa campaign clusters
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from aebench.datasets import DataUnavailable, load
@@ -18,6 +22,8 @@ from bench.peers.__main__ import read_options
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "RESULTS.md"
+ALONE = ("aa", "campaign", "clusters")
+"""What is measured only on demand, by the module of that name, for a section ``NAME-cpu``."""
 
 
 def replace(text: str, section: str, content: str) -> str:
@@ -59,7 +65,19 @@ def require_mnist() -> None:
         ) from error
 
 
+def replace_only(sections: Sequence[str]) -> None:
+    """Measure what `main` does not, each by the module of its name."""
+    if not sections or set(sections) - set(ALONE):
+        raise SystemExit(f"bench.results: --only takes one or more of {', '.join(ALONE)}")
+    for section in sections:
+        found = measure(f"bench.{section}", summary="--summary")
+        text = replace(RESULTS.read_text(encoding="utf-8"), f"{section}-cpu", found)
+        RESULTS.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--only"]:
+        return replace_only(sys.argv[2:])
     read_options()  # before half an hour is spent: stops at --help and at what is mistyped
     require_mnist()
     device = os.environ.get("AEBENCH_DEVICE") or "cpu"

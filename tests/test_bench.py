@@ -373,6 +373,17 @@ def test_results_are_refused_where_suites_would_skip_for_want_of_mnist(monkeypat
     results.main()
     assert "figures of pytest" in shown.read_text(encoding="utf-8")
 
+    shown.write_text(before, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["bench.results", "--only", "campaign"])
+    results.main()
+    block = "<!-- begin campaign-cpu -->\n```text\nfigures of bench.campaign\n```\n"
+    assert block in shown.read_text(encoding="utf-8")
+    assert "figures of pytest" not in shown.read_text(encoding="utf-8")
+    for wrong in (["--only"], ["--only", "peers"]):
+        monkeypatch.setattr(sys, "argv", ["bench.results", *wrong])
+        with pytest.raises(SystemExit, match="one or more of aa, campaign, clusters"):
+            results.main()
+
 
 @pytest.fixture(scope="module")
 def digits():
