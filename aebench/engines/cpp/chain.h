@@ -29,7 +29,7 @@ class Share {
           at_once(images_at_once()),
           input(is_whole(0) ? mine : at_once, chain.image, border_of_input(0)),
           target(mine * chain.image.count()) {
-        int64_t tile_channels = 0, tile_columns = 0, sums = 0;
+        int64_t tile_channels = 0, sums = 0;
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
             const int64_t images = is_whole(l) || (l < last && is_whole(l + 1)) ? mine : at_once;
@@ -45,11 +45,10 @@ class Share {
             scales.emplace_back();
             if (layer && layer->patches()) sums = std::max(sums, layer->g.big.count() + V);
             if (layer && layer->is_fast()) {
-                const int64_t most = std::max(layer->g.big.channels, layer->g.small.channels);
-                tile_channels = std::max(tile_channels, most), tile_columns = std::max(tile_columns, most);
+                tile_channels = std::max({tile_channels, layer->g.big.channels, layer->g.small.channels});
             }
         }
-        if (tile_channels) scratch.tiles.emplace(tile_channels, tile_columns);
+        if (tile_channels) scratch.tiles.emplace(tile_channels);
         scratch.sums = Buffer(sums);
         if constexpr (!std::is_same_v<P, Float32>) {
             std::vector<const Convolution<P>*> layers;

@@ -47,30 +47,30 @@ struct Product {
 template <class Element>
 using Kernel = void (*)(const Product<Element>&);
 
+// What is in C is added at the end: GCC lets sums that begin with it make a detour through the stack.
 template <int R, int C>
-INLINE void begin(vec (&acc)[R][C], const float* c, int64_t c_row, bool add) {
-    for (int r = 0; r < R; r++)
-        for (int j = 0; j < C; j++) acc[r][j] = add ? load(c + r * c_row + j * V) : vec{};
-}
-
-template <int R, int C>
-INLINE void finish(const vec (&acc)[R][C], float* c, int64_t c_row) {
+INLINE void finish(const vec (&acc)[R][C], float* c, int64_t c_row, bool add) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 2
-        for (int j = 0; j < C; j++) store(c + r * c_row + j * V, acc[r][j]);
+        for (int j = 0; j < C; j++) {
+            float* to = c + r * c_row + j * V;
+            store(to, add ? load(to) + acc[r][j] : acc[r][j]);
+        }
 }
 
 // The micro-kernel: a tile of the result stays in registers. What is a row of B, what of A is broadcast and how the
-// two are multiplied is said by an `Arithmetic`, which takes `PLACES` places at once.
+// two are multiplied is said by an `Arithmetic`, which takes `PLACES` places at once. B may come from the third cache,
+// in hundreds of cycles, and is asked for so many rows `AHEAD`; past the end of a panel, the next one lies.
 template <class Arithmetic, int R, int C>
 void micro_kernel(const Product<typename Arithmetic::Element>& p) {
-    constexpr int64_t PLACES = Arithmetic::PLACES;
-    vec acc[R][C];
-    begin(acc, p.c, p.c_row, p.add);
+    constexpr int64_t PLACES = Arithmetic::PLACES, AHEAD = 32, LINE = 16 / V;  // a line of the cache, in vectors
+    vec acc[R][C] = {};
     for (int64_t s = 0; s < p.segments; s++) {
         const auto *a = p.a + s * p.a_segment, *b = p.b + s * p.b_segment;
         for (int64_t k = 0; k < p.places; k += PLACES, a += PLACES * p.a_place, b += PLACES * p.b_place) {
+#pragma GCC unroll 2
+            for (int j = 0; j < C; j += LINE) __builtin_prefetch(b + PLACES * (AHEAD * p.b_place + j * V));
             typename Arithmetic::Numbers row[C];
 #pragma GCC unroll 2
             for (int j = 0; j < C; j++) row[j] = Arithmetic::row(b + PLACES * j * V);
@@ -82,7 +82,7 @@ void micro_kernel(const Product<typename Arithmetic::Element>& p) {
             }
         }
     }
-    finish(acc, p.c, p.c_row);
+    finish(acc, p.c, p.c_row, p.add);
 }
 
 // A table of micro-kernels for 1 to `TALL` rows and 1 to `WIDE` vectors.

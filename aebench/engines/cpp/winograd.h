@@ -62,12 +62,18 @@ INLINE void adjoint_weights(const vec (&u)[6], vec (&to)[3]) {
     to[2] = a + c * (1 / 6.0f) + u[5];
 }
 
-// Both sides of a square, one after the other.
-template <int N, int M, class Transform>
-INLINE void both_sides(const vec (&from)[N][N], vec (&to)[M][M], const Transform& transform) {
+// Both sides of a square of N x N, one after the other, to one of M x M. `take` and `put` are told where as constants,
+// for all is unrolled: so only what lies between the two sides goes through memory.
+template <int N, int M, class Take, class Transform, class Put>
+INLINE void both_sides(const Take& take, const Transform& transform, const Put& put) {
     vec half[N][M];
 #pragma GCC unroll 8
-    for (int i = 0; i < N; i++) transform(from[i], half[i]);
+    for (int i = 0; i < N; i++) {
+        vec line[N];
+#pragma GCC unroll 8
+        for (int j = 0; j < N; j++) line[j] = take(i, j);
+        transform(line, half[i]);
+    }
 #pragma GCC unroll 8
     for (int j = 0; j < M; j++) {
         vec column[N], result[M];
@@ -75,17 +81,23 @@ INLINE void both_sides(const vec (&from)[N][N], vec (&to)[M][M], const Transform
         for (int i = 0; i < N; i++) column[i] = half[i][j];
         transform(column, result);
 #pragma GCC unroll 8
-        for (int i = 0; i < M; i++) to[i][j] = result[i];
+        for (int i = 0; i < M; i++) put(i, j, result[i]);
     }
 }
 
-// Memory of one thread for tiles of some layers, the largest of which decide.
+// Memory of one thread for tiles of some layers, the largest of which decides.
 struct Tiles36 {
-    static constexpr int64_t AT_ONCE = 4 * TALL;  // tiles: what they fill should lie in the second cache
-    Buffer pixels, results;                       // [places, tiles, channels]
+    // Tiles: three products' rows on AVX-512, seven's on AVX; and of 128 channels what they fill is 1 MB, as large as
+    // second caches are. With more of them kernels would come in less often, but fetching ahead hides that.
+    static constexpr int64_t AT_ONCE = 42;
+    // From one place to the next: a vector more than the tiles take, for in steps of a multiple of 4 KB all places of a
+    // tile would compete for the same few lines of the first cache.
+    static constexpr int64_t plane(int64_t channels) { return AT_ONCE * channels + V; }
 
-    Tiles36(int64_t channels, int64_t columns)
-        : pixels(PLACES * AT_ONCE * round_up(channels, V)), results(PLACES * AT_ONCE * round_up(columns, PANEL)) {}
+    Buffer pixels, results;  // [places, tiles, channels]; [places, tiles, PANEL]
+
+    explicit Tiles36(int64_t channels)
+        : pixels(PLACES * plane(round_up(channels, V))), results(PLACES * plane(PANEL)) {}
 };
 
 class Winograd {
@@ -94,8 +106,8 @@ class Winograd {
     explicit Winograd(const Panels<Float32>& weights)
         : weights(weights),
           channels(weights.places / 3),
-          size(panels(weights.columns) * channels * weights.width),
-          kernels(PLACES * size) {}
+          size(channels * weights.width),
+          kernels(grads()) {}
 
     static bool fits(const Geometry& g) {
         return g.kernel.y == 3 && g.kernel.x == 3 && g.stride.y == 1 && g.stride.x == 1 && g.big.channels >= V &&
@@ -107,59 +119,57 @@ class Winograd {
         for (int64_t p = 0; p < panels(weights.columns); p++)
             for (int64_t k = me; k < channels; k += threads)
                 for (int64_t j = 0; j < weights.width; j += V) {
-                    vec g[3][3], u[6][6];
-                    for (int r = 0; r < 3; r++)
-                        for (int c = 0; c < 3; c++)
-                            g[r][c] = load(weights.at(p) + (r * weights.padded + c * channels + k) * weights.width + j);
-                    both_sides(g, u, [](const vec(&x)[3], vec(&y)[6]) { transform_weights(x, y); });
-                    float* to = kernels + (p * channels + k) * weights.width + j;
-                    for (int i = 0; i < PLACES; i++) store(to + i * size, u[i / SEEN][i % SEEN]);
+                    const float* from = weights.at(p) + k * weights.width + j;
+                    float* to = kernels + p * PLACES * size + k * weights.width + j;
+                    both_sides<3, 6>(
+                        [&](int r, int c) { return load(from + (r * weights.padded + c * channels) * weights.width); },
+                        transform_weights, [&](int r, int c, vec u) { store(to + (r * SEEN + c) * size, u); });
                 }
     }
 
-    // Slide the kernel over `images`, from pixel `start` on.
+    // Slide the kernel over `images`, from pixel `start` on. It is done with one panel before the next, so that beside
+    // pixels of all channels the second cache has to hold the results of one panel only; and kernels lie so.
     template <class Sink>
     void slide(const Tensor<Float32>& from, int64_t images, Pair start, Pair results, const Tiles36& tiles,
                Sink& sink) const {
-        const int64_t columns = round_up(weights.columns, weights.width), pixel = round_up(channels, V);
+        const int64_t pixel = round_up(channels, V), width = weights.width;
         each_block(images, results, [&](int64_t first, int64_t count) {
             for (int64_t i = 0; i < count; i++)
                 transform(from, place(first + i, results), start, tiles.pixels + i * pixel);
-            for (int64_t place = 0; place < PLACES; place++) {
-                const float* a = tiles.pixels + place * Tiles36::AT_ONCE * pixel;
-                float* c = tiles.results + place * Tiles36::AT_ONCE * columns;
-                for (int64_t p = 0; p < panels(weights.columns); p++)
-                    for (int64_t i = 0; i < count; i += TALL)
-                        Float32::multiply(
-                            {a + i * pixel, pixel, 1, 0, kernels + place * size + p * channels * weights.width,
-                             weights.width, 0, 1, channels, c + i * columns + p * PANEL, columns, false},
-                            std::min<int64_t>(TALL, count - i), vectors(weights.columns, p), 0, 0);
+            const int64_t height = tall<Float32>(count);
+            for (int64_t p = 0; p < panels(weights.columns); p++) {
+                for (int64_t at = 0; at < PLACES; at++)
+                    for (int64_t i = 0; i < count; i += height)
+                        Float32::multiply({tiles.pixels + at * Tiles36::plane(pixel) + i * pixel, pixel, 1, 0,
+                                           kernels + (p * PLACES + at) * size, width, 0, 1, channels,
+                                           tiles.results + at * Tiles36::plane(width) + i * width, width, false},
+                                          std::min(height, count - i), vectors(weights.columns, p), 0, 0);
+                for (int64_t i = 0; i < count; i++)
+                    give(tiles.results + i * width, p, place(first + i, results), results, sink);
             }
-            for (int64_t i = 0; i < count; i++)
-                give(tiles.results + i * columns, columns, place(first + i, results), results, sink);
             sink.finish();
         });
     }
 
-    // Add to `grads`, [places, panels, channels, width], the gradient by the transformed kernels, of images whose
+    // Add to `grads`, [panels, places, channels, width], the gradient by the transformed kernels, of images whose
     // windows in `big` begin at pixel `start`.
     void weigh(const Tensor<Float32>& big, const Tensor<Float32>& small, int64_t images, Pair start,
                const Tiles36& tiles, float* grads) const {
-        const int64_t pixel = round_up(channels, V), columns = round_up(weights.columns, weights.width);
+        const int64_t pixel = round_up(channels, V), width = weights.width, height = tall<Float32>(channels);
         const Pair results = {small.shape.height, small.shape.width};
         each_block(images, results, [&](int64_t first, int64_t count) {
-            for (int64_t i = 0; i < count; i++) {
+            for (int64_t i = 0; i < count; i++)
                 transform(big, place(first + i, results), start, tiles.pixels + i * pixel);
-                transform_back(small, place(first + i, results), tiles.results + i * columns, columns);
+            for (int64_t p = 0; p < panels(weights.columns); p++) {
+                for (int64_t i = 0; i < count; i++)
+                    transform_back(small, p, place(first + i, results), tiles.results + i * width);
+                for (int64_t at = 0; at < PLACES; at++)
+                    for (int64_t k = 0; k < channels; k += height)
+                        Float32::multiply({tiles.pixels + at * Tiles36::plane(pixel) + k, 1, pixel, 0,
+                                           tiles.results + at * Tiles36::plane(width), width, 0, 1, count,
+                                           grads + (p * PLACES + at) * size + k * width, width, true},
+                                          std::min(height, channels - k), vectors(weights.columns, p), 0, 0);
             }
-            for (int64_t at = 0; at < PLACES; at++)
-                for (int64_t p = 0; p < panels(weights.columns); p++)
-                    for (int64_t k = 0; k < channels; k += TALL)
-                        Float32::multiply(
-                            {tiles.pixels + at * Tiles36::AT_ONCE * pixel + k, 1, pixel, 0,
-                             tiles.results + at * Tiles36::AT_ONCE * columns + p * PANEL, columns, 0, 1, count,
-                             grads + at * size + (p * channels + k) * weights.width, weights.width, true},
-                            std::min<int64_t>(TALL, channels - k), vectors(weights.columns, p), 0, 0);
         });
     }
 
@@ -168,22 +178,18 @@ class Winograd {
         for (int64_t p = 0; p < panels(weights.columns); p++)
             for (int64_t k = 0; k < channels; k++)
                 for (int64_t j = 0; j < weights.width; j += V) {
-                    vec u[6][6], g[3][3];
-                    float* from = grads + (p * channels + k) * weights.width + j;
-                    for (int i = 0; i < PLACES; i++) {
-                        u[i / SEEN][i % SEEN] = load(from + i * size);
-                        store(from + i * size, vec{});
-                    }
-                    both_sides(u, g, [](const vec(&x)[6], vec(&y)[3]) { adjoint_weights(x, y); });
-                    for (int r = 0; r < 3; r++)
-                        for (int c = 0; c < 3; c++) {
-                            float* weight = to + ((p * 3 + r) * weights.padded + c * channels + k) * weights.width + j;
-                            store(weight, load(weight) + g[r][c]);
-                        }
+                    float* from = grads + p * PLACES * size + k * weights.width + j;
+                    float* weight = to + (p * 3 * weights.padded + k) * weights.width + j;
+                    both_sides<6, 3>([&](int r, int c) { return load(from + (r * SEEN + c) * size); }, adjoint_weights,
+                                     [&](int r, int c, vec g) {
+                                         float* at = weight + (r * weights.padded + c * channels) * weights.width;
+                                         store(at, load(at) + g);
+                                     });
+                    for (int i = 0; i < PLACES; i++) store(from + i * size, vec{});
                 }
     }
 
-    int64_t grads() const { return PLACES * size; }
+    int64_t grads() const { return panels(weights.columns) * PLACES * size; }
 
    private:
     struct Place {
@@ -196,54 +202,57 @@ class Winograd {
         return {tile / (across * down), tile / across % down * STEP, tile % across * STEP};
     }
 
+    // Blocks of tiles as even as can be.
     template <class Work>
     static INLINE void each_block(int64_t images, Pair results, const Work& work) {
-        const int64_t all = images * ((results.x + STEP - 1) / STEP) * ((results.y + STEP - 1) / STEP);
-        for (int64_t tile = 0; tile < all; tile += Tiles36::AT_ONCE) work(tile, std::min(Tiles36::AT_ONCE, all - tile));
+        const int64_t all = images * ((results.x + STEP - 1) / STEP) * ((results.y + STEP - 1) / STEP),
+                      blocks = (all + Tiles36::AT_ONCE - 1) / Tiles36::AT_ONCE, most = (all + blocks - 1) / blocks;
+        for (int64_t tile = 0; tile < all; tile += most) work(tile, std::min(most, all - tile));
     }
 
-    // The pixels that a tile's results see.
+    // The pixels that a tile's results see. Beyond the last channel lies what no product uses.
     void transform(const Tensor<Float32>& from, Place at, Pair start, float* to) const {
-        const int64_t plane = Tiles36::AT_ONCE * round_up(channels, V);
-        for (int64_t c = 0; c < channels; c += V) {
-            vec d[6][6], t[6][6];
-            for (int r = 0; r < SEEN; r++)
-                for (int s = 0; s < SEEN; s++)
-                    d[r][s] = from.load(from.at(at.n, start.y + at.y + r, start.x + at.x + s) + c, channels - c);
-            both_sides(d, t, [](const vec(&x)[6], vec(&y)[6]) { transform_pixels(x, y); });
-            for (int i = 0; i < PLACES; i++) store(to + i * plane + c, t[i / SEEN][i % SEEN]);
-        }
+        const float* window = from.at(at.n, start.y + at.y, start.x + at.x);
+        const int64_t plane = Tiles36::plane(round_up(channels, V)), line = from.line, pixel = from.shape.channels;
+        for (int64_t c = 0; c < channels; c += V)
+            both_sides<6, 6>([&](int r, int s) { return load(window + r * line + s * pixel + c); }, transform_pixels,
+                             [&](int r, int s, vec t) { store(to + (r * SEEN + s) * plane + c, t); });
     }
 
-    // A tile's results, to the sink.
+    // A tile's results in panel `p`, to the sink.
     template <class Sink>
-    void give(const float* from, int64_t columns, Place at, Pair results, Sink& sink) const {
-        for (int64_t c = 0; c < weights.columns; c += V) {
-            vec m[6][6], y[4][4];
-            for (int i = 0; i < PLACES; i++) m[i / SEEN][i % SEEN] = load(from + i * Tiles36::AT_ONCE * columns + c);
-            both_sides(m, y, [](const vec(&x)[6], vec(&z)[4]) { transform_results(x, z); });
-            for (int r = 0; r < std::min(STEP, results.y - at.y); r++)
-                for (int s = 0; s < std::min(STEP, results.x - at.x); s++)
-                    sink(at.n, at.y + r, at.x + s, c, weights.columns - c, y[r][s]);
+    void give(const float* from, int64_t p, Place at, Pair results, Sink& sink) const {
+        const int64_t plane = Tiles36::plane(weights.width);
+        const Pair inside = {std::min(STEP, results.y - at.y), std::min(STEP, results.x - at.x)};
+        for (int64_t j = 0; j < vectors(weights.columns, p); j++) {
+            vec y[4][4];
+            both_sides<6, 4>([&](int r, int s) { return load(from + (r * SEEN + s) * plane + j * V); },
+                             transform_results, [&](int r, int s, vec x) { y[r][s] = x; });
+            const int64_t c = p * PANEL + j * V;
+            for (int r = 0; r < inside.y; r++)
+                for (int s = 0; s < inside.x; s++) sink(at.n, at.y + r, at.x + s, c, weights.columns - c, y[r][s]);
         }
     }
 
-    // The gradient by a tile's results; beyond the image it is 0.
-    void transform_back(const Tensor<Float32>& from, Place at, float* to, int64_t columns) const {
-        const Shape& shape = from.shape;
-        for (int64_t c = 0; c < weights.columns; c += V) {
-            vec y[4][4] = {}, t[6][6];
-            for (int r = 0; r < std::min(STEP, shape.height - at.y); r++)
-                for (int s = 0; s < std::min(STEP, shape.width - at.x); s++)
-                    y[r][s] = from.load(from.at(at.n, at.y + r, at.x + s) + c, weights.columns - c);
-            both_sides(y, t, [](const vec(&x)[4], vec(&z)[6]) { adjoint_results(x, z); });
-            for (int i = 0; i < PLACES; i++) store(to + i * Tiles36::AT_ONCE * columns + c, t[i / SEEN][i % SEEN]);
+    // The gradient by a tile's results in panel `p`; beyond the image it is 0.
+    void transform_back(const Tensor<Float32>& from, int64_t p, Place at, float* to) const {
+        const int64_t plane = Tiles36::plane(weights.width);
+        const Pair inside = {std::min(STEP, from.shape.height - at.y), std::min(STEP, from.shape.width - at.x)};
+        for (int64_t j = 0; j < vectors(weights.columns, p); j++) {
+            const int64_t c = p * PANEL + j * V;
+            both_sides<4, 6>(
+                [&](int r, int s) {
+                    return r < inside.y && s < inside.x
+                               ? from.load(from.at(at.n, at.y + r, at.x + s) + c, weights.columns - c)
+                               : vec{};
+                },
+                adjoint_results, [&](int r, int s, vec t) { store(to + (r * SEEN + s) * plane + j * V, t); });
         }
     }
 
     const Panels<Float32>& weights;
-    const int64_t channels, size;  // numbers of the kernels in one place
-    const Buffer kernels;          // [places, panels, channels, width]
+    const int64_t channels, size;  // numbers of a panel in one place
+    const Buffer kernels;          // [panels, places, channels, width]
 };
 
 }  // namespace chain
