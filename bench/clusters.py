@@ -10,6 +10,7 @@ after the other, in turn, `--rounds` times. Needs the extra `ray`; no time is as
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -63,8 +64,9 @@ def main() -> None:
     given = parser.parse_args()
     load_plugins((str(SLEEPING),))
     command = [sys.executable, "-c", _CLUSTER, str(given.places)]
+    open_to_all = os.environ | {"RAY_AUTH_MODE": "disabled"}  # it listens to this machine alone
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=open_to_all
     ) as cluster:
         assert cluster.stdin is not None
         assert cluster.stdout is not None

@@ -183,3 +183,17 @@ def invoke(
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Callable[..., Any]:
+    """Enumerate a grid file with the given text."""
+
+    from aebench.grid import Grid, load_grid
+
+    def load(text: str, **overrides: Any) -> Grid:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, "utf-8")
+        return load_grid(str(path), overrides)
+
+    return load

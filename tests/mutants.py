@@ -46,7 +46,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("aebench/analysis/statistics.py",),
         ("test_statistics.py", "test_figures.py", "test_compare.py"),
     ),
-    "comparison": (("aebench/analysis/comparison.py",), ("test_compare.py",)),
+    "comparison": (("aebench/analysis/comparison.py",), ("test_compare*.py",)),
     "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),
     "figures": (
         ("aebench/analysis/figures.py", "aebench/analysis/expected.py"),
@@ -54,14 +54,14 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "rules": (
         ("aebench/analysis/rules.py", "aebench/analysis/picture_rules.py"),
-        ("test_findings.py",),
+        ("test_findings*.py",),
     ),
     "device": (("aebench/engines/device.py",), ("test_device.py",)),
     "engines": (("aebench/engines/__init__.py",), ("test_engine_registry.py", "test_grid.py")),
     "store": (("aebench/store/*.py", "aebench/disk.py"), ("test_store*.py", "test_disk.py")),
     "worker": (
         ("aebench/worker.py", "aebench/records.py"),
-        ("test_worker.py", "test_probes.py"),
+        ("test_worker*.py", "test_probes.py"),
     ),
     # What stands between real processes (keeper, child, processes) is judged by `kills.py`.
     "executors": (

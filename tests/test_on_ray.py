@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -56,19 +57,19 @@ class Nodes:
         assert self.process.stdout.readline() == "done\n"
 
 
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+@contextlib.contextmanager
+def serving(cache: Path, count: int, **variables: str) -> Iterator[Nodes]:
+    """A cluster of `count` nodes of one core while the context is open."""
     if find_spec("ray") is None:
         unavailable("Ray, the extra `ray`, is not installed")
-    cache = tmp_path_factory.mktemp("cache-of-nodes")
     script = str(Path(__file__).with_name("ray_nodes.py"))
     process = subprocess.Popen(
-        [sys.executable, script, "3"],
+        [sys.executable, script, str(count)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=environment(AEBENCH_DATA=str(cache)),
+        env=environment(AEBENCH_DATA=str(cache), **variables),
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -83,6 +84,12 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     process.stdout.close()
 
 
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with serving(tmp_path_factory.mktemp("cache-of-nodes"), 3) as cluster:
+        yield cluster
+
+
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -91,13 +98,15 @@ def start(nodes: Nodes, tmp_path: Path) -> Iterator[Start]:
     """Starts `aebench run`; what is left of it ends with the test."""
     processes = []
 
-    def started(*words: str, on: str = f"ray={nodes.address}") -> subprocess.Popen[str]:
+    def started(
+        *words: str, on: str = f"ray={nodes.address}", **variables: str
+    ) -> subprocess.Popen[str]:
         processes.append(subprocess.Popen(
             [*COMMAND, *WORDS, *words, "--on", on, "--results", str(tmp_path / "there")],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env=environment(**variables),
         ))  # fmt: skip
         return processes[-1]
 
@@ -208,3 +217,19 @@ def test_what_no_cluster_can_do_is_said(
     assert run.returncode == 2, told
     assert said in " ".join(told.split())
     assert "Traceback" not in told
+
+
+def test_a_cluster_that_asks_for_a_token_is_told_from_none(start: Start, tmp_path: Path) -> None:
+    """As every cluster does that a newer Ray's `ray start` makes."""
+    mode, token = {"RAY_AUTH_MODE": "token"}, {"RAY_AUTH_TOKEN": "1" * 64}
+    with serving(tmp_path / "cache", 1, **mode, **token) as guarded:
+        on = f"ray={guarded.address}"
+        for lacking in ({}, {**mode, "RAY_AUTH_TOKEN": "2" * 64}):
+            run = start("--latent", "2", on=on, **lacking)
+            _, told = run.communicate()
+            assert run.returncode == 2, told
+            assert "asks for its token; set RAY_AUTH_MODE=token" in " ".join(told.split())
+            assert "Traceback" not in told
+        run = start("--latent", "2", "--epochs", "1", on=on, **mode, **token)
+        _, told = run.communicate()
+        assert run.returncode == 0, told

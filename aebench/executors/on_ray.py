@@ -48,10 +48,11 @@ class Cluster:
         self.started = False
         if address:
             _knock(address)
+        refusals = ConnectionError, ValueError, RuntimeError, TimeoutError
         quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
         try:
             self.ray.init(address or "auto", **quiet)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (*refusals, self.ray.exceptions.RayError) as error:
             if address:
                 raise _no_cluster(address, error) from error
             self.ray.init("local", include_dashboard=False, **quiet)
@@ -85,9 +86,15 @@ def _knock(address: str) -> None:
 
 
 def _no_cluster(address: str, error: BaseException) -> RequestError:
+    said = f"{printable(address)} ({_first_line(error)})"
+    if "token" in f"{error} {error.__cause__}".lower():
+        return RequestError(
+            f"the Ray cluster at {said} asks for its token; set RAY_AUTH_MODE=token in the"
+            " environment, and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head node"
+        )
     return RequestError(
-        f"no Ray cluster answers at {printable(address)} ({_first_line(error)}); start one with"
-        " `ray start --head`, or leave the address out to have one started here"
+        f"no Ray cluster answers at {said}; start one with `ray start --head`, or leave the address"
+        " out to have one started here"
     )
 
 
