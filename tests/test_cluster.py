@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from aebench.executors.leases import Leases
 from aebench.job import Job
 from aebench.records import Circumstances, ended_without_record
 from aebench.store import Store
+from aebench.worker import run_job
 
 Invoke = Callable[..., tuple[int, str, str]]
 WORDS = ["run", "--dataset", "digits", "--architecture", "mlp", "--latent", "2..5"]
@@ -171,11 +173,17 @@ def submitted(folder: Path, tasks: dict[str, list[str]]) -> None:
     (folder / on_slurm.FOLDER / "7.json").write_text(json.dumps(asdict(made)), "utf-8")
 
 
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = Store(tmp_path_factory.mktemp("records"))
+    for latent in (2, 3, 4, 5):
+        store.write(run_job(Job("mlp", "digits", latent, epochs=1)))
+    return store.path
+
+
 @pytest.fixture
-def trained(invoke: Invoke, tmp_path: Path) -> Path:
-    folder = tmp_path / "there"
-    assert invoke(*WORDS, "--epochs", "1", "--results", str(folder), "-q")[0] == 0
-    return folder
+def trained(records: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(records, tmp_path / "there"))
 
 
 def test_status_of_a_folder_without_clusters(invoke: Invoke, trained: Path) -> None:

@@ -33,6 +33,11 @@ class Made:
         return self.items[i]
 
 
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEBENCH_DATA", str(tmp_path / "data"))
+
+
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """torchvision's module of datasets, to which tests add classes of their own."""
