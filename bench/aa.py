@@ -116,14 +116,14 @@ def main() -> None:
     store = Store(options.results)
     there = store.survey().statuses
     jobs = [job for job in in_turn(planned) if there.get(job.key) != "ok"]
-    print(f"{machine.sentence('cpu')}\n{len(jobs)} processes to run", flush=True)
+    head = machine.sentence("cpu")
+    print(f"{head}\n{len(jobs)} processes to run", flush=True)
     how = RunOptions(plugins=(str(PLUGIN),), repeated=frozenset(jobs))
     if jobs and not local.run(jobs, store, how):
         sys.exit(130)
     lines = judged(read(store.path), planned)
     print("\n".join(lines))
-    if options.summary:
-        options.summary.write_text("\n".join([machine.sentence("cpu"), "", *lines]) + "\n", "utf-8")
+    machine.keep([head, "", *lines], options.summary)
 
 
 if __name__ == "__main__":

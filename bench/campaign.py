@@ -146,14 +146,14 @@ def main() -> None:
     for count in map(int, given.jobs.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             cost = _campaign(count, given.places, like, Path(folder))
-        lines += [cost.told(), *([before.expects(cost.jobs)] if before else [])]
-        print(lines[-1] if before is None else "\n".join(lines[-2:]), flush=True)
+        told = [cost.told(), *([before.expects(cost.jobs)] if before else [])]
+        print("\n".join(told), flush=True)
+        lines += told
         before = cost
     assert before is not None
     lines += ["", before.breaks(given.places)]
     print(lines[-1])
-    if given.summary:
-        given.summary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    machine.keep(lines, given.summary)
 
 
 def _campaign(count: int, places: int, like: Record, folder: Path) -> Cost:

@@ -72,8 +72,7 @@ def main() -> None:
         assert cluster.stdout is not None
         lines = [machine.sentence("cpu"), "", *_compare(given, cluster.stdout.readline().strip())]
         cluster.stdin.close()  # which ends it
-    if given.summary:
-        given.summary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    machine.keep(lines, given.summary)
 
 
 def _compare(given: argparse.Namespace, address: str) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 
@@ -19,3 +21,9 @@ def sentence(device: str) -> str:
         f"aebench {found['commit'] or found['aebench']}, "
         f"load average {'unknown' if load is None else f'{load:.1f}'}"
     )
+
+
+def keep(lines: Iterable[str], file: Path | None) -> None:
+    """Write what a module here has found to `file`, if one was asked for."""
+    if file:
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")

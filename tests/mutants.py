@@ -46,7 +46,10 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("aebench/analysis/statistics.py",),
         ("test_statistics.py", "test_figures.py", "test_compare.py"),
     ),
-    "comparison": (("aebench/analysis/comparison.py",), ("test_compare*.py",)),
+    "comparison": (
+        ("aebench/analysis/comparison.py",),
+        ("test_compare.py", "test_compare_matching.py"),
+    ),
     "fitness": (("aebench/analysis/fitness.py",), ("test_check.py",)),
     "figures": (
         ("aebench/analysis/figures.py", "aebench/analysis/expected.py"),
@@ -57,7 +60,7 @@ MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("test_findings*.py",),
     ),
     "device": (("aebench/engines/device.py",), ("test_device.py",)),
-    "engines": (("aebench/engines/__init__.py",), ("test_engine_registry.py", "test_grid.py")),
+    "engines": (("aebench/engines/__init__.py",), ("test_engine_registry.py", "test_grid*.py")),
     "store": (("aebench/store/*.py", "aebench/disk.py"), ("test_store*.py", "test_disk.py")),
     "worker": (
         ("aebench/worker.py", "aebench/records.py"),

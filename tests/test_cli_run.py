@@ -1,4 +1,4 @@
-"""``aebench run`` as a user meets it: on a terminal, stopped and continued, planned, in parts."""
+"""``aebench run`` as a user meets it: planned, in parts, and how it ends."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _knock(address: str) -> None:
 
 def _no_cluster(address: str, error: BaseException) -> RequestError:
     said = f"{printable(address)} ({_first_line(error)})"
-    if "token" in f"{error} {error.__cause__}".lower():
+    if "authentication token" in f"{error} {error.__cause__}".lower():
         return RequestError(
             f"the Ray cluster at {said} asks for its token; set RAY_AUTH_MODE=token in the"
             " environment, and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head node"

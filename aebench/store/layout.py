@@ -284,8 +284,8 @@ def _sets(name: str, table: pa.Table, owner: Positions) -> pa.Table:
         candidate = (begin - end, said[begin:end].tobytes(), places[begin:end])
         if what not in best or candidate[:2] < best[what][:2]:
             best[what] = candidate
-    places = np.concatenate([places for _, _, places in best.values()])
-    return table.take(pa.array(places))
+    chosen = np.concatenate([rows for _, _, rows in best.values()])
+    return table.take(pa.array(chosen))
 
 
 def _codes(column: pa.ChunkedArray) -> Positions:
