@@ -2,11 +2,12 @@
 
     python -m bench.aa
 
-A hundred times, six processes of a small training stand beside six of the very same, and beside six
-in which every training step waits 5 % of its time; all in turn, each process newly started, each
-comparison made by `aebench compare` as a user makes it. At most 5 % of the first kind may find a
-difference; of the second, those that find one say how much six processes can see on this machine.
-What is measured stays in the results folder, so that the same command goes on where it stopped.
+A hundred times, six processes of a small training stand beside six of the very same, and every
+third time beside six in which every training step waits 5 % of its time; all in turn, each process
+newly started, each comparison made by `aebench compare` as a user makes it. At most 5 % of the
+first kind may find a difference; of the second, those that find one say how much six processes can
+see on this machine. What is measured stays in the results folder, so that the same command goes on
+where it stopped.
 """
 
 from __future__ import annotations
@@ -31,35 +32,35 @@ SLOWDOWN = 0.05
 SIDES = ("plain", "same", "slowed")
 
 
-def plan(comparisons: int, repeats: int, epochs: int) -> dict[tuple[int, str], list[Job]]:
-    """The jobs of each comparison's sides, in the order in which all of them run.
-
-    The order of the three sides turns with every block, so that each is as often first as last.
-    """
+def plan(
+    comparisons: int, slowed: int, repeats: int, epochs: int
+) -> dict[tuple[int, str], list[Job]]:
+    """The jobs of each comparison's sides; `slowed` comparisons, spread evenly, have all three."""
     axes = {
         "architecture": "slowed", "dataset": "digits", "latent": 16, "epochs": epochs,
         "engine": "eager", "device": "cpu", "repeats": 2 * comparisons * repeats,
     }  # fmt: skip
     plain = load_grid(None, axes | {"options": {"slowdown": [0.0]}}).jobs
-    slowed = load_grid(None, axes | {"options": {"slowdown": [SLOWDOWN]}}).jobs
+    waiting = load_grid(None, axes | {"options": {"slowdown": [SLOWDOWN]}}).jobs
     found: dict[tuple[int, str], list[Job]] = {}
     for number in range(comparisons):
         start = 2 * number * repeats
         found[number, "plain"] = list(plain[start : start + repeats])
         found[number, "same"] = list(plain[start + repeats : start + 2 * repeats])
-        found[number, "slowed"] = list(slowed[start : start + repeats])
+        if number * slowed % comparisons < slowed:
+            found[number, "slowed"] = list(waiting[start : start + repeats])
     return found
 
 
 def in_turn(planned: dict[tuple[int, str], list[Job]]) -> Iterator[Job]:
-    """All jobs, block by block: one of each side, in an order that turns."""
+    """All jobs, block by block: one of each side, each side as often first as last."""
     comparisons = 1 + max(number for number, _ in planned)
     for number in range(comparisons):
-        blocks = zip(*(planned[number, side] for side in SIDES), strict=True)
-        for place, block in enumerate(blocks):
-            turn = place % (2 * len(SIDES))
-            order = block if turn < len(SIDES) else block[::-1]
-            shift = turn % len(SIDES)
+        sides = [planned[number, side] for side in SIDES if (number, side) in planned]
+        for place, block in enumerate(zip(*sides, strict=True)):
+            turn = place % (2 * len(sides))
+            order = block if turn < len(sides) else block[::-1]
+            shift = turn % len(sides)
             yield from order[shift:] + order[:shift]
 
 
@@ -72,11 +73,9 @@ def of(results: Results, jobs: list[Job]) -> Results:
 def judged(results: Results, planned: dict[tuple[int, str], list[Job]]) -> list[str]:
     """What came out, in lines; of the comparisons of which all jobs have a time."""
     there = set(results.jobs.loc[results.jobs["status"].eq("ok"), "key"])
-    whole = sorted(
-        number
-        for number in {number for number, _ in planned}
-        if all(job.key in there for side in SIDES for job in planned[number, side])
-    )
+    begun = {number for number, _ in planned}
+    missing = {number for (number, _), jobs in planned.items() if {j.key for j in jobs} - there}
+    whole = sorted(begun - missing)
     lines = [
         f"{words.counted(len(whole), 'comparison')} of"
         f" {words.counted(len(planned[0, 'plain']), 'process', 'processes')} a side"
@@ -84,6 +83,8 @@ def judged(results: Results, planned: dict[tuple[int, str], list[Job]]) -> list[
     for side, across in (("same", []), ("slowed", ["options"])):
         ratios, found = [], 0
         for number in whole:
+            if (number, side) not in planned:
+                continue
             plain, other = (of(results, planned[number, name]) for name in ("plain", side))
             changes = comparison.compare(plain, other, across, ["train_s"]).changes
             for change in changes:
@@ -104,15 +105,17 @@ def judged(results: Results, planned: dict[tuple[int, str], list[Job]]) -> list[
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.aa", description=__doc__)
     parser.add_argument("--comparisons", type=int, default=100, help="how many [100]")
+    parser.add_argument("--slowed", type=int, default=34, help="of them beside a slower one [34]")
     parser.add_argument("--repeats", type=int, default=6, help="processes of each side [6]")
     parser.add_argument("--epochs", type=int, default=100, help="of digits, a process [100]")
     parser.add_argument("--results", type=Path, default=Path("results/aa"), help="[results/aa]")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the lines to FILE too")
     options = parser.parse_args()
-    if min(options.comparisons, options.repeats, options.epochs) < 1:
-        parser.error("comparisons, repeats and epochs start at 1")
+    if min(options.comparisons, options.slowed, options.repeats, options.epochs) < 1:
+        parser.error("comparisons, slowed, repeats and epochs start at 1")
+    slowed = min(options.slowed, options.comparisons)
     load_plugins([str(PLUGIN)])
-    planned = plan(options.comparisons, options.repeats, options.epochs)
+    planned = plan(options.comparisons, slowed, options.repeats, options.epochs)
     store = Store(options.results)
     there = store.survey().statuses
     jobs = [job for job in in_turn(planned) if there.get(job.key) != "ok"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import torch
 from test_report_records import CPU
 
 from aebench import architectures
+from aebench.job import Job
 from aebench.plugins import load_plugins
 from aebench.records import Circumstances, starting_row
 from aebench.store import Record, Store, read
@@ -22,8 +24,15 @@ def plugin() -> None:
     load_plugins([str(aa.PLUGIN)])
 
 
+def timed(job: Job, train_s: float) -> Record:
+    return Record(job=starting_row(job, Circumstances()) | CPU | {
+        "status": "ok", "reason": "", "mse": 0.1, "train_s": train_s,
+        "process_id": f"1-{job.key}", "precision_read": "highest",
+    })  # fmt: skip
+
+
 def test_every_side_is_as_often_first_as_last() -> None:
-    planned = aa.plan(2, 6, 1)
+    planned = aa.plan(2, 2, 6, 1)
     side = {job.key: name for (_, name), jobs in planned.items() for job in jobs}
     order = [side[job.key] for job in aa.in_turn(planned)]
     assert len(order) == len(side) == 2 * 6 * 3
@@ -33,17 +42,40 @@ def test_every_side_is_as_often_first_as_last() -> None:
         assert Counter(block[place] for block in blocks) == dict.fromkeys(aa.SIDES, 4)
 
 
+def test_a_third_of_the_comparisons_has_a_slowed_side() -> None:
+    """The others are of two sides, in turns, too; and the parts are spread over all of them."""
+    planned = aa.plan(100, 34, 6, 1)
+    slowed = [number for number, side in planned if side == "slowed"]
+    assert len(slowed) == 34
+    assert all(2 <= after - before <= 3 for before, after in itertools.pairwise(slowed))
+    side = {job.key: name for (_, name), jobs in planned.items() for job in jobs}
+    order = [(job.key, side[job.key]) for job in aa.in_turn(planned)]
+    assert len(order) == len(side) == 1404
+    (two, *_) = (number for number in range(100) if number not in slowed)
+    keys = {job.key for name in ("plain", "same") for job in planned[two, name]}
+    blocks = [name for key, name in order if key in keys]
+    assert Counter(blocks[::2]) == Counter(blocks[1::2]) == {"plain": 3, "same": 3}
+
+
+def test_comparisons_without_a_slowed_side_are_counted_once(tmp_path: Path) -> None:
+    planned, store = aa.plan(3, 1, 4, 1), Store(tmp_path)
+    for jobs in planned.values():
+        for place, job in enumerate(jobs):
+            store.write(timed(job, 1 + place / 1000))
+    whole, same, slow = aa.judged(read(store.path), planned)
+    assert whole == "3 comparisons of 4 processes a side"
+    assert same.startswith("same: 0 of 3 find")
+    assert slow.startswith("slowed: 0 of 1 find")
+
+
 def test_what_finds_a_difference_is_counted(tmp_path: Path) -> None:
     """Two comparisons: in the first only the slowed side differs, in the second both do."""
-    planned, store = aa.plan(3, 4, 1), Store(tmp_path)
+    planned, store = aa.plan(3, 3, 4, 1), Store(tmp_path)
     factors = {(0, "slowed"): 1.05, (1, "same"): 0.9, (1, "slowed"): 1.06}
     for (number, side), jobs in planned.items():
         for place, job in enumerate(jobs[: 3 if number == 2 else 4]):  # the third is unfinished
             seconds = factors.get((number, side), 1.0) * (1 + place / 1000)
-            store.write(Record(job=starting_row(job, Circumstances()) | CPU | {
-                "status": "ok", "reason": "", "mse": 0.1, "train_s": seconds,
-                "process_id": f"1-{job.key}", "precision_read": "highest",
-            }))  # fmt: skip
+            store.write(timed(job, seconds))
     whole, same, slow = aa.judged(read(store.path), planned)
     assert whole == "2 comparisons of 4 processes a side"
     assert same.startswith("same: 1 of 2 find a difference")
