@@ -24,7 +24,7 @@ from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import FIELDS, Job
 
-PRESETS = ("quick", "hour", "study", "best", "full")
+PRESETS = ("quick", "study", "best", "full")
 SEARCHES = ("search",)
 """Presets for `aebench tune`."""
 

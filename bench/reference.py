@@ -15,8 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,12 @@ import pandas as pd
 from aebench.analysis import expected, findings, frames, optimum, searches, words
 from aebench.analysis.outcomes import VERDICTS, Outcomes, headline, tally
 from aebench.cli import text
+from aebench.grid import load_grid
 from aebench.page import answers, render
 from aebench.store import Results, read
 
 ROOT = Path(__file__).resolve().parents[1]
-# Of the grid `best` there may be records, or not yet.
-NAMES = tuple(
-    name
-    for name in ("quick", "hour", "best")
-    if name != "best" or (ROOT / f"results/reference-{name}").is_dir()
-)
+NAMES = ("quick", "study", "best")
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _WINDOW = (1280, 800)  # what a laptop shows of the page at first
@@ -133,9 +129,9 @@ def _short(device: str) -> str:
     return re.sub(r"\(R\)| Processor", "", device).strip()
 
 
-def meaning(hour: Reference) -> str:
+def meaning(study: Reference) -> str:
     """What the study's figures are worth, in a sentence."""
-    rows = hour.to_optimum
+    rows = study.to_optimum
     mlps = rows[(rows["settings"] == "study") & (rows["architecture"] == "mlp")]
     most = words.number(mlps["ratio"].max())
     return (
@@ -146,31 +142,31 @@ def meaning(hour: Reference) -> str:
     )
 
 
-def conv_1(hour: Reference) -> str:
+def conv_1(study: Reference) -> str:
     """Why a single run of conv-1 is not to be quoted."""
-    jobs = frames.counting(hour.results.jobs)
+    jobs = frames.counting(study.results.jobs)
     rows = jobs[
         (jobs["dataset"] == "mnist") & (jobs["architecture"] == "conv") & (jobs["latent"] == 1)
     ]
-    errors = sorted(frames.per_seed(rows, "study_error"))
+    errors = frames.per_seed(rows, "study_error")
+    (outcome,) = (o for o in study.outcomes if o.finding.id == "conv-1")
     return (
-        f"`conv-1` deserves a warning: {len(errors)} draws of its "
+        f"`conv-1` deserves a warning: {words.counted(len(errors), 'draw')} of its "
         f"{words.count(rows['parameters'].median())} weights ended at "
-        f"{words.listed(words.number(e) for e in errors)}, and the study's single one at 3.53. Run "
-        "`aebench run --architecture conv --latent 1 --seeds 8` before you quote it."
+        f"{words.between(errors.min(), errors.max())}, half of them above "
+        f"{words.number(errors.median())}, and the study's single one at {outcome.finding.source}. "
+        "Run `aebench run --architecture conv --latent 1 --seeds 8` before you quote it."
     )
 
 
-def hour_paragraph(hour: Reference) -> str:
-    """How the hour's records came about, and how many findings came out which way."""
-    jobs = hour.results.jobs
-    together = jobs[jobs["concurrent"].eq(True)]
-    took = text.duration(hour.took_s(concurrent=True))
-    deep = jobs[(jobs["depth"] == 2) & (jobs["latent"] == 64) & frames.settings(jobs).eq("study")]
-    alone = words.listed(text.duration(s) for s in sorted(deep["total_s"], reverse=True))
-    engine = together["engine"].mode().iloc[0]
-    given = not together["engine_choice"].str.startswith("auto").all()
-    n = tally(hour.outcomes)
+def study_paragraph(study: Reference) -> str:
+    """How the study's records came about, and how many findings came out which way."""
+    jobs = study.results.jobs
+    planned = load_grid("study").jobs
+    # The grid leaves the engine to the machine, but where it asks for the study's own loop.
+    done = set(_trainings(jobs.to_dict("records")))
+    there = sum(training in done for training in _trainings(map(asdict, planned)))
+    n = tally(study.outcomes)
     said = words.listed(
         [
             f"{n['replicated']} replicate",
@@ -180,27 +176,47 @@ def hour_paragraph(hour: Reference) -> str:
             f"{n['not tested']} were not tested",
         ]
     )
-    claims = sum(not outcome.finding.reading_of for outcome in hour.outcomes)
+    claims = sum(not outcome.finding.reading_of for outcome in study.outcomes)
+    far = "all of" if there == len(planned) else f"so far {there} of"
     return (
-        f"`aebench run --grid hour --workers 2{f' --engine {engine}' * given}` trained "
-        f"{len(together)} jobs, every system of the study and ours beside them, in {took} on "
-        f"{int(jobs['cores'].iloc[0])} cores of an {_short(str(jobs['cpu_name'].iloc[0]))}, by "
-        f"engine `{engine}` of commit {together['commit'].mode().iloc[0]}. Two deeper models were "
-        f"added since, in {alone} alone on the machine: [report](reports/reference-hour.html), "
-        "[records](results/reference-hour). What two cores cannot train in full trained fewer "
-        f"epochs, says so in its settings, and decides nothing. The study's {claims} findings are "
-        f"judged in {len(hour.outcomes)} rows, one for each way to read them and each device: "
-        f"{said}."
+        "`aebench run --grid study` trains the study in full, every model for its 15 epochs, and "
+        f"goes on where it stopped: {far} its {words.count(len(planned))} trainings "
+        f"are in [the records](results/reference-study), which took "
+        f"{text.duration(float(jobs['total_s'].sum()))} of {_processors(jobs)}; this is "
+        f"[their report](reports/reference-study.html). {_alone(jobs)} The study's {claims} "
+        f"findings are judged in {len(study.outcomes)} rows, one for each way to read them and "
+        f"each device: {said}."
     )
 
 
-def hour_table(hour: Reference) -> str:
+def _trainings(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        model = tuple(row[name] for name in ("dataset", "architecture", "latent", "depth"))
+        yield (*model, row["seed"], row["repeat"], row["engine"] == "reference")
+
+
+def _processors(jobs: pd.DataFrame) -> str:
+    threads = sorted(set(jobs["threads"].dropna().astype(int)))
+    cores = "a core" if threads == [1] else f"{threads[0]} to {threads[-1]} cores"
+    makes = sorted({_short(str(name)) for name in jobs["cpu_name"].unique()})
+    return f"{cores} of {words.listed(f'an {name}' for name in makes)}"
+
+
+def _alone(jobs: pd.DataFrame) -> str:
+    """Whether the times of these jobs may be compared."""
+    shared = int(jobs["concurrent"].eq(True).sum())
+    if shared == len(jobs):
+        return "All of them shared their machine with others, so no time of theirs is compared."
+    return f"{shared} of them shared their machine with others, and their times are not compared."
+
+
+def findings_table(study: Reference) -> str:
     """Every finding that has a figure, and the names of the others."""
     lines = [
         "| finding | verdict | the study | ours, with 95 % interval from three seeds on | of |",
         "|---|---|---|---|---|",
     ]
-    for o in hour.outcomes:
+    for o in study.outcomes:
         if o.ours is None:
             continue
         interval = "" if o.low is None else f" ({words.between(o.low, o.high)})"
@@ -211,7 +227,7 @@ def hour_table(hour: Reference) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     rest = {
         verdict: [
-            f"`{o.finding.id}`" for o in hour.outcomes if o.ours is None and o.verdict == verdict
+            f"`{o.finding.id}`" for o in study.outcomes if o.ours is None and o.verdict == verdict
         ]
         for verdict in VERDICTS
     }
@@ -221,17 +237,14 @@ def hour_table(hour: Reference) -> str:
     )
 
 
-def trained_properly(hour: Reference, best: Reference) -> str:
-    """The study's MLP beside PCA; then which family is better, and how far the trainings went.
-
-    Of `best`, which may be `hour` itself, what its records say of models under `tuned`.
-    """
+def trained_properly(study: Reference, best: Reference) -> str:
+    """The study's MLP beside PCA; then what `best` says of models under `tuned`, how far it is."""
     tuned = best.results.jobs[best.results.jobs["protocol"] == "tuned"]
     jobs = searches.without(replace(best.results, jobs=tuned)).jobs
     short = int(jobs["settings_from"].str.contains("at_edge [^,]*epochs", regex=True).sum())
     said = [
-        "Under the study's protocol mlp-128 has "
-        f"{hour.beside_pca('mlp', 128, 'study')} times the error of PCA with the same 128 numbers. "
+        f"Under the study's protocol mlp-128 has {study.beside_pca('mlp', 128, 'study')} times the "
+        "error of PCA with the same 128 numbers. "
         "What follows is of models and settings that a search on validation error chose "
         f"(`--protocol tuned --model tuned`): {words.counted(len(jobs), 'training')} of "
         f"{_spread(jobs, 'epochs')} epochs: [report](reports/reference-{best.name}.html), "
@@ -266,9 +279,9 @@ def tuned_answers(best: Reference) -> list[str]:
     ]
 
 
-def deeper(hour: Reference) -> str:
+def deeper(study: Reference) -> str:
     """What can be concluded on the study's deeper decoder."""
-    return " ".join(headline(hour.outcomes)) or "The deeper decoder is not decided in it."
+    return " ".join(headline(study.outcomes)) or "The deeper decoder is not decided in it."
 
 
 def wrapped(paragraph: str) -> str:
@@ -280,17 +293,16 @@ def wrapped(paragraph: str) -> str:
 
 def blocks() -> dict[str, str]:
     """Each generated block of README by its name."""
-    quick, hour = Reference("quick"), Reference("hour")
-    best = Reference("best") if "best" in NAMES else hour
+    quick, study, best = map(Reference, NAMES)
     made: dict[str, Callable[[], str]] = {
-        "meaning": lambda: wrapped(meaning(hour)),
+        "meaning": lambda: wrapped(meaning(study)),
         "quick-time": lambda: wrapped(quick_time(quick)),
         "quick-output": lambda: quick_output(quick),
-        "conv-1": lambda: wrapped(conv_1(hour)),
-        "hour": lambda: wrapped(hour_paragraph(hour)),
-        "hour-findings": lambda: hour_table(hour),
-        "deeper": lambda: wrapped(deeper(hour)),
-        "trained-properly": lambda: wrapped(trained_properly(hour, best)),
+        "conv-1": lambda: wrapped(conv_1(study)),
+        "study": lambda: wrapped(study_paragraph(study)),
+        "findings": lambda: findings_table(study),
+        "deeper": lambda: wrapped(deeper(study)),
+        "trained-properly": lambda: wrapped(trained_properly(study, best)),
     }
     return {name: make() for name, make in made.items()}
 
@@ -312,7 +324,7 @@ def outcomes_file() -> str:
 
     Both folders together, so that a seed that was trained in both counts once.
     """
-    folders = [read(ROOT / "results" / f"reference-{name}") for name in ("quick", "hour")]
+    folders = [read(ROOT / "results" / f"reference-{name}") for name in ("quick", "study")]
     tables = {
         field.name: pd.concat([getattr(f, field.name) for f in folders], ignore_index=True)
         for field in fields(Results)

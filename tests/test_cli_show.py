@@ -138,10 +138,10 @@ def test_reference_results_are_never_meant_without_their_name(invoke) -> None:
         assert "no results of yours yet below results/" in err
         assert "results/reference-quick" in err
     stored(Path("results/mine"), record("mlp", 5, dataset="digits"))
-    stored(Path("results/reference-hour"), record("mlp", 4, dataset="digits"))
+    stored(Path("results/reference-lab"), record("mlp", 4, dataset="digits"))
     for command in ("show", "findings", "check", "report"):
         assert "results: results/mine, the newest of yours" in invoke(command)[2]
-    assert "results/reference-hour: 1 job" in invoke("show", "results/reference-hour")[1]
+    assert "results/reference-lab: 1 job" in invoke("show", "results/reference-lab")[1]
 
 
 @pytest.mark.parametrize(

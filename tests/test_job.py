@@ -54,7 +54,7 @@ def test_stored_keys_stay_valid() -> None:
     assert Job.create(architecture="mlp", dataset="mnist", latent=512).key == ONE.key
 
 
-@pytest.mark.parametrize("published", ["reference-quick", "reference-hour"])
+@pytest.mark.parametrize("published", ["reference-quick", "reference-study"])
 def test_keys_of_published_results_come_out_again(published: str) -> None:
     jobs = Store(Path(__file__).parents[1] / "results" / published).read().jobs
     assert len(jobs) >= 5

@@ -12,7 +12,7 @@ from aebench.analysis.origin import grid_of, origin
 @pytest.mark.parametrize(
     ("command", "grid"),
     [
-        ("aebench run --grid hour --workers 2", "hour"),
+        ("aebench run --grid study --workers 2", "study"),
         ("aebench run --grid=study", "study"),
         ("aebench run -q --grid 'my grids/for class.toml'", "for class"),
         ('aebench run --grid "C:\\grids\\lab.toml"', "lab"),
@@ -25,8 +25,8 @@ def test_the_grid_is_read_off_the_command_line(command: str, grid: str) -> None:
 
 
 def test_the_grid_and_the_command_of_most_jobs_come_first(tmp_path: Path) -> None:
-    hour, lab = "aebench run --grid hour", "aebench run --grid lab.toml"
-    commands = [lab, hour, hour, hour + " --workers 2", "", None]
+    study, lab = "aebench run --grid study", "aebench run --grid lab.toml"
+    commands = [lab, study, study, study + " --workers 2", "", None]
     rows = [
         {"command": command, "started_at": f"2026-0{9 - i}-11T10:00:00+00:00"}
         for i, command in enumerate(commands)
@@ -35,7 +35,7 @@ def test_the_grid_and_the_command_of_most_jobs_come_first(tmp_path: Path) -> Non
     jobs = stored(tmp_path, *(record("mlp", 4, seed=i, row=r) for i, r in enumerate(rows))).jobs
     found = origin(jobs)
     assert (found.first, found.last) == (date(2026, 4, 11), date(2026, 8, 11))
-    assert found.grid == "hour"
-    assert found.commands == (hour, hour + " --workers 2", lab)
+    assert found.grid == "study"
+    assert found.commands == (study, lab, study + " --workers 2")
     none = origin(jobs.iloc[:0])
     assert (none.first, none.last, none.grid, none.commands) == (None, None, "", ())

@@ -294,7 +294,7 @@ def test_pca_is_said_to_be_better_only_where_it_clearly_is(tmp_path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["best", "hour", "quick"])
+@pytest.mark.parametrize("name", ["best", "study", "quick"])
 def test_what_is_said_of_the_committed_records(name: str) -> None:
     results = searches.without(fitness.marked(frames.ordered(read(RESULTS / f"reference-{name}"))))
     told = set()

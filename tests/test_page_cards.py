@@ -18,7 +18,7 @@ from aebench.page.images import BUDGET, FINDINGS, PANEL, Images
 from aebench.page.pictures import Album
 from aebench.store import Results, read
 
-HOUR = Path(__file__).parents[1] / "results" / "reference-hour"
+STUDY = Path(__file__).parents[1] / "results" / "reference-study"
 
 
 def made(results: Results, images: Images | None = None) -> dict[str, Reading]:
@@ -98,13 +98,13 @@ def test_what_a_finding_is_looked_at_in_stands_in_its_card(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def hour() -> tuple[Outcomes, Album, Images]:
-    results, images = frames.ordered(read(HOUR)), Images()
+def whole() -> tuple[Outcomes, Album, Images]:
+    results, images = frames.ordered(read(STUDY)), Images()
     return findings.evaluate(results), Album(results, images), images
 
 
-def test_every_finding_that_cites_pictures_has_them(hour: tuple[Outcomes, Album, Images]) -> None:
-    outcomes, album, images = hour
+def test_every_finding_that_cites_pictures_has_them(whole: tuple[Outcomes, Album, Images]) -> None:
+    outcomes, album, images = whole
     shown = {r.id: r for card in cards(outcomes, album) for r in card.readings}
     cited = [o.finding.id for o in outcomes if o.finding.source == "pictures"]
     assert len(cited) == 5
@@ -124,7 +124,7 @@ def test_every_finding_that_cites_pictures_has_them(hour: tuple[Outcomes, Album,
     assert images.size <= FINDINGS
     # What they use up, the section of pictures has left: its share, and strips that are new.
     before = len(uris)
-    pictures.groups(frames.ordered(read(HOUR)), images)
+    pictures.groups(frames.ordered(read(STUDY)), images)
     assert FINDINGS < images.size <= BUDGET
     assert BUDGET - PANEL > 0
     assert images.definitions.count("<image") > before + 3

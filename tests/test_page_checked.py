@@ -18,7 +18,7 @@ from aebench.store import read
 RESULTS = Path(__file__).parent.parent / "results"
 # Drawing takes most of the time, and is done once for all of these.
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.timeout(900)]
-KINDS = ("hour", "best", "quick", "hostile")
+KINDS = ("study", "best", "quick", "hostile")
 
 BROKEN = """<!doctype html><title>broken</title><p style="color: #eee; colour: red">pale
 <img src="data:,">"""

@@ -103,6 +103,6 @@ def test_path_that_it_cannot_read_is_refused(data: str) -> None:
         path(data, 1)
 
 
-@pytest.mark.parametrize("name", ["reference-hour", "reference-best", "reference-quick"])
+@pytest.mark.parametrize("name", ["reference-study", "reference-best", "reference-quick"])
 def test_reference_reports_can_be_mailed(name: str) -> None:
     assert (REPORTS / f"{name}.html").stat().st_size < 1_000_000

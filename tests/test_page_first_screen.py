@@ -85,17 +85,17 @@ def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path
 
 
 def test_titles_tell_reports_apart(tmp_path: Path) -> None:
-    row = {"command": "aebench run --grid hour --workers 2", "started_at": "2026-11-24T13:00:00"}
+    row = {"command": "aebench run --grid study --workers 2", "started_at": "2026-11-24T13:00:00"}
     later = row | {"started_at": "2026-11-28T13:00:00"}
     one = head(tmp_path / "a", record("mlp", 512, row=row), record("mlp", 1, row=later))
     assert one.h1 == "What replicates on MNIST"
-    assert one.title == "What replicates on MNIST (grid hour, 24 to 28 November 2026)"
-    assert (one.jobs, one.commands) == ("2 jobs", ("aebench run --grid hour --workers 2",))
+    assert one.title == "What replicates on MNIST (grid study, 24 to 28 November 2026)"
+    assert (one.jobs, one.commands) == ("2 jobs", ("aebench run --grid study --workers 2",))
     across = row | {"started_at": "2026-12-01T13:00:00", "command": ""}
     other = head(tmp_path / "b", record("mlp", 8, dataset="digits", row=row),
                  record("mlp", 8, dataset="cifar10", row=across))  # fmt: skip
     assert other.h1 == "Best autoencoders on CIFAR-10 and digits (scikit-learn)"
-    assert other.where == "grid hour, 24 November 2026 to 1 December 2026"
+    assert other.where == "grid study, 24 November 2026 to 1 December 2026"
 
 
 def test_nothing_at_all_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bench.reference import ROOT
 @pytest.fixture(scope="module")
 def exact():
     """Our PCA's test error by data set and components."""
-    results = frames.ordered(read(ROOT / "results/reference-hour"))
+    results = frames.ordered(read(ROOT / "results/reference-best"))
     return results.baselines.groupby(["dataset", "components"])["mse"].median()
 
 

@@ -51,14 +51,14 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
 
 
 def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str]) -> None:
-    outcomes = reference.Reference("hour").outcomes
-    table = made["hour-findings"]
+    outcomes = reference.Reference("study").outcomes
+    table = made["findings"]
     for outcome in outcomes:
         assert f"`{outcome.finding.id}`" in table
         if outcome.ours is not None:
             assert f"| `{outcome.finding.id}` | {outcome.answer} |" in table
     assert "consistent, one seed" in table
-    counts = re.findall(r"(\d+) (?:replicate|are|do not|were)", made["hour"].replace("\n", " "))
+    counts = re.findall(r"(\d+) (?:replicate|are|do not|were)", made["study"].replace("\n", " "))
     assert sum(map(int, counts)) == len(outcomes)
 
 
@@ -83,13 +83,13 @@ def test_readme_answers_from_what_was_trained_properly_on_every_data_set(tmp_pat
         "2.00 times the test MSE of conv-bottleneck-8 (95 % interval 2.00 to 2.00)."
     )
     assert not [sentence for sentence in rest if "digits" in sentence or "Trained" in sentence]
-    hour = reference.Reference("hour")
+    study = reference.Reference("study")
     best.name = "best"
-    said = reference.trained_properly(hour, best)
+    said = reference.trained_properly(study, best)
     assert first in said
     assert re.search(r": 7 trainings of [0-9to ]+ epochs: \[report\]\(reports/reference-best", said)
     assert "More epochs" not in said
     edged = best.results.jobs.assign(settings_from="grid g, at_edge epochs")
     best.results = replace(best.results, jobs=edged)
-    assert "of all of them the errors" in reference.trained_properly(hour, best)
-    assert first not in reference.trained_properly(hour, hour)
+    assert "of all of them the errors" in reference.trained_properly(study, best)
+    assert first not in reference.trained_properly(study, reference.Reference("best"))

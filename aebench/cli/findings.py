@@ -22,7 +22,7 @@ Examples:
 
   aebench findings results/quick --only mlp-512,conv-1
 
-  aebench findings results/mine --against results/reference-hour
+  aebench findings results/mine --against results/reference-study
 """
 
 _OBJECTS = (
