@@ -50,6 +50,7 @@ STAMP = VENV / "aebench-stamp"
 INSTALLING = "installing"
 HEARTBEAT_S = 15
 SANITIZED = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+ALL_TESTS = ("-m", "not cluster")  # the slow ones too, which pytest leaves out by default
 CLUSTER_TESTS = ("tests/test_on_ray.py", "tests/test_on_slurm.py")
 TEST_PROCESSES = 4  # at most: each loads torch, and many tests start workers of their own
 # What an install was measured to take, on Linux, where torch brings CUDA; less elsewhere.
@@ -279,6 +280,15 @@ nox.options.sessions = []  # with none named, nox lists them
 nox.options.default_venv_backend = "none"
 
 
+def on_cores(session):
+    """pytest's words for tests on several cores, where it can."""
+    if not has(session, "xdist"):
+        return []
+    # Threads that wait actively take the core from the test beside.
+    session.env.setdefault("OMP_WAIT_POLICY", "passive")
+    return ["-n", str(min(os.cpu_count() or 1, TEST_PROCESSES)), "--dist", "worksteal"]
+
+
 def module(session, *words):
     """Run `python -m WORDS`. On Ctrl-C nox waits for it: aebench finishes its running jobs."""
     session.run(interpreter(), "-m", *words, external=True, interrupt_timeout=None)
@@ -376,14 +386,18 @@ def quickstart(session):
 
 @nox.session
 def tests(session):
-    """Run the tests, on several cores; what follows `--` goes to pytest, which then uses one."""
-    words = session.posargs
-    if not words and has(session, "xdist"):
-        words = ["-n", str(min(os.cpu_count() or 1, TEST_PROCESSES)), "--dist", "worksteal"]
-        # Threads that wait actively take the core from the test beside.
-        session.env.setdefault("OMP_WAIT_POLICY", "passive")
+    """Run the quick tests on several cores; or, on one, what pytest makes of words behind `--`."""
+    words = [*ALL_TESTS, *session.posargs] if session.posargs else on_cores(session)
     with bytecode_kept(session):
         module(session, "pytest", *words)
+
+
+@nox.session(name="tests-slow")
+def tests_slow(session):
+    """Run the tests that take more than two seconds, on several cores; `--` as for tests."""
+    words = session.posargs or on_cores(session)
+    with bytecode_kept(session):
+        module(session, "pytest", "-m", "slow and not cluster", *words)
 
 
 @nox.session(name="tests-cluster")
@@ -409,7 +423,7 @@ def fuzz(session):
     session.env["AEBENCH_FUZZ"] = os.environ.get("AEBENCH_FUZZ", "1000")
     names = sorted(path.name for path in (ROOT / "tests").glob("test_fuzz_*.py"))
     files = [f"tests/{name}" for name in names]
-    module(session, "pytest", "--timeout", "0", *files, *session.posargs)
+    module(session, "pytest", *ALL_TESTS, "--timeout", "0", *files, *session.posargs)
 
 
 @nox.session
@@ -419,7 +433,7 @@ def sanitize(session):
         session.skip(reason)
     session.env.update(sanitizers())
     files = ("tests/test_engine_native.py", "tests/test_engine_native_chains.py")
-    module(session, "pytest", "--timeout", "0", *files, *session.posargs)
+    module(session, "pytest", *ALL_TESTS, "--timeout", "0", *files, *session.posargs)
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """For all tests: what a machine lacks is asked for only if need be, and skipped by name.
 
 A test marked `cuda` needs a CUDA device; one marked `compiler`, or given an engine that compiles,
-needs a C++ compiler; one that asks for `browser` needs Chromium.
+needs a C++ compiler; one that asks for `browser` needs Chromium. What torch compiles is slow.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from checkers import unavailable
 from filelock import FileLock
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run."""
     for needy, lacking, reason in (
@@ -32,6 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if found and lacking():
             for item in found:
                 item.add_marker(pytest.mark.skip(reason=reason))
+    for item in items:
+        if _engine(item) == "compiled":
+            item.add_marker(pytest.mark.slow)
 
 
 def _on_cuda(item: pytest.Item) -> bool:
@@ -39,9 +43,12 @@ def _on_cuda(item: pytest.Item) -> bool:
 
 
 def _compiles(item: pytest.Item) -> bool:
-    given = item.callspec.params if hasattr(item, "callspec") else {}
     marked = item.get_closest_marker("compiler") is not None
-    return marked or given.get("engine") in ("compiled", "native")
+    return marked or _engine(item) in ("compiled", "native")
+
+
+def _engine(item: pytest.Item) -> object:
+    return item.callspec.params.get("engine") if hasattr(item, "callspec") else None
 
 
 def _no_cuda() -> bool:

@@ -286,7 +286,7 @@ class Slot:
         import pytest
 
         words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", NOT_RUN]
-        return int(pytest.main([*words, "--hypothesis-seed=0", "--tb=line", *tests]))
+        return int(pytest.main([*words, "-m", "not cluster", "--hypothesis-seed=0", "--tb=line", *tests]))
 
     def _write(self, path: str, code: str) -> None:
         """Bytecode is kept by a file's date in whole seconds and its size: each gets its own."""

@@ -73,6 +73,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[Job], RunOptions
     return told
 
 
+@pytest.mark.slow
 def test_a_script_and_the_command_line_leave_the_same_errors_under_the_same_keys(
     tmp_path: Path,
 ) -> None:

@@ -225,6 +225,7 @@ def test_roofline_holds_native_to_the_arithmetic_that_it_does(monkeypatch):
     assert float(fraction) == pytest.approx(0.7 * floor_us / float(native), rel=0.05)
 
 
+@pytest.mark.slow
 def test_checklist_without_cuda():
     import torch
 

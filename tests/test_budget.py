@@ -204,6 +204,7 @@ def test_a_budget_must_be_one_that_something_fits(invoke: Invoke, budget: str, w
     assert not Path("results").exists()
 
 
+@pytest.mark.slow
 def test_what_fits_is_run_and_what_does_not_is_told(tmp_path: Path) -> None:
     """Two hundred jobs never fit nine seconds; the first always does, by the rough estimate."""
     command = [*COMMAND, "-q", "run", "--architecture", "mlp", "--dataset", "digits"]

@@ -266,6 +266,7 @@ def test_exit_codes_and_words(tmp_path: Path) -> None:
     assert "a reason" in out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_results_without_a_time_have_an_answer(tmp_path: Path, invoke) -> None:
     # As records of jobs trained together are: an error each, and no time of their own.

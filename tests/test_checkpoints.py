@@ -273,6 +273,7 @@ def test_what_is_no_time_is_refused(given: str) -> None:
         axes.seconds("--checkpoint", given)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_continued_by_the_same_command(tmp_path: Path) -> None:
     words = ["run", "--architecture", "mlp", "--latent", "3", "--dataset", "digits"]
     words += ["--epochs", "100", "--device", "cpu", "--results", "r", "--checkpoint", "0.01s"]
@@ -306,6 +307,7 @@ def test_a_finished_job_s_checkpoint_is_removed_by_the_next_run(tmp_path: Path) 
     assert kept.keys(tmp_path, kept.CHECKPOINTS) == {"b"}
 
 
+@pytest.mark.slow
 def test_what_was_stopped_by_its_time_limit_goes_on_when_it_is_retried(tmp_path: Path) -> None:
     work = job(epochs=10_000)
     store = Store(tmp_path)

@@ -193,6 +193,7 @@ def test_what_cannot_exist_is_no_failure_for_ever(invoke) -> None:
     assert "nothing to run" in "".join(err for _, _, err in shards)
 
 
+@pytest.mark.slow
 def test_thousands_of_jobs_are_counted_and_not_listed(
     invoke: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +208,7 @@ def test_thousands_of_jobs_are_counted_and_not_listed(
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_plugin_that_goes_elsewhere_takes_no_record_with_it(tmp_path: Path) -> None:
     """When it is imported, by the run and by its worker, and when it builds a model."""
     (tmp_path / "plugins").mkdir()
@@ -246,6 +248,7 @@ def test_plan_counts_what_is_there_and_parts_make_the_whole(invoke) -> None:
     assert len(list(Path("runs/parts").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_what_trains_nothing_loads_no_torch(tmp_path: Path) -> None:
     """Help, lists, plans, and the commands that read results; no plan leaves anything."""
     stored(tmp_path / "runs", *(record("mlp", 4, dataset="digits", seed=s) for s in (0, 1)))

@@ -85,6 +85,7 @@ def coloured(shown: str) -> bool:
     return any(30 <= n <= 49 or 90 <= n <= 107 for n in chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
 def test_bars_ctrl_c_and_the_same_command_again(tmp_path: Path) -> None:
     (tmp_path / "waiting.py").write_text(WAITING)
@@ -144,6 +145,7 @@ def test_a_worker_whose_run_was_killed_stores_nothing_in_its_name(
     assert Store(tmp_path / "results").statuses() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no limit on the size of files")
 def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
     import resource

@@ -110,6 +110,7 @@ def test_the_newest_is_found_where_a_link_leads_nowhere(invoke) -> None:
     assert "a link that leads nowhere" in err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
     store = Store(Path("mine"))
@@ -129,6 +130,7 @@ def test_a_file_in_a_results_folder_means_the_folder(invoke) -> None:
         assert "mine: 2 jobs" in out, path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_reference_results_are_never_meant_without_their_name(invoke) -> None:
     stored(Path("results/reference-quick"), record("mlp", 4, dataset="digits"))

@@ -134,6 +134,7 @@ def test_what_is_left_out_is_named_the_least_important_first(folder: str, invoke
     assert not {"system", "status", "study error"} & set(heads[90])
 
 
+@pytest.mark.slow
 def test_a_pipe_has_200_columns_unless_told_otherwise(tmp_path: Path) -> None:
     stored(tmp_path / "runs", failure(reason="word " * 100))
     for changes, width in (({}, 200), ({"COLUMNS": "90"}, 90), ({"FORCE_COLOR": "1"}, 200)):

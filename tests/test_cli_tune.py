@@ -59,6 +59,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
     return Searched(folder, before, second.returncode, second.stdout, second.stderr)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_killed(searched: Searched) -> None:
     jobs = Store(searched.folder / "r").survey().jobs
     assert searched.before
@@ -73,6 +74,7 @@ def test_it_goes_on_where_it_was_killed(searched: Searched) -> None:
     assert rates.max() == 9e-5
 
 
+@pytest.mark.slow
 def test_a_winner_at_the_edge_is_refused_with_what_to_do(searched: Searched) -> None:
     assert searched.code == 1, searched.err
     assert not (searched.folder / "tuned.toml").exists()
@@ -85,6 +87,7 @@ def test_a_winner_at_the_edge_is_refused_with_what_to_do(searched: Searched) -> 
     assert "digits mlp-4 rung 1 of 1, widened 2 times" in searched.err
 
 
+@pytest.mark.slow
 def test_an_accepted_edge_is_written_and_told_ever_after(
     searched: Searched, invoke: Invoke
 ) -> None:

@@ -319,6 +319,7 @@ def test_an_error_of_one_seed_counts_as_it_is(tmp_path: Path) -> None:
     assert not exceeded(found, [limit("mse > 3%")])
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     quiet = {"noise_before_s": 0.02, "noise_after_s": 0.02}
     a = one(tmp_path / "a", row=quiet | {"concurrent": True})

@@ -97,6 +97,7 @@ def test_across_takes_known_names(tmp_path: Path) -> None:
         compare(results, results, ["engin"])
 
 
+@pytest.mark.slow
 def test_commands_formats_and_exit_codes(tmp_path: Path) -> None:
     draw = np.random.default_rng(8)
     side(tmp_path / "a", draw)
@@ -121,6 +122,7 @@ def test_commands_formats_and_exit_codes(tmp_path: Path) -> None:
     assert isinstance(done.exception, RequestError)
 
 
+@pytest.mark.slow
 def test_code_is_part_of_a_system_unless_it_is_what_is_compared(tmp_path: Path) -> None:
     read = stored(tmp_path, *(record("mine", 4, 1.0, seed=s) for s in range(3)))
 
@@ -139,6 +141,7 @@ def test_code_is_part_of_a_system_unless_it_is_what_is_compared(tmp_path: Path) 
     assert len(compare(with_code("", None, ""), read, (), ["mse"]).changes) == 1
 
 
+@pytest.mark.slow
 def test_models_with_other_options_are_compared_if_that_is_asked(tmp_path: Path) -> None:
     relu, gelu, both = (
         stored(tmp_path / name, *(record("mlp", 4, depth=2, options=o, seed=s) for o in given

@@ -113,6 +113,7 @@ def test_a_folder_that_another_run_works_in_is_refused(
     assert not held(store.parts)
 
 
+@pytest.mark.slow
 def test_both_sides_are_run_in_processes_of_their_own_and_compared(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY.replace("[4, 5]", "4"))
     command = [*COMMAND, "compare", "--run", "tiny.toml", "--engine", "reference,eager"]

@@ -82,6 +82,7 @@ def test_an_engine_of_ten_lines_gives_the_losses_of_eager() -> None:
     assert rows[0]["mse"] == rows[1]["mse"]
 
 
+@pytest.mark.slow
 def test_a_chart_of_ten_lines_stands_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

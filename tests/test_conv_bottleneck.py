@@ -81,6 +81,7 @@ def test_grid_plans_it_and_names_what_is_impossible() -> None:
     assert any(job.architecture == "conv-bottleneck" for job in load_grid("full").jobs)
 
 
+@pytest.mark.slow
 def test_trains_below_the_mean_image() -> None:
     fields = {"epochs": 12, "batch_size": 32, "learning_rate": 3e-3}
     row = run_job(

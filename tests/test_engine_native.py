@@ -263,6 +263,7 @@ def test_without_a_compiler_the_job_fails_and_says_what_to_do(
     assert "Use --engine eager, or auto" in record.job["reason"]
 
 
+@pytest.mark.slow
 def test_a_compiler_without_openmp_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text(
@@ -278,6 +279,7 @@ def test_a_compiler_without_openmp_will_do(monkeypatch: pytest.MonkeyPatch, tmp_
         bindings.load.cache_clear()
 
 
+@pytest.mark.slow
 def test_fewer_threads_in_the_process_than_asked_for() -> None:
     # Threads wait for each other, and would wait for ever for one that is not there.
     program = (

@@ -330,6 +330,7 @@ print("held")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "precisions", "instructions"),
     [

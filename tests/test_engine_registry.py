@@ -68,6 +68,7 @@ def test_native_computes_in_bf16_where_the_processor_does(
     assert {job.engine for job in load_grid(None, asked).jobs} == {"native"}
 
 
+@pytest.mark.slow
 def test_without_products_of_bf16_it_is_refused_before_anything_runs(
     products: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

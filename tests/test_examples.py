@@ -85,6 +85,7 @@ def test_each_example_can_be_planned_as_it_says(
         assert "to do: " in out
 
 
+@pytest.mark.slow
 def test_a_copied_example_runs_in_a_worker_of_its_own(tmp_path: Path) -> None:
     def run(*words: str) -> str:
         done = subprocess.run(
@@ -129,6 +130,7 @@ def test_a_variational_autoencoder_draws_its_noise_in_training_alone(loaded: Non
     assert torch.equal(model.eval()(images)[0], model(images)[0])
 
 
+@pytest.mark.slow
 def test_a_sparse_code_costs_reconstruction(trained: Trained) -> None:
     rows = trained(
         architecture="sparse", dataset="digits", latent=16, epochs=20, learning_rate=1e-2,
@@ -143,6 +145,7 @@ def test_a_sparse_code_costs_reconstruction(trained: Trained) -> None:
                          "options": {"activation": "tanh"}})  # fmt: skip
 
 
+@pytest.mark.slow
 def test_modules_of_another_library_train(trained: Trained) -> None:
     (row,) = trained(
         architecture="resnet", dataset="digits", latent=16, depth=2, epochs=3, learning_rate=3e-3,
@@ -157,6 +160,7 @@ def test_modules_of_another_library_train(trained: Trained) -> None:
     assert "would leave nothing of 8 x 8" in row["reason"]
 
 
+@pytest.mark.slow
 def test_data_of_ones_own_are_trained_on(trained: Trained) -> None:
     (row,) = trained(architecture="mlp", dataset="patches", latent=16, epochs=5, learning_rate=3e-3)
     assert row["status"] == "ok", row["reason"]
@@ -182,6 +186,7 @@ print(json.dumps([*jobs[["architecture", "status"]].T.values.tolist(), curves["m
 """
 
 
+@pytest.mark.slow
 def test_the_notebook_of_a_lab_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> None:
     (tmp_path / "cells.py").write_text(RUN_CELLS)
     done = subprocess.run(

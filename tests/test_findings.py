@@ -44,6 +44,7 @@ def test_study_as_printed_replicates_all_that_is_no_time(tmp_path: Path) -> None
     assert all(verdicts[id] == "not tested" for id in TIMES)
 
 
+@pytest.mark.slow
 def test_one_seed_of_the_study_as_printed_replicates_nothing(tmp_path: Path) -> None:
     outcomes = {o.finding.id: o for o in evaluate(stored(tmp_path, *study(1)))}
     answers = {id: o.answer for id, o in outcomes.items()}

@@ -37,6 +37,7 @@ def test_smaller_is_worse(tmp_path: Path) -> None:
     assert "needs mnist mlp-1" in lacking.note
 
 
+@pytest.mark.slow
 def test_far_better_needs_half_the_error(tmp_path: Path) -> None:
     conv = ("conv", 512, [0.30, 0.31, 0.32])
     far = judge(tmp_path / "a", "conv-beats-mlp", *models(conv, ("mlp", 512, [0.75, 0.77, 0.8])))
@@ -59,6 +60,7 @@ def test_far_better_needs_half_the_error(tmp_path: Path) -> None:
     assert "the paired test needs 3" in few.note
 
 
+@pytest.mark.slow
 def test_deep_is_better(tmp_path: Path) -> None:
     shallow = seeds("conv", 128, [0.041, 0.042, 0.043])
     for folder, deep, verdict in (
@@ -70,6 +72,7 @@ def test_deep_is_better(tmp_path: Path) -> None:
         assert judge(tmp_path / folder, "deep-better", *records).verdict == verdict
 
 
+@pytest.mark.slow
 def test_colour_is_harder(tmp_path: Path) -> None:
     grey = seeds("conv", 128, [0.041, 0.042, 0.043])
     for folder, colour, verdict in (
@@ -91,6 +94,7 @@ def test_unpaired_seeds_decide_nothing(tmp_path: Path) -> None:
     assert "no seed is common to both" in outcome.note
 
 
+@pytest.mark.slow
 def test_holm_holds_back_what_a_single_test_would_pass(tmp_path: Path) -> None:
     # One comparison at p of about 0.02 passes alone; among five tested ones it must not.
     shallow, deep = [0.042, 0.042, 0.042], [0.030, 0.038, 0.034]

@@ -90,6 +90,7 @@ def test_times_of_other_engines_are_told_but_decide_nothing(tmp_path: Path) -> N
     assert "eager" in outcome.note
 
 
+@pytest.mark.slow
 def test_each_kind_of_device_is_judged_by_itself(tmp_path: Path) -> None:
     on_cpu = timed([90.0, 91.0, 92.0], [10.0, 10.1, 10.2], device="cpu")
     alone = {o.finding.id: o for o in evaluate(stored(tmp_path / "cpu", *on_cpu))}

@@ -207,6 +207,7 @@ def test_a_function_without_a_file_counts_with_all_that_it_names(name: str) -> N
     assert typed(**{name: 77}) != typed()
 
 
+@pytest.mark.slow
 def test_the_hash_is_the_same_in_every_process(tmp_path: Path) -> None:
     program = "import sys; sys.path.insert(0, sys.argv[1]); import test_fingerprint as t;"
     program += "print(t.typed(), t.fingerprint.of(t.typed))"

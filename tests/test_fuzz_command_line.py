@@ -121,6 +121,7 @@ def is_safe(words: list[str]) -> bool:
     return True
 
 
+@pytest.mark.slow
 @fuzzed(60)
 @given(requests())
 @example(["run", "--plugin=" + "A" * 300, "--plan"])
@@ -139,6 +140,7 @@ def test_any_words_are_answered(here: World, words: list[str]) -> None:
 RUN_OPTIONS = [name for name, _ in OPTIONS["run",]]
 
 
+@pytest.mark.slow
 @fuzzed(60)
 @given(
     st.dictionaries(

@@ -140,6 +140,7 @@ def taken(adopted: folder.Adopted) -> int:
     return adopted.info.train_images + adopted.info.test_images
 
 
+@pytest.mark.slow
 @fuzzed(60)
 @given(
     st.lists(st.tuples(names, contents()), max_size=4),

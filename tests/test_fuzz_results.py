@@ -240,6 +240,7 @@ def keys(folder: Path) -> set[str]:
 JOBS, PART, EPOCHS, BASELINES = 3, 4, 2, 0  # places in the sorted list of files
 
 
+@pytest.mark.slow
 @fuzzed(25)
 @given(st.lists(spoiling, min_size=1, max_size=3), st.sampled_from(COMMANDS))
 @example([(column_of_words, EPOCHS, 1, 0.6)], ["check", FOLDER])
@@ -271,6 +272,7 @@ def test_a_spoiled_folder_is_shown_without_what_was_lost(
         assert named, "records are lost, and no file is named"
 
 
+@pytest.mark.slow
 @fuzzed(20)
 @given(st.lists(spoiling, min_size=1, max_size=2))
 @example([(copy, PART, 1, 0.5)])
@@ -297,6 +299,7 @@ def test_what_was_not_touched_is_there(here: World, what: list[tuple]) -> None:
     assert set(statuses) == set(jobs["key"])
 
 
+@pytest.mark.slow
 @fuzzed(3)
 @given(st.lists(spoiling, min_size=1, max_size=2))
 def test_a_report_is_made_of_what_is_left(here: World, what: list[tuple]) -> None:

@@ -90,6 +90,7 @@ def test_the_compiler_is_the_one_that_engine_native_calls(monkeypatch: pytest.Mo
     assert host.settings()["compiler"] is None
 
 
+@pytest.mark.slow
 def test_each_repeat_has_a_process_of_its_own_and_all_else_one(tmp_path: Path) -> None:
     axes = {"architecture": "mlp", "dataset": "digits", "epochs": 1, "engine": "eager"}
     repeated = load_grid(None, axes | {"latent": 4, "repeats": 2})

@@ -15,6 +15,7 @@ def expected():
     return undisturbed()
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_goes_on_as_if_nothing_had_been(expected) -> None:
     with round_of("short") as around:
         for whom in ("group", "starting worker", "keeper", "folding group"):

@@ -131,6 +131,7 @@ def test_every_text_is_said_with_the_same_values_and_markup(name: str) -> None:
             assert form.endswith(" ") == english[-1].endswith(" "), (english, form)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("store", ["few", "everything"])
 def test_nothing_of_english_is_left(
@@ -157,6 +158,7 @@ def _named() -> set[str]:
     return columns.union(known, *({f.label, f.citation} for f in published.figures()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["few", "everything"])
 def test_french_has_decimal_commas(store: str, pages: dict[str, dict[str, str]]) -> None:
     # But in versions, in names that have a point, and in the number of an article.
@@ -166,6 +168,7 @@ def test_french_has_decimal_commas(store: str, pages: dict[str, dict[str, str]])
     assert [text for text in texts if re.search(r"\d\.\d", text)] == []
 
 
+@pytest.mark.slow
 def test_a_page_in_french_says_so_and_is_the_same_each_time(tmp_path: Path, undrawn: None) -> None:
     results = stored(tmp_path / "runs", record("mlp", 4), record("conv", 4))
     first = render(results, tmp_path / "a.html", language="fr").read_bytes()
@@ -174,6 +177,7 @@ def test_a_page_in_french_says_so_and_is_the_same_each_time(tmp_path: Path, undr
     assert b'<html lang="en">' in render(results, tmp_path / "c.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_programs_read_is_in_no_language(pages: dict[str, dict[str, str]]) -> None:
     def parts(text: str) -> list[str]:
         held = re.findall(r'id="findings-rows">(.*?)</script>', text, re.S)
@@ -260,6 +264,7 @@ def test_a_script_asks_for_a_language(tmp_path: Path, undrawn: None) -> None:
         aebench.report(results, language="klingon")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_panel_opens_with_french_words(browser: Browser, tmp_path: Path, undrawn: None) -> None:
     results = stored(tmp_path / "runs", record("mlp", 4), record("mlp", 9))

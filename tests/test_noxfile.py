@@ -181,6 +181,7 @@ def test_given_python_is_used_and_nothing_is_installed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_tests_keep_what_python_compiles_and_leave_nothing(tmp_path):
     pytest.importorskip("nox", reason="nox runs the session")
     told = tmp_path / "told"

@@ -141,6 +141,7 @@ def test_verdicts_are_words_and_symbols(html: str) -> None:
     assert len(set(cards.SYMBOLS.values())) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_one_seed_is_not_shown_as_replicated(tmp_path: Path) -> None:
     text = page(stored(tmp_path, *study(1)))
@@ -158,6 +159,7 @@ def test_page_tells_failures_gaps_and_problems(html: str) -> None:
     assert 'class="missing">none' in html
 
 
+@pytest.mark.slow
 def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(&#39;reason&#39;)&lt;/script&gt;" in html
@@ -169,6 +171,7 @@ def test_fields_cannot_inject_anything(varied: Path, html: str) -> None:
     assert text.count("<script") == html.count("<script")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
     results = Store(varied).read()
@@ -181,6 +184,7 @@ def test_same_results_give_the_same_bytes_in_any_order(varied: Path) -> None:
     assert str(varied) not in first
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_compacted_results_give_the_same_bytes(tmp_path: Path) -> None:
     records = [record("mlp", 4, dataset="digits"), failure()]
@@ -189,6 +193,7 @@ def test_compacted_results_give_the_same_bytes(tmp_path: Path) -> None:
     assert page(Store(tmp_path).read()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "records",
     [

@@ -214,6 +214,7 @@ def test_several_opponents_have_a_clause_each_and_what_is_decided_comes_first(tm
     assert answers.brief(few, BOTTLENECK) == ["too few seeds"]
 
 
+@pytest.mark.slow
 def test_without_an_opponent_the_sentence_says_so(tmp_path) -> None:
     apart = answered(tmp_path, model("mlp", 8, *TWICE), model("conv", 32, *CLEAR))
     assert answers.sentence(apart, BOTTLENECK) == (
@@ -233,6 +234,7 @@ def test_without_an_opponent_the_sentence_says_so(tmp_path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_winner_at_both_ends_is_told_apart_from_the_middle(tmp_path) -> None:
     answer = answered(
         tmp_path,
@@ -252,6 +254,7 @@ def test_a_winner_at_both_ends_is_told_apart_from_the_middle(tmp_path) -> None:
     assert "conv is better than mlp at 2 to 32 numbers: " in answers.sentence(many, BOTTLENECK)
 
 
+@pytest.mark.slow
 def test_every_data_set_has_its_sentence(tmp_path) -> None:
     models = [
         model(family, 8, *errors, dataset=dataset)
@@ -294,6 +297,7 @@ def test_pca_is_said_to_be_better_only_where_it_clearly_is(tmp_path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["best", "study", "quick"])
 def test_what_is_said_of_the_committed_records(name: str) -> None:
     results = searches.without(fitness.marked(frames.ordered(read(RESULTS / f"reference-{name}"))))

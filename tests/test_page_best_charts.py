@@ -32,6 +32,7 @@ def test_protocols_are_told_apart_where_there_are_several(tmp_path) -> None:
     assert tuned.startswith("On MNIST under protocol tuned at equal bottleneck mlp is better")
 
 
+@pytest.mark.slow
 def test_one_chart_is_shown_and_the_others_are_chosen(tmp_path) -> None:
     results = ordered(
         tmp_path,
@@ -76,6 +77,7 @@ def test_at_equal_bottleneck_a_chart_has_two_models_or_more(tmp_path) -> None:
     assert not [title for title in titles if "digits" in title]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_hostile_names_are_text_and_links_stay_links(tmp_path) -> None:
     name = '"><script>alert(1)</script> $\\frac$ \u202e'

@@ -217,6 +217,7 @@ def test_keys_set_cards_by_verdict(page: str, browser: Browser) -> None:
         assert shown.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.usefixtures("undrawn")
 def test_cards_that_are_folded_away_can_be_set_by_verdict_too(

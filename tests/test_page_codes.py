@@ -129,6 +129,7 @@ def test_of_each_family_the_job_of_the_least_validation_error_is_mapped(tmp_path
     assert (len(first.images), len(first.grid), first.png) == (40, 225, drawn_grid())
 
 
+@pytest.mark.slow
 def test_a_map_names_its_labels_and_the_grid_stands_in_the_place_of_its_codes(
     tmp_path: Path,
 ) -> None:

@@ -27,6 +27,7 @@ def circles(drawing: str) -> list[float]:
     return [float(x) for x in re.findall(r'cx="([\d.]+)%"', drawing)]
 
 
+@pytest.mark.slow
 def test_the_sentence_counts_the_findings_and_names_the_best(tmp_path: Path) -> None:
     found = head(tmp_path, *study(3))
     n = {verdict: count for verdict, _, count in found.tally}
@@ -73,6 +74,7 @@ def rivals(mse: float) -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path) -> None:
     assert head(tmp_path / "clear", *rivals(0.02)).found == (
         "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
@@ -84,6 +86,7 @@ def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path
     )
 
 
+@pytest.mark.slow
 def test_titles_tell_reports_apart(tmp_path: Path) -> None:
     row = {"command": "aebench run --grid study --workers 2", "started_at": "2026-11-24T13:00:00"}
     later = row | {"started_at": "2026-11-28T13:00:00"}
@@ -104,6 +107,7 @@ def test_nothing_at_all_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert (found.digits, found.plot, found.where) == (None, None, "")
 
 
+@pytest.mark.slow
 def test_candidates_of_searches_are_counted_apart(tmp_path: Path) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 4)))
     outcomes = findings.evaluate(results)
@@ -181,6 +185,7 @@ def test_settings_that_all_share_are_told_once(tmp_path: Path) -> None:
     assert {row.small for row in plot.rows} <= {("",), ()}
 
 
+@pytest.mark.slow
 def test_digits_show_the_seed_nearest_to_the_mean_and_the_originals_once(tmp_path: Path) -> None:
     errors = (0.3, 0.6, 2.4)  # their geometric mean is 0.756
     records = [record("mlp", 512, e, seed=s) for s, e in enumerate(errors)]
@@ -230,6 +235,7 @@ def test_digits_keep_to_the_same_images_and_to_their_budget(
 EVIL = '"><script>alert(1)</script> $\\frac{1}{2}$ \u202egnp \x07 ' + "long" * 90
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     row = {"architecture": EVIL, "dataset": EVIL, "command": f"aebench run --grid '{EVIL}'"}
@@ -242,6 +248,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     assert len(re.findall(r"<h1>(.*)</h1>", first)[0]) < 100
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_machines_have_a_section_of_their_own(tmp_path: Path) -> None:
     text = page(stored(tmp_path, record("mlp", 512)))
@@ -264,6 +271,7 @@ FITS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.usefixtures("undrawn")
 def test_the_first_screen_fits_a_laptop_and_a_phone(tmp_path: Path, browser: Browser) -> None:

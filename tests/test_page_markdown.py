@@ -192,6 +192,7 @@ def test_pictures_are_kept_only_when_asked_for_and_are_always_the_same() -> None
     assert pictures == {}
 
 
+@pytest.mark.slow
 def test_the_file_and_its_pictures_lie_beside_each_other(tmp_path: Path) -> None:
     records = [record(family, k, dataset="digits") for family in ("mlp", "conv-bottleneck")
                for k in (4, 16)]  # fmt: skip

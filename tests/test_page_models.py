@@ -148,6 +148,7 @@ def test_runs_of_a_model_are_bounded_and_the_rest_counted(
     assert (len(model["runs"]), model["more"]) == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_every_name_that_can_be_opened_is_in_the_block(tmp_path: Path) -> None:
     records = [
@@ -195,6 +196,7 @@ def test_an_identity_is_that_of_the_model_alone(tmp_path: Path) -> None:
     assert found == {names.identity(row) for row in floats.to_dict("records")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     evil = [*NASTY, "</script><script>alert(1)</script>", "<!--<script>", "]]>&lt;\u2028"]

@@ -66,6 +66,7 @@ def called(results: Results, *names: str) -> str:
     return page(dataclasses.replace(results, jobs=jobs, baselines=baselines, problems=problems))
 
 
+@pytest.mark.slow
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(st.characters(codec=None), max_size=12), min_size=4, max_size=4))
 @example(["x$_{$", "#010101", "_hidden", 'url(#x) id="名前"'])
@@ -124,6 +125,7 @@ def test_hostile_names_are_text_from_the_disk_to_the_chart(rendered: Callable[..
     assert printable("".join(HOSTILE)[:255]) in said
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_shown_is_shown_as_an_escape(plain: Results) -> None:
     text = called(plain, "a\x1bb\x00\ud800\u202ec\nd")
@@ -166,6 +168,7 @@ assert "torch" not in sys.modules
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "rc", "command"),
     [

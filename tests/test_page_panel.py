@@ -164,6 +164,7 @@ def test_pictures_in_colour_have_two_maps(page: Page) -> None:
     assert page.run(found) == ["error of brightness", "error of colour"]
 
 
+@pytest.mark.slow
 def test_everyone_can_read_it(page: Page) -> None:
     opened(page)
     for size, dark in ((NARROW, True), ((1280, 800), False)):

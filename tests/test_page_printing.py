@@ -108,6 +108,7 @@ def test_a_program_that_cannot_be_run_is_named(bare: Path, tmp_path: Path) -> No
         printing.pdf("page", tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="ended otherwise there")
 def test_a_browser_that_hangs_is_ended_with_its_helpers(bare: Path, tmp_path: Path) -> None:
     told = tmp_path / "helper"

@@ -97,6 +97,7 @@ def apart(text: str) -> tuple[str, dict[str, set[str]]]:
     return text, rows
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_candidates_appear_in_this_section_and_among_all_jobs_only(
     tmp_path: Path, results: Results

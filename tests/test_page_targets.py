@@ -174,6 +174,7 @@ def test_only_so_many_systems_are_drawn_and_all_are_in_the_table(tmp_path) -> No
     assert [column.name for column in tasks.columns][1:3] == ["mlp", "mlp depth 2"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_long_table_is_folded(tmp_path) -> None:
     records = [curve(0.3, latent=k) for k in range(2, 53)]
@@ -189,6 +190,7 @@ def test_without_a_curve_there_is_no_section(tmp_path) -> None:
     assert 'id="targets"' not in page(stored(tmp_path / "page", failure()))
 
 
+@pytest.mark.slow
 def test_the_page_shows_it(tmp_path) -> None:
     text = page(stored(tmp_path, *two_systems()))
     found = re.search(r'<section id="targets".*?</section>', text, re.DOTALL)

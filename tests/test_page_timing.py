@@ -53,6 +53,7 @@ def test_rejected_times_are_marked_and_in_no_ratio(tmp_path: Path) -> None:
     assert half[at["check"]].small == ("✘ 1 more run rejected: contended",)
 
 
+@pytest.mark.slow
 def test_kernels_stand_beside_times_only_where_they_differ(tmp_path: Path) -> None:
     def timed(*kernels):
         records = [

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from test_report_records import record, stored
 
 from aebench.analysis import findings, fitness, frames
@@ -32,6 +33,7 @@ def test_headline_tells_what_the_printed_code_cannot_have_given(tmp_path: Path) 
     assert "cannot have given the error of 0.037 that it prints at latent 64 (ours: 8.81" in text
 
 
+@pytest.mark.slow
 def test_where_nothing_of_the_study_was_run_its_findings_stand_behind(tmp_path: Path) -> None:
     def order(html: str) -> list[str]:
         return re.findall(r'<section id="(\w+)"', html)

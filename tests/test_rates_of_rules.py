@@ -23,9 +23,7 @@ SEEDS = (3, 5, 20)
 
 @pytest.fixture(params=[QUICK, pytest.param(MANY, marks=pytest.mark.slow)], ids=["quick", "many"])
 def samples(request: pytest.FixtureRequest) -> int:
-    """How many to draw: thousands only where slow tests are asked for, by ``-m slow``."""
-    if request.param == MANY and "slow" not in request.config.getoption("markexpr"):
-        pytest.skip("draws thousands of samples; -m slow does")
+    """How many to draw."""
     return int(request.param)
 
 

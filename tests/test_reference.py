@@ -62,6 +62,7 @@ def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str
     assert sum(map(int, counts)) == len(outcomes)
 
 
+@pytest.mark.slow
 def test_readme_answers_from_what_was_trained_properly_on_every_data_set(tmp_path) -> None:
     def models(dataset, families, errors, **fields):
         return [

@@ -99,6 +99,7 @@ def test_run_leaves_records_a_table_and_a_report(small) -> None:
     assert (folder / "reports" / "custom.html").read_text("utf-8").lstrip().startswith("<!DOCTYPE")
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_run_again(small) -> None:
     folder, _ = small
     before = read(folder / "results" / "custom").jobs.set_index("key")["started_at"]
@@ -112,6 +113,7 @@ def test_what_is_there_is_not_run_again(small) -> None:
     assert after["concurrent"].drop(before.index).all()
 
 
+@pytest.mark.slow
 def test_every_ending_is_a_record_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(PLUGIN)
     words = ["run", "--plugin", "bad.py", "--dataset", "digits", "--latent", "4", "--epochs", "1"]
@@ -199,6 +201,7 @@ def sleepers(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_of_a_plugin_reaches_other_jobs_or_outlives_its_own(small, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(POLLUTER)
     words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--results", "there"]
@@ -218,6 +221,7 @@ def test_nothing_of_a_plugin_reaches_other_jobs_or_outlives_its_own(small, tmp_p
     assert jobs["code"]["mlp"] == ""
 
 
+@pytest.mark.slow
 def test_a_killed_run_takes_all_that_it_started_along(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(POLLUTER)
     (tmp_path / "hang").touch()
@@ -243,6 +247,7 @@ def until(holds: Callable[[], object], seconds: float = 100) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(POLLUTER)
     words = ["run", "--plugin", "mine.py", "--dataset", "digits", "--architecture", "pollutes"]
@@ -264,6 +269,7 @@ def test_two_runs_on_one_folder_share_the_jobs(tmp_path: Path) -> None:
     assert not list((tmp_path / "results" / "custom").rglob(".*.lock"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_kills_and_says_how_to_go_on(tmp_path: Path) -> None:
     code, said = interrupted(tmp_path, times=2)
     assert code == 130, said

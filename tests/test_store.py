@@ -418,6 +418,7 @@ def test_rows_find_their_record_in_whatever_order_they_stand() -> None:
     assert lists[0] == lists[1]
 
 
+@pytest.mark.slow
 def test_thousands_of_rows(results: Store) -> None:
     for n in range(210):  # more parts than a run leaves unfolded
         results.write(record(n, epochs=20))

@@ -119,6 +119,7 @@ def write_many(path: Path, first: int, count: int) -> None:
             target.compact()
 
 
+@pytest.mark.slow
 def test_two_processes_may_write_and_fold_at_once(results: Store) -> None:
     context = multiprocessing.get_context("spawn")
     both = [

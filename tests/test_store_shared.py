@@ -201,6 +201,7 @@ def write_many(path: Path, first: int, count: int, every: int) -> None:
             target.compact()
 
 
+@pytest.mark.slow
 def test_two_processes_fold_at_once_without_a_lock_while_a_third_writes(results: Store) -> None:
     context = multiprocessing.get_context("spawn")
     work = [(0, 12, 3), (1000, 12, 4), (2000, 20, 10**6)]
@@ -252,6 +253,7 @@ def rank(one: Record) -> tuple[Any, ...]:
     return (one.job["status"] == "ok", one.job["started_at"] or "")
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, database=None, derandomize=True)
 @given(_STEPS)
 def test_any_order_of_writing_folding_copying_and_merging_gives_the_best_records(

@@ -221,6 +221,7 @@ def test_without_optuna_a_search_says_what_to_install(
         sampling.propose(search, search.dims, {}, 1, lambda _: True)
 
 
+@pytest.mark.slow
 def test_a_small_space_is_tried_out_and_then_ends(space: Any) -> None:
     (search,) = space(BASE + "depth = [1, 2, 3]\nbatch_size = { from = 30, to = 33 }").searches
     everything = sampling.propose(search, search.dims, {}, 99, lambda _: True)

@@ -69,6 +69,7 @@ for threads in (1, 2):
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_finds_the_recorded_error_to_the_last_bit(results: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TELL, results], env=environment(), capture_output=True, text=True
@@ -175,6 +176,7 @@ def test_a_full_disk_costs_the_weights_and_not_the_record(
         aebench.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_says_that_weights_could_not_be_kept(tmp_path: Path, invoke: Invoke) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "weights").write_text("where a folder should be")
@@ -306,6 +308,7 @@ def test_show_says_of_how_many_models_there_are_weights(results: Path, invoke: I
     assert "weights kept of 2" in out
 
 
+@pytest.mark.slow
 def test_a_finished_job_without_weights_is_trained_again_only_if_asked(
     results: Path, tmp_path: Path, invoke: Invoke
 ) -> None:
