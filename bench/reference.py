@@ -24,7 +24,7 @@ from unittest import mock
 
 import pandas as pd
 
-from aebench.analysis import expected, findings, frames, optimum, searches, words
+from aebench.analysis import expected, findings, fitness, frames, optimum, searches, words
 from aebench.analysis.outcomes import VERDICTS, Outcomes, headline, tally
 from aebench.cli import text
 from aebench.grid import load_grid
@@ -183,9 +183,9 @@ def study_paragraph(study: Reference) -> str:
         f"goes on where it stopped: {far} its {words.count(len(planned))} trainings "
         f"are in [the records](results/reference-study), which took "
         f"{text.duration(float(jobs['total_s'].sum()))} of {_processors(jobs)}; this is "
-        f"[their report](reports/reference-study.html). {_alone(jobs)} The study's {claims} "
-        f"findings are judged in {len(study.outcomes)} rows, one for each way to read them and "
-        f"each device: {said}."
+        f"[their report](reports/reference-study.html). {_alone(study.results)} The study's "
+        f"{claims} findings are judged in {len(study.outcomes)} rows, one for each way to read "
+        f"them and each device: {said}."
     )
 
 
@@ -202,12 +202,14 @@ def _processors(jobs: pd.DataFrame) -> str:
     return f"{cores} of {words.listed(f'an {name}' for name in makes)}"
 
 
-def _alone(jobs: pd.DataFrame) -> str:
+def _alone(results: Results) -> str:
     """Whether the times of these jobs may be compared."""
-    shared = int(jobs["concurrent"].eq(True).sum())
-    if shared == len(jobs):
-        return "All of them shared their machine with others, so no time of theirs is compared."
-    return f"{shared} of them shared their machine with others, and their times are not compared."
+    fit = int(fitness.marked(results).jobs["doubt"].eq("").sum())
+    if not fit:
+        return "Other work shared their machines, so that none of their times is compared."
+    return (
+        f"Of these, {fit} ran with nothing else on the machine, and only such times are compared."
+    )
 
 
 def findings_table(study: Reference) -> str:

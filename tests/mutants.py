@@ -38,7 +38,7 @@ from parso.python.tree import Keyword, PythonNode
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".mutants"
-NOT_RUN = "not slow and not network and not browser and not cuda"
+NOT_RUN = "not cluster and not network and not browser and not cuda"
 
 # Files by glob, and the test files that judge them, quickest to fail first.
 MODULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -286,7 +286,7 @@ class Slot:
         import pytest
 
         words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", NOT_RUN]
-        return int(pytest.main([*words, "-m", "not cluster", "--hypothesis-seed=0", "--tb=line", *tests]))
+        return int(pytest.main([*words, "--hypothesis-seed=0", "--tb=line", *tests]))
 
     def _write(self, path: str, code: str) -> None:
         """Bytecode is kept by a file's date in whole seconds and its size: each gets its own."""
