@@ -207,9 +207,7 @@ def _alone(results: Results) -> str:
     fit = int(fitness.marked(results).jobs["doubt"].eq("").sum())
     if not fit:
         return "Other work shared their machines, so that none of their times is compared."
-    return (
-        f"Of these, {fit} ran with nothing else on the machine, and only such times are compared."
-    )
+    return f"Of these, {fit} had the machine to themselves, and only their times are compared."
 
 
 def findings_table(study: Reference) -> str:

@@ -9,6 +9,7 @@ import pytest
 from test_report_records import record, stored
 
 from aebench.analysis import fitness, frames, outcomes, searches
+from aebench.grid import load_grid
 from aebench.page import verdicts
 from bench import reference
 
@@ -48,6 +49,27 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
     tally = outcomes.tally(known.outcomes) if outcomes.tested(known.outcomes) else {}
     for verdict, count in tally.items():
         assert f'<li class="{verdict.replace(" ", "-")}"><b>{count}</b>' in page
+
+
+def test_trainings_of_the_study_are_counted_by_their_keys(made: dict[str, str]) -> None:
+    keys = set(reference.Reference("study").results.jobs["key"])
+    grid = load_grid("study").jobs
+    there = [
+        job for job in grid
+        if not keys.isdisjoint(
+            [job.key] if job.engine == "reference" else map(job.key_by, ("eager", "native"))
+        )
+    ]  # fmt: skip
+    far = "all of" if len(there) == len(grid) else f"so far {len(there)} of"
+    assert f"{far} its {len(grid)} trainings" in made["study"].replace("\n", " ")
+
+
+def test_only_undisturbed_times_are_called_so(tmp_path) -> None:
+    shared = record("mlp", 4, seed=1, row={"concurrent": True})
+    said = reference._alone(stored(tmp_path / "a", shared))
+    assert said.startswith("Other work shared their machines")
+    said = reference._alone(stored(tmp_path / "b", shared, record("mlp", 4, seed=2)))
+    assert said.startswith("Of these, 1 had the machine")
 
 
 def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str]) -> None:
