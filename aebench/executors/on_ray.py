@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -23,79 +22,17 @@ import aebench
 from aebench import datasets
 from aebench.datasets import shipping
 from aebench.disk import write_whole
-from aebench.errors import RequestError, printable
+from aebench.errors import RequestError
 from aebench.executors import Listener, RunOptions, pool
 from aebench.executors.on_node import Node
 from aebench.executors.processes import ForeignCode
+from aebench.executors.ray_cluster import Cluster, first_line
 from aebench.job import Job
 from aebench.records import Circumstances
 from aebench.store import Row, Store, files
 
 _ANSWER_S = 30.0  # for a node to end a worker, which takes it some seconds at most
-_KNOCK_S = 10.0  # for a cluster's port to answer
 _THREADS = 8  # of a node's actor: it listens to up to three workers while it is asked for more
-
-
-class Cluster:
-    """A Ray cluster that is connected to, or started on this machine; a context.
-
-    Raises:
-        RequestError: Ray is not installed, or there is no cluster at `address`.
-    """
-
-    def __init__(self, address: str = "") -> None:
-        self.ray = _ray()
-        self.started = False
-        if address:
-            _knock(address)
-        refusals = ConnectionError, ValueError, RuntimeError, TimeoutError
-        quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "error"}
-        try:
-            self.ray.init(address or "auto", **quiet)
-        except (*refusals, self.ray.exceptions.RayError) as error:
-            if address:
-                raise _no_cluster(address, error) from error
-            self.ray.init("local", include_dashboard=False, **quiet)
-            self.started = True
-
-    def __enter__(self) -> Cluster:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ray.shutdown()
-
-    def nodes(self) -> list[dict[str, Any]]:
-        """The nodes that are alive, in an order that stays."""
-        alive = [node for node in self.ray.nodes() if node["Alive"]]
-        return sorted(alive, key=lambda node: (node["NodeManagerHostname"], node["NodeID"]))
-
-
-def _knock(address: str) -> None:
-    """See that something listens at `address`, for which Ray itself would wait for minutes.
-
-    Raises:
-        RequestError: nothing does.
-    """
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    if not (host and port.isascii() and port.isdecimal()):
-        return  # as Ray's own `auto`, or a name of a kind that Ray knows
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
-    except (OSError, OverflowError) as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: BaseException) -> RequestError:
-    said = f"{printable(address)} ({_first_line(error)})"
-    if "authentication token" in f"{error} {error.__cause__}".lower():
-        return RequestError(
-            f"the Ray cluster at {said} asks for its token; set RAY_AUTH_MODE=token in the"
-            " environment, and RAY_AUTH_TOKEN to what `ray get-auth-token` prints on its head node"
-        )
-    return RequestError(
-        f"no Ray cluster answers at {said}; start one with `ray start --head`, or leave the address"
-        " out to have one started here"
-    )
 
 
 def run(jobs: Sequence[Job], store: Store, options: RunOptions, listener: Listener) -> bool:
@@ -331,20 +268,6 @@ class Worker:
         except ray.exceptions.RayActorError:
             self.lost, self.exit = True, f"the node {self._place.name} is gone"
         except ray.exceptions.RayError as error:
-            self.exit = f"Ray: {_first_line(error)}"
+            self.exit = f"Ray: {first_line(error)}"
         finally:
             self._news.set()
-
-
-def _first_line(error: BaseException) -> str:
-    return printable((str(error).strip() or type(error).__name__).splitlines()[0], 200)
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise RequestError(
-            "--on ray needs Ray, which is not installed: pip install 'aebench[ray]'"
-        ) from error
-    return ray
