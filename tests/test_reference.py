@@ -11,38 +11,39 @@ from test_report_records import record, stored
 from aebench.analysis import fitness, frames, outcomes, searches
 from aebench.grid import load_grid
 from aebench.page import verdicts
-from bench import reference
+from bench import readme
+from bench.published import NAMES, ROOT, Reference
 
-README = (reference.ROOT / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, str]:
-    return reference.blocks()
+    return readme.blocks()
 
 
 def test_readme_says_what_the_records_say(made: dict[str, str]) -> None:
-    assert reference.filled(README, made) == README, "python3 noxfile.py -s reference"
+    assert readme.filled(README, made) == README, "python3 noxfile.py -s reference"
 
 
 def test_a_figure_changed_by_hand_is_found(made: dict[str, str]) -> None:
     factor = re.search(r"mlp-128 has\s+(\S+) times", README)
     assert factor is not None
     changed = README[: factor.start(1)] + "6.8" + README[factor.end(1) :]
-    assert reference.filled(changed, made) == README != changed
+    assert readme.filled(changed, made) == README != changed
 
 
 def test_blocks_and_places_belong_together(made: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="README has the blocks"):
-        reference.filled(README, made | {"new": "text"})
+        readme.filled(README, made | {"new": "text"})
     with pytest.raises(ValueError, match="README has the blocks"):
-        reference.filled(README, {name: made[name] for name in list(made)[1:]})
+        readme.filled(README, {name: made[name] for name in list(made)[1:]})
 
 
-@pytest.mark.parametrize("name", reference.NAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_committed_reports_say_what_the_records_say(name: str) -> None:
-    page = (reference.ROOT / f"reports/reference-{name}.html").read_text("utf-8")
-    known = reference.Reference(name)
+    page = (ROOT / f"reports/reference-{name}.html").read_text("utf-8")
+    known = Reference(name)
     results = fitness.marked(searches.without(known.results))
     for said in verdicts.sentences(results, known.outcomes):
         assert html.escape(said).replace("&#x27;", "&#39;") in page
@@ -52,7 +53,7 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
 
 
 def test_trainings_of_the_study_are_counted_by_their_keys(made: dict[str, str]) -> None:
-    keys = set(reference.Reference("study").results.jobs["key"])
+    keys = set(Reference("study").results.jobs["key"])
     grid = load_grid("study").jobs
     there = [
         job for job in grid
@@ -66,14 +67,14 @@ def test_trainings_of_the_study_are_counted_by_their_keys(made: dict[str, str]) 
 
 def test_only_undisturbed_times_are_called_so(tmp_path) -> None:
     shared = record("mlp", 4, seed=1, row={"concurrent": True})
-    said = reference._alone(stored(tmp_path / "a", shared))
+    said = readme._alone(stored(tmp_path / "a", shared))
     assert said.startswith("Other work shared their machines")
-    said = reference._alone(stored(tmp_path / "b", shared, record("mlp", 4, seed=2)))
+    said = readme._alone(stored(tmp_path / "b", shared, record("mlp", 4, seed=2)))
     assert said.startswith("Of these, 1 had the machine")
 
 
 def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str]) -> None:
-    outcomes = reference.Reference("study").outcomes
+    outcomes = Reference("study").outcomes
     table = made["findings"]
     for outcome in outcomes:
         assert f"`{outcome.finding.id}`" in table
@@ -100,19 +101,19 @@ def test_readme_answers_from_what_was_trained_properly_on_every_data_set(tmp_pat
         *models("digits", {"mlp": 1.0}, (0.01,), **tuned),
     ]
     best = SimpleNamespace(results=frames.ordered(stored(tmp_path, *records)))
-    first, *rest = reference.tuned_answers(best)
+    first, *rest = readme.tuned_answers(best)
     assert first.startswith(
         "On MNIST at equal bottleneck conv-bottleneck is better than mlp at 8 numbers: mlp-8 has "
         "2.00 times the test MSE of conv-bottleneck-8 (95 % interval 2.00 to 2.00)."
     )
     assert not [sentence for sentence in rest if "digits" in sentence or "Trained" in sentence]
-    study = reference.Reference("study")
+    study = Reference("study")
     best.name = "best"
-    said = reference.trained_properly(study, best)
+    said = readme.trained_properly(study, best)
     assert first in said
     assert re.search(r": 7 trainings of [0-9to ]+ epochs: \[report\]\(reports/reference-best", said)
     assert "More epochs" not in said
     edged = best.results.jobs.assign(settings_from="grid g, at_edge epochs")
     best.results = replace(best.results, jobs=edged)
-    assert "of all of them the errors" in reference.trained_properly(study, best)
-    assert first not in reference.trained_properly(study, reference.Reference("best"))
+    assert "of all of them the errors" in readme.trained_properly(study, best)
+    assert first not in readme.trained_properly(study, Reference("best"))

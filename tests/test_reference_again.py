@@ -11,7 +11,7 @@ from aebench.job import FIELDS, Job
 from aebench.records import Circumstances
 from aebench.store import read
 from aebench.worker import run_job
-from bench.reference import ROOT
+from bench.published import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,262 @@
+"""README as its records have it: the generated blocks, made of the committed records.
+
+Blocks of README between ``<!-- generated: NAME -->`` and ``<!-- end -->`` are made here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+from unittest import mock
+
+import pandas as pd
+
+from aebench.analysis import fitness, frames, searches, words
+from aebench.analysis.outcomes import VERDICTS, headline, tally
+from aebench.cli import text
+from aebench.grid import load_grid
+from aebench.page import answers
+from aebench.store import Results
+from bench.published import NAMES, Reference
+
+_BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
+_WIDTH = 98  # characters of a line of README
+
+
+def quick_output(quick: Reference) -> str:
+    """What the quick grid prints off a terminal: a line a job, then the table."""
+    from aebench.cli.progress import watch
+    from aebench.cli.show import jobs_table
+    from aebench.estimate import Estimator
+    from aebench.executors import Ending
+    from aebench.job import FIELDS, Job
+
+    rows = quick.results.jobs.sort_values("position").to_dict("records")
+    jobs = [Job(**{name: _plain(row[name]) for name in FIELDS}) for row in rows]
+    out = io.StringIO()
+    plain = {"COLUMNS": "200", "NO_COLOR": "1"}
+    with mock.patch.dict(os.environ, plain), contextlib.redirect_stdout(out):
+        for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+            os.environ.pop(name, None)
+        console = text.stdout()
+        with watch(jobs, Estimator(), console) as listener:
+            for job, row in zip(jobs, rows, strict=True):
+                figures = (float(row[name]) for name in ("study_error", "mse", "train_s"))
+                listener.ended(0, job, Ending(row["status"], row["reason"], *figures))
+        console.print(jobs_table(quick.results.jobs, "results/quick"))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    last = ["results: results/quick", "report: reports/quick.html"]
+    return "\n".join(["```text", *lines, *last, "```"])
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def quick_time(quick: Reference) -> str:
+    """How long the first command trained."""
+    jobs = quick.results.jobs
+    device, cores = jobs["cpu_name"].iloc[0], int(jobs["cores"].iloc[0])
+    took = text.duration(quick.took_s())
+    return (
+        f"From the first job's start to the last one's record it took {took} on {cores} cores of "
+        f"an {_short(device)}."
+    )
+
+
+def _short(device: str) -> str:
+    return re.sub(r"\(R\)| Processor", "", device).strip()
+
+
+def meaning(study: Reference) -> str:
+    """What the study's figures are worth, in a sentence."""
+    rows = study.to_optimum
+    mlps = rows[(rows["settings"] == "study") & (rows["architecture"] == "mlp")]
+    most = words.number(mlps["ratio"].max())
+    return (
+        "Then it asks what those findings are worth. The study's numbers do replicate, and do not "
+        "mean what they seem to mean: its MLPs are so under-trained that PCA with the same code is "
+        f"up to {most} times better, its convolutional “latent size” counts whole channels and "
+        "mostly compresses nothing, and its stopwatch timed the data loader along with the models."
+    )
+
+
+def conv_1(study: Reference) -> str:
+    """Why a single run of conv-1 is not to be quoted."""
+    jobs = frames.counting(study.results.jobs)
+    rows = jobs[
+        (jobs["dataset"] == "mnist") & (jobs["architecture"] == "conv") & (jobs["latent"] == 1)
+    ]
+    errors = frames.per_seed(rows, "study_error")
+    (outcome,) = (o for o in study.outcomes if o.finding.id == "conv-1")
+    return (
+        f"`conv-1` deserves a warning: {words.counted(len(errors), 'draw')} of its "
+        f"{words.count(rows['parameters'].median())} weights ended at "
+        f"{words.between(errors.min(), errors.max())}, half of them above "
+        f"{words.number(errors.median())}, and the study's single one at {outcome.finding.source}. "
+        "Run `aebench run --architecture conv --latent 1 --seeds 8` before you quote it."
+    )
+
+
+def study_paragraph(study: Reference) -> str:
+    """How the study's records came about, and how many findings came out which way."""
+    jobs = study.results.jobs
+    planned = load_grid("study").jobs
+    # The grid leaves the engine to the machine, but where it asks for the study's own loop.
+    done = set(_trainings(jobs.to_dict("records")))
+    there = sum(training in done for training in _trainings(map(asdict, planned)))
+    n = tally(study.outcomes)
+    said = words.listed(
+        [
+            f"{n['replicated']} replicate",
+            f"{n['consistent']} are consistent, from fewer than three seeds",
+            f"{n['not replicated']} do not replicate",
+            f"{n['undecided']} are undecided",
+            f"{n['not tested']} were not tested",
+        ]
+    )
+    claims = sum(not outcome.finding.reading_of for outcome in study.outcomes)
+    far = "all of" if there == len(planned) else f"so far {there} of"
+    return (
+        "`aebench run --grid study` trains the study in full, every model for its 15 epochs, and "
+        f"goes on where it stopped: {far} its {words.count(len(planned))} trainings "
+        f"are in [the records](results/reference-study), which took "
+        f"{text.duration(float(jobs['total_s'].sum()))} of {_processors(jobs)}; this is "
+        f"[their report](reports/reference-study.html). {_alone(study.results)} The study's "
+        f"{claims} findings are judged in {len(study.outcomes)} rows, one for each way to read "
+        f"them and each device: {said}."
+    )
+
+
+def _trainings(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        model = tuple(row[name] for name in ("dataset", "architecture", "latent", "depth"))
+        yield (*model, row["seed"], row["repeat"], row["engine"] == "reference")
+
+
+def _processors(jobs: pd.DataFrame) -> str:
+    threads = sorted(set(jobs["threads"].dropna().astype(int)))
+    cores = "a core" if threads == [1] else f"{threads[0]} to {threads[-1]} cores"
+    makes = sorted({_short(str(name)) for name in jobs["cpu_name"].unique()})
+    return f"{cores} of {words.listed(f'an {name}' for name in makes)}"
+
+
+def _alone(results: Results) -> str:
+    """Whether the times of these jobs may be compared."""
+    fit = int(fitness.marked(results).jobs["doubt"].eq("").sum())
+    if not fit:
+        return "Other work shared their machines, so that none of their times is compared."
+    return f"Of these, {fit} had the machine to themselves, and only their times are compared."
+
+
+def findings_table(study: Reference) -> str:
+    """Every finding that has a figure, and the names of the others."""
+    lines = [
+        "| finding | verdict | the study | ours, with 95 % interval from three seeds on | of |",
+        "|---|---|---|---|---|",
+    ]
+    for o in study.outcomes:
+        if o.ours is None:
+            continue
+        interval = "" if o.low is None else f" ({words.between(o.low, o.high)})"
+        cells = [
+            f"`{o.finding.id}`", o.answer, o.finding.source, words.number(o.ours) + interval,
+            o.finding.measure,
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    rest = {
+        verdict: [
+            f"`{o.finding.id}`" for o in study.outcomes if o.ours is None and o.verdict == verdict
+        ]
+        for verdict in VERDICTS
+    }
+    without = [f"{verdict}: {words.listed(ids)}" for verdict, ids in rest.items() if ids]
+    return "\n".join(lines) + (
+        "\n\n" + wrapped("Without a figure, " + "; ".join(without) + ".") if without else ""
+    )
+
+
+def trained_properly(study: Reference, best: Reference) -> str:
+    """The study's MLP beside PCA; then what `best` says of models under `tuned`, how far it is."""
+    tuned = best.results.jobs[best.results.jobs["protocol"] == "tuned"]
+    jobs = searches.without(replace(best.results, jobs=tuned)).jobs
+    short = int(jobs["settings_from"].str.contains("at_edge [^,]*epochs", regex=True).sum())
+    said = [
+        f"Under the study's protocol mlp-128 has {study.beside_pca('mlp', 128, 'study')} times the "
+        "error of PCA with the same 128 numbers. "
+        "What follows is of models and settings that a search on validation error chose "
+        f"(`--protocol tuned --model tuned`): {words.counted(len(jobs), 'training')} of "
+        f"{_spread(jobs, 'epochs')} epochs: [report](reports/reference-{best.name}.html), "
+        f"[records](results/reference-{best.name}). `conv-bottleneck` are convolutions down to "
+        "exactly as many numbers as the MLP has in its code.",
+        *tuned_answers(best),
+    ]
+    if short:
+        part = "all of them" if short == len(jobs) else f"{short} of them"
+        said.append(
+            "More epochs would still have paid when the budget of the search ended: of "
+            f"{part} the errors are what was reached so far."
+        )
+    return " ".join(said)
+
+
+def _spread(jobs: pd.DataFrame, column: str) -> str:
+    """The least and the greatest of a column, or the only one."""
+    least, most = int(jobs[column].min()), int(jobs[column].max())
+    return f"{least}" if least == most else f"{least} to {most}"
+
+
+def tuned_answers(best: Reference) -> list[str]:
+    """Which family is better on each data set, of the jobs under protocol `tuned` alone."""
+    results = searches.without(best.results)
+    tuned = replace(results, jobs=results.jobs[results.jobs["protocol"] == "tuned"])
+    return [
+        sentence
+        for answer in answers.answers(tuned)
+        if len(set(answer.codes["family"])) > 1
+        for sentence in answers.sentences(answer)[:-1]
+    ]
+
+
+def deeper(study: Reference) -> str:
+    """What can be concluded on the study's deeper decoder."""
+    return " ".join(headline(study.outcomes)) or "The deeper decoder is not decided in it."
+
+
+def wrapped(paragraph: str) -> str:
+    """A paragraph in lines of README's width."""
+    return textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False, break_long_words=False)
+
+
+def blocks() -> dict[str, str]:
+    """Each generated block of README by its name."""
+    quick, study, best = map(Reference, NAMES)
+    made: dict[str, Callable[[], str]] = {
+        "meaning": lambda: wrapped(meaning(study)),
+        "quick-time": lambda: wrapped(quick_time(quick)),
+        "quick-output": lambda: quick_output(quick),
+        "conv-1": lambda: wrapped(conv_1(study)),
+        "study": lambda: wrapped(study_paragraph(study)),
+        "findings": lambda: findings_table(study),
+        "deeper": lambda: wrapped(deeper(study)),
+        "trained-properly": lambda: wrapped(trained_properly(study, best)),
+    }
+    return {name: make() for name, make in made.items()}
+
+
+def filled(readme: str, made: dict[str, str]) -> str:
+    """README with its blocks as they should be.
+
+    Raises:
+        ValueError: a block of README that nothing makes, or one made that has no place there.
+    """
+    places = [found[2] for found in _BLOCK.finditer(readme)]
+    if sorted(places) != sorted(made):
+        raise ValueError(f"README has the blocks {places}, made are {list(made)}")
+    return _BLOCK.sub(lambda found: f"{found[1]}{made[found[2]]}\n{found[3]}", readme)
