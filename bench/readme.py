@@ -26,6 +26,13 @@ from aebench.store import Results
 from bench.published import NAMES, Reference
 
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
+_VERBS = {  # of one finding, and of several
+    "replicated": ("replicates", "replicate"),
+    "consistent": ("is consistent, from too few seeds", "are consistent, from too few seeds"),
+    "not replicated": ("does not replicate", "do not replicate"),
+    "undecided": ("is undecided", "are undecided"),
+    "not tested": ("was not tested", "were not tested"),
+}
 _WIDTH = 98  # characters of a line of README
 
 
@@ -112,15 +119,7 @@ def study_paragraph(study: Reference) -> str:
     done = set(_trainings(jobs.to_dict("records")))
     there = sum(training in done for training in _trainings(map(asdict, planned)))
     n = tally(study.outcomes)
-    said = words.listed(
-        [
-            f"{n['replicated']} replicate",
-            f"{n['consistent']} are consistent, from fewer than three seeds",
-            f"{n['not replicated']} do not replicate",
-            f"{n['undecided']} are undecided",
-            f"{n['not tested']} were not tested",
-        ]
-    )
+    said = words.listed(f"{n[verdict]} {_VERBS[verdict][n[verdict] != 1]}" for verdict in VERDICTS)
     claims = sum(not outcome.finding.reading_of for outcome in study.outcomes)
     far = "all of" if there == len(planned) else f"so far {there} of"
     return (
@@ -152,7 +151,8 @@ def _alone(results: Results) -> str:
     fit = int(fitness.marked(results).jobs["doubt"].eq("").sum())
     if not fit:
         return "Other work shared their machines, so that none of their times is compared."
-    return f"Of these, {fit} had the machine to themselves, and only their times are compared."
+    had = "had the machine to themselves" if fit > 1 else "had the machine to itself"
+    return f"Of these, {fit} {had}, and only such times are compared."
 
 
 def findings_table(study: Reference) -> str:

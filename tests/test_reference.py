@@ -81,7 +81,9 @@ def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str
         if outcome.ours is not None:
             assert f"| `{outcome.finding.id}` | {outcome.answer} |" in table
     assert "consistent, one seed" in table
-    counts = re.findall(r"(\d+) (?:replicate|are|do not|were)", made["study"].replace("\n", " "))
+    counts = re.findall(
+        r"(\d+) (?:replicates?|is|are|does not|do not|was|were) ?", made["study"].replace("\n", " ")
+    )
     assert sum(map(int, counts)) == len(outcomes)
 
 
