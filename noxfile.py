@@ -1,7 +1,8 @@
 """The project's commands, for a machine that has Python 3.11 or later and nothing else.
 
     python3 noxfile.py -s quickstart    train the quick grid and render its report
-    python3 noxfile.py -s tests         run the tests; what follows `--` goes to pytest
+    python3 noxfile.py -s tests         run the quick tests; what follows `--` goes to pytest
+    python3 noxfile.py -s tests-slow    run the tests that take longer than two seconds
     python3 noxfile.py -s tests-cluster run the tests on clusters of Ray and Slurm, here
     python3 noxfile.py -s lint types    check style, layout and types
     python3 noxfile.py -s mutants       change the code step by step: do the tests notice?

@@ -198,6 +198,7 @@ def test_a_wrong_argument_is_told_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_findings_and_report_are_shown_in_a_notebook(
     ran: list[Any], tmp_path: Path, undrawn: None
 ) -> None:

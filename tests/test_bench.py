@@ -37,6 +37,7 @@ def collected():
         return dict(zip(DEVICES, pool.map(collect, DEVICES, ("not cuda", "cuda")), strict=True))
 
 
+@pytest.mark.slow
 def test_every_suite_is_collected_with_every_engine(collected):
     from aebench.engines import ENGINES
 
@@ -50,6 +51,7 @@ def test_every_suite_is_collected_with_every_engine(collected):
             assert f"test_step[cpu-{engine}-{case}]" in collected.stdout
 
 
+@pytest.mark.slow
 def test_device_suites_carry_the_marker_of_their_device(collected):
     found = collected["cuda"]
     assert "test_step[cuda-eager-mlp-512]" in found.stdout, found.stdout

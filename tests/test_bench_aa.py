@@ -57,6 +57,7 @@ def test_a_third_of_the_comparisons_has_a_slowed_side() -> None:
     assert Counter(blocks[::2]) == Counter(blocks[1::2]) == {"plain": 3, "same": 3}
 
 
+@pytest.mark.slow
 def test_comparisons_without_a_slowed_side_are_counted_once(tmp_path: Path) -> None:
     planned, store = aa.plan(3, 1, 4, 1), Store(tmp_path)
     for jobs in planned.values():
@@ -68,6 +69,7 @@ def test_comparisons_without_a_slowed_side_are_counted_once(tmp_path: Path) -> N
     assert slow.startswith("slowed: 0 of 1 find")
 
 
+@pytest.mark.slow
 def test_what_finds_a_difference_is_counted(tmp_path: Path) -> None:
     """Two comparisons: in the first only the slowed side differs, in the second both do."""
     planned, store = aa.plan(3, 3, 4, 1), Store(tmp_path)

@@ -65,6 +65,7 @@ def test_a_figure_is_shown_beside_that_of_the_reference(folder: Path, invoke) ->
     assert rows["conv-16"]["needs"] == "3 seeds of mnist conv-16"
 
 
+@pytest.mark.slow
 def test_own_outcomes_are_as_expected(folder: Path, invoke, tmp_path: Path) -> None:
     _, written, _ = invoke("findings", str(folder), "--format", "json")
     (tmp_path / "mine.json").write_text(written, "utf-8")

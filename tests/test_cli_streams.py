@@ -68,6 +68,7 @@ def test_a_full_disk_behind_stderr_changes_no_exit_code(
     assert ("mlp-4" in done.stdout) == (code == 0)
 
 
+@pytest.mark.slow
 @needs_posix
 def test_closed_streams_are_no_failure(folder: Path) -> None:
     """And no file of ours, a results table say, gets the number of one."""

@@ -88,6 +88,7 @@ def test_runs_in_one_process_are_one_value_however_many(tmp_path: Path) -> None:
         exceeded(found, [limit("train_s > 5%")])
 
 
+@pytest.mark.slow
 def test_other_kernels_are_told_and_compared_all_the_same(tmp_path: Path) -> None:
     draw = np.random.default_rng(14)
     rows = {name: {"row": {"kernels": name}} for name in ("torch", "linear=native")}

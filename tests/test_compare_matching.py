@@ -17,6 +17,7 @@ from aebench.errors import RequestError
 from aebench.store import Record, Results
 
 
+@pytest.mark.slow
 def test_each_side_is_told_what_it_has_alone(tmp_path: Path) -> None:
     a = stored(tmp_path / "a", record("mlp", 4), record("mlp", 8))
     b = stored(tmp_path / "b", record("mlp", 4), record("conv", 4), record("conv", 16))
@@ -28,6 +29,7 @@ def test_each_side_is_told_what_it_has_alone(tmp_path: Path) -> None:
     assert not [note for note in compare(a, a).notes if note.startswith("only in")]
 
 
+@pytest.mark.slow
 def test_jobs_of_one_name_and_other_settings_are_told_apart(tmp_path: Path) -> None:
     """What a protocol sets may have changed between two runs in one folder."""
 

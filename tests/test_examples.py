@@ -74,6 +74,7 @@ def test_examples_are_listed_and_printed(invoke: Any) -> None:
     assert "unknown example 'vea'; did you mean 'vae'" in err
 
 
+@pytest.mark.slow
 def test_each_example_can_be_planned_as_it_says(
     invoke: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_copied_example_runs_in_a_worker_of_its_own(tmp_path: Path) -> None:
 
 
 # Measured over three seeds: 0.0296 to 0.0310, with PCA at 0.0249 and the mean image at 0.0736.
+@pytest.mark.slow
 def test_a_variational_autoencoder_trains_by_its_own_loss(trained: Trained) -> None:
     axes = {"architecture": "vae", "dataset": "digits", "latent": 8, "epochs": 20}
     axes |= {"learning_rate": 3e-3, "batch_size": 64, "order": "shuffled"}

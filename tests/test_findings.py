@@ -38,6 +38,7 @@ def test_every_reading_belongs_to_a_finding_of_the_study() -> None:
         assert "with ReLU between the layers" in claims[f"{id}-relu"]
 
 
+@pytest.mark.slow
 def test_study_as_printed_replicates_all_that_is_no_time(tmp_path: Path) -> None:
     verdicts = {o.finding.id: o.verdict for o in evaluate(stored(tmp_path, *study(3)))}
     assert {id for id, v in verdicts.items() if v != "replicated"} == TIMES | RELU
@@ -59,6 +60,7 @@ def test_one_seed_of_the_study_as_printed_replicates_nothing(tmp_path: Path) -> 
     assert grown["conv-1"].answer == "consistent, one seed"
 
 
+@pytest.mark.slow
 def test_what_is_not_decided_says_what_would_decide_it(tmp_path: Path) -> None:
     nothing = stored(tmp_path / "nothing")
     some = stored(tmp_path / "some", *study(1), record("mlp", 512, 0.9, seed=1))
@@ -73,6 +75,7 @@ def _decided(outcome: Outcome) -> bool:
     return outcome.verdict in ("replicated", "not replicated")
 
 
+@pytest.mark.slow
 def test_lacking_seeds_are_counted_for_each_model(tmp_path: Path) -> None:
     records = [
         *seeds("conv", 512, [0.024]),

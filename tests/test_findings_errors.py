@@ -15,6 +15,7 @@ def models(*errors: tuple[str, int, list[float]]) -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 def test_smaller_is_worse(tmp_path: Path) -> None:
     first = ("mlp", 512, [0.60, 0.61, 0.62])
     second = ("mlp", 128, [2.1, 2.2, 2.3])

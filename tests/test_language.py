@@ -257,6 +257,7 @@ def test_an_unknown_language_is_a_wrong_request(
     assert "Meilleurs autoencodeurs sur MNIST" in Path("reports/runs.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_script_asks_for_a_language(tmp_path: Path, undrawn: None) -> None:
     results = stored(tmp_path, record("mlp", 4))
     assert '<html lang="fr">' in aebench.report(results, language="fr").html

@@ -64,6 +64,7 @@ def test_one_chart_is_shown_and_the_others_are_chosen(tmp_path) -> None:
     assert len(captions) == len(set(captions))
 
 
+@pytest.mark.slow
 def test_at_equal_bottleneck_a_chart_has_two_models_or_more(tmp_path) -> None:
     # One chart of a single point would say no more than the sentence.
     results = ordered(
@@ -117,6 +118,7 @@ def test_published_errors_stand_beside_our_best_by_validation(tmp_path) -> None:
     assert [c.text for c in table.rows[1][-3:-1]] == ["mlp-32", "10.0"]
 
 
+@pytest.mark.slow
 def test_the_chart_at_equal_bottleneck_has_pca_and_what_others_published(tmp_path) -> None:
     results = ordered(
         tmp_path,
@@ -130,6 +132,7 @@ def test_the_chart_at_equal_bottleneck_has_pca_and_what_others_published(tmp_pat
     assert "95" not in svg.partition("aria-label")[0]
 
 
+@pytest.mark.slow
 def test_families_are_told_apart_without_colour(tmp_path) -> None:
     results = ordered(
         tmp_path,

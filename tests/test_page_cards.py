@@ -80,6 +80,7 @@ def test_readings_of_a_claim_share_its_card(tmp_path: Path) -> None:
     assert (found[0].group, found[0].rank) == ("≈ consistent", 1)
 
 
+@pytest.mark.slow
 def test_what_a_finding_is_looked_at_in_stands_in_its_card(tmp_path: Path) -> None:
     shown = made(stored(tmp_path, *study(2)))
     assert ["polyline" in s.svg for s in shown["same-convergence"].sparks] == [True, False]

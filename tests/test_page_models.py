@@ -163,6 +163,7 @@ def test_every_name_that_can_be_opened_is_in_the_block(tmp_path: Path) -> None:
     assert table[: table.index("</table>")].count("data-model") == len(records) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_names_can_be_opened_wherever_tables_and_cards_have_them(tmp_path: Path) -> None:
     noisy = record("mlp", 512, train_noise=0.3, denoised={0.3: 0.02, 0.8: 0.05})

@@ -108,6 +108,7 @@ def hostile(folder: Path) -> Results:
     return stored(folder, *named)
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text_from_the_disk_to_the_chart(rendered: Callable[..., Path]) -> None:
     text = rendered("hostile", hostile).read_text(encoding="utf-8")
     assert "Unreadable" not in text

@@ -32,6 +32,7 @@ def test_pictures_show_one_seed_and_the_original_once(tmp_path: Path) -> None:
     assert [s.caption for s in found[3].strips] == ["original", "mlp-4", "mlp-8"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_pictures_keep_to_their_budget_and_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from test_report_records import record, stored
 from aebench.analysis import fitness, frames, outcomes, searches
 from aebench.grid import load_grid
 from aebench.page import verdicts
+from aebench.store import read
 from bench import readme
 from bench.published import NAMES, ROOT, Reference
 
@@ -71,6 +72,13 @@ def test_only_undisturbed_times_are_called_so(tmp_path) -> None:
     assert said.startswith("Other work shared their machines")
     said = readme._alone(stored(tmp_path / "b", shared, record("mlp", 4, seed=2)))
     assert said.startswith("Of these, 1 had the machine")
+
+
+@pytest.mark.parametrize("folder", sorted(ROOT.glob("results/reference-*")), ids=lambda f: f.name)
+def test_commands_of_published_records_name_no_place_of_one_machine(folder) -> None:
+    commands = set(read(folder).jobs["command"])
+    assert commands
+    assert not [command for command in commands if re.search(r"[ =]/", command)]
 
 
 def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str]) -> None:

@@ -21,7 +21,14 @@ def published() -> pd.DataFrame:
 
 @pytest.mark.compiler
 @pytest.mark.network
-@pytest.mark.parametrize(("architecture", "latent"), [("mlp", 1), ("mlp", 128), ("conv", 1)])
+@pytest.mark.parametrize(
+    ("architecture", "latent"),
+    [
+        ("mlp", 1),
+        pytest.param("mlp", 128, marks=pytest.mark.slow),
+        pytest.param("conv", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_drawn_from_the_study_comes_out_as_published(
     published: pd.DataFrame, architecture: str, latent: int
 ) -> None:

@@ -182,6 +182,7 @@ def test_parts_that_cannot_be_read_are_not_read_again_after_every_job(
     assert len(singles(results)) == 4
 
 
+@pytest.mark.slow
 def test_packs_stay_few_and_a_large_one_is_not_written_again_for_a_few(
     results: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
