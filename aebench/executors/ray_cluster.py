@@ -68,7 +68,8 @@ def _knock(address: str) -> None:
     except (OSError, OverflowError) as error:
         raise _no_cluster(address, error) from error
     if not greeted:
-        raise _no_cluster(address, ConnectionError("what listens there is no Ray head, though it may be its dashboard"))
+        other = "what listens there is no Ray head, though it may be its dashboard"
+        raise _no_cluster(address, ConnectionError(other))
 
 
 def _no_cluster(address: str, error: BaseException) -> RequestError:
