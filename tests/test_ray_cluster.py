@@ -12,7 +12,7 @@ import pytest
 from aebench.errors import RequestError
 from aebench.executors import ray_cluster
 
-SETTINGS = bytes([0, 0, 6, 4, 0, 0, 0, 0, 0]) + bytes([0, 3, 0, 0, 0, 100])
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 ANSWERS: dict[str, bytes] = {
     "a web server": b"HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n",
     "a word": b"220 x\r\n",
@@ -60,9 +60,9 @@ def test_a_server_that_greets_as_ray_does_is_left_to_ray(before: str) -> None:
     heard = bytearray()
 
     def greet(caller: socket.socket) -> None:
+        heard.extend(caller.recv(100))
         for byte in SETTINGS:  # however the network cuts it
             caller.sendall(bytes([byte]))
-        heard.extend(caller.recv(100))
 
     with listening(greet) as address:
         ray_cluster._knock(before + address)
