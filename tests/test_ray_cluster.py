@@ -69,8 +69,9 @@ def test_a_server_that_greets_as_ray_does_is_left_to_ray(before: str) -> None:
     assert heard.startswith(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 
-def test_behind_tls_only_the_port_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_USE_TLS", "1")
+@pytest.mark.parametrize("said", ["1", "True"])
+def test_behind_tls_only_the_port_is_looked_at(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv("RAY_USE_TLS", said)
     heard = []
     with listening(lambda caller: heard.append(caller.recv(100))) as address:
         ray_cluster._knock(address)

@@ -48,7 +48,7 @@ class Cluster:
 
 
 def _knock(address: str) -> None:
-    """See that a gRPC server, as Ray's are, listens at `address`: for others Ray waits for minutes.
+    """See that a gRPC server, as Ray's are, listens at `address`; for others Ray waits a minute.
 
     Such a server greets with a frame of kind SETTINGS (RFC 9113, 3.4 and 4.1), whoever calls.
 
@@ -60,7 +60,7 @@ def _knock(address: str) -> None:
         return  # as Ray's own `auto`, or a name of a kind that Ray knows
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S) as wire:
-            if os.environ.get("RAY_USE_TLS") not in (None, "", "0"):
+            if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):  # as Ray reads it
                 return  # it greets behind a handshake, which Ray makes
             wire.sendall(_PREFACE)
             with wire.makefile("rb") as answers:
