@@ -29,13 +29,12 @@ from bench import machine
 
 PLUGIN = Path(__file__).resolve().with_name("slowed.py")
 SLOWDOWN = 0.05
+SLOWED_EVERY = 3  # of the comparisons, one has the slowed side
 SIDES = ("plain", "same", "slowed")
 
 
-def plan(
-    comparisons: int, slowed: int, repeats: int, epochs: int
-) -> dict[tuple[int, str], list[Job]]:
-    """The jobs of each comparison's sides; `slowed` comparisons, spread evenly, have all three."""
+def plan(comparisons: int, repeats: int, epochs: int) -> dict[tuple[int, str], list[Job]]:
+    """The jobs of each comparison's sides; one in `SLOWED_EVERY` comparisons has all three."""
     axes = {
         "architecture": "slowed", "dataset": "digits", "latent": 16, "epochs": epochs,
         "engine": "eager", "device": "cpu", "repeats": 2 * comparisons * repeats,
@@ -47,7 +46,7 @@ def plan(
         start = 2 * number * repeats
         found[number, "plain"] = list(plain[start : start + repeats])
         found[number, "same"] = list(plain[start + repeats : start + 2 * repeats])
-        if number * slowed % comparisons < slowed:
+        if number % SLOWED_EVERY == 0:
             found[number, "slowed"] = list(waiting[start : start + repeats])
     return found
 
@@ -105,17 +104,15 @@ def judged(results: Results, planned: dict[tuple[int, str], list[Job]]) -> list[
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.aa", description=__doc__)
     parser.add_argument("--comparisons", type=int, default=100, help="how many [100]")
-    parser.add_argument("--slowed", type=int, default=34, help="of them beside a slower one [34]")
     parser.add_argument("--repeats", type=int, default=6, help="processes of each side [6]")
     parser.add_argument("--epochs", type=int, default=100, help="of digits, a process [100]")
     parser.add_argument("--results", type=Path, default=Path("results/aa"), help="[results/aa]")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the lines to FILE too")
     options = parser.parse_args()
-    if min(options.comparisons, options.slowed, options.repeats, options.epochs) < 1:
-        parser.error("comparisons, slowed, repeats and epochs start at 1")
-    slowed = min(options.slowed, options.comparisons)
+    if min(options.comparisons, options.repeats, options.epochs) < 1:
+        parser.error("comparisons, repeats and epochs start at 1")
     load_plugins([str(PLUGIN)])
-    planned = plan(options.comparisons, slowed, options.repeats, options.epochs)
+    planned = plan(options.comparisons, options.repeats, options.epochs)
     store = Store(options.results)
     there = store.survey().statuses
     jobs = [job for job in in_turn(planned) if there.get(job.key) != "ok"]
