@@ -24,7 +24,7 @@ from filelock import FileLock
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run."""
+    """Skip what this machine cannot run, and mark as slow what torch compiles."""
     for needy, lacking, reason in (
         (_on_cuda, _no_cuda, "torch finds no CUDA device on this machine"),
         (_compiles, _no_compiler, "there is no C++ compiler on this machine"),

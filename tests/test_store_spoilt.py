@@ -131,12 +131,12 @@ def test_a_spoilt_part_is_named_and_kept_and_its_job_can_be_stored(
     assert singles(results) == [results.parts / f"{key(1)}.parquet"]
 
 
-# Each way for the table that is always read and for one that packs hold too, and a few for all.
+# Each way for a table of every kind (jobs, what packs hold, shared rows), and a few for all.
 SPOILT = [
     pytest.param(table, spoil, id=f"{table}, {name}")
     for table in TABLES
     for name, spoil in ANYWHERE.items()
-    if table in ("jobs", "epochs") or name in ("cut in half", "rotten", "another's")
+    if table in ("jobs", "epochs", "baselines") or name in ("cut in half", "rotten", "another's")
 ]
 
 
