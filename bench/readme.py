@@ -10,8 +10,8 @@ import io
 import os
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -20,10 +20,11 @@ import pandas as pd
 from aebench.analysis import fitness, frames, searches, words
 from aebench.analysis.outcomes import VERDICTS, headline, tally
 from aebench.cli import text
+from aebench.engines import ENGINES
 from aebench.grid import load_grid
 from aebench.page import answers
 from aebench.store import Results
-from bench.published import NAMES, Reference
+from bench.committed import NAMES, Reference
 
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _VERBS = {  # of one finding, and of several
@@ -114,10 +115,14 @@ def conv_1(study: Reference) -> str:
 def study_paragraph(study: Reference) -> str:
     """How the study's records came about, and how many findings came out which way."""
     jobs = study.results.jobs
+    keys = set(jobs["key"])
+    makes = sorted({f"an {_short(str(name))}" for name in jobs["cpu_name"]})
     planned = load_grid("study").jobs
-    # The grid leaves the engine to the machine, but where it asks for the study's own loop.
-    done = set(_trainings(jobs.to_dict("records")))
-    there = sum(training in done for training in _trainings(map(asdict, planned)))
+    # By whatever engine, where the grid leaves that to the machine.
+    there = sum(
+        not keys.isdisjoint(map(job.key_by, ENGINES if job.by_auto else [job.engine]))
+        for job in planned
+    )
     n = tally(study.outcomes)
     said = words.listed(f"{n[verdict]} {_VERBS[verdict][n[verdict] != 1]}" for verdict in VERDICTS)
     claims = sum(not outcome.finding.reading_of for outcome in study.outcomes)
@@ -125,25 +130,12 @@ def study_paragraph(study: Reference) -> str:
     return (
         "`aebench run --grid study` trains the study in full, every model for its 15 epochs, and "
         f"goes on where it stopped: {far} its {words.count(len(planned))} trainings "
-        f"are in [the records](results/reference-study), which took "
-        f"{text.duration(float(jobs['total_s'].sum()))} of {_processors(jobs)}; this is "
+        "are in [the records](results/reference-study), trained in parts, in "
+        f"{text.duration(float(jobs['total_s'].sum()))} of jobs on {words.listed(makes)}; this is "
         f"[their report](reports/reference-study.html). {_alone(study.results)} The study's "
         f"{claims} findings are judged in {len(study.outcomes)} rows, one for each way to read "
         f"them and each device: {said}."
     )
-
-
-def _trainings(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
-    for row in rows:
-        model = tuple(row[name] for name in ("dataset", "architecture", "latent", "depth"))
-        yield (*model, row["seed"], row["repeat"], row["engine"] == "reference")
-
-
-def _processors(jobs: pd.DataFrame) -> str:
-    threads = sorted(set(jobs["threads"].dropna().astype(int)))
-    cores = "a core" if threads == [1] else f"{threads[0]} to {threads[-1]} cores"
-    makes = sorted({_short(str(name)) for name in jobs["cpu_name"].unique()})
-    return f"{cores} of {words.listed(f'an {name}' for name in makes)}"
 
 
 def _alone(results: Results) -> str:

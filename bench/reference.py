@@ -19,7 +19,7 @@ from aebench.analysis import expected, findings
 from aebench.page import render
 from aebench.store import Results, read
 from bench import readme
-from bench.published import NAMES, ROOT
+from bench.committed import NAMES, ROOT
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _WINDOW = (1280, 800)  # what a laptop shows of the page at first

@@ -4,7 +4,7 @@ import pytest
 
 from aebench.analysis import frames, published
 from aebench.store import read
-from bench.published import ROOT
+from bench.committed import ROOT
 
 
 @pytest.fixture(scope="module")
