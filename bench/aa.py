@@ -6,8 +6,9 @@ A hundred times, six processes of a small training stand beside six of the very 
 third time beside six in which every training step waits 5 % of its time; all in turn, each process
 newly started, each comparison made by `aebench compare` as a user makes it. At most 5 % of the
 first kind may find a difference; of the second, those that find one say how much six processes can
-see on this machine. What is measured stays in the results folder, so that the same command goes on
-where it stopped.
+see on this machine. How much more of them would see is told by the same processes: two, three and
+four neighbouring comparisons are taken for one. What is measured stays in the results folder, so
+that the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from aebench.analysis import comparison, words
 from aebench.analysis.statistics import interval, wilson
@@ -31,6 +36,7 @@ PLUGIN = Path(__file__).resolve().with_name("slowed.py")
 SLOWDOWN = 0.05
 SLOWED_EVERY = 3  # of the comparisons, one has the slowed side
 SIDES = ("plain", "same", "slowed")
+TOGETHER = (1, 2, 3, 4)  # neighbouring comparisons that are taken for one
 
 
 def plan(comparisons: int, repeats: int, epochs: int) -> dict[tuple[int, str], list[Job]]:
@@ -74,31 +80,66 @@ def judged(results: Results, planned: dict[tuple[int, str], list[Job]]) -> list[
     there = set(results.jobs.loc[results.jobs["status"].eq("ok"), "key"])
     begun = {number for number, _ in planned}
     missing = {number for (number, _), jobs in planned.items() if {j.key for j in jobs} - there}
-    whole = sorted(begun - missing)
-    lines = [
-        f"{words.counted(len(whole), 'comparison')} of"
-        f" {words.counted(len(planned[0, 'plain']), 'process', 'processes')} a side"
-    ]
-    for side, across in (("same", []), ("slowed", ["options"])):
-        ratios, found = [], 0
-        for number in whole:
-            if (number, side) not in planned:
-                continue
-            plain, other = (of(results, planned[number, name]) for name in ("plain", side))
-            changes = comparison.compare(plain, other, across, ["train_s"]).changes
-            for change in changes:
-                ratios.append(change.ratio)
-                found += change.verdict in ("slower", "faster")
-        if not ratios:
-            lines.append(f"{side}: no comparison has times; were other programs running?")
-            continue
-        low, high = wilson(found, len(ratios))
-        lines.append(
-            f"{side}: {found} of {len(ratios)} find a difference"
-            f" (Wilson's 95 % interval of the share: {100 * low:.1f} to {100 * high:.1f} %),"
-            f" mean ratio {interval(ratios).centre:.4f}"
-        )
+    processes = len(planned[0, "plain"])
+    counted = words.counted(len(begun - missing), "comparison")
+    lines = [f"{counted} of {words.counted(processes, 'process', 'processes')} a side"]
+    for together in TOGETHER:
+        title = f"taken {together} at a time, {together * processes} processes a side"
+        for side in SIDES[1:]:
+            numbers = sorted(n for n, name in planned if name == side and n not in missing)
+            starts = range(0, len(numbers) - together + 1, together)
+            groups = [numbers[start : start + together] for start in starts]
+            found = list(_changes(results, planned, side, groups))
+            if found:
+                lines += [title] if together > 1 and title not in lines else []
+                lines.append(f"{side}: {_share(found)}")
+            elif together == 1:
+                lines.append(f"{side}: no comparison has times; were other programs running?")
     return lines
+
+
+def taken_on(jobs: pd.DataFrame) -> str:
+    """When, on what and with which software the processes ran, and how busy it was at most."""
+
+    def all_of(column: pd.Series[Any]) -> str:
+        return words.listed(sorted(set(column.astype("str"))))
+
+    days, load = all_of(jobs["started_at"].str[:10]), jobs["load_1m"].max()
+    versions = jobs["commit"].fillna(jobs["aebench"])
+    return (
+        f"{days}, {all_of(jobs['device_name'])}, {all_of(jobs['cores'])} CPU cores,"
+        f" {all_of(jobs['threads'])} threads, torch {all_of(jobs['torch'])},"
+        f" Python {all_of(jobs['python'])}, aebench {all_of(versions)},"
+        f" load average {load:.1f} at most"
+    )
+
+
+def _changes(
+    results: Results,
+    planned: dict[tuple[int, str], list[Job]],
+    side: str,
+    groups: list[list[int]],
+) -> Iterator[comparison.Change]:
+    """What `aebench compare` finds between `side` and the plain one, for each group."""
+    across = ["options"] if side == "slowed" else []
+    for numbers in groups:
+        plain, other = (
+            of(results, [job for number in numbers for job in planned[number, name]])
+            for name in ("plain", side)
+        )
+        yield from comparison.compare(plain, other, across, ["train_s"]).changes
+
+
+def _share(changes: list[comparison.Change]) -> str:
+    """How many are a difference, with an interval, and the mean ratio."""
+    found = sum(change.verdict in ("slower", "faster") for change in changes)
+    low, high = wilson(found, len(changes))
+    mean = interval([change.ratio for change in changes]).centre
+    return (
+        f"{found} of {len(changes)} find a difference"
+        f" (Wilson's 95 % interval of the share: {100 * low:.1f} to {100 * high:.1f} %),"
+        f" mean ratio {mean:.4f}"
+    )
 
 
 def main() -> None:
@@ -116,14 +157,15 @@ def main() -> None:
     store = Store(options.results)
     there = store.survey().statuses
     jobs = [job for job in in_turn(planned) if there.get(job.key) != "ok"]
-    head = machine.sentence("cpu")
-    print(f"{head}\n{len(jobs)} processes to run", flush=True)
+    print(f"{len(jobs)} processes to run", flush=True)
     how = RunOptions(plugins=(str(PLUGIN),), repeated=frozenset(jobs))
     if jobs and not local.run(jobs, store, how):
         sys.exit(130)
-    lines = judged(read(store.path), planned)
+    results = read(store.path)
+    lines = [taken_on(of(results, list(chain(*planned.values()))).jobs), ""]
+    lines += judged(results, planned)
     print("\n".join(lines))
-    machine.keep([head, "", *lines], options.summary)
+    machine.keep(lines, options.summary)
 
 
 if __name__ == "__main__":

@@ -64,10 +64,15 @@ def test_comparisons_without_a_slowed_side_are_counted_once(tmp_path: Path) -> N
     for jobs in planned.values():
         for place, job in enumerate(jobs):
             store.write(timed(job, 1 + place / 1000))
-    whole, same, slow = aa.judged(read(store.path), planned)
+    whole, same, slow, *together = aa.judged(read(store.path), planned)
     assert whole == "3 comparisons of 4 processes a side"
     assert same.startswith("same: 0 of 3 find")
     assert slow.startswith("slowed: 0 of 1 find")
+    two, same_of_two, three, same_of_three = together  # one has a slowed side, none is of four
+    assert two == "taken 2 at a time, 8 processes a side"
+    assert same_of_two.startswith("same: 0 of 1 find")
+    assert three == "taken 3 at a time, 12 processes a side"
+    assert same_of_three.startswith("same: 0 of 1 find")
 
 
 @pytest.mark.slow
@@ -82,11 +87,31 @@ def test_what_finds_a_difference_is_counted(
         for place, job in enumerate(jobs[: 3 if number == 2 else 4]):  # the third is unfinished
             seconds = factors.get((number, side), 1.0) * (1 + place / 1000)
             store.write(timed(job, seconds))
-    whole, same, slow = aa.judged(read(store.path), planned)
+    whole, same, slow, *together = aa.judged(read(store.path), planned)
     assert whole == "2 comparisons of 4 processes a side"
     assert same.startswith("same: 1 of 2 find a difference")
     assert slow.startswith("slowed: 2 of 2 find a difference")
     assert "mean ratio 1.05" in slow
+    two, same_of_two, slow_of_two = together
+    assert two == "taken 2 at a time, 8 processes a side"
+    assert same_of_two.startswith("same: 1 of 1 find a difference")
+    assert "mean ratio 0.9487" in same_of_two  # of 1 and 0.9, each four times
+    assert slow_of_two.startswith("slowed: 1 of 1 find a difference")
+    assert "mean ratio 1.0550" in slow_of_two
+
+
+def test_what_was_measured_in_parts_says_when_and_on_what(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    days = ["2026-11-29T23:59:00", "2026-11-30T00:01:00", "2026-11-30T00:02:00"]
+    versions, loads = ["0123abc", None, "0123abc"], [0.5, 1.26, None]
+    jobs = aa.plan(1, 3, 1)[0, "plain"]
+    for job, day, commit, load in zip(jobs, days, versions, loads, strict=True):
+        said = {"started_at": day, "commit": commit, "load_1m": load, "python": "3.12.1"}
+        store.write(Record(job=timed(job, 1.0).job | said | {"aebench": "0.1.0"}))
+    assert aa.taken_on(read(store.path).jobs) == (
+        "2026-11-29 and 2026-11-30, Intel Xeon Platinum 8275CL, 2 CPU cores, 2 threads,"
+        " torch 2.11.0, Python 3.12.1, aebench 0.1.0 and 0123abc, load average 1.3 at most"
+    )
 
 
 def test_a_step_waits_its_share_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
