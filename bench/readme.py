@@ -24,7 +24,7 @@ from aebench.engines import ENGINES
 from aebench.grid import load_grid
 from aebench.page import answers
 from aebench.store import Results
-from bench.committed import NAMES, Reference
+from bench.committed import NAMES, ROOT, Reference
 
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _VERBS = {  # of one finding, and of several
@@ -221,6 +221,27 @@ def deeper(study: Reference) -> str:
     return " ".join(headline(study.outcomes)) or "The deeper decoder is not decided in it."
 
 
+def repeats(measured: str) -> str:
+    """How many processes find a difference that is there, or is not; of what `bench.aa` wrote."""
+    device, cores = re.findall(r"^[\d-]+, (.*?), (\d+) CPU cores", measured, re.M)[0]
+    sides = re.findall(r"(\d+) processes a side$", measured, re.M)
+    shares = {
+        side: re.findall(rf"^{side}: (\d+) of (\d+) find", measured, re.M)
+        for side in ("same", "slowed")
+    }
+    found = [
+        f"{yes} of {of} by {processes}"
+        for processes, (yes, of) in zip(sides, shares["slowed"], strict=True)
+    ]
+    false, of_all = shares["same"][0]
+    return (
+        f"How many repeats are enough? On {cores} cores of an {_short(device)}, {false} of {of_all}"
+        f" comparisons of a small training with itself, {sides[0]} processes a side, found a"
+        f" difference that is not there; one of 5 % that is there was found in"
+        f" {words.listed(found)} ([how](bench/README.md))."
+    )
+
+
 def wrapped(paragraph: str) -> str:
     """A paragraph in lines of README's width."""
     return textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False, break_long_words=False)
@@ -229,6 +250,8 @@ def wrapped(paragraph: str) -> str:
 def blocks() -> dict[str, str]:
     """Each generated block of README by its name."""
     quick, study, best = map(Reference, NAMES)
+    measured = (ROOT / "bench" / "RESULTS.md").read_text("utf-8")
+    aa = measured.partition("<!-- begin aa-cpu -->")[2].partition("<!-- end aa-cpu -->")[0]
     made: dict[str, Callable[[], str]] = {
         "meaning": lambda: wrapped(meaning(study)),
         "quick-time": lambda: wrapped(quick_time(quick)),
@@ -238,6 +261,7 @@ def blocks() -> dict[str, str]:
         "findings": lambda: findings_table(study),
         "deeper": lambda: wrapped(deeper(study)),
         "trained-properly": lambda: wrapped(trained_properly(study, best)),
+        "repeats": lambda: wrapped(repeats(aa)),
     }
     return {name: make() for name, make in made.items()}
 

@@ -70,6 +70,23 @@ def test_only_undisturbed_times_are_called_so(tmp_path) -> None:
     assert said.startswith("Of these, 1 had the machine")
 
 
+def test_readme_says_how_many_repeats_find_how_much() -> None:
+    measured = """
+2026-11-30, Intel(R) Xeon(R) Processor, 2 CPU cores, 2 threads, load average 1.7 at most
+
+9 comparisons of 4 processes a side
+same: 1 of 9 find a difference (Wilson's 95 % interval of the share: 2 to 44 %), mean ratio 1.0
+slowed: 2 of 5 find a difference (Wilson's 95 % interval of the share: 12 to 77 %), mean ratio 1.05
+taken 2 at a time, 8 processes a side
+same: 0 of 4 find a difference (Wilson's 95 % interval of the share: 0 to 49 %), mean ratio 1.0
+slowed: 2 of 2 find a difference (Wilson's 95 % interval of the share: 34 to 100 %), mean ratio 1.05
+"""
+    said = readme.repeats(measured)
+    assert "On 2 cores of an Intel Xeon, 1 of 9 comparisons" in said
+    assert "with itself, 4 processes a side, found" in said
+    assert "was found in 2 of 5 by 4 and 2 of 2 by 8 (" in said
+
+
 @pytest.mark.parametrize("folder", sorted(ROOT.glob("results/reference-*")), ids=lambda f: f.name)
 def test_commands_of_published_records_name_no_place_of_one_machine(folder) -> None:
     commands = set(read(folder).jobs["command"])
