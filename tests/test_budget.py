@@ -151,6 +151,19 @@ def test_findings_on_times_wait_for_pairs_by_the_study_s_own_loop() -> None:
     assert "conv-not-slower" not in waits  # it takes a GPU
 
 
+def test_errors_wait_for_no_seed_that_another_engine_has_trained_but_times_do() -> None:
+    grid = study()
+    deep = [j for j in grid.jobs if (j.architecture, j.latent, j.depth) == ("conv", 64, 2)]
+    (first,) = (j for j in deep if j.seed == 0)
+    assert first.engine != "eager"
+    waits = deciding.waits(grid.jobs, {first.key_by("eager")})
+    assert sorted(j.seed for j in waits["deep-64"]) == [1, 2]
+    timed = [j for j in grid.jobs if j.engine == "reference"]
+    waits = deciding.waits(grid.jobs, {j.key_by("native") for j in timed})
+    assert set(waits["conv-not-slower-cpu"]) < set(timed)
+    assert len(waits["conv-not-slower-cpu"]) == 2 * LEAST
+
+
 @pytest.mark.parametrize(
     "axes",
     [{"epochs": 2}, {"dataset": "digits"}, {"protocol": "tuned"}],

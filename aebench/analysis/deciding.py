@@ -8,7 +8,9 @@ these are there.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 
+from aebench import engines
 from aebench.analysis.evidence import Rule
 from aebench.analysis.findings import FINDINGS
 from aebench.analysis.frames import Model
@@ -21,12 +23,23 @@ _EXACT = ("fp32", "tf32", "bf16x3")  # precisions that count as the study's: see
 def waits(jobs: Sequence[Job], there: Collection[str]) -> dict[str, list[Job]]:
     """For each finding that `jobs` can decide, by its id, those of them that it waits for.
 
-    `there` are the keys of jobs that have their record. A finding that waits for none has none.
+    `there` are the keys of jobs that have their record. A finding that waits for none has none;
+    one on errors does not wait for what another engine has trained.
     """
     speaking = [job for job in jobs if _speaks(job)]
+
+    @cache
+    def timed(job: Job) -> bool:
+        return job.key in there
+
+    @cache
+    def trained(job: Job) -> bool:
+        return any(job.key_by(engine) in there for engine in engines.ENGINES)
+
     found = {}
     for finding in FINDINGS:
-        missing = _missing(finding.evaluate, speaking, there)
+        rule = finding.evaluate
+        missing = _missing(rule, speaking, timed if rule.device else trained)
         if missing is not None:
             found[finding.id] = missing
     return found
@@ -56,30 +69,30 @@ def _speaks(job: Job) -> bool:
     return plain and job.protocol == "study" and job.precision in _EXACT
 
 
-def _missing(rule: Rule, jobs: Sequence[Job], there: Collection[str]) -> list[Job] | None:
+def _missing(rule: Rule, jobs: Sequence[Job], is_there: Callable[[Job], bool]) -> list[Job] | None:
     """What a rule waits for, None where `jobs` lack one of its models."""
     if rule.device:
         jobs = [job for job in jobs if (job.engine, job.device) == ("reference", rule.device)]
-    runs = [_runs(model, jobs, there, pairs=bool(rule.device)) for model in rule.models]
+    runs = [_runs(model, jobs, is_there, pairs=bool(rule.device)) for model in rule.models]
     common = [unit for unit in runs[0] if all(unit in each for each in runs)] if runs else []
     if not common:
         return None
 
     def lacking(unit: tuple[int, ...]) -> int:
-        return sum(each[unit].key not in there for each in runs)
+        return sum(not is_there(each[unit]) for each in runs)
 
     nearest = sorted(common, key=lacking)[:LEAST]
-    return [each[unit] for unit in nearest for each in runs if each[unit].key not in there]
+    return [each[unit] for unit in nearest for each in runs if not is_there(each[unit])]
 
 
 def _runs(
-    model: Model, jobs: Sequence[Job], there: Collection[str], *, pairs: bool
+    model: Model, jobs: Sequence[Job], is_there: Callable[[Job], bool], *, pairs: bool
 ) -> dict[tuple[int, ...], Job]:
     """A job of `model` for each seed, or for `pairs` each seed and repeat: one that is there."""
     found: dict[tuple[int, ...], Job] = {}
     for job in jobs:
         if all(getattr(job, name) == value for name, value in vars(model).items()):
             unit = (job.seed, job.repeat) if pairs else (job.seed,)
-            if unit not in found or (found[unit].key not in there and job.key in there):
+            if unit not in found or (not is_there(found[unit]) and is_there(job)):
                 found[unit] = job
     return found

@@ -28,9 +28,13 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Within:
-    """The jobs to do in the order in which they are tried, and what likely fits."""
+    """The jobs to do in the order in which they are tried, and what likely fits.
+
+    `there` are the keys of all jobs with a good record in the folder, of the grid or not.
+    """
 
     grid: Grid
+    there: frozenset[str]
     todo: tuple[Job, ...]
     costs: Costs
     budget_s: float
@@ -73,11 +77,11 @@ def within(
     ordered = tuple(dict.fromkeys([*first, *possible]))
     fit = fitting(ordered, costs, budget_s, options.workers or 1)
     skipped = [job for job in todo if job in grid.impossible]
-    return Within(grid, (*skipped, *ordered), costs, budget_s, fit)
+    return Within(grid, there, (*skipped, *ordered), costs, budget_s, fit)
 
 
-def _done(statuses: Mapping[str, str]) -> set[str]:
-    return {key for key, status in statuses.items() if status == "ok"}
+def _done(statuses: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(key for key, status in statuses.items() if status == "ok")
 
 
 def told_before(plan: Within, workers: int) -> list[str]:
@@ -92,7 +96,7 @@ def told_before(plan: Within, workers: int) -> list[str]:
         f"within {text.duration(plan.budget_s)}: about {len(fits)} of {len(ordered)} jobs"
         f" ({between}), {text.between(took.low_s, took.high_s)}; first {_named(plan.fit.jobs)}"
     ]
-    there = {job.key for job in plan.grid.jobs} - {job.key for job in out}
+    there = plan.there | {job.key for job in plan.fit.jobs}
     waits = deciding.waits(plan.grid.jobs, there)
     if decided := [id for id, missing in waits.items() if not missing]:
         said.append(f"findings that then have what they take: {', '.join(decided)}")
@@ -108,7 +112,7 @@ def told_after(
     return [*_left_out(plan, left_out, _done(statuses)), f"to go on: {again}"]
 
 
-def _left_out(plan: Within, left_out: Sequence[Job], there: set[str]) -> list[str]:
+def _left_out(plan: Within, left_out: Sequence[Job], there: frozenset[str]) -> list[str]:
     from aebench.analysis import deciding
 
     if not left_out:
