@@ -158,8 +158,8 @@ def findings_table(study: Reference) -> str:
             continue
         interval = "" if o.low is None else f" ({words.between(o.low, o.high)})"
         cells = [
-            f"`{o.finding.id}`", o.answer, o.finding.source, words.number(o.ours) + interval,
-            o.finding.measure,
+            f"`{o.finding.id}`", o.answer, o.finding.source,
+            o.apart or words.number(o.ours) + interval, o.finding.measure,
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     rest = {

@@ -101,7 +101,6 @@ def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str
         assert f"`{outcome.finding.id}`" in table
         if outcome.ours is not None:
             assert f"| `{outcome.finding.id}` | {outcome.answer} |" in table
-    assert "consistent, one seed" in table
     counts = re.findall(
         r"(\d+) (?:replicates?|is|are|does not|do not|was|were) ?", made["study"].replace("\n", " ")
     )

@@ -65,6 +65,9 @@ class Finding:
         )
 
 
+_APART = 10.0  # the largest of several runs over the smallest
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A finding with its verdict; `ours` with a 95 % interval where three seeds allow one.
@@ -111,6 +114,17 @@ class Outcome:
     def why(self) -> str:
         """Why it came out so and, where it is not decided, what would decide it."""
         return self.note + (say("; it would take {needs}", needs=self.needs) if self.needs else "")
+
+    @property
+    def apart(self) -> str:
+        """From which to which the runs go, where these differ so much that a mean says nothing.
+
+        Some seeds of a model may learn and others not: their mean is the figure of none of them.
+        """
+        low, high = min(self.values, default=0.0), max(self.values, default=0.0)
+        if not 0 < _APART * low < high:
+            return ""
+        return say("runs from {low} to {high}", low=words.number(low), high=words.number(high))
 
     @property
     def exhibit(self) -> exhibits.Exhibit:
@@ -239,8 +253,8 @@ def _readings(printed: Outcome, relu: Outcome, latent: int) -> str:
 
 def _figure(outcome: Outcome) -> str:
     runs = words.seeds(outcome.n_seeds)
-    interval = "" if outcome.low is None else words.between(outcome.low, outcome.high) + ", "
-    return f"{words.number(outcome.ours)}, {interval}{runs}"
+    interval = "" if outcome.low is None else ", " + words.between(outcome.low, outcome.high)
+    return f"{outcome.apart or words.number(outcome.ours) + interval}, {runs}"
 
 
 def _capital(text: str) -> str:
