@@ -124,7 +124,9 @@ def study_paragraph(study: Reference) -> str:
         for job in planned
     )
     n = tally(study.outcomes)
-    said = words.listed(f"{n[verdict]} {_VERBS[verdict][n[verdict] != 1]}" for verdict in VERDICTS)
+    said = words.listed(
+        f"{n[verdict]} {_VERBS[verdict][n[verdict] != 1]}" for verdict in VERDICTS if n[verdict]
+    )
     claims = sum(not outcome.finding.reading_of for outcome in study.outcomes)
     far = "all of" if there == len(planned) else f"so far {there} of"
     return (
