@@ -24,7 +24,8 @@ from aebench.engines import ENGINES
 from aebench.grid import load_grid
 from aebench.page import answers
 from aebench.store import Results
-from bench.committed import NAMES, ROOT, Reference
+from bench import measured
+from bench.committed import NAMES, Reference
 
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.S)
 _VERBS = {  # of one finding, and of several
@@ -223,12 +224,12 @@ def deeper(study: Reference) -> str:
     return " ".join(headline(study.outcomes)) or "The deeper decoder is not decided in it."
 
 
-def repeats(measured: str) -> str:
+def repeats(said: str) -> str:
     """How many processes find a difference that is there, or is not; of what `bench.aa` wrote."""
-    device, cores = re.findall(r"^[\d-]+, (.*?), (\d+) CPU cores", measured, re.M)[0]
-    sides = re.findall(r"(\d+) processes a side$", measured, re.M)
+    device, cores = re.findall(r"^[\d-]+, (.*?), (\d+) CPU cores", said, re.M)[0]
+    sides = re.findall(r"(\d+) processes a side$", said, re.M)
     shares = {
-        side: re.findall(rf"^{side}: (\d+) of (\d+) find", measured, re.M)
+        side: re.findall(rf"^{side}: (\d+) of (\d+) find", said, re.M)
         for side in ("same", "slowed")
     }
     found = [
@@ -239,8 +240,8 @@ def repeats(measured: str) -> str:
     return (
         f"How many repeats are enough? On {cores} cores of an {_short(device)}, {false} of {of_all}"
         f" comparisons of a small training with itself, {sides[0]} processes a side, found a"
-        f" difference that is not there; one of 5 % that is there was found in"
-        f" {words.listed(found)} ([how](bench/README.md))."
+        f" difference that is not there; a slowdown of 5 % was found in"
+        f" {words.listed(found)} processes a side ([how](bench/README.md))."
     )
 
 
@@ -252,8 +253,7 @@ def wrapped(paragraph: str) -> str:
 def blocks() -> dict[str, str]:
     """Each generated block of README by its name."""
     quick, study, best = map(Reference, NAMES)
-    measured = (ROOT / "bench" / "RESULTS.md").read_text("utf-8")
-    aa = measured.partition("<!-- begin aa-cpu -->")[2].partition("<!-- end aa-cpu -->")[0]
+    aa = measured.content(measured.RESULTS.read_text("utf-8"), "aa-cpu")
     made: dict[str, Callable[[], str]] = {
         "meaning": lambda: wrapped(meaning(study)),
         "quick-time": lambda: wrapped(quick_time(quick)),

@@ -10,7 +10,6 @@ with `--only`: then nothing but these sections is measured, which take hours or 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -18,25 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aebench.datasets import DataUnavailable, load
+from bench.measured import RESULTS, replace
 from bench.peers.__main__ import read_options
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "bench" / "RESULTS.md"
 ALONE = ("aa", "campaign", "clusters")
 """What is measured only on demand, by the module of that name, for a section ``NAME-cpu``."""
-
-
-def replace(text: str, section: str, content: str) -> str:
-    """`text` with `content`, as a code block, between the marks of `section`.
-
-    Raises:
-        ValueError: the marks are not there, once each.
-    """
-    pattern = re.compile(rf"(<!-- begin {section} -->\n).*?(<!-- end {section} -->)", re.DOTALL)
-    if len(pattern.findall(text)) != 1:
-        raise ValueError(f"no one pair of marks for {section!r}")
-    block = f"```text\n{content.strip()}\n```\n"
-    return pattern.sub(lambda found: found[1] + block + found[2], text)
 
 
 def measure(*command: str, summary: str) -> str:

@@ -84,7 +84,7 @@ slowed: 2 of 2 find a difference (Wilson's 95 % interval of the share: 34 to 100
     said = readme.repeats(measured)
     assert "On 2 cores of an Intel Xeon, 1 of 9 comparisons" in said
     assert "with itself, 4 processes a side, found" in said
-    assert "was found in 2 of 5 by 4 and 2 of 2 by 8 (" in said
+    assert "was found in 2 of 5 by 4 and 2 of 2 by 8 processes a side (" in said
 
 
 @pytest.mark.parametrize("folder", sorted(ROOT.glob("results/reference-*")), ids=lambda f: f.name)

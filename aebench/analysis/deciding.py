@@ -28,7 +28,6 @@ def waits(jobs: Sequence[Job], there: Collection[str]) -> dict[str, list[Job]]:
     """
     speaking = [job for job in jobs if _speaks(job)]
 
-    @cache
     def timed(job: Job) -> bool:
         return job.key in there
 
