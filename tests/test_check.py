@@ -36,7 +36,7 @@ def raised(results: Results) -> dict[str, list[str]]:
 def test_quiet_repeats_raise_no_doubt(tmp_path: Path) -> None:
     results = stored(tmp_path, *runs(), *runs(latent=8, seconds=2.0))
     assert raised(results) == {}
-    assert fitness.fit(fitness.check(results))
+    assert fitness.fit(results, fitness.check(results))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,6 @@ def test_quiet_repeats_raise_no_doubt(tmp_path: Path) -> None:
     [
         ("noisy", {"noise_after_s": 0.0218}, "9.0 % longer"),
         ("noisy", {"noise_before_s": 0.018}, "10 % shorter"),
-        ("contended", {"concurrent": True}, "other jobs"),
         ("contended", {"load_1m": 3.5}, "load 3.5 with 2 threads"),
         ("contended", {"steal_s": 0.1}, "took 5.0 % of the CPU time"),
         ("contended", {"pressure_s": 0.2}, "waited for a CPU in 20 %"),
@@ -62,12 +61,13 @@ def test_quiet_repeats_raise_no_doubt(tmp_path: Path) -> None:
 )
 def test_one_bad_row_is_named(tmp_path: Path, kind: str, row: dict, words: str) -> None:
     records = runs(**row)
-    doubts = fitness.check(stored(tmp_path, *records))
+    results = stored(tmp_path, *records)
+    doubts = fitness.check(results)
     assert [d.kind.name for d in doubts] == [kind]
     (case,) = doubts[0].cases
     assert case.key == records[-1].job["key"]
     assert words in case.detail
-    assert fitness.fit(doubts) is not doubts[0].kind.unfit
+    assert fitness.fit(results, doubts) is (doubts[0].kind.grade != "unfit")
 
 
 @pytest.mark.parametrize(
@@ -134,10 +134,11 @@ def test_steal_is_a_share_of_every_core_s_time(tmp_path: Path) -> None:
 
 
 def test_what_forbids_to_compare_and_what_helps() -> None:
-    harmless = {kind.name for kind in fitness.KINDS if not kind.unfit}
-    assert harmless == {
-        "few-repeats", "dirty-commit", "unwatched", "untimed", "unfinished",
-        "governor", "turbo", "siblings", "nodes",
+    graded = {g: {k.name for k in fitness.KINDS if k.grade == g} for g in ("note", "left out")}
+    assert graded == {
+        "note": {"few-repeats", "dirty-commit", "unwatched", "untimed", "unfinished",
+                 "governor", "turbo", "siblings", "nodes"},
+        "left out": {"concurrent", "resumed", "other-engine"},
     }  # fmt: skip
     noisy, spread = fitness.remedies(["spread, noisy", "noisy", ""])
     assert noisy.startswith("noisy: ")
@@ -180,12 +181,42 @@ def test_every_system_with_every_engine_is_a_comparison(tmp_path: Path) -> None:
     assert len(found["mixed"]) == 6
 
 
-def test_rows_beside_others_are_no_conditions_to_be_compared_with(tmp_path: Path) -> None:
-    beside = [record("conv", 4, seed=i, seconds=2.0 + i,
-                     row=QUIET | {"threads": 1, "concurrent": True, "load_1m": 0})
-              for i in range(12)]  # fmt: skip
-    # Not "mixed", though most rows have one thread; and their spread is no doubt about a time.
-    assert set(raised(stored(tmp_path, *beside, *runs()))) == {"contended"}
+@pytest.mark.parametrize(
+    ("kind", "row", "words"),
+    [
+        ("concurrent", {"concurrent": True}, "others beside it"),
+        ("concurrent", {"concurrent": None}, "does not say whether"),
+        ("resumed", {"resumed": "after epoch 2"}, "went on after epoch 2"),
+        ("other-engine", {"engine_note": "ran as eager"}, "ran as eager"),
+    ],
+)
+def test_what_a_run_left_out_itself_speaks_against_no_time(
+    tmp_path: Path, kind: str, row: dict, words: str
+) -> None:
+    """Not against its own, which passes for none, nor against those beside which it would stand.
+
+    Here it would be noisy, contended and spread; most rows would have one thread, and take a fixed
+    piece of work for normal that took three times as long.
+    """
+    trouble = {"load_1m": 9.0, "threads": 1, "noise_before_s": 0.06, "noise_after_s": 0.06}
+    left_out = [record("mlp", 4, seed=i, seconds=2.0 + i, row=QUIET | trouble | row)
+                for i in range(1, 13)]  # fmt: skip
+    results = stored(tmp_path / "both", *left_out, *runs())
+    (doubt,) = doubts = fitness.check(results)
+    assert (doubt.kind.name, doubt.kind.grade) == (kind, "left out")
+    assert all(words in case.detail for case in doubt.cases)
+    # It is rejected wherever times are taken, and what is fit beside it stays fit.
+    keys = {one.job["key"] for one in left_out}
+    assert fitness.rejected(results) == dict.fromkeys(keys, (kind,))
+    assert fitness.fit(results, doubts)
+    alone = stored(tmp_path / "alone", *left_out)
+    assert not fitness.fit(alone, fitness.check(alone))
+    code, out, _ = run("check", tmp_path / "both")
+    assert (code, out.strip().splitlines()[-1].split(": ", 1)[1]) == (
+        0, "18 finished jobs, 6 times, fit to compare",
+    )  # fmt: skip
+    code, out, _ = run("check", tmp_path / "alone")
+    assert (code, out.strip().endswith("12 finished jobs, no time to compare")) == (1, True)
 
 
 def test_a_system_in_doubt_names_all_its_rows(tmp_path: Path) -> None:
@@ -254,15 +285,15 @@ def test_exit_codes_and_words(tmp_path: Path) -> None:
     stored(tmp_path / "empty", failure())
     code, out, _ = run("check", tmp_path / "fit")
     assert code == 0
-    assert out.strip().endswith("6 finished jobs, fit to compare")
+    assert out.strip().endswith("6 finished jobs, 6 times, fit to compare")
     code, out, _ = run("check", tmp_path / "unfit")
     assert code == 1
     assert "mnist mlp-4 repeat 5 [" in out
-    assert "--workers 1" in out
-    assert out.strip().endswith("not fit to compare: contended")
+    assert "End other programs" in out
+    assert out.strip().endswith("6 finished jobs, 6 times, 1 of them not fit to compare: contended")
     code, out, _ = run("check", tmp_path / "empty")
     assert code == 1
-    assert out.strip().endswith("0 finished jobs, none with a training time: nothing to compare")
+    assert out.strip().endswith("0 finished jobs, no time to compare")
     assert "a reason" in out
 
 
@@ -285,7 +316,7 @@ def test_results_without_a_time_have_an_answer(tmp_path: Path, invoke) -> None:
         (raised,) = found["doubts"]
         assert raised["kind"] == doubt
         assert keys is None or {row["key"] for row in raised["rows"]} == keys
-        assert "nothing to compare" in invoke("check", folder)[1]
+        assert "no time to compare" in invoke("check", folder)[1]
         assert invoke("findings", folder)[0] == 0
         assert invoke("report", folder, "-o", f"{folder}.html")[0] == 0
         html = Path(f"{folder}.html").read_text("utf-8")
@@ -309,9 +340,9 @@ def test_json_names_every_row(tmp_path: Path) -> None:
     stored(tmp_path, *records)
     code, out, _ = run("check", tmp_path, "--format", "json")
     found = json.loads(out)
-    assert (code, found["fit"], found["jobs"]) == (1, False, 12)
+    assert (code, found["fit"], found["jobs"], found["times"]) == (1, False, 12, 12)
     (doubt,) = found["doubts"]
-    assert doubt["kind"] == "contended"
+    assert (doubt["kind"], doubt["grade"]) == ("contended", "unfit")
     assert {row["key"] for row in doubt["rows"]} == {r.job["key"] for r in records}
     _, text, _ = run("check", tmp_path)
     assert "and 2 more" in text

@@ -206,7 +206,7 @@ def test_a_resumed_time_is_compared_with_nothing(
     doubts = {doubt.kind.name: doubt for doubt in fitness.check(results)}
     (case,) = doubts["resumed"].cases
     assert (case.key, case.detail) == (job().key, "went on after epoch 2")
-    assert doubts["resumed"].kind.unfit
+    assert doubts["resumed"].kind.grade == "left out"
 
 
 @pytest.mark.parametrize("spoil", ["cut", "another's", "another model's", "folder"])

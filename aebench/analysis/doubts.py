@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -34,16 +34,21 @@ class Case:
 Finder = Callable[[pd.DataFrame, Results], Iterable[tuple[Any, str]]]
 
 
+Grade = Literal["unfit", "left out", "note"]
+"""`unfit`: what passes for a comparable time is none. `left out`: the run itself knew that it would
+be none, so it passes for none, and no comparison takes it. `note`: for information."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of doubt: what happened, why it may matter, and what helps.
 
-    `unfit`: such rows should not be compared; otherwise the doubt is for information. `find`
-    takes the rows that ended ok with a time, and all results.
+    `find` takes rows that ended ok with a time, and all results. Of grade `left out` it is asked
+    about all such rows, else about those that no run has left out itself.
     """
 
     name: str
-    unfit: bool
+    grade: Grade
     what: str
     why: str
     remedy: str
@@ -55,12 +60,12 @@ KINDS: list[Kind] = []
 
 
 def doubt_kind(
-    name: str, what: str, why: str, remedy: str, *, unfit: bool = True
+    name: str, what: str, why: str, remedy: str, *, grade: Grade = "unfit"
 ) -> Callable[[Finder], Finder]:
     """Say of which kind the doubts are that the function below finds."""
 
     def add(find: Finder) -> Finder:
-        KINDS.append(Kind(name, unfit, what, why, remedy, find))
+        KINDS.append(Kind(name, grade, what, why, remedy, find))
         return find
 
     return add
@@ -78,7 +83,7 @@ def rows_of(jobs: pd.DataFrame, *more: str) -> list[dict[Any, Any]]:
     "The clock was chosen by another governor than `performance`.",
     "It then follows the load of the moments before: short jobs and first epochs run slower.",
     "Before a run: cpupower frequency-set --governor performance (as root).",
-    unfit=False,
+    grade="note",
 )
 def _governor(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     known = jobs[jobs["governor"].notna() & jobs["governor"].ne("performance")]
@@ -91,7 +96,7 @@ def _governor(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     "How far and how long depends on heat and on what the other cores do, not on the job.",
     "For the nominal clock, as root: echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo"
     " (Intel), or echo 0 > /sys/devices/system/cpu/cpufreq/boost (others).",
-    unfit=False,
+    grade="note",
 )
 def _turbo(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     return [(row, "turbo is on") for row in rows_of(jobs[jobs["turbo"].eq(True)])]
@@ -103,7 +108,7 @@ def _turbo(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     "They share its arithmetic units, so they take turns, and who is slowed by whom varies.",
     "Bind the run to one thread a core, as with taskset, or turn the second ones off, as root:"
     " echo off > /sys/devices/system/cpu/smt/control.",
-    unfit=False,
+    grade="note",
 )
 def _siblings(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     shared = jobs["threads"].astype("float64") > jobs["physical_cores"].astype("float64")
@@ -121,7 +126,7 @@ def _siblings(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     "The job was free to run on several NUMA nodes.",
     "Memory of another node takes longer to reach, and where pages lie differs from run to run.",
     "Bind the run to one node: numactl --cpunodebind=0 --membind=0 aebench run ...",
-    unfit=False,
+    grade="note",
 )
 def _nodes(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     several = jobs[jobs["numa_nodes"].astype("float64") > 1]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
 from aebench.analysis import frames, processes, words
-from aebench.analysis.doubts import KINDS, Case, Kind, doubt_kind, rows_of
+from aebench.analysis.doubts import KINDS, Case, Grade, Kind, doubt_kind, rows_of
 from aebench.job import FIELDS
 from aebench.language import say
 from aebench.store import Results
@@ -24,7 +24,8 @@ CLOCKS_APART, SLOW_START = 0.02, 1.1
 _STEAL, _PRESSURE, _THROTTLED = 0.01, 0.05, 0.01  # shares of the training time
 _text = words.known
 _LOAD = 1.0  # above the job's own threads: one more process computing all the time
-_CONTENTION = "concurrent", "load_1m", "threads", "steal_s", "cores", "pressure_s", "gpu_processes"
+_CONTENTION = "load_1m", "threads", "steal_s", "cores", "pressure_s", "gpu_processes"
+_GRADES = get_args(Grade)
 _FREE = ("seed", "repeat")  # fields of a job that its time does not depend on
 SYSTEM = [name for name in FIELDS if name not in _FREE]
 # A power cap is how a large GPU works at full load; these are troubles of the machine.
@@ -39,28 +40,36 @@ class Doubt:
     cases: tuple[Case, ...]
 
 
-def check(results: Results, *, unfit_only: bool = False) -> list[Doubt]:
-    """Every doubt about the times of `results`: first, or only, those that make a time unfit."""
+def check(results: Results, *, rejecting: bool = False) -> list[Doubt]:
+    """Every doubt about the times of `results`, the worst first; or only those that reject a time.
+
+    A time that the run itself left out passes for none, so nothing else is said against it.
+    """
     jobs = frames.ordered(results).jobs
     good = jobs[jobs["status"].eq("ok") & frames.has_time(jobs)]
+    timed = frames.timed(good)
     cases = {
-        kind.name: tuple(_case(where, detail) for where, detail in kind.find(good, results))
+        kind.name: tuple(
+            _case(where, detail)
+            for where, detail in kind.find(good if kind.grade == "left out" else timed, results)
+        )
         for kind in KINDS
-        if kind.unfit or not unfit_only
+        if kind.grade != "note" or not rejecting
     }
     found = [Doubt(kind, cases[kind.name]) for kind in KINDS if cases.get(kind.name)]
-    return sorted(found, key=lambda doubt: not doubt.kind.unfit)
+    return sorted(found, key=lambda doubt: _GRADES.index(doubt.kind.grade))
 
 
-def fit(doubts: list[Doubt]) -> bool:
-    """Whether nothing among `doubts` forbids to compare."""
-    return not any(doubt.kind.unfit for doubt in doubts)
+def fit(results: Results, doubts: list[Doubt]) -> bool:
+    """Whether `results` have times to compare, and none among their `doubts` forbids it."""
+    timed = len(frames.timed(results.jobs)) > 0
+    return timed and not any(doubt.kind.grade == "unfit" for doubt in doubts)
 
 
 def rejected(results: Results) -> dict[str, tuple[str, ...]]:
     """Keys of the rows whose times should not be compared, each with the kinds of doubt."""
     found: dict[str, tuple[str, ...]] = {}
-    for doubt in check(results, unfit_only=True):
+    for doubt in check(results, rejecting=True):
         for key in {key for case in doubt.cases for key in case.keys}:
             found[key] = (*found.get(key, ()), doubt.kind.name)
     return found
@@ -99,6 +108,19 @@ def _systems(jobs: pd.DataFrame) -> Iterable[pd.DataFrame]:
 
 
 @doubt_kind(
+    "concurrent",
+    "Other jobs of the run trained on the machine at the same time.",
+    "Its time depends on what they did, so it is compared with none. Its errors count.",
+    "For its time, run it with --workers 1 in a new --results folder.",
+    grade="left out",
+)
+def _concurrent(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in rows_of(jobs[~jobs["concurrent"].eq(False)], "concurrent"):
+        known = row["concurrent"] is True
+        yield row, "others beside it" if known else "the record does not say whether it was alone"
+
+
+@doubt_kind(
     "noisy",
     "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
     " longer or shorter than in the median of these results.",
@@ -117,13 +139,11 @@ def _noisy(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "contended",
     "Something else used the machine while the job trained.",
     "Its time then depends on what the others did, and cannot be repeated.",
-    "Use --workers 1, end other programs, and prefer a machine of your own to a shared one.",
+    "End other programs and run again; prefer a machine of your own to a shared one.",
 )
 def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     for row in rows_of(jobs, "train_s", *_CONTENTION):
         train_s, signs = row["train_s"], []
-        if row["concurrent"] is True:
-            signs.append("other jobs of the run beside it")
         if row["load_1m"] > row["threads"] + _LOAD:
             threads = words.counted(int(row["threads"]), "thread")
             signs.append(f"load {row['load_1m']:.1f} with {threads} of its own")
@@ -144,10 +164,23 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "The training was interrupted, and went on from a checkpoint.",
     "Its time is of parts, each begun cold, and another load or machine may have had its share.",
     "Its errors count; for its time, run it undisturbed in a new --results folder.",
+    grade="left out",
 )
 def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     for row in rows_of(jobs[jobs["resumed"].fillna("").ne("")], "resumed"):
         yield row, f"went on {row['resumed']}"
+
+
+@doubt_kind(
+    "other-engine",
+    "The engine trained otherwise than its name says.",
+    "Its time is none of that engine. Its errors count.",
+    "The record says why; run it by an --engine that can train it, in a new --results folder.",
+    grade="left out",
+)
+def _other_engine(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
+    for row in rows_of(jobs[jobs["engine_note"].fillna("").ne("")], "engine_note"):
+        yield row, str(row["engine_note"])
 
 
 @doubt_kind(
@@ -207,8 +240,7 @@ def _first_epoch(jobs: pd.DataFrame, results: Results) -> Iterator[tuple[Any, st
     "More runs with --repeats narrow the interval; a quieter machine narrows the spread.",
 )
 def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    # Rows beside others are compared with nothing, so they do not speak against those alone.
-    for group in _systems(frames.timed(jobs)):
+    for group in _systems(jobs):
         seconds = processes.per_process(group, "train_s")
         spread = (seconds.max() - seconds.min()) / seconds.median()
         if spread > SPREAD:
@@ -226,7 +258,7 @@ def _spread(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
 def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     shared = {"dataset", *frames.ALIKE}
     system = [name for name in dict.fromkeys(frames.MODEL + SYSTEM) if name not in shared]
-    for _name, rows in frames.by_dataset(frames.timed(jobs), "settings"):
+    for _name, rows in frames.by_dataset(jobs, "settings"):
         main, *others = sorted(frames.alike(rows), key=len, reverse=True)
         usual, known = main.iloc[0], set(map(tuple, main[system].to_numpy()))
         for group in others:
@@ -247,7 +279,7 @@ def _mixed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     "Only from six on is the range from fastest to slowest a 97 % interval of the median; runs in"
     " one process agree more than those of several, and count as one.",
     "Use --repeats 6, without --repeats-in-process.",
-    unfit=False,
+    grade="note",
 )
 def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     for group in _systems(jobs):
@@ -261,7 +293,7 @@ def _few(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     "aebench ran from a checkout with changes that are in no commit.",
     "Nobody can tell later which code was timed.",
     "Commit first, then run with a new --results folder.",
-    unfit=False,
+    grade="note",
 )
 def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     rows = rows_of(jobs[jobs["commit"].str.endswith("+changes").eq(True)], "commit")
@@ -273,7 +305,7 @@ def _dirty(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     "The record holds no noise probe.",
     "Whether the machine was quiet cannot be known.",
     "Run again with this aebench and a new --results folder.",
-    unfit=False,
+    grade="note",
 )
 def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     rows = rows_of(jobs[jobs["noise_before_s"].isna()], "aebench")
@@ -285,7 +317,7 @@ def _unwatched(jobs: pd.DataFrame, _: Results) -> Iterable[tuple[Any, str]]:
     "The job ended ok, without a training time of its own.",
     "It has errors to compare, and is missing wherever times are compared.",
     "Run it again by another --engine.",
-    unfit=False,
+    grade="note",
 )
 def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     good = results.jobs[results.jobs["status"].eq("ok")]
@@ -299,7 +331,7 @@ def _untimed(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     "The job did not end ok.",
     "It has no time, and is missing wherever times are compared.",
     "Use --retry-failed to run it again.",
-    unfit=False,
+    grade="note",
 )
 def _unfinished(_: pd.DataFrame, results: Results) -> Iterable[tuple[Any, str]]:
     rows = rows_of(results.jobs[results.jobs["status"].ne("ok")], "status", "reason")

@@ -27,40 +27,41 @@ def check(
 
     Kept weights are looked at as well; those without a record, or damaged, are named.
     """
-    from aebench.analysis import fitness
+    from aebench.analysis import fitness, frames
     from aebench.store import kept
 
     folder, stored = folders.read(results)
     if not len(stored.jobs):
         raise RequestError(f"there is no job in {folder}, so there is no time to check")
     finished = int(stored.jobs["status"].eq("ok").sum())
-    timed = bool((stored.jobs["train_s"].astype("float64") > 0).any())
+    timed = len(frames.timed(stored.jobs))
     sums = stored.jobs["weights_sha256"].fillna("")
     text.warn(kept.problems(folder, dict(zip(stored.jobs["key"], sums, strict=True))))
     doubts = fitness.check(stored)
-    fit = timed and fitness.fit(doubts)
+    fit = fitness.fit(stored, doubts)
     if form is Answer.json:
-        answer = {"results": str(folder), "jobs": finished, "fit": fit}
+        answer = {"results": str(folder), "jobs": finished, "times": timed, "fit": fit}
         formats.write_json(answer | {"doubts": [_plain(doubt) for doubt in doubts]})
     else:
-        _print(folder, finished, doubts, fit if timed else None)
+        _print(folder, finished, timed, doubts)
     if not fit:
         raise typer.Exit(1)
 
 
 def _plain(doubt: Doubt) -> dict[str, object]:
     kind = doubt.kind
-    named = {name: getattr(kind, name) for name in ("unfit", "what", "why", "remedy")}
+    named = {name: getattr(kind, name) for name in ("grade", "what", "why", "remedy")}
     return {"kind": kind.name} | named | {"rows": [asdict(case) for case in doubt.cases]}
 
 
-def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool | None) -> None:
-    """Every doubt, then the answer; `fit` is None where there is no time to judge."""
+def _print(folder: Path, finished: int, timed: int, doubts: list[Doubt]) -> None:
+    """Every doubt, then the answer for the times that no run has left out itself."""
     out = text.stdout()
     for doubt in doubts:
         kind, cases = doubt.kind, doubt.cases
-        grade = "[yellow]unfit[/yellow]" if kind.unfit else "[dim]note[/dim]"
-        out.print(f"{grade} [bold]{kind.name}[/bold] ({len(cases)})", markup=True)
+        look = "yellow" if kind.grade == "unfit" else "dim"
+        head = f"[{look}]{kind.grade}[/{look}] [bold]{kind.name}[/bold] ({len(cases)})"
+        out.print(head, markup=True)
         for line in (kind.what, kind.why, kind.remedy):
             out.print(f"  {line}")
         for case in cases[:_SHOWN]:
@@ -68,8 +69,9 @@ def _print(folder: Path, finished: int, doubts: list[Doubt], fit: bool | None) -
         if len(cases) > _SHOWN:
             out.print(f"    and {len(cases) - _SHOWN} more; --format json names them all")
         out.print()
-    raised = [doubt.kind.name for doubt in doubts if doubt.kind.unfit]
-    verdict = "fit to compare" if fit else f"not fit to compare: {', '.join(raised)}"
-    if fit is None:
-        verdict = "none with a training time: nothing to compare"
-    out.print(f"{folder}: {finished} finished jobs, {verdict}", soft_wrap=True)
+    unfit = [doubt for doubt in doubts if doubt.kind.grade == "unfit"]
+    keys = {key for doubt in unfit for case in doubt.cases for key in case.keys}
+    names = ", ".join(doubt.kind.name for doubt in unfit)
+    verdict = f"{len(keys)} of them not fit to compare: {names}" if unfit else "fit to compare"
+    times = f"{text.count(timed, 'time')}, {verdict}" if timed else "no time to compare"
+    out.print(f"{folder}: {text.count(finished, 'finished job')}, {times}", soft_wrap=True)
