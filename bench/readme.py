@@ -159,10 +159,10 @@ def findings_table(study: Reference) -> str:
     for o in study.outcomes:
         if o.ours is None:
             continue
-        interval = "" if o.low is None else f" ({words.between(o.low, o.high)})"
+        interval = "" if o.interval == words.NONE else f" ({o.interval})"
         cells = [
             f"`{o.finding.id}`", o.answer, o.finding.source,
-            o.apart or words.number(o.ours) + interval, o.finding.measure,
+            o.figure + interval, o.finding.measure,
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     rest = {

@@ -10,9 +10,9 @@ import pytest
 from browser import Browser, Page
 from test_report_records import record, stored, study
 
-from aebench.analysis import findings, frames
+from aebench.analysis import expected, findings, frames
 from aebench.analysis.outcomes import Outcomes
-from aebench.page import html, pictures, verdicts
+from aebench.page import html, markdown, pictures, replication_plot, verdicts
 from aebench.page.cards import Reading, cards
 from aebench.page.images import BUDGET, FINDINGS, PANEL, Images
 from aebench.page.pictures import Album
@@ -60,6 +60,33 @@ def test_a_card_says_what_came_out_and_why(tmp_path: Path) -> None:
     assert other.under == ()
     assert not shown["conv-16"].tested
     assert "Reference results" not in facts(shown["conv-16"])
+
+
+def test_where_runs_lie_apart_no_mean_is_shown(tmp_path: Path, invoke) -> None:
+    """Two seeds are dead and one has learned: 0.793 and 2.43e-5 to 25,923 are figures of none."""
+    records = [
+        record("conv", 64, error, seed=seed, depth=2)
+        for seed, error in enumerate((8.88, 0.00633, 8.88))
+    ]
+    results = stored(tmp_path / "apart", *records)
+    judged = findings.evaluate(results)
+    (one,) = (outcome for outcome in judged if outcome.finding.id == "deep-64")
+    assert (one.figure, one.interval) == ("0.00633 to 8.88", "from run to run")
+    card = made(results)["deep-64"]
+    assert (card.ours, card.under) == (one.figure, (one.interval,))
+    there = expected.reference()["deep-64"].figure
+    assert there in facts(card)["Reference results"]
+    drawn = replication_plot.plot(judged)
+    assert drawn is not None
+    (row,) = drawn.rows
+    assert [cell.text for cell in row.before] == ["0.037", one.figure]
+    (line,) = (li for li in markdown.document(results, "p").text.splitlines() if "deep-64)" in li)
+    assert f"| 0.037 | {one.figure} | {one.interval} |" in line
+    asked = ["findings", str(tmp_path / "apart"), "--only", "deep-64"]
+    table = " ".join(invoke(*asked)[1].split())
+    assert f"│ 0.037 │ {one.figure} │ {one.interval} │ as expected: {there} │" in table
+    table = " ".join(invoke(*asked, "--against", str(tmp_path / "apart"))[1].split())
+    assert table.count(f"│ {one.figure} │ {one.interval} │") == 2
 
 
 def test_a_ratio_says_of_what_it_is(tmp_path: Path) -> None:

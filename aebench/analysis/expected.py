@@ -19,10 +19,12 @@ from aebench.analysis.evidence import Verdict
 from aebench.analysis.figures import EXACT, NEAR, Runs
 from aebench.analysis.statistics import LEAST
 from aebench.errors import RequestError, printable
+from aebench.language import say
 
 REFERENCE = Path(__file__).with_name("reference_outcomes.json")
 Answer = Literal["as expected", "differs", "too few to tell", "not tested here", "not tested there"]
 ANSWERS: tuple[Answer, ...] = get_args(Answer)
+_APART = 10.0  # the largest of several runs over the smallest
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,27 @@ class Known:
     n_seeds: int
     counts: str
     values: tuple[float, ...]
+
+    @property
+    def apart(self) -> bool:
+        """Whether the runs differ so much that their mean says nothing.
+
+        Some seeds of a model may learn and others not: the mean is then the figure of none of them.
+        """
+        low, high = min(self.values, default=0.0), max(self.values, default=0.0)
+        return 0 < _APART * low < high
+
+    @property
+    def figure(self) -> str:
+        """`ours` in words or, where the runs lie apart, from which to which they go."""
+        if self.apart:
+            return words.between(min(self.values), max(self.values))
+        return words.number(self.ours)
+
+    @property
+    def interval(self) -> str:
+        """What stands beside the figure: its 95 % interval, or that it goes from run to run."""
+        return say("from run to run") if self.apart else words.between(self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from aebench import schema
 from aebench.analysis import names, processes, words
-from aebench.analysis.names import shown, texts, told_apart
+from aebench.analysis.names import quick, shown, texts, told_apart
 from aebench.analysis.statistics import interval, log_mean
 from aebench.language import later, say
 from aebench.store import Results
@@ -96,11 +96,11 @@ def ordered(results: Results) -> Results:
     jobs = told_apart(shown(results.jobs))
     jobs["settings"] = settings(jobs)
     others = {
-        name: shown(getattr(results, name)).sort_values(by, ignore_index=True)
+        name: quick(shown(getattr(results, name))).sort_values(by, ignore_index=True)
         for name, by in _ORDER.items()
     }
     return Results(
-        jobs=jobs.sort_values(_JOB_ORDER, key=_study_first, ignore_index=True),
+        jobs=quick(jobs).sort_values(_JOB_ORDER, key=_study_first, ignore_index=True),
         **others,
         problems=sorted(results.problems, key=str),
     )

@@ -65,9 +65,6 @@ class Finding:
         )
 
 
-_APART = 10.0  # the largest of several runs over the smallest
-
-
 @dataclass(frozen=True)
 class Outcome:
     """A finding with its verdict; `ours` with a 95 % interval where three seeds allow one.
@@ -116,15 +113,14 @@ class Outcome:
         return self.note + (say("; it would take {needs}", needs=self.needs) if self.needs else "")
 
     @property
-    def apart(self) -> str:
-        """From which to which the runs go, where these differ so much that a mean says nothing.
+    def figure(self) -> str:
+        """`ours` in words, see `Known`."""
+        return self.known.figure
 
-        Some seeds of a model may learn and others not: their mean is the figure of none of them.
-        """
-        low, high = min(self.values, default=0.0), max(self.values, default=0.0)
-        if not 0 < _APART * low < high:
-            return ""
-        return say("runs from {low} to {high}", low=words.number(low), high=words.number(high))
+    @property
+    def interval(self) -> str:
+        """What stands beside the figure; a dash where nothing can."""
+        return self.known.interval
 
     @property
     def exhibit(self) -> exhibits.Exhibit:
@@ -253,8 +249,9 @@ def _readings(printed: Outcome, relu: Outcome, latent: int) -> str:
 
 def _figure(outcome: Outcome) -> str:
     runs = words.seeds(outcome.n_seeds)
-    interval = "" if outcome.low is None else ", " + words.between(outcome.low, outcome.high)
-    return f"{outcome.apart or words.number(outcome.ours) + interval}, {runs}"
+    link = " " if outcome.known.apart else ", "
+    interval = "" if outcome.interval == words.NONE else link + outcome.interval
+    return f"{outcome.figure}{interval}, {runs}"
 
 
 def _capital(text: str) -> str:

@@ -101,8 +101,8 @@ def _print(outcomes: list[Outcome], title: str) -> None:
 
     rows = [
         [
-            *(o.finding.id, o.answer, o.finding.source, words.number(o.ours)),
-            *(words.between(o.low, o.high), _beside(o), o.finding.measure),
+            *(o.finding.id, o.answer, o.finding.source, o.figure),
+            *(o.interval, _beside(o), o.finding.measure),
             *(str(o.n_seeds), str(o.n_jobs)),
         ]
         for o in outcomes
@@ -125,12 +125,10 @@ def _print(outcomes: list[Outcome], title: str) -> None:
 
 def _beside(outcome: Outcome) -> str:
     """How it compares with the reference results, where both have a figure."""
-    from aebench.analysis import words
-
     beside = outcome.expected
     if beside is None or beside.there is None or beside.here.ours is None:
         return "–"
-    figure = "" if beside.there.ours is None else f": {words.number(beside.there.ours)}"
+    figure = "" if beside.there.ours is None else f": {beside.there.figure}"
     return beside.answer + figure
 
 
@@ -169,8 +167,7 @@ def _print_expectations(expectations: list[Expectation], title: str) -> None:
     def cells(known: Known | None) -> list[str]:
         if known is None:
             return ["–"] * 3
-        interval = words.between(known.low, known.high)
-        return [known.verdict, words.number(known.ours), interval]
+        return [known.verdict, known.figure, known.interval]
 
     heads = ["finding", "answer", "verdict", "ours", "95 % interval", "there", "figure there"]
     heads += ["interval there", "why"]

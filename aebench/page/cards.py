@@ -107,7 +107,7 @@ def _reading(outcome: Outcome, album: Album, several: bool) -> Reading:
         outcome.verdict,
         f"{SYMBOLS[outcome.verdict]} {outcome.answer}",
         outcome.study,
-        words.number(outcome.ours),
+        outcome.figure,
         tuple(_under(outcome)),
         tuple(_sparks(outcome, exhibit)),
         _strips(outcome, exhibit, album),
@@ -119,8 +119,8 @@ def _under(outcome: Outcome) -> Iterator[str]:
     """What stands below our figure: its interval, and of what it is, if not the study error."""
     if outcome.ours is None:
         return
-    if outcome.low is not None:
-        yield words.between(outcome.low, outcome.high)
+    if outcome.interval != words.NONE:
+        yield outcome.interval
     if outcome.finding.model is None:
         yield outcome.finding.measure
 
@@ -181,8 +181,8 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield say("It would take"), outcome.needs
     if beside and beside.there and beside.answer in ("as expected", "differs"):
         than = words.seeds(beside.there.n_seeds, beside.there.counts)
-        figure = words.number(beside.there.ours)
-        yield say("Reference results"), words.headed(say(beside.answer), f"{figure}, {than}")
+        figure = f"{beside.there.figure}, {than}"
+        yield say("Reference results"), words.headed(say(beside.answer), figure)
 
 
 def _capital(text: str) -> str:

@@ -42,15 +42,7 @@ if TYPE_CHECKING:
 
 def page(results: Results) -> str:
     """The whole report as HTML text; the same results give the same text."""
-    import pandas as pd
-
     svg.import_apart()
-    # A page takes thousands of small sets of rows, and of Arrow's texts each takes long to take.
-    with pd.option_context("mode.string_storage", "python"):
-        return _page(results)
-
-
-def _page(results: Results) -> str:
     given, whole = results, fitness.marked(frames.ordered(results))
     results = searches.without(whole)  # of a model a search has dozens of settings
     judged = findings.evaluate(results)

@@ -21,7 +21,7 @@ from aebench.language import say
 from aebench.page import best, first_screen, pictures, svg, taking, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.images import Images
-from aebench.page.parts import Cell, Chart, Section, Strip, Strips, Table, number, table
+from aebench.page.parts import Cell, Chart, Section, Strip, Strips, Table, table
 from aebench.store import Results
 
 _LONGEST = 10_000  # characters of a paragraph; a cell has 300
@@ -198,8 +198,8 @@ def _findings(judged: Sequence[Outcome]) -> Table:
             Cell(o.finding.claim, small=(o.finding.id,)),  # a claim is judged on each device
             f"{SYMBOLS[o.verdict]} {o.answer}",
             o.study,
-            number(o.ours),
-            (o.low, o.high),
+            Cell(o.figure, o.ours),
+            o.interval,
             None if o.ours is None else o.finding.measure,
             o.n_seeds,
         )

@@ -15,7 +15,7 @@ from aebench.analysis.replication import Replication, not_run, replications
 from aebench.analysis.statistics import LEAST, MARGIN
 from aebench.language import later, numeral, say
 from aebench.page import cards, dots
-from aebench.page.parts import Cell, number
+from aebench.page.parts import Cell
 
 # The same in every report, so that two can be held side by side; what lies outside is an arrow.
 AXIS = dots.Axis(0.25, 4.0, (0.25, 0.5, 1.0, 2.0, 4.0), band=MARGIN, one=1.0)
@@ -69,7 +69,7 @@ def _row(found: Replication) -> dots.Row:
     return dots.Row(
         words.model(model.architecture, model.latent),
         (", ".join(told),),
-        (Cell(outcome.study, found.printed), number(outcome.ours)),
+        (Cell(outcome.study, found.printed), Cell(outcome.figure, outcome.ours)),
         dots.drawn(found.ratios, AXIS),
         dots.told(found.ratios),
         Cell(
