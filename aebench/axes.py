@@ -20,8 +20,8 @@ MOST_VALUES = 1_000_000
 
 # Options of `aebench run` that say how to run a grid, not which jobs it has.
 _RUN_OPTIONS = (
-    "grid", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results", "data",
-    "report", "keep_weights", "retrain", "checkpoint", "budget", "repeats_in_process",
+    "grid", "only", "shard", "plan", "retry_failed", "plugin", "workers", "timeout", "results",
+    "data", "report", "keep_weights", "retrain", "checkpoint", "budget", "repeats_in_process",
     "on", "cpus_per_job", "gpus_per_job", "cluster", "wait", "print_sbatch",
 )  # fmt: skip
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands

@@ -11,7 +11,7 @@ import itertools
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from operator import attrgetter
@@ -23,6 +23,7 @@ from aebench.axes import MOST_VALUES, OF_MODEL, Axes, read_axes
 from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
 from aebench.job import FIELDS, Job
+from aebench.selection import matches
 
 PRESETS = ("quick", "study", "best", "full")
 SEARCHES = ("search",)
@@ -54,7 +55,11 @@ class Grid:
         """
         if not 1 <= index <= count:
             raise RequestError(f"shard {index}/{count}: parts are numbered from 1 to {count}")
-        jobs = tuple(job for job in self.jobs if int(job.common_key, 16) % count == index - 1)
+        return self.of(job for job in self.jobs if int(job.common_key, 16) % count == index - 1)
+
+    def of(self, some: Iterable[Job]) -> Grid:
+        """The same grid with these of its jobs only."""
+        jobs = tuple(some)
         impossible = {j: self.impossible[j] for j in jobs if j in self.impossible}
         return replace(self, jobs=jobs, impossible=impossible)
 
@@ -177,7 +182,7 @@ def _enumerate(
     for table in tables["exclude"]:
         axes = read_axes(table, f"{source}, [[exclude]]", mistakes)
         try:
-            hit = [job for job in jobs if _matches(job, axes)]
+            hit = [job for job in jobs if matches(job, axes)]
         except RequestError as error:
             mistakes.append(f"{source}, [[exclude]]: {error}")
             continue
@@ -236,26 +241,6 @@ def _multiply(
         except RequestError as error:
             mistakes.append(f"{where}: {error}")
             return
-
-
-def _matches(job: Job, axes: Axes) -> bool:
-    """Whether a job has one of the values of every axis."""
-    family = architectures.get(job.architecture)
-    given = family.values(job.options)
-    for axis, values in axes.items():
-        name = axis.removeprefix(OF_MODEL)
-        if name == "model":
-            raise RequestError("a job has depth and options, not a model; exclude it by these")
-        if name == axis:
-            here = getattr(job, axis)
-        elif option := family.options.get(name):
-            here = given.get(name, option.default)
-            values = [option.value(value) for value in values]
-        else:
-            return False
-        if here not in values:
-            return False
-    return True
 
 
 def make_job(fields: dict[str, Any], notes: dict[str, None]) -> Job:

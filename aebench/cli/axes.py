@@ -19,6 +19,7 @@ from aebench.errors import RequestError, printable
 from aebench.job import FRACTIONS, LEAST
 
 _NUMBERS = (*LEAST, *FRACTIONS)
+_COUNTS = ("seeds", "repeats")
 _PATHS = ("dataset", "protocol")
 
 
@@ -43,8 +44,20 @@ def _values(name: str, given: str | int, here: bool) -> Any:
     return [_number(word) for word in words] if name in _NUMBERS else words
 
 
-def options(given: Sequence[str]) -> dict[str, list[str]]:
-    """Options of architectures, ``["width=16,32"]``, as `load_grid` takes them.
+def only(given: Sequence[str]) -> dict[str, Any]:
+    """Axes and their values, ``["depth=2", "seeds=3"]``, as `selection.only` takes them.
+
+    Raises:
+        RequestError: one is not of that form, or is given twice.
+    """
+    named = {name.replace("-", "_"): words for name, words in named_lists("--only", given).items()}
+    numbers = {name: [_number(w) for w in words] if name in _NUMBERS else words
+               for name, words in named.items()}  # fmt: skip
+    return numbers | {name: _number(",".join(named[name])) for name in _COUNTS if name in named}
+
+
+def named_lists(option: str, given: Sequence[str]) -> dict[str, list[str]]:
+    """Names with their values, ``["width=16,32"]``, as `load_grid` takes options of architectures.
 
     Raises:
         RequestError: one is not of that form, or is given twice.
@@ -54,14 +67,14 @@ def options(given: Sequence[str]) -> dict[str, list[str]]:
         name, equals, values = (part.strip() for part in word.partition("="))
         if not (name and equals and values):
             raise RequestError(
-                f"--option takes a name and its values, like width=16,32, not {printable(word)!r}"
+                f"{option} takes a name and its values, like width=16,32, not {printable(word)!r}"
             )
         if name in found:
             raise RequestError(
-                f"--option {printable(name)} is given twice; write its values as"
+                f"{option} {printable(name)} is given twice; write its values as"
                 f" one list: {printable(name)}=A,B"
             )
-        found[name] = text.items(f"--option {printable(name)}", values)
+        found[name] = text.items(f"{option} {printable(name)}", values)
     return found
 
 

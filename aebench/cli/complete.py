@@ -13,6 +13,7 @@ from aebench import architectures, axes, datasets, engines, protocols
 from aebench.cli import folders as results_folders
 from aebench.datasets import own
 from aebench.grid import PRESETS, SEARCHES
+from aebench.job import OPTIONS
 from aebench.language import LANGUAGES
 
 Complete = Callable[[str], list[str]]
@@ -84,6 +85,16 @@ def option(incomplete: str) -> list[str]:
         return list(dict.fromkeys(f"{o.name}=" for o in known if o.name.startswith(name)))
     choices = dict.fromkeys(str(c) for o in known if o.name == name for c in o.choices)
     return [f"{name}={value}" for value in _several(lambda: choices)(typed)]
+
+
+def only(incomplete: str) -> list[str]:
+    """Axes, and options of families, to choose jobs of a grid by."""
+    name, equals, _ = incomplete.partition("=")
+    by_name = {"architecture": architecture, "dataset": dataset, "engine": engine}
+    if equals and name in by_name:
+        return [f"{name}={value}" for value in by_name[name](incomplete.partition("=")[2])]
+    names = [f"{known}=" for known in OPTIONS if known.startswith(name) and not equals]
+    return [*names, *option(incomplete)]
 
 
 def results(incomplete: str) -> list[str]:

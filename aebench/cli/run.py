@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from aebench import selection
 from aebench.cli import axes, cluster, folders, text
 from aebench.cli.execute import execute, to_do
 from aebench.cli.plan import by_other_engines, print_plan, unkept
@@ -53,6 +54,8 @@ aebench run --grid study --epochs 2 --results results/trial --workers 2
 
 aebench run --grid study --budget 1h: what fits, first what decides most findings
 
+aebench run --grid study --only depth=2 --only latent=128: these jobs of it
+
 aebench run --grid full --shard 1/4: a quarter of it, for one of four machines
 
 aebench run --grid full --device cuda --on ray=10.0.0.1:6379: on a Ray cluster, a GPU a job
@@ -80,7 +83,7 @@ def run(**given: Any) -> None:
     elsewhere = bool(on or given["print_sbatch"])
     asked = axes.axes({name: given[name] for name in AXIS_NAMES}, here=not elsewhere)
     if given["option"]:
-        asked["options"] = axes.options(given["option"])
+        asked["options"] = axes.named_lists("--option", given["option"])
     of_task = cluster.asked(given)
     device = given["device"] or "auto"
     options = RunOptions(
@@ -100,7 +103,8 @@ def run(**given: Any) -> None:
         wait=given["wait"],
     )
     shard = None if given["print_sbatch"] else given["shard"]
-    grid = _grid(given["grid"], asked, shard, data, cuda=bool(of_task.get("gpus")))
+    some = axes.only(given["only"] or ())
+    grid = _grid(given["grid"], asked, some, shard, data, cuda=bool(of_task.get("gpus")))
     os.chdir(here)
     if not grid.jobs:  # by hash, a small grid leaves some parts empty: nothing is wrong
         part = f"part {given['shard']} of {grid.name}"
@@ -161,12 +165,16 @@ run.__signature__ = inspect.Signature(OPTIONS)  # type: ignore[attr-defined]
 def _grid(
     source: str | None,
     asked: Mapping[str, Any],
+    some: Mapping[str, Any],
     shard: str | None,
     data: Path | None,
     *,
     cuda: bool,
 ) -> Grid:
-    """The jobs asked for, and what to know of them said; on `cuda` where nothing is asked of it."""
+    """The jobs asked for, and what to know of them said; on `cuda` where nothing is asked of it.
+
+    `asked` replaces axes of the grid, and `some` leaves of its jobs those that have these values.
+    """
     defaults: dict[str, Any] = {"device": "cuda" if cuda else axes.device("auto")}
     if not source and set(asked) & {"architecture", "latent"}:
         defaults["dataset"] = "mnist"
@@ -174,6 +182,8 @@ def _grid(
         source = source or "quick"
     grid = load_grid(source, asked, defaults, data)
     text.warn(grid.notes)
+    if some:
+        grid = grid.of(selection.only(grid.jobs, some, grid.name))
     if shard:
         grid = grid.shard(*axes.part(shard))
     for job in {(j.architecture, j.depth, j.engine, j.device): j for j in grid.jobs}.values():

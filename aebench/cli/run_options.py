@@ -38,6 +38,8 @@ _FROM_1 = {"values": int, "min": 1, "metavar": "N"}
 OPTIONS = (
     _option(_GRID, "grid", f"{', '.join(PRESETS)}, or a TOML file. {default('quick')}",
         autocompletion=complete.grid),
+    _option(_GRID, "only", "Of the grid only jobs with these values, once for each axis: depth=2.",
+        list[str], metavar="NAME=LIST", autocompletion=complete.only),
     _option(_GRID, "shard", "Only part I of N.", metavar="I/N"),
     _option(_GRID, "plan", "Show the jobs and their cost; run nothing.", bool, False),
     _option(_GRID, "retry_failed", "Run again what did not end ok.", bool, False),
