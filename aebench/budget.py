@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aebench.errors import RequestError
-from aebench.estimate import Estimator, Guess
+from aebench.estimate import Estimator, Guess, of_this_machine
 from aebench.job import FIELDS, Job
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _RARE = 20.0  # to learn anew takes at most a twentieth of the time
 class Costs:
     """What jobs will take, by an estimate and by how far it was off in this folder.
 
-    `corrections` are factors by architecture and data set; the one of ``()`` holds for all others.
+    `corrections` are factors by architecture and data set, from jobs of this machine, also beside
+    others; the one of ``()`` holds for all others and, where it has run none, is from any machine.
     Jobs of `started` have a process started for them.
     """
 
@@ -43,9 +44,11 @@ class Costs:
         """Learn from the rows of a `folder`."""
         estimator = Estimator.from_jobs(jobs, folder)
         columns = list(dict.fromkeys([*_TIMED, *FIELDS]))
+        here = of_this_machine(jobs)
+        known = jobs[here] if here.any() else jobs
         off: dict[tuple[str, ...], list[float]] = {}
         took: dict[tuple[str, ...], list[float]] = {}
-        for row in jobs.loc[:, columns].astype("object").to_dict("records"):
+        for row in known.loc[:, columns].astype("object").to_dict("records"):
             job_s = _seconds(row)
             if job_s is None:
                 continue
@@ -56,7 +59,8 @@ class Costs:
             except RequestError:  # of a plugin, say, that is not here
                 continue
             if guess and guess.likely_s:
-                for name in (alike, ()):
+                # How far others were off says nothing of one kind of job beside another here.
+                for name in (alike, ()) if here.any() else ((),):
                     off.setdefault(name, []).append(job_s / guess.likely_s)
         corrections = {name: statistics.median(ratios) for name, ratios in off.items()}
         measured = {name: statistics.median(seconds) for name, seconds in took.items()}

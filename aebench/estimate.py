@@ -148,10 +148,9 @@ class Estimator:
         """Learn from the rows of a `folder`, of which those count that `from_survey` says."""
         mine = jobs[
             (jobs["status"] == "ok")
+            & of_this_machine(jobs)
             & jobs["concurrent"].eq(False)  # not known, as in old records, is no promise
             & jobs["resumed"].fillna("").eq("")
-            & (jobs["cpu_name"] == machine.cpu_name())
-            & (jobs["cores"] == machine.cores())
             & jobs["train_s"].gt(0)
             & jobs["steps"].gt(0)
             & jobs["flops_per_step"].gt(0)
@@ -268,6 +267,12 @@ class Estimator:
                 # In the data cache already, if any run here has had them.
                 once += replace(_within(_baselines_s(dataset), _ROUGH), low_s=0.0)
         return trained + once
+
+
+def of_this_machine(jobs: pd.DataFrame) -> pd.Series[bool]:
+    """Rows of a CPU like the one here, with as many cores for the process."""
+    here = jobs["cpu_name"].eq(machine.cpu_name()) & jobs["cores"].eq(machine.cores())
+    return here & jobs["cpu_details"].fillna("").eq(machine.cpu_details() or "")
 
 
 def _alike(job: Job) -> _Alike:

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
@@ -21,6 +22,14 @@ import aebench
 
 if TYPE_CHECKING:
     import torch
+
+# What tells CPUs of one name apart, as Linux calls it on x86 and on Arm,
+_WHICH = (
+    "cpu family", "model", "stepping",
+    "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision",
+)  # fmt: skip
+# and their instructions for products of many numbers at once.
+_VECTORS = {"flags": "avx|fma|f16c|amx", "Features": "asimd|sve|sme|bf16|i8mm"}
 
 
 def cuda_devices() -> int:
@@ -103,13 +112,33 @@ def cpu_name() -> str:
 
 
 @cache
+def cpu_details(info: Path = Path("/proc/cpuinfo")) -> str | None:
+    """Which of the CPUs of one name it is, and with which instructions for vectors and matrices.
+
+    Virtual machines call several generations by one name, ``AMD EPYC``, one of which may multiply
+    four times as fast as another. As Linux says; None where it does not, as on other systems.
+    """
+    said = _first_cpu(info)
+    which = [f"{name} {said[name]}" for name in _WHICH if name in said]
+    able = [flag for key, known in _VECTORS.items() for flag in said.get(key, "").split()
+            if re.match(known, flag)]  # fmt: skip
+    return "; ".join(filter(None, [", ".join(which), " ".join(sorted(able))])) or None
+
+
+def _first_cpu(info: Path) -> dict[str, str]:
+    """What Linux says of the first CPU, by its names."""
+    first = text_of(info).strip().partition("\n\n")[0]
+    lines = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+@cache
 def bf16_instructions(info: Path = Path("/proc/cpuinfo")) -> str:
     """The processor's products of bfloat16: ``amx_bf16``, else ``avx512_bf16``, else none: empty.
 
     As Linux says of x86; of no other system is any known.
     """
-    flags = next((line for line in text_of(info).splitlines() if line.startswith("flags")), "")
-    there = set(flags.partition(":")[2].split())
+    there = set(_first_cpu(info).get("flags", "").split())
     if {"amx_bf16", "amx_tile"} <= there:
         return "amx_bf16"
     return "avx512_bf16" if "avx512_bf16" in there else ""
@@ -155,6 +184,7 @@ def describe(device: torch.device | None = None) -> dict[str, Any]:
     hardware: dict[str, Any] = {
         "device_name": cpu_name(),
         "cpu_name": cpu_name(),
+        "cpu_details": cpu_details(),
         "cores": cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

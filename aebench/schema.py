@@ -165,6 +165,7 @@ data_sha256 | string | checksum of the pixels, train and test
 machine_id | string | hash of the hardware and system description
 device_name | string | model name of the CPU or GPU computed on
 cpu_name | string | model name of the CPU
+cpu_details | string | which CPU of that name, and its vector instructions; null where unknown
 cores | int64 | CPU cores this process may use
 memory_bytes | int64 | main memory of the machine
 system | string | operating system and its architecture

@@ -7,11 +7,13 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import COMMAND, environment
+from test_report_records import record
 
-from aebench import load_grid
+from aebench import load_grid, machine
 from aebench.analysis import deciding
 from aebench.analysis.statistics import LEAST
 from aebench.budget import Admission, Costs, fitting
@@ -106,17 +108,46 @@ def test_what_fits_is_told_as_a_range_and_too_little_is_refused() -> None:
         fitting(jobs, COSTS, 3.5)
 
 
-def test_costs_are_those_of_this_machine_and_of_the_same_kind_of_job(tmp_path: Path) -> None:
-    from test_estimate import JOB, write
+def measured(store: Store, took_s: float, *, here: bool, **model: Any) -> None:
+    """A record of a job that took so long in all, beside others, on a CPU like this or another."""
+    like = {
+        "cpu_name": machine.cpu_name(), "cpu_details": machine.cpu_details(),
+        "cores": machine.cores(), "concurrent": True, "total_s": took_s,
+        "compile_s": 0.0, "baseline_s": 0.0,
+    }  # fmt: skip
+    other = {} if here else {"cpu_details": "another of that name"}
+    store.write(record(**model, row=like | other))
 
+
+def test_costs_are_those_of_this_machine_and_of_the_same_kind_of_job(tmp_path: Path) -> None:
+    mlp, conv = Job("mlp", "mnist", 4), Job("conv", "mnist", 4)
     store = Store(tmp_path)
-    write(store, 1, step_s=0.5)
-    write(store, 2, step_s=50.0, cpu_name="another")
+    for seed, took_s in enumerate((30.0, 50.0, 90.0)):
+        measured(store, took_s, here=True, architecture="mlp", latent=4, seed=seed)
+    measured(store, 700.0, here=True, architecture="conv", latent=4)
+    for seed in (4, 5, 6, 7):
+        measured(store, 9000.0, here=False, architecture="mlp", latent=4, seed=seed)
     costs = Costs.of(store.survey().jobs, "here")
-    assert costs.seconds(JOB) == pytest.approx(
-        Estimator.from_survey(store.survey()).job(JOB).likely_s, rel=0.5
-    )
-    assert costs.seconds(JOB) < 0.1 * costs.seconds(dataclasses.replace(JOB, epochs=1000))
+    assert costs.seconds(mlp) == pytest.approx(50.0)
+    assert costs.seconds(conv) == pytest.approx(700.0)
+    assert costs.seconds(mlp) < 0.1 * costs.seconds(dataclasses.replace(mlp, epochs=1000))
+
+
+def test_other_machines_put_no_kind_of_job_before_another(tmp_path: Path) -> None:
+    """They tell how slow jobs are in all, until one has run here."""
+    mlp, conv = Job("mlp", "mnist", 4), Job("conv", "mnist", 4)
+    rough = {job: Estimator().job(job).likely_s for job in (mlp, conv)}
+    store = Store(tmp_path)
+    for seed in (0, 1):
+        measured(store, 9000.0, here=False, architecture="mlp", latent=4, seed=seed)
+    measured(store, 0.1, here=False, architecture="conv", latent=4)
+    costs = Costs.of(store.survey().jobs, "here")
+    assert costs.seconds(mlp) == pytest.approx(9000.0)
+    assert costs.seconds(conv) == pytest.approx(9000.0 * rough[conv] / rough[mlp])
+    measured(store, 50.0, here=True, architecture="mlp", latent=4, seed=2)
+    costs = Costs.of(store.survey().jobs, "here")
+    assert costs.seconds(mlp) == pytest.approx(50.0)
+    assert costs.seconds(conv) == pytest.approx(50.0 * rough[conv] / rough[mlp])
 
 
 # The order

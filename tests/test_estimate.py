@@ -38,7 +38,8 @@ def write(results: Store, n: int, job: Job = JOB, step_s: float = STEP_S, **row:
         "flops_per_step": size(job).flops * job.batch_size, "concurrent": False,
         "train_s": step_s * steps(job), "total_s": step_s * steps(job) + 3.0,
         "eval_s": 1.0, "probe_s": 1.0, "baseline_s": 0.5,
-        "cpu_name": machine.cpu_name(), "cores": machine.cores(),
+        "cpu_name": machine.cpu_name(), "cpu_details": machine.cpu_details(),
+        "cores": machine.cores(),
     }  # fmt: skip
     results.write(Record(job=usual | row))
 
@@ -99,12 +100,17 @@ def test_a_slow_machine_is_believed_the_more_the_nearer_the_size(results: Store)
         {"concurrent": True},
         {"concurrent": None},
         {"cpu_name": "of somebody else"},
+        {"cpu_details": "another model of that name"},
+        {"cpu_details": None},  # as in records of before this was asked
         {"cores": 10_000},
         {"steps": None},
         {"flops_per_step": None},
     ],
 )
-def test_what_is_not_comparable_teaches_nothing(results: Store, row: dict[str, Any]) -> None:
+def test_what_is_not_comparable_teaches_nothing(
+    results: Store, row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cpu_details", lambda: "model 1; avx2")
     write(results, 1, **row)
     write(results, 2, Job("conv", "mnist", 8))  # mixed with what is known, as real tables are
     estimator = Estimator.from_survey(results.survey())

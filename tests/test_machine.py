@@ -157,5 +157,51 @@ def test_products_of_bf16_are_read_from_the_flags(
     assert machine.bf16_instructions(info) == expected
 
 
+X86 = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 26
+model\t\t: 2
+model name\t: AMD EPYC
+stepping\t: 1
+flags\t\t: fpu sme fma avx avx2 avx512_bf16 smep
+
+processor\t: 1
+cpu family\t: 99
+"""
+ARM = """processor\t: 0
+BogoMIPS\t: 50.00
+Features\t: fp asimd crc32 sve i8mm bf16
+CPU implementer\t: 0x41
+CPU part\t: 0xd40
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (X86, "cpu family 26, model 2, stepping 1; avx avx2 avx512_bf16 fma"),
+        (ARM, "CPU implementer 0x41, CPU part 0xd40; asimd bf16 i8mm sve"),
+        ("flags: avx", "avx"),
+        ("model: 1", "model 1"),
+        ("processor: 0\nno colon", None),
+        ("", None),
+    ],
+)
+def test_cpus_of_one_name_are_told_apart(text: str, expected: str | None, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(text)
+    assert machine.cpu_details(tmp_path / "cpuinfo") == expected
+
+
+def test_another_cpu_of_the_same_name_is_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Virtual machines call processors of several generations ``AMD EPYC``."""
+    ids = set()
+    for details in ("model 1; avx2", "model 2; avx2 avx512_bf16", None):
+        monkeypatch.setattr(machine, "cpu_details", lambda details=details: details)
+        described = machine.describe()
+        assert described["cpu_details"] == details
+        ids.add(described["machine_id"])
+    assert len(ids) == 3
+
+
 def test_of_other_systems_no_products_of_bf16_are_known(tmp_path: Path) -> None:
     assert machine.bf16_instructions(tmp_path / "none") == ""

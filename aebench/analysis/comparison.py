@@ -43,7 +43,12 @@ Verdict = Literal[
 Pairs = Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
 _GROWN = ("slower", "worse", "too few runs")
 _MACHINE = ("machine_id", "device_name")
-_HOST = ("cpu_name", "cores", "system")  # what stays of a machine when its devices are compared
+_HOST = (
+    "cpu_name",
+    "cpu_details",
+    "cores",
+    "system",
+)  # what stays of a machine when its devices are compared
 
 
 @dataclass(frozen=True)

@@ -170,8 +170,8 @@ def _coverage_cell(jobs: pd.DataFrame) -> Cell:
 
 
 _MACHINE = [
-    "machine_id", "device_name", "device", "cpu_name", "cores", "memory_bytes", "system", "driver",
-    "torch", "python", "aebench", "commit",
+    "machine_id", "device_name", "device", "cpu_name", "cpu_details", "cores", "memory_bytes",
+    "system", "driver", "torch", "python", "aebench", "commit",
 ]  # fmt: skip
 
 
@@ -207,7 +207,11 @@ def machines(frame: pd.DataFrame) -> Table:
         days = sorted({str(t)[:10] for t in group["started_at"] if not words.missing(t)})
         rows.append((
             Cell(words.text(m["device_name"]), small=(words.text(m["device"]),)),
-            _over(m["cpu_name"], m["cores"] and words.counted(int(m["cores"]), "core")),
+            _over(
+                m["cpu_name"],
+                m["cores"] and words.counted(int(m["cores"]), "core"),
+                m["cpu_details"],
+            ),
             Cell(words.size(m["memory_bytes"]), m["memory_bytes"]),
             _over(m["system"], m["driver"] and say("driver {driver}", driver=m['driver'])),
             m["torch"],
@@ -220,5 +224,5 @@ def machines(frame: pd.DataFrame) -> Table:
     return table(say("Machines and software"), heads, rows)
 
 
-def _over(text: Any, small: str | None) -> Cell:
-    return Cell(words.text(text), small=(small,) if small else ())
+def _over(text: Any, *small: str | None) -> Cell:
+    return Cell(words.text(text), small=tuple(filter(None, small)))
