@@ -10,15 +10,17 @@ import io
 import os
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import pandas as pd
 
-from aebench.analysis import fitness, frames, searches, words
+from aebench.analysis import fitness, frames, published, searches, words
+from aebench.analysis.fights import BOTTLENECK
 from aebench.analysis.outcomes import VERDICTS, headline, tally
+from aebench.analysis.statistics import LEAST
 from aebench.cli import text
 from aebench.engines import ENGINES
 from aebench.grid import load_grid
@@ -180,43 +182,76 @@ def findings_table(study: Reference) -> str:
 def trained_properly(study: Reference, best: Reference) -> str:
     """The study's MLP beside PCA; then what `best` says of models under `tuned`, how far it is."""
     tuned = best.results.jobs[best.results.jobs["protocol"] == "tuned"]
-    jobs = searches.without(replace(best.results, jobs=tuned)).jobs
+    chosen = searches.without(replace(best.results, jobs=tuned))
+    jobs, known = chosen.jobs, answers.answers(chosen)
     short = int(jobs["settings_from"].str.contains("at_edge [^,]*epochs", regex=True).sum())
-    said = [
+    said = (
         f"Under the study's protocol mlp-128 has {study.beside_pca('mlp', 128, 'study')} times the "
         "error of PCA with the same 128 numbers. "
         "What follows is of models and settings that a search on validation error chose "
         f"(`--protocol tuned --model tuned`): {words.counted(len(jobs), 'training')} of "
         f"{_spread(jobs, 'epochs')} epochs: [report](reports/reference-{best.name}.html), "
         f"[records](results/reference-{best.name}). `conv-bottleneck` are convolutions down to "
-        "exactly as many numbers as the MLP has in its code.",
-        *tuned_answers(best),
+        "exactly as many numbers as the MLP has in its code. The test MSE at equal bottleneck, a "
+        f"geometric mean over {words.count(LEAST)} seeds or more where not said otherwise; bold is "
+        "what is better with p below 0.05, adjusted for all of a data set:"
+    )
+    met = [
+        wrapped(f"- {answers.sentence(answer, BOTTLENECK)}", indent="  ")
+        for answer in known
+        if len(answer.families) > 1
     ]
+    parts = [wrapped(said), tuned_table(known), "\n".join(met)]
     if short:
         part = "all of them" if short == len(jobs) else f"{short} of them"
-        said.append(
-            "More epochs would still have paid when the budget of the search ended: of "
-            f"{part} the errors are what was reached so far."
+        parts.append(
+            wrapped(
+                "More epochs would still have paid when the budget of the search ended: of "
+                f"{part} the errors are what was reached so far."
+            )
         )
-    return " ".join(said)
+    return "\n\n".join(parts)
+
+
+def tuned_table(known: Sequence[answers.Answer]) -> str:
+    """The error of each family with each code, beside PCA and the least that others published."""
+    families = list(dict.fromkeys(family for answer in known for family in answer.families))
+    heads = ["images", "numbers in the code", *(f"`{f}`" for f in families), "PCA", "published"]
+    rows = [heads, ["---", *["---:"] * (len(heads) - 2), "---"]]
+    for answer in known:
+        better = {fight.budget: fight.verdict for fight in answer.fights[BOTTLENECK.name]}
+        for size, codes in answer.codes.sort_values("choice").groupby("bottleneck"):
+            best = {row["family"]: row for row in codes[::-1].to_dict("records")}
+            errors = [
+                _error(best[family], bold=better.get(size) == family) if family in best else "–"
+                for family in families
+            ]
+            figures = [
+                (figure.mse, f"{words.number(figure.mse)} ({figure.name}{_at(figure, size)})")
+                for figure, ours in answers.matched(answer)
+                if ours is not None and ours["bottleneck"] == size
+            ]
+            pca = words.number(codes["pca_mse"].iloc[0])
+            rows.append(
+                [answer.name, words.count(size), *errors, pca, min(figures, default=(0, "–"))[1]]
+            )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _error(row: dict[Any, Any], *, bold: bool) -> str:
+    error = words.number(row["mse"])
+    few = f" ({words.seeds(row['n_seeds'])})" if row["n_seeds"] < LEAST else ""
+    return (f"**{error}**" if bold else error) + few
+
+
+def _at(figure: published.Figure, size: int) -> str:
+    return "" if figure.bottleneck == size else f", at {words.count(figure.bottleneck)}"
 
 
 def _spread(jobs: pd.DataFrame, column: str) -> str:
     """The least and the greatest of a column, or the only one."""
     least, most = int(jobs[column].min()), int(jobs[column].max())
     return f"{least}" if least == most else f"{least} to {most}"
-
-
-def tuned_answers(best: Reference) -> list[str]:
-    """Which family is better on each data set, of the jobs under protocol `tuned` alone."""
-    results = searches.without(best.results)
-    tuned = replace(results, jobs=results.jobs[results.jobs["protocol"] == "tuned"])
-    return [
-        sentence
-        for answer in answers.answers(tuned)
-        if len(set(answer.codes["family"])) > 1
-        for sentence in answers.sentences(answer)[:-1]
-    ]
 
 
 def deeper(study: Reference) -> str:
@@ -245,9 +280,10 @@ def repeats(said: str) -> str:
     )
 
 
-def wrapped(paragraph: str) -> str:
-    """A paragraph in lines of README's width."""
-    return textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False, break_long_words=False)
+def wrapped(paragraph: str, indent: str = "") -> str:
+    """A paragraph in lines of README's width, all but the first after `indent`."""
+    plain = {"break_on_hyphens": False, "break_long_words": False, "subsequent_indent": indent}
+    return textwrap.fill(paragraph, _WIDTH, **plain)
 
 
 def blocks() -> dict[str, str]:
@@ -262,7 +298,7 @@ def blocks() -> dict[str, str]:
         "study": lambda: wrapped(study_paragraph(study)),
         "findings": lambda: findings_table(study),
         "deeper": lambda: wrapped(deeper(study)),
-        "trained-properly": lambda: wrapped(trained_properly(study, best)),
+        "trained-properly": lambda: trained_properly(study, best),
         "repeats": lambda: wrapped(repeats(aa)),
     }
     return {name: make() for name, make in made.items()}
