@@ -346,3 +346,7 @@ def test_json_names_every_row(tmp_path: Path) -> None:
     assert {row["key"] for row in doubt["rows"]} == {r.job["key"] for r in records}
     _, text, _ = run("check", tmp_path)
     assert "and 2 more" in text
+    assert text.strip().endswith("12 times, 12 of them not fit to compare: contended")
+    spread = [*runs(5), record("mlp", 4, seed=1, seconds=1.06, row=QUIET), *runs(latent=8)]
+    stored(tmp_path / "spread", *spread)
+    assert "12 times, 6 of them not fit to compare: spread" in run("check", tmp_path / "spread")[1]

@@ -37,6 +37,7 @@ def test_each_reading_of_the_deeper_decoder_is_judged(tmp_path: Path) -> None:
         ([8.0, 8.1, 8.2], [0.004, 0.0041, 0.0042], "; nor can it with ReLU between its layers"),
         ([8.0], [0.037] * 3, "is undecided (ours: 8.00, one seed); it would take 2 more seeds of"),
         ([8.88, 0.0063, 8.88], [], "undecided (ours: 0.00630 to 8.88 from run to run, 3 seeds)"),
+        ([0.9, 0.08, 0.9], [], "undecided (ours: 0.0800 to 0.900 from run to run, 3 seeds)"),
         ([0.9, 0.1, 0.9], [], "undecided (ours: 0.433, 0.0185 to 10.1, 3 seeds); it would take"),
         ([0.037] * 3, [], "gives the error that the study prints at latent 64, 0.037."),
         ([0.037], [], ""),
