@@ -133,8 +133,9 @@ def study_paragraph(study: Reference) -> str:
     claims = sum(not outcome.finding.reading_of for outcome in study.outcomes)
     far = "all of" if there == len(planned) else f"so far {there} of"
     return (
-        "`aebench run --grid study` trains the study in full, every model for its 15 epochs, and "
-        f"goes on where it stopped: {far} its {words.count(len(planned))} trainings "
+        "`aebench run --grid study` trains the study in full, every model for its 15 epochs, times "
+        "the models whose times it compares, and goes on where it stopped: "
+        f"{far} its {words.count(len(planned))} trainings "
         "are in [the records](results/reference-study), trained in parts, in "
         f"{text.duration(float(jobs['total_s'].sum()))} of jobs on {words.listed(makes)}; this is "
         f"[their report](reports/reference-study.html). {_alone(study.results)} The study's "

@@ -180,6 +180,11 @@ def test_findings_on_times_wait_for_pairs_by_the_study_s_own_loop() -> None:
     assert {j.engine for j in waits["conv-not-slower-cpu"]} == {"reference"}
     assert len(waits["conv-not-slower-cpu"]) == 2 * LEAST
     assert "conv-not-slower" not in waits  # it takes a GPU
+    # Of as many epochs, whatever these are; for an error the study's alone count.
+    deep = waits["deep-slower-cpu"]
+    assert sorted((j.depth, j.epochs) for j in deep) == [(1, 1)] * LEAST + [(2, 1)] * LEAST
+    assert {j.modified for j in waits["conv-128"]} == {""}
+    assert len(waits["conv-128"]) == LEAST
 
 
 def test_errors_wait_for_no_seed_that_another_engine_has_trained_but_times_do() -> None:

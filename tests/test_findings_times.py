@@ -111,6 +111,38 @@ def test_each_kind_of_device_is_judged_by_itself(tmp_path: Path) -> None:
     assert other.note.startswith("no comparable times")
 
 
+def test_fewer_epochs_than_the_study_s_tell_the_ratio(tmp_path: Path) -> None:
+    """Of as many on both sides; and no error of theirs speaks about the study."""
+    short = timed([9.0, 9.1, 9.2], [1.0, 1.01, 1.02], device="cpu", epochs=1)
+    results = stored(tmp_path / "short", *short)
+    outcomes = {o.finding.id: o for o in evaluate(results)}
+    judged = outcomes["conv-not-slower-cpu"]
+    assert judged.verdict == "not replicated"
+    assert judged.ours == pytest.approx(9.0, rel=0.01)
+    assert ", 1 epoch; " in judged.note
+    assert {outcomes[id].verdict for id in ("mlp-512", "conv-128")} == {"not tested"}
+    unlike = [*timed([9.0] * 3, [], device="cpu", epochs=1),
+              *timed([], [1.0] * 3, device="cpu", epochs=3)]  # fmt: skip
+    assert judge(tmp_path / "unlike", "conv-not-slower-cpu", *unlike).ours is None
+    tuned = timed([9.0] * 3, [1.0] * 3, device="cpu", epochs=1, batch_size=64)
+    assert judge(tmp_path / "tuned", "conv-not-slower-cpu", *tuned).verdict == "not tested"
+
+
+def test_of_several_numbers_of_epochs_most_pairs_decide_and_then_most_epochs(
+    tmp_path: Path,
+) -> None:
+    def of(n: int, ratio: float, epochs: int) -> list[Record]:
+        seconds = [1 + i / 100 for i in range(n)]
+        return timed([ratio * s for s in seconds], seconds, device="cpu", epochs=epochs)
+
+    more = judge(tmp_path / "pairs", "conv-not-slower-cpu", *of(4, 9.0, 1), *of(3, 1.1, 3))
+    assert more.ours == pytest.approx(9.0)
+    assert "1.10 on" in more.note
+    assert "3 epochs (3 pairs)" in more.note
+    equal = judge(tmp_path / "epochs", "conv-not-slower-cpu", *of(3, 9.0, 1), *of(3, 1.1, 3))
+    assert equal.ours == pytest.approx(1.1)
+
+
 def test_times_of_shared_machines_do_not_count(tmp_path: Path) -> None:
     records = timed([25.0] * 3, [20.0] * 3, row={"concurrent": True})
     outcome = judge(tmp_path, "conv-not-slower", *records)

@@ -26,7 +26,6 @@ def waits(jobs: Sequence[Job], there: Collection[str]) -> dict[str, list[Job]]:
     `there` are the keys of jobs that have their record. A finding that waits for none has none;
     one on errors does not wait for what another engine has trained.
     """
-    speaking = [job for job in jobs if _speaks(job)]
 
     def timed(job: Job) -> bool:
         return job.key in there
@@ -38,7 +37,7 @@ def waits(jobs: Sequence[Job], there: Collection[str]) -> dict[str, list[Job]]:
     found = {}
     for finding in FINDINGS:
         rule = finding.evaluate
-        missing = _missing(rule, speaking, timed if rule.device else trained)
+        missing = _missing(rule, jobs, timed if rule.device else trained)
         if missing is not None:
             found[finding.id] = missing
     return found
@@ -62,14 +61,18 @@ def first(
     return list(ordered)
 
 
-def _speaks(job: Job) -> bool:
+def _speaks(job: Job, *, times: bool) -> bool:
     """Whether the job's record may speak about the study, as `frames.counting` has it."""
-    plain = not (job.modified or job.code or job.options)
+    changes = [change for change in job.modified.split(", ") if change]
+    if times:  # whose ratio needs none of the study's 15 epochs
+        changes = [change for change in changes if not change.startswith("epochs=")]
+    plain = not (changes or job.code or job.options)
     return plain and job.protocol == "study" and job.precision in _EXACT
 
 
 def _missing(rule: Rule, jobs: Sequence[Job], is_there: Callable[[Job], bool]) -> list[Job] | None:
     """What a rule waits for, None where `jobs` lack one of its models."""
+    jobs = [job for job in jobs if _speaks(job, times=bool(rule.device))]
     if rule.device:
         jobs = [job for job in jobs if (job.engine, job.device) == ("reference", rule.device)]
     runs = [_runs(model, jobs, is_there, pairs=bool(rule.device)) for model in rule.models]
@@ -87,11 +90,11 @@ def _missing(rule: Rule, jobs: Sequence[Job], is_there: Callable[[Job], bool]) -
 def _runs(
     model: Model, jobs: Sequence[Job], is_there: Callable[[Job], bool], *, pairs: bool
 ) -> dict[tuple[int, ...], Job]:
-    """A job of `model` for each seed, or for `pairs` each seed and repeat: one that is there."""
+    """A job of `model` for each seed: one that is there; for `pairs` also epochs and repeat."""
     found: dict[tuple[int, ...], Job] = {}
     for job in jobs:
         if all(getattr(job, name) == value for name, value in vars(model).items()):
-            unit = (job.seed, job.repeat) if pairs else (job.seed,)
+            unit = (job.epochs, job.seed, job.repeat) if pairs else (job.seed,)
             if unit not in found or (not is_there(found[unit]) and is_there(job)):
                 found[unit] = job
     return found

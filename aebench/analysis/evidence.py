@@ -29,7 +29,8 @@ Verdict = Literal["replicated", "consistent", "not replicated", "undecided", "no
 class Evidence:
     """The rows that count: errors under the study's protocol, comparable times, curves, probes.
 
-    Times that `aebench check` rejects are no evidence, and stand in `rejected`. Each probe carries
+    Times may be of fewer epochs than the study's, for one takes as long as the next. Those that
+    `aebench check` rejects are no evidence, and stand in `rejected`. Each probe carries
     its job's dataset, architecture, latent, depth, seed and own test error, `mse_job`.
     """
 
@@ -44,11 +45,12 @@ class Evidence:
         """Choose the rows of `results` that may speak about the study."""
         jobs = frames.counting(results.jobs)
         marked = results.jobs if "doubt" in results.jobs else fitness.marked(results).jobs
-        unfit = jobs["key"].isin(marked.loc[marked["doubt"].ne(""), "key"])
+        timed = frames.timed(frames.counting(results.jobs, whatever="epochs"))
+        unfit = timed["key"].isin(marked.loc[marked["doubt"].ne(""), "key"])
         return cls(
             jobs=jobs,
-            times=frames.timed(jobs[~unfit]),
-            rejected=frames.timed(jobs[unfit]),
+            times=timed[~unfit],
+            rejected=timed[unfit],
             epochs=results.epochs[results.epochs["key"].isin(jobs["key"])],
             probes=frames.probed(jobs, results.probes),
         )

@@ -64,7 +64,8 @@ def _timed(
         Finding(
             *(id if device == "cuda" else f"{id}-{device}", claim, source, measure),
             rule=f"{rule}, with engine reference (the study's data loader) on {where}; runs paired "
-            "by seed and repeat, alike in machine, precision, threads and torch." + _PAIRED,
+            "by seed and repeat, alike in machine, precision, threads, torch and epochs, which may "
+            "be fewer than the study's 15." + _PAIRED,
             evaluate=evaluate(device=device),
             minimum=f"{LEAST} pairs of runs with nothing else on the machine, which aebench check "
             "does not reject",

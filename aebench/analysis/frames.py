@@ -171,10 +171,10 @@ def done(jobs: pd.DataFrame) -> pd.DataFrame:
     return jobs[jobs["status"].eq("ok") & (errors > 0) & np.isfinite(errors)]
 
 
-def counting(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Rows that may speak about the study: finished, its own models, its protocol unchanged."""
+def counting(jobs: pd.DataFrame, *, whatever: str = "") -> pd.DataFrame:
+    """Rows that may speak about the study: finished, its models, its protocol, but `whatever`."""
     rows = done(jobs)
-    plain = (settings(rows) == "study") & (texts(rows, "code") == "")
+    plain = (settings(rows, without=whatever) == "study") & (texts(rows, "code") == "")
     plain &= texts(rows, "options") == ""
     return rows[plain & (rows["study_error"].astype("float64") > 0)]
 
@@ -243,9 +243,9 @@ def noisy(jobs: pd.DataFrame) -> pd.Series[bool]:
     return noise(jobs).abs() > jobs["device"].map(NOISE_LIMIT).astype("float64")
 
 
-def alike(jobs: pd.DataFrame) -> list[pd.DataFrame]:
-    """Split timed rows into groups within which times may be compared."""
-    return [group for _, group in jobs.groupby(ALIKE, dropna=False, sort=True)]
+def alike(jobs: pd.DataFrame, *more: str) -> list[pd.DataFrame]:
+    """Split timed rows into groups that agree in `more` and within which times may be compared."""
+    return [group for _, group in jobs.groupby([*ALIKE, *more], dropna=False, sort=True)]
 
 
 def per_seed(rows: pd.DataFrame, column: str) -> pd.Series[float]:
