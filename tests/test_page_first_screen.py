@@ -250,6 +250,26 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
+def test_one_command_is_told_at_once_and_several_on_demand(tmp_path: Path) -> None:
+    def header(n: int) -> str:
+        rows = [{"command": f"aebench run --grid part{i}.toml"} for i in range(n)]
+        records = [record("mlp", 4, seed=i, row=row) for i, row in enumerate(rows)]
+        text = page(stored(tmp_path / f"{n}", *records))
+        return text[text.index("<header>") : text.index("</header>")]
+
+    origin, more = header(1).split("<details", 1)
+    assert 'title="aebench run --grid part0.toml"' in origin
+    assert "grid part0" in origin
+    assert more.count("<li><code") == 1
+    origin, more = header(14).split("<details", 1)
+    assert "aebench run" not in origin
+    assert "grid" not in origin
+    assert more.count("<li><code") == 12
+    assert "<li>and 2 more</li>" in more
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_machines_have_a_section_of_their_own(tmp_path: Path) -> None:
     text = page(stored(tmp_path, record("mlp", 512)))
     assert "Intel Xeon" not in text[text.index("<header>") : text.index("</header>")]

@@ -15,9 +15,9 @@ _GRID = re.compile(r"(?:^|\s)--grid[ =](?:\"([^\"]+)\"|'([^']+)'|(\S+))")
 
 @dataclass(frozen=True)
 class Origin:
-    """First and last day, None where no record tells; the grid, empty where no command names one.
+    """First and last day, None where no record tells; the grid, empty where they are not of one.
 
-    `commands` are the distinct command lines, of most jobs first. The grid is that of most jobs.
+    `commands` are the distinct command lines, of most jobs first.
     """
 
     first: date | None
@@ -32,12 +32,9 @@ def origin(jobs: pd.DataFrame) -> Origin:
     told = texts(jobs, "command")
     counts = told[told != ""].value_counts(sort=False)
     commands = sorted(counts.index, key=lambda command: (-counts[command], command))
-    grids: dict[str, int] = {}
-    for command in commands:
-        if name := grid_of(command):
-            grids[name] = grids.get(name, 0) + int(counts[command])
-    most = min(grids, key=lambda name: (-grids[name], name), default="")
-    return Origin(min(days, default=None), max(days, default=None), most, tuple(commands))
+    grids = set(map(grid_of, commands))
+    grid = grids.pop() if len(grids) == 1 else ""
+    return Origin(min(days, default=None), max(days, default=None), grid, tuple(commands))
 
 
 def grid_of(command: str) -> str:

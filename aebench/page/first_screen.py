@@ -46,6 +46,7 @@ class Head:
     where: str
     jobs: str
     commands: tuple[str, ...]
+    other_commands: int
     digits: digits.Digits | None
     plot: DotTable | None
     more: tuple[str, ...]
@@ -86,6 +87,7 @@ def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched
         where=where,
         jobs=words.listed(filter(None, [words.counted(len(results.jobs), "job"), of_searches])),
         commands=source.commands[:_COMMANDS],
+        other_commands=len(source.commands[_COMMANDS:]),
         digits=pictures,
         plot=plot,
         more=tuple(said),
