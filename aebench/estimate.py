@@ -272,7 +272,7 @@ class Estimator:
 def of_this_machine(jobs: pd.DataFrame) -> pd.Series[bool]:
     """Rows of a CPU like the one here, with as many cores for the process."""
     here = jobs["cpu_name"].eq(machine.cpu_name()) & jobs["cores"].eq(machine.cores())
-    return here & jobs["cpu_details"].fillna("").eq(machine.cpu_details() or "")
+    return here & jobs["cpu_details"].astype("object").fillna("").eq(machine.cpu_details() or "")
 
 
 def _alike(job: Job) -> _Alike:

@@ -18,9 +18,9 @@ BEGIN, END = "<!-- house: drawn by tests/house.py -->\n", "<!-- end of house -->
 
 ORDER = (
     "api", "cli", "page", "analysis", "tune", "budget", "estimate", "executors", "worker",
-    "records", "models", "store", "grid", "axes", "job", "evaluation", "host", "engines",
-    "protocols", "plugins", "architectures", "datasets", "fingerprint", "interference", "machine",
-    "schema", "language", "disk", "errors",
+    "records", "models", "store", "grid", "selection", "axes", "job", "evaluation", "host",
+    "engines", "protocols", "plugins", "architectures", "datasets", "fingerprint", "interference",
+    "machine", "schema", "language", "disk", "errors",
 )  # fmt: skip
 """Every room, from the top of the house down: each may import those behind it."""
 _EVERYWHERE = ("errors", "disk")  # used by nearly all, and left out of the picture

@@ -94,7 +94,7 @@ def test_what_no_job_has_is_named(grid: Grid, asked: list[str], said: str) -> No
 
 def test_the_command_runs_only_these(invoke: Callable[..., Any]) -> None:
     asked = "--grid", "study", "--device", "cpu", "--plan", "--only", "depth=2"
-    code, out, _ = invoke("run", *asked, "--only", "latent=128")
+    code, out, _ = invoke("run", *asked, "--only", "latent=64")
     assert (code, "study: 6 jobs" in out) == (0, True)
     assert len([line for line in out.splitlines() if "depth 2" in line]) == 2
     code, out, said = invoke("run", *asked, "--only", "latent=512")
@@ -102,10 +102,10 @@ def test_the_command_runs_only_these(invoke: Callable[..., Any]) -> None:
     assert said == "aebench: --only: no job of study has depth 2 and latent 512\n"
     # A part is one of what is left.
     jobs = load_grid("study", {"device": "cpu"}).jobs
-    left = [job for job in jobs if job.depth == 2 and job.latent == 128]
+    left = [job for job in jobs if job.depth == 2 and job.latent == 64]
     second = [job for job in left if int(job.common_key, 16) % 2 == 1]
     assert 0 < len(second) < 6
-    code, out, _ = invoke("run", *asked, "--only", "latent=128", "--shard", "2/2")
+    code, out, _ = invoke("run", *asked, "--only", "latent=64", "--shard", "2/2")
     assert f"study: {len(second)} job" in out
 
 

@@ -204,7 +204,7 @@ def test_a_grid_file_may_ask_for_tuned_models_and_a_command_line_too(
     assert (job.latent, job.depth) == (32, 3)
     text = (tmp_path / "grid.toml").read_text()
     (tmp_path / "grid.toml").write_text(text.replace("latent = 8", 'model = "tuned"'))
-    with pytest.raises(RequestError, match="exclude it by these"):
+    with pytest.raises(RequestError, match="name it by these"):
         load_grid(str(tmp_path / "grid.toml"))
     words = ["--architecture", "mlp", "--latent", "8,32", "--protocol", "best.toml", "--plan"]
     code, out, err = invoke("run", "--model", "tuned", *words)
