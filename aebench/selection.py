@@ -41,6 +41,8 @@ def only(jobs: Sequence[Job], asked: Mapping[str, Any], grid: str) -> list[Job]:
     Raises:
         RequestError: there is no such axis, option or value, or no job that has them all.
     """
+    if "options" in asked:
+        raise RequestError("--only takes an option by its own name, as in --only kernel=3")
     families = (architectures.get(name) for name in {job.architecture for job in jobs})
     options = {name for family in families for name in family.options}
     of_model = {name: values for name, values in asked.items() if name in options}

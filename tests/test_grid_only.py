@@ -78,6 +78,7 @@ def test_reasons_of_impossible_jobs_stay_with_them(grid: Grid) -> None:
         (["latent=0"], "latent"),
         (["latent=two"], "latent takes whole numbers or a range"),
         (["architecture=cnn"], "unknown architecture 'cnn'"),
+        (["options=kernel=3"], "takes an option by its own name, as in --only kernel=3"),
         (["model=tuned"], "a job has depth and options, not a model"),
         (["seeds=1,2"], "seeds is how many"),
         (["workers=2"], "workers says how to run a grid"),
