@@ -120,6 +120,12 @@ def _concurrent(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
         yield row, "others beside it" if known else "the record does not say whether it was alone"
 
 
+def _saying(jobs: pd.DataFrame, column: str, form: str) -> Iterator[tuple[Any, str]]:
+    """The rows in whose column a record says something, with what it says."""
+    for row in rows_of(jobs[jobs[column].fillna("").ne("")], column):
+        yield row, form.format(row[column])
+
+
 @doubt_kind(
     "noisy",
     "A fixed piece of work just before or after training took more than 8 % (CPU) or 3 % (GPU)"
@@ -167,8 +173,7 @@ def _contended(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     grade="left out",
 )
 def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in rows_of(jobs[jobs["resumed"].fillna("").ne("")], "resumed"):
-        yield row, f"went on {row['resumed']}"
+    return _saying(jobs, "resumed", "went on {}")
 
 
 @doubt_kind(
@@ -179,8 +184,7 @@ def _resumed(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
     grade="left out",
 )
 def _other_engine(jobs: pd.DataFrame, _: Results) -> Iterator[tuple[Any, str]]:
-    for row in rows_of(jobs[jobs["engine_note"].fillna("").ne("")], "engine_note"):
-        yield row, str(row["engine_note"])
+    return _saying(jobs, "engine_note", "{}")
 
 
 @doubt_kind(
