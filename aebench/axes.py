@@ -25,7 +25,8 @@ _RUN_OPTIONS = (
     "on", "cpus_per_job", "gpus_per_job", "cluster", "wait", "print_sbatch",
 )  # fmt: skip
 _LONGEST_NUMBER = 40  # digits: far beyond any that is allowed, and Python refuses thousands
-_COUNTS = {"seeds": "seed", "repeats": "repeat"}  # how many, instead of a list
+COUNTS = {"seeds": "seed", "repeats": "repeat"}
+"""How many, instead of a list."""
 MODELS = ("given", "tuned")
 """Where depth and options come from: as given, or from the protocol's search."""
 _NAMES = NAMES | {"engine": (*NAMES["engine"], "auto"), "model": MODELS}
@@ -44,7 +45,7 @@ def read_axes(
     axes: Axes = {}
     for written, given in table.items():
         option = written.replace("-", "_")
-        name = _COUNTS.get(option, option)
+        name = COUNTS.get(option, option)
         if option in _RUN_OPTIONS:
             mistakes.append(
                 f"{where}: {written} says how to run a grid, not which jobs it has;"
@@ -52,7 +53,7 @@ def read_axes(
             )
         elif name not in (*OPTIONS, "model"):
             mistakes.append(
-                f"{where}: {unknown('option', written, [*OPTIONS, 'model', *_COUNTS, *beside])}"
+                f"{where}: {unknown('option', written, [*OPTIONS, 'model', *COUNTS, *beside])}"
             )
         elif name == "options":
             axes |= _options(given, where, mistakes)
@@ -60,7 +61,7 @@ def read_axes(
             mistakes.append(f"{where}: {name} is given twice, the second time as {written}")
         else:
             try:
-                values = _first(option, given) if option in _COUNTS else _listed(name, given)
+                values = _first(option, given) if option in COUNTS else _listed(name, given)
                 axes[name] = list(dict.fromkeys(_value(name, v) for v in values))
             except RequestError as error:
                 axes[name] = []

@@ -283,8 +283,9 @@ def repeats(said: str) -> str:
 
 def wrapped(paragraph: str, indent: str = "") -> str:
     """A paragraph in lines of README's width, all but the first after `indent`."""
-    plain = {"break_on_hyphens": False, "break_long_words": False, "subsequent_indent": indent}
-    return textwrap.fill(paragraph, _WIDTH, **plain)
+    return textwrap.fill(
+        paragraph, _WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def blocks() -> dict[str, str]:

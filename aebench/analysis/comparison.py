@@ -43,12 +43,8 @@ Verdict = Literal[
 Pairs = Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
 _GROWN = ("slower", "worse", "too few runs")
 _MACHINE = ("machine_id", "device_name")
-_HOST = (
-    "cpu_name",
-    "cpu_details",
-    "cores",
-    "system",
-)  # what stays of a machine when its devices are compared
+# What stays of a machine when its devices are compared.
+_HOST = ("cpu_name", "cpu_details", "cores", "system")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from aebench import machine
+from aebench.axes import COUNTS
 from aebench.cli import text
 from aebench.datasets import own
 from aebench.errors import RequestError, printable
 from aebench.job import FRACTIONS, LEAST
 
 _NUMBERS = (*LEAST, *FRACTIONS)
-_COUNTS = ("seeds", "repeats")
 _PATHS = ("dataset", "protocol")
 
 
@@ -53,7 +53,7 @@ def only(given: Sequence[str]) -> dict[str, Any]:
     named = {name.replace("-", "_"): words for name, words in named_lists("--only", given).items()}
     numbers = {name: [_number(w) for w in words] if name in _NUMBERS else words
                for name, words in named.items()}  # fmt: skip
-    return numbers | {name: _number(",".join(named[name])) for name in _COUNTS if name in named}
+    return numbers | {name: _number(",".join(named[name])) for name in COUNTS if name in named}
 
 
 def named_lists(option: str, given: Sequence[str]) -> dict[str, list[str]]:
