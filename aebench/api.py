@@ -122,9 +122,10 @@ def run(
         plan = admission = None
         if budget_s is not None and any(job not in grid.impossible for job in todo):
             plan = within(grid, todo, known, store.path.name, options, budget_s)
-            todo, admission = list(plan.todo), plan.admission(store, workers)
+            todo, admission = list(plan.todo), plan.admission(store, options)
             options = dataclasses.replace(options, may_start=admission)
-        if not execute(grid, todo, store, shown, Estimator.from_survey(known), options):
+        estimator = Estimator.from_survey(known, options.threads_of_each(len(todo)))
+        if not execute(grid, todo, store, shown, estimator, options):
             raise KeyboardInterrupt(
                 f"stopped; what has ended is in {shown}, and the same call goes on"
             )

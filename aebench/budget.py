@@ -20,7 +20,7 @@ from aebench.job import FIELDS, Job
 if TYPE_CHECKING:
     import pandas as pd
 
-_TIMED = ("key", "status", "total_s", "baseline_s", "compile_s", "architecture", "dataset")
+_TIMED = ("status", "total_s", "baseline_s", "compile_s", "threads")
 _RARE = 20.0  # to learn anew takes at most a twentieth of the time
 
 
@@ -29,8 +29,9 @@ class Costs:
     """What jobs will take, by an estimate and by how far it was off in this folder.
 
     `corrections` are factors by architecture and data set, from jobs of this machine, also beside
-    others; the one of ``()`` holds for all others and, where it has run none, is from any machine.
-    Jobs of `started` have a process started for them.
+    others; the one of ``()`` holds for all others. `measured` are seconds an epoch, for models of
+    unknown size, and where this machine has run nothing they are any machine's. Jobs of `started`
+    have a process started for them.
     """
 
     estimator: Estimator
@@ -40,27 +41,32 @@ class Costs:
     started: frozenset[Job] = frozenset()
 
     @classmethod
-    def of(cls, jobs: pd.DataFrame, folder: str, started: frozenset[Job] = frozenset()) -> Costs:
-        """Learn from the rows of a `folder`."""
-        estimator = Estimator.from_jobs(jobs, folder)
+    def of(
+        cls, jobs: pd.DataFrame, folder: str, threads: int, started: frozenset[Job] = frozenset()
+    ) -> Costs:
+        """Learn from the rows of a `folder` what jobs on so many threads will take."""
+        estimator = Estimator.from_jobs(jobs, folder, threads)
         columns = list(dict.fromkeys([*_TIMED, *FIELDS]))
         here = of_this_machine(jobs)
         known = jobs[here] if here.any() else jobs
         off: dict[tuple[str, ...], list[float]] = {}
         took: dict[tuple[str, ...], list[float]] = {}
-        for row in known.loc[:, columns].astype("object").to_dict("records"):
+        known = known.loc[:, columns].fillna({"threads": threads})
+        for row in known.astype("object").to_dict("records"):
             job_s = _seconds(row)
             if job_s is None:
                 continue
             alike = (str(row["architecture"]), str(row["dataset"]))
             took.setdefault(alike, []).append(job_s / row["epochs"])
+            if not here.any():
+                continue
             try:
-                guess = estimator.job(Job(**{name: row[name] for name in FIELDS}))
+                job = Job(**{name: row[name] for name in FIELDS})
+                guess = estimator.job(job, int(row["threads"]))
             except RequestError:  # of a plugin, say, that is not here
                 continue
             if guess and guess.likely_s:
-                # How far others were off says nothing of one kind of job beside another here.
-                for name in (alike, ()) if here.any() else ((),):
+                for name in (alike, ()):
                     off.setdefault(name, []).append(job_s / guess.likely_s)
         corrections = {name: statistics.median(ratios) for name, ratios in off.items()}
         measured = {name: statistics.median(seconds) for name, seconds in took.items()}

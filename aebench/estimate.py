@@ -2,9 +2,10 @@
 
 A job costs what does not depend on its size (start-up, data, building, warm-up, baselines) and
 what does: steps, and images to evaluate. A step is taken to cost ``overhead + arithmetic / rate``,
-so a step measured at one amount of arithmetic bounds those at others from both sides; within the
-bounds a rough rate speaks, the more the farther the measured job was from this one in size. Used
-for plans and progress bars only; nothing that is reported as measured comes from here.
+the rate growing with the threads, so a step measured at one amount of arithmetic bounds those at
+others from both sides; within the bounds a rough rate speaks, the more the farther the measured job
+was from this one in size. Used for plans, budgets and progress bars only; nothing that is reported
+as measured comes from here.
 """
 
 from __future__ import annotations
@@ -114,9 +115,10 @@ def _within(seconds: float, factor: float) -> Guess:
 
 
 class _Step(NamedTuple):
-    """A training step: its arithmetic in GFLOP, and the median of the seconds it took."""
+    """A training step: its arithmetic in GFLOP, its threads, the median of the seconds it took."""
 
     gflop: float
+    threads: int
     seconds: float
 
 
@@ -127,7 +129,10 @@ class Estimator:
     `measured` holds a step for each amount of arithmetic that jobs alike were measured with,
     `evaluated` what an image evaluated costs of one trained on, `fixed_s` what a job of a dataset
     costs besides, and `baselines` the datasets and seeds whose baselines are known to be there.
-    `speed` is how many times faster than the machine of the built-in rates this CPU multiplies.
+    `speed` is how many times faster than the machine of the built-in rates this CPU multiplies: by
+    the peaks of those jobs or, where there are none, by a product that is taken now. `threads` are
+    those that a job is given: with several workers its share of the cores, so that a job takes
+    longer beside others by as much as its arithmetic does.
     """
 
     measured: Mapping[_Alike, Sequence[_Step]] = field(default_factory=dict)
@@ -135,16 +140,17 @@ class Estimator:
     fixed_s: Mapping[str, float] = field(default_factory=dict)
     baselines: frozenset[tuple[str, int]] = frozenset()
     speed: float = 1.0
+    threads: int = field(default_factory=machine.cores)
     basis: str = "rough estimate: no time of this machine, taken alone, is in this folder"
     _guesses: dict[object, Guess | None] = field(default_factory=dict, init=False, compare=False)
 
     @classmethod
-    def from_survey(cls, survey: Survey) -> Estimator:
+    def from_survey(cls, survey: Survey, threads: int) -> Estimator:
         """Learn from the jobs in a folder that ran alone on a CPU or GPU like ours."""
-        return cls.from_jobs(survey.jobs, survey.path.name)
+        return cls.from_jobs(survey.jobs, survey.path.name, threads)
 
     @classmethod
-    def from_jobs(cls, jobs: pd.DataFrame, folder: str) -> Estimator:
+    def from_jobs(cls, jobs: pd.DataFrame, folder: str, threads: int) -> Estimator:
         """Learn from the rows of a `folder`, of which those count that `from_survey` says."""
         mine = jobs[
             (jobs["status"] == "ok")
@@ -156,13 +162,15 @@ class Estimator:
             & jobs["flops_per_step"].gt(0)
         ]
         if not len(mine):
-            return cls()
+            speed = machine.product_gflops() / _TABLE_PEAK
+            return cls(speed=speed, threads=threads)
         # A step as it was, what an engine left out included: it will be left out again.
         mine = mine.assign(
             gflop=mine["flops_per_step"] / 1e9,
             step_s=mine["train_s"] / mine["steps"],
             images=list(map(_evaluated_images, mine["dataset"], mine["epochs"])),
             outside_s=mine[["eval_s", "probe_s"]].sum(axis=1),
+            threads=mine["threads"].fillna(machine.cores()).astype(int),
         )
         mine["share"] = mine["outside_s"] * mine["batch_size"] / mine["images"] / mine["step_s"]
         timed = ["train_s", "outside_s", "baseline_s", "compile_s"]
@@ -170,32 +178,33 @@ class Estimator:
         outside = mine[mine["outside_s"] > 0]
         return cls(
             {
-                alike: [*map(_Step, steps.index, steps)]
+                alike: [*map(_Step, *map(steps.index.get_level_values, (0, 1)), steps)]
                 for alike, jobs in mine.groupby(list(_ALIKE))
-                for steps in [jobs.groupby("gflop")["step_s"].median()]
+                for steps in [jobs.groupby(["gflop", "threads"])["step_s"].median()]
             },
             dict(outside[outside["images"] > 0].groupby(list(_ALIKE))["share"].median()),
             dict(outside[outside["rest_s"] > 0].groupby("dataset")["rest_s"].median()),
             frozenset(zip(mine["dataset"], mine["seed"], strict=True)),
             _speed(mine),
+            threads,
             f"estimated from {len(mine)} jobs measured in {folder}",
         )
 
     start_s: ClassVar[float] = _START_S
     """Seconds until a new worker takes its first job."""
 
-    def job(self, job: Job) -> Guess | None:
+    def job(self, job: Job, threads: int | None = None) -> Guess | None:
         """Seconds from start to record of one job; None if its size is not known beforehand.
 
         Without what is done once for several jobs: see `total`. Seeds and repeats cost the same,
         and thousands may differ in these alone.
         """
-        kind = system(job)
+        kind = (system(job), threads := threads or self.threads)
         if kind not in self._guesses:
-            self._guesses[kind] = self._guess(job)
+            self._guesses[kind] = self._guess(job, threads)
         return self._guesses[kind]
 
-    def _guess(self, job: Job) -> Guess | None:
+    def _guess(self, job: Job, threads: int) -> Guess | None:
         try:
             amount = size(job)
         except RequestError:
@@ -203,11 +212,11 @@ class Estimator:
         if amount is None:
             return None
         gflop = amount.flops * job.batch_size / 1e9
-        step = self._step(job, gflop)
+        step = self._step(job, gflop, threads)
         images = _evaluated_images(job.dataset, job.epochs)
         if (share := self.evaluated.get(_alike(job))) is None:  # which is torch's, by any engine
             torchs = replace(job, engine="eager", precision="fp32")
-            rough_s = self._rough_step_s(torchs, gflop) * _EAGER[_kind(job)].evaluated
+            rough_s = self._rough_step_s(torchs, gflop, threads) * _EAGER[_kind(job)].evaluated
             evaluation = _within(rough_s * images / job.batch_size, _ROUGH)
         else:
             evaluation = step.times(images * share / job.batch_size)
@@ -218,11 +227,14 @@ class Estimator:
             + (_within(_FIXED_S, _ROUGH) if fixed is None else _within(fixed, _SEEN))
         )
 
-    def _step(self, job: Job, gflop: float) -> Guess:
+    def _step(self, job: Job, gflop: float, threads: int) -> Guess:
         """Seconds of one training step of so much arithmetic."""
         gflop = max(gflop, 1e-12)
-        rough = self._rough_step_s(job, gflop)
-        known = self.measured.get(_alike(job))
+        rough = self._rough_step_s(job, gflop, threads)
+        known = [
+            _Step(s.gflop, threads, s.seconds * self._slower(job, s, threads))
+            for s in self.measured.get(_alike(job), ())
+        ]
         if not known:
             return _within(rough, _ROUGH)
         nearest = min(known, key=lambda step: abs(math.log(gflop / step.gflop)))
@@ -231,17 +243,22 @@ class Estimator:
         low = max(s.seconds * min(1.0, gflop / s.gflop) for s in known)
         high = min(s.seconds * max(1.0, gflop / s.gflop) for s in known)
         low, high = min(low, high), max(low, high)  # measured ones may contradict each other
-        ratio = nearest.seconds / self._rough_step_s(job, nearest.gflop)
+        ratio = nearest.seconds / self._rough_step_s(job, nearest.gflop, threads)
         likely = min(max(rough * ratio**trust, low), high)
         spread = _SEEN * (_ROUGH / _SEEN) ** (1 - trust)
         return Guess(max(low / _SEEN, likely / spread), likely, min(high * _SEEN, likely * spread))
 
-    def _rough_step_s(self, job: Job, gflop: float) -> float:
+    def _slower(self, job: Job, step: _Step, threads: int) -> float:
+        """How much longer a step takes on so many threads than on those it was measured with."""
+        ours, its = (self._rough_step_s(job, step.gflop, n) for n in (threads, step.threads))
+        return ours / its
+
+    def _rough_step_s(self, job: Job, gflop: float, threads: int) -> float:
         """Seconds of a step by the rates built in."""
         if job.device != "cpu":
             return _CUDA_STEP_S.get(job.engine, _CUDA_OTHERS_S) + gflop / _CUDA_GFLOPS
         rate = _RATES.get(job.engine, _EAGER)[_kind(job)]
-        return rate.step_s + gflop / (rate.gflops * self.speed * machine.cores())
+        return rate.step_s + gflop / (rate.gflops * self.speed * threads)
 
     def total(self, jobs: Iterable[Job], workers: int = 1, started: Collection[Job] = ()) -> Guess:
         """Seconds for all `jobs`, `workers` at a time; jobs of unknown size count nothing.

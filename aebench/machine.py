@@ -14,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,31 @@ def cores() -> int:
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = quota_cores()
     return here if quota is None else min(here, max(1, math.ceil(quota)))
+
+
+def share_of_cores(workers: int) -> int:
+    """Cores for each of so many workers, at least one."""
+    return max(1, cores() // workers)
+
+
+@cache
+def product_gflops() -> float:
+    """Rate of matrix products on one core here, 1e9 FLOP/s, in a twentieth of a second.
+
+    By numpy, which plans can afford to import, of matrices so small that it takes one thread; the
+    fastest of many moments, so that what else runs here hardly shows. What jobs are held against is
+    torch's rate, of large matrices and at leisure.
+    """
+    import numpy as np
+
+    count, size = 20, 64
+    factors = np.full((count, size, size), 0.5, dtype=np.float32)
+    products = np.empty_like(factors)
+    fastest_s, end = math.inf, time.perf_counter() + 0.05
+    while (begun := time.perf_counter()) < end or fastest_s == math.inf:
+        np.matmul(factors, factors, out=products)
+        fastest_s = min(fastest_s, time.perf_counter() - begun)
+    return 2 * count * size**3 / fastest_s / 1e9
 
 
 def quota_cores(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> float | None:

@@ -29,7 +29,7 @@ Invoke = Callable[..., tuple[int, str, str]]
 class Priced(Estimator):
     """Every job costs its latent size in seconds, give or take half."""
 
-    def job(self, job: Job) -> Guess:
+    def job(self, job: Job, threads: int | None = None) -> Guess:
         return Guess(job.latent / 2, float(job.latent), job.latent * 2.0)
 
 
@@ -127,25 +127,29 @@ def test_costs_are_those_of_this_machine_and_of_the_same_kind_of_job(tmp_path: P
     measured(store, 700.0, here=True, architecture="conv", latent=4)
     for seed in (4, 5, 6, 7):
         measured(store, 9000.0, here=False, architecture="mlp", latent=4, seed=seed)
-    costs = Costs.of(store.survey().jobs, "here")
+    costs = Costs.of(store.survey().jobs, "here", machine.cores())
     assert costs.seconds(mlp) == pytest.approx(50.0)
     assert costs.seconds(conv) == pytest.approx(700.0)
     assert costs.seconds(mlp) < 0.1 * costs.seconds(dataclasses.replace(mlp, epochs=1000))
 
 
-def test_other_machines_put_no_kind_of_job_before_another(tmp_path: Path) -> None:
-    """They tell how slow jobs are in all, until one has run here."""
+def test_other_machines_say_nothing_of_how_long_jobs_take_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But of those of unknown size, of which nothing else does."""
+    monkeypatch.setattr(machine, "product_gflops", lambda: 100.0)  # of which noise is no part
     mlp, conv = Job("mlp", "mnist", 4), Job("conv", "mnist", 4)
-    rough = {job: Estimator().job(job).likely_s for job in (mlp, conv)}
+    nothing = Costs.of(Store(tmp_path / "none").survey().jobs, "none", machine.cores())
+    rough = {job: nothing.seconds(job) for job in (mlp, conv)}
     store = Store(tmp_path)
     for seed in (0, 1):
         measured(store, 9000.0, here=False, architecture="mlp", latent=4, seed=seed)
     measured(store, 0.1, here=False, architecture="conv", latent=4)
-    costs = Costs.of(store.survey().jobs, "here")
-    assert costs.seconds(mlp) == pytest.approx(9000.0)
-    assert costs.seconds(conv) == pytest.approx(9000.0 * rough[conv] / rough[mlp])
+    costs = Costs.of(store.survey().jobs, "here", machine.cores())
+    assert {job: costs.seconds(job) for job in rough} == rough
+    assert costs.measured["mlp", "mnist"] * mlp.epochs == pytest.approx(9000.0)
     measured(store, 50.0, here=True, architecture="mlp", latent=4, seed=2)
-    costs = Costs.of(store.survey().jobs, "here")
+    costs = Costs.of(store.survey().jobs, "here", machine.cores())
     assert costs.seconds(mlp) == pytest.approx(50.0)
     assert costs.seconds(conv) == pytest.approx(50.0 * rough[conv] / rough[mlp])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aebench import architectures, engines, machine
+from aebench import architectures, engines, estimate, machine
 from aebench.estimate import Estimator, Guess
 from aebench.grid import size, steps
 from aebench.job import Job
@@ -16,6 +16,12 @@ from aebench.store import Record, Store
 
 JOB = Job("mlp", "digits", 8)
 STEP_S = 0.25
+
+
+@pytest.fixture(autouse=True)
+def speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This CPU multiplies as fast as the one of the built-in rates."""
+    monkeypatch.setattr(machine, "product_gflops", lambda: estimate._TABLE_PEAK)
 
 
 @pytest.fixture
@@ -26,6 +32,15 @@ def results(tmp_path: Path) -> Store:
 def gflop(job: Job) -> float:
     """Arithmetic of one training step."""
     return size(job).flops * job.batch_size / 1e9
+
+
+def learnt(results: Store, threads: int | None = None) -> Estimator:
+    """What the records say of jobs on so many threads, by default on all cores."""
+    return Estimator.from_survey(results.survey(), threads or machine.cores())
+
+
+def one_step(estimator: Estimator, job: Job) -> Guess:
+    return estimator._step(job, gflop(job), estimator.threads)
 
 
 def write(results: Store, n: int, job: Job = JOB, step_s: float = STEP_S, **row: Any) -> None:
@@ -55,7 +70,7 @@ def test_a_job_measured_before_takes_as_long_again(results: Store) -> None:
     """The median of its steps, its evaluation, and half a second besides: all of it learnt."""
     for n, step_s in enumerate((0.2, STEP_S, 90.0)):
         write(results, n, step_s=step_s, eval_s=4 * step_s, probe_s=4 * step_s)
-    estimator = Estimator.from_survey(results.survey())
+    estimator = learnt(results)
     guess = estimator.job(JOB)
     assert guess.likely_s == pytest.approx(STEP_S * steps(JOB) + 8 * STEP_S + 0.5, rel=0.01)
     assert guess.high_s / guess.low_s < 1.5
@@ -67,24 +82,24 @@ def test_a_tiny_job_says_little_of_a_large_one(tmp_path: Path) -> None:
     results = Store(tmp_path)
     tiny, large = Job("mlp", "digits", 16), Job("mlp", "mnist", 512)
     write(results, 1, tiny, step_s=4e-4, eval_s=0.01, probe_s=0.05, total_s=0.6)
-    learnt, rough = Estimator.from_survey(results.survey()).job(large), Estimator().job(large)
+    known, rough = learnt(results).job(large), Estimator().job(large)
     assert gflop(large) / gflop(tiny) * 4e-4 * steps(large) > 10 * rough.high_s
-    assert rough.low_s / 2 < learnt.low_s < learnt.likely_s < learnt.high_s < 2 * rough.high_s
+    assert rough.low_s / 2 < known.low_s < known.likely_s < known.high_s < 2 * rough.high_s
 
 
 def test_a_tiny_job_that_was_slow_says_no_more(results: Store) -> None:
     """What held it up five times as long is not known to grow with the arithmetic."""
     large = Job("mlp", "mnist", 512)
     write(results, 1, Job("mlp", "digits", 16), step_s=2e-3)
-    step = Estimator.from_survey(results.survey())._step(large, gflop(large)).likely_s
-    assert step == pytest.approx(max(2e-3, Estimator()._step(large, gflop(large)).likely_s))
+    step = one_step(learnt(results), large).likely_s
+    assert step == pytest.approx(max(2e-3, one_step(Estimator(), large).likely_s))
 
 
 def test_a_slow_machine_is_believed_the_more_the_nearer_the_size(results: Store) -> None:
     job = Job("mlp", "mnist", 128)
     for n, latent in enumerate((112, 128)):
         write(results, n, Job("mlp", "mnist", latent), step_s=1.0)
-    estimator = Estimator.from_survey(results.survey())
+    estimator = learnt(results)
     assert likely(estimator, job) >= 1.0 * steps(job)
     larger, rough = Job("mlp", "mnist", 512), Estimator()
     assert likely(estimator, larger) > 10 * likely(rough, larger)
@@ -113,13 +128,13 @@ def test_what_is_not_comparable_teaches_nothing(
     monkeypatch.setattr(machine, "cpu_details", lambda: "model 1; avx2")
     write(results, 1, **row)
     write(results, 2, Job("conv", "mnist", 8))  # mixed with what is known, as real tables are
-    estimator = Estimator.from_survey(results.survey())
+    estimator = learnt(results)
     assert estimator.job(JOB) == Estimator().job(JOB)
 
 
 def test_without_results_it_says_so_and_gives_a_wide_range(tmp_path: Path) -> None:
     for store in (Store(tmp_path), Store(tmp_path / "none")):
-        estimator = Estimator.from_survey(store.survey())
+        estimator = learnt(store)
         assert "no time of this machine" in estimator.basis
         guess = estimator.job(JOB)
         assert guess.high_s > 3 * guess.low_s > 0
@@ -130,20 +145,20 @@ def test_each_kind_of_job_has_its_own_rate(results: Store) -> None:
     wide = Job("mlp", "digits", 8, 2, options="hidden=8")
     write(results, 1)
     write(results, 2, slow, step_s=4 * STEP_S)
-    estimator = Estimator.from_survey(results.survey())
-    steps_s = [estimator._step(job, gflop(job)).likely_s for job in (slow, JOB)]
+    estimator = learnt(results)
+    steps_s = [one_step(estimator, job).likely_s for job in (slow, JOB)]
     assert steps_s == pytest.approx([4 * STEP_S, STEP_S])
-    assert estimator._step(deep, gflop(deep)) == Estimator()._step(deep, gflop(deep))
+    assert one_step(estimator, deep) == one_step(Estimator(), deep)
     write(results, 3, wide)
-    learnt = Estimator.from_survey(results.survey())
-    assert learnt._step(deep, gflop(deep)) == Estimator()._step(deep, gflop(deep))
-    assert learnt._step(wide, gflop(wide)).likely_s == pytest.approx(STEP_S)
+    known = learnt(results)
+    assert one_step(known, deep) == one_step(Estimator(), deep)
+    assert one_step(known, wide).likely_s == pytest.approx(STEP_S)
 
 
 def test_deep_convolutions_have_a_rate_of_their_own() -> None:
     """Theirs is bound by arithmetic, that of depth 1 by memory: a GFLOP takes a fourth as long."""
     shallow, deep = Job("conv", "mnist", 512), Job("conv", "mnist", 64, 2)
-    each = [Estimator()._step(job, gflop(job)).likely_s / gflop(job) for job in (shallow, deep)]
+    each = [one_step(Estimator(), job).likely_s / gflop(job) for job in (shallow, deep)]
     assert each[0] > 3 * each[1]
 
 
@@ -177,25 +192,47 @@ KNOWN_MS = [  # of two cores of an AMD EPYC, with nothing else on the machine
 
 
 @pytest.mark.parametrize(("job", "ms"), KNOWN_MS, ids=lambda value: getattr(value, "name", ""))
-def test_a_first_plan_is_near_what_was_measured(
-    job: Job, ms: float, monkeypatch: pytest.MonkeyPatch
+def test_a_first_plan_is_near_what_was_measured(job: Job, ms: float) -> None:
+    step_s = one_step(Estimator(threads=2), job).likely_s
+    assert ms / 1.5 < 1e3 * step_s < 1.5 * ms
+
+
+def test_a_first_plan_knows_how_fast_this_processor_multiplies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: 2)
-    step = Estimator()._step(job, gflop(job)).likely_s
-    assert ms / 1.5 < 1e3 * step < 1.5 * ms
+    job = Job("mlp-separate", "cifar10", 8500, engine="native")
+    here = one_step(learnt(Store(tmp_path)), job).likely_s
+    monkeypatch.setattr(machine, "product_gflops", lambda: estimate._TABLE_PEAK / 4)
+    assert one_step(learnt(Store(tmp_path)), job).likely_s == pytest.approx(4 * here, rel=0.01)
+    monkeypatch.undo()
+    assert 0.5 < machine.product_gflops() < 5_000  # measured, in 1e9 FLOP/s a core
+
+
+def test_side_by_side_arithmetic_takes_as_much_longer_and_overhead_no_longer(
+    results: Store,
+) -> None:
+    heavy, light = Job("mlp-separate", "cifar10", 8500), Job("mlp", "digits", 1)
+    four, one = Estimator(threads=4), Estimator(threads=1)
+    assert likely(one, heavy) == pytest.approx(4 * likely(four, heavy), rel=0.02)
+    assert likely(one, light) == pytest.approx(likely(four, light), rel=0.02)
+    assert one.job(heavy, 4) == four.job(heavy)
+    # So four at a time end no sooner than one after the other, if they are heavy.
+    many = [replace(heavy, seed=seed) for seed in range(8)]
+    assert one.total(many, 4).likely_s == pytest.approx(four.total(many).likely_s, rel=0.05)
+    for n, threads in enumerate((4, 1)):
+        write(results, n, heavy, step_s=STEP_S * 4 / threads, threads=threads)
+        for asked in (4, 1):
+            step_s = one_step(learnt(results, asked), heavy).likely_s
+            assert step_s == pytest.approx(STEP_S * 4 / asked, rel=0.02)
 
 
 def test_a_slower_processor_is_known_by_the_products_of_other_jobs(results: Store) -> None:
     """What was measured of another kind of model says how fast this machine multiplies."""
-    from aebench import estimate
-
     slow = {"threads": 2, "peak_gflops": estimate._TABLE_PEAK}  # half of that a core
     write(results, 1, Job("conv", "mnist", 8), **slow)
     write(results, 2, Job("conv", "mnist", 16), **slow | {"precision": "bf16", "peak_gflops": 1e6})
     job = Job("mlp-separate", "cifar10", 8500, engine="native")
-    known, rough = (
-        e._step(job, gflop(job)) for e in (Estimator.from_survey(results.survey()), Estimator())
-    )
+    known, rough = (one_step(e, job) for e in (learnt(results), Estimator()))
     assert known.likely_s == pytest.approx(2 * rough.likely_s, rel=0.01)
 
 
@@ -213,7 +250,7 @@ def test_fixed_cost_does_not_grow_with_the_epochs(results: Store) -> None:
         job = Job("mlp", "digits", 8, epochs=epochs)
         write(results, n, job, step_s=1e-3, eval_s=0.001, probe_s=0.001, baseline_s=0.0,
               total_s=1e-3 * steps(job) + 20.002)  # fmt: skip
-    estimator = Estimator.from_survey(results.survey())
+    estimator = learnt(results)
     assert estimator.fixed_s == {"digits": pytest.approx(20)}
     short, long = (likely(estimator, Job("mlp", "digits", 8, epochs=e)) for e in (1, 100))
     assert short == pytest.approx(20, abs=0.1)
@@ -252,7 +289,7 @@ def test_a_worker_starts_and_baselines_are_computed_once(results: Store) -> None
     assert once == pytest.approx(rough.total(jobs[:1]).likely_s - alone[0])
     assert once > 6  # torch alone takes four seconds to import
     write(results, 1, Job("conv", "mnist", 8))
-    known = Estimator.from_survey(results.survey())
+    known = learnt(results)
     assert known.total(jobs).likely_s - sum(likely(known, j) for j in jobs) < once
 
 

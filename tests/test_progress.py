@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aebench import machine
 from aebench.cli import progress, text
 from aebench.estimate import Estimator
 from aebench.executors import Ending
@@ -46,7 +47,7 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Output:
 
 
 def estimator(folder: Any) -> Estimator:
-    return Estimator.from_survey(Store(folder).survey())
+    return Estimator.from_survey(Store(folder).survey(), machine.cores())
 
 
 def test_a_cell_shows_bars_and_outcomes_in_one_output(output: Output, tmp_path: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from aebench import schema
+from aebench import machine, schema
 from aebench.errors import RequestError
 from aebench.job import Job
 from aebench.tune import reading, running
@@ -79,7 +79,8 @@ class Search:
                     "val_mse": error if ok else None, "aebench": "0.1.0", "commit": "abc",
                     "started_at": f"2026-11-29T00:00:{len(self.batches):02}.000+00:00",
                     "total_s": self.job_s, "baseline_s": 0.0, "compile_s": 0.0,
-                    "concurrent": False, "resumed": "",
+                    "concurrent": False, "resumed": "", "cpu_name": machine.cpu_name(),
+                    "cpu_details": machine.cpu_details(), "cores": machine.cores(),
                 }
         )  # fmt: skip
 
@@ -326,7 +327,10 @@ def test_what_does_not_fit_the_budget_any_more_is_not_started(tmp_path: Path) ->
     assert Counter(job.epochs for job in search.jobs) == {1: 18, 3: 6, 9: 2}
 
 
-def test_a_batch_ends_after_minutes_so_that_what_was_measured_counts(tmp_path: Path) -> None:
+def test_a_batch_ends_after_minutes_so_that_what_was_measured_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "product_gflops", lambda: 239.0)
     search = Search(tmp_path, bowl(3e-3), text(candidates=10))
     search.job_s = 100.0
     assert search.search()

@@ -140,7 +140,8 @@ def run(pairs: Sides, grid: str, shown: Path | None, options: RunOptions) -> tup
     todo = to_do(asked, known, options, retry_failed=True)
     if 0 < len(todo) < len(asked.jobs):
         text.warn(["part of it was measured earlier, so not all of it is in turn"])
-    finished = execute(asked, todo, store, shown, Estimator.from_survey(known), options)
+    estimator = Estimator.from_survey(known, options.threads_of_each(len(todo)))
+    finished = execute(asked, todo, store, shown, estimator, options)
     if not finished:
         again = shlex.join(["aebench", *sys.argv[1:]])
         text.error(f"stopped; to continue: {again}", style="")

@@ -118,9 +118,9 @@ def run(**given: Any) -> None:
     known = store.survey()
     text.warn(known.problems)  # before hours are spent on what they may hold
     there = known.statuses
-    estimator = Estimator.from_survey(known)
-    text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     todo = to_do(grid, known, options, given["retry_failed"])
+    estimator = Estimator.from_survey(known, options.threads_of_each(len(todo)))
+    text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
     plan, workers = None, options.workers or 1
     if budget_s is not None:
         if any(job not in grid.impossible for job in todo):
@@ -144,7 +144,7 @@ def run(**given: Any) -> None:
     if on == "slurm":
         options = dataclasses.replace(options, allocation=cluster.allocation(of_task, grid.jobs))
     text.warn(by_other_engines(possible, there))
-    admission = plan.admission(store, workers) if plan else None
+    admission = plan.admission(store, options) if plan else None
     options = dataclasses.replace(options, may_start=admission)
     finished = execute(grid, todo, store, shown, estimator, options)
     os.chdir(here)

@@ -40,15 +40,19 @@ class Within:
     budget_s: float
     fit: Fit
 
-    def admission(self, store: Store, workers: int) -> Admission:
+    def admission(self, store: Store, options: RunOptions) -> Admission:
         """Who says at a job's turn whether it still fits; the budget begins now."""
-        folder, started = store.path.name, self.costs.started
+        folder, threads, started = (
+            store.path.name,
+            options.threads_of_each(len(self.todo)),
+            self.costs.started,
+        )
 
         def learn() -> Costs:
-            return Costs.of(store.survey().jobs, folder, started)
+            return Costs.of(store.survey().jobs, folder, threads, started)
 
         end = time.monotonic() + self.budget_s
-        return Admission(self.costs, end, workers, learn=learn)
+        return Admission(self.costs, end, options.workers or 1, learn=learn)
 
 
 def within(
@@ -67,7 +71,7 @@ def within(
     from aebench.analysis import deciding
 
     started = frozenset() if options.repeats_in_process else grid.repeated
-    costs = Costs.of(known.jobs, folder, started)
+    costs = Costs.of(known.jobs, folder, options.threads_of_each(len(todo)), started)
     there = _done(known.statuses)
     possible = [job for job in todo if job not in grid.impossible]
     wanted = set(possible)

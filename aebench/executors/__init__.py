@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aebench import machine
 from aebench.job import Job
 
 in_worker = False
@@ -86,6 +87,14 @@ class RunOptions:
     gpus_per_job: int | None = None
     allocation: Allocation | None = None
     wait: bool = False
+
+    def at_once(self, jobs: int) -> int:
+        """How many of so many jobs run at a time on this machine."""
+        return max(1, min(self.workers or 1, jobs))
+
+    def threads_of_each(self, jobs: int) -> int:
+        """Threads of each worker on this machine, where there are so many jobs to do."""
+        return self.threads or machine.share_of_cores(self.at_once(jobs))
 
 
 @dataclass(frozen=True)

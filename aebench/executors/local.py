@@ -62,11 +62,11 @@ def run(
     """
     store = Store(store.path.absolute())
     # With fewer jobs than workers, those that run share the machine's cores all the same.
-    count = max(1, min(options.workers or 1, len(jobs)))
+    count = options.at_once(len(jobs))
     place = _Here(
         store.path,
         Path.cwd(),  # before any plugin of this process may change it
-        threads=options.threads or max(1, machine.cores() // count),
+        threads=options.threads_of_each(len(jobs)),
         concurrent=count > 1,
         data=options.data.absolute() if options.data else None,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from aebench import machine
 from aebench.budget import Admission, Costs, too_small
 from aebench.errors import RequestError
 from aebench.estimate import Estimator
@@ -74,14 +75,15 @@ class Running:
                 raise RequestError(f"{one.name}: {why}")
         begun = self.clock()
         last: list[Job] = []
-        admission = Admission(Costs(Estimator()), begun, clock=self.clock)
+        threads = machine.share_of_cores(self.workers)
+        admission = Admission(Costs(Estimator(threads=threads)), begun, clock=self.clock)
         while True:
             jobs = _jobs(self.store)
             stands = self._stands(jobs)
             if all(s.done for s in stands):
                 return True
             left_s = budget_s - (self.clock() - begun)
-            costs = Costs.of(jobs, self.store.path.name)
+            costs = Costs.of(jobs, self.store.path.name, threads)
             batch, least_s = self._batch(stands, left_s, costs)
             if batch:
                 if batch == last and admission.started:
