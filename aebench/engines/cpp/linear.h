@@ -85,11 +85,12 @@ class Linear {
     // master.
     void learn(const std::vector<Seen>& seen, int64_t begin, int64_t end, float* mean, float* square, const Adam& adam,
                LinearScratch& scratch) const {
-        alignas(64) float tile[V * PANEL];
-        pair(seen, scratch);
-        for (int64_t i = begin; i < end; i += V) {
-            const int64_t rows = std::min(V, master_.places - i), height = tall<P>(V);
-            turn(seen, i, scratch);
+        alignas(64) float tile[INPUTS * PANEL];
+        const int64_t images = places(seen);
+        pair(seen, images, scratch);
+        for (int64_t i = begin; i < end; i += INPUTS) {
+            const int64_t rows = std::min(INPUTS, std::min(end, master_.places) - i), height = tall<P>(rows);
+            turn(seen, images, i, rows, scratch);
             for (int64_t p = 0; p < panels(output_.count()); p++) {
                 for (int64_t r = 0; r < rows; r++)
                     for (int64_t j = 0; j < master_.width; j += 16) {
@@ -99,7 +100,7 @@ class Linear {
                         __builtin_prefetch(square + at, 1);
                     }
                 for (int64_t r = 0; r < rows; r += height)
-                    gradient(seen, r, std::min(height, rows - r), p, scratch, tile + r * PANEL);
+                    gradient(images, r, std::min(height, rows - r), p, scratch, tile + r * PANEL);
                 for (int64_t r = 0; r < rows; r++) {
                     float* weight = master(p, i + r);
                     const int64_t at = weight - master_.data;
@@ -107,20 +108,21 @@ class Linear {
                         adam(weight + j, mean + at + j, square + at + j, load(tile + r * PANEL + j));
                 }
             }
-            pack(i, i + V);
+            pack(i, std::min(i + INPUTS, end));
         }
     }
 
     // A thread's memory for `images` images, which are all threads' of a batch.
     void reserve(int64_t images, int64_t threads, LinearScratch& scratch) const {
         const int64_t places = images + threads * P::GRAIN, bytes = P::PARTS * places * int64_t(sizeof(Element));
-        scratch.reserve(images * GROUP * PANEL * 4 + 64, bytes * V,
-                        std::is_same_v<P, Float32> ? 0 : bytes * panels(output_.count()) * master_.width);
+        scratch.reserve(images * GROUP * PANEL * 4 + 64, bytes * INPUTS,
+                        bytes * panels(output_.count()) * master_.width);
     }
 
    private:
     static constexpr int64_t GROUP =
         8;  // panels whose results are given on together: more of an image that lie together
+    static constexpr int64_t INPUTS = V == 16 ? 32 : 24;  // whose weights learn at once: whole heights of a product
     static constexpr int64_t BLOCK = 256;  // places at once: a block of a panel stays in the first cache for all images
 
     float* master(int64_t p, int64_t i) const { return const_cast<float*>(master_.at(p)) + i * master_.width; }
@@ -154,77 +156,67 @@ class Linear {
     }
 
     // The gradient by the weights of inputs i + r and some more, to a tile.
-    void gradient(const std::vector<Seen>& seen, int64_t r, int64_t rows, int64_t p, const LinearScratch& scratch,
-                  float* tile) const {
-        bool add = false;
+    void gradient(int64_t images, int64_t r, int64_t rows, int64_t p, const LinearScratch& scratch, float* tile) const {
         const Element *turned = reinterpret_cast<Element*>(static_cast<float*>(scratch.turned)),
                       *paired = reinterpret_cast<Element*>(static_cast<float*>(scratch.paired));
-        const int64_t all = places(seen);
-        for (const Seen& s : seen) {
-            if (!s.images) continue;
-            const int64_t count = round_up(s.images, P::GRAIN), width = vectors(output_.count(), p);
-            if constexpr (std::is_same_v<P, Float32>) {
-                P::multiply(
-                    {turned + r, 1, V, 0, s.grad.at(0, 0, 0) + p * PANEL, s.grad.image, 0, 1, count, tile, PANEL, add},
-                    rows, width, 0, 0);
-                turned += count * V;
-            } else {
-                P::multiply({turned + r * all, all, 1, 0, paired + p * all * master_.width, master_.width, 0, 1, count,
-                             tile, PANEL, add},
-                            rows, width, V * all, panels(output_.count()) * all * master_.width);
-                turned += count, paired += count * master_.width;
-            }
-            add = true;
-        }
+        const int64_t width = master_.width, panel = images * width;
+        const bool plain = std::is_same_v<P, Float32>;
+        P::multiply({turned + r * (plain ? 1 : images), plain ? 1 : images, plain ? INPUTS : 1, 0, paired + p * panel,
+                     width, 0, 1, images, tile, PANEL, false},
+                    rows, vectors(output_.count(), p), INPUTS * images, panels(output_.count()) * panel);
     }
 
+    // Images of all threads, each one's rounded up to as many as are multiplied together.
     static int64_t places(const std::vector<Seen>& seen) {
         int64_t all = 0;
         for (const Seen& s : seen) all += round_up(s.images, P::GRAIN);
         return all;
     }
 
-    // What came in, inputs from `i` on, image after image. In bf16 pairs of images lie side by side: it is transposed,
-    void turn(const std::vector<Seen>& seen, int64_t i, LinearScratch& scratch) const {
+    // What came in, `rows` inputs from `i` on, image after image. In bf16 pairs of images lie side by side: it is
+    // transposed,
+    void turn(const std::vector<Seen>& seen, int64_t images, int64_t i, int64_t rows, LinearScratch& scratch) const {
         Element* to = reinterpret_cast<Element*>(static_cast<float*>(scratch.turned));
-        if constexpr (std::is_same_v<P, Float32>) {
-            for (const Seen& s : seen)
-                for (int64_t n = 0; n < s.images; n++, to += V)
-                    store(to, s.x.load(s.x.at(n, 0, 0) + i, master_.places - i));
-        } else {
-            const int64_t all = places(seen);
-            for (const Seen& s : seen) {
-                const int64_t count = round_up(s.images, P::GRAIN);
-                for (int64_t n = 0; n < count; n += V) {
-                    vec square[V];
-                    for (int64_t r = 0; r < V; r++)
-                        square[r] = n + r < s.images ? s.x.load(s.x.at(n + r, 0, 0) + i, master_.places - i) : vec{};
-                    transpose(square);
-                    for (int64_t r = 0; r < V; r++)
-                        P::store(to + r * all + n, V * all, square[r], std::min(V, count - n));
-                }
+        for (const Seen& s : seen) {
+            const int64_t count = round_up(s.images, P::GRAIN);
+            const auto inputs = [&](int64_t n, int64_t r) {
+                return n < s.images ? s.x.load(s.x.at(n, 0, 0) + i + r, master_.places - i - r) : vec{};
+            };
+            if constexpr (std::is_same_v<P, Float32>) {
+                for (int64_t n = 0; n < count; n++, to += INPUTS)
+                    for (int64_t r = 0; r < rows; r += V) store(to + r, inputs(n, r));
+            } else {
+                for (int64_t r = 0; r < rows; r += V)
+                    for (int64_t n = 0; n < count; n += V) {
+                        vec square[V];
+                        for (int64_t j = 0; j < V; j++) square[j] = inputs(n + j, r);
+                        transpose(square);
+                        for (int64_t j = 0; j < V; j++)
+                            P::store(to + (r + j) * images + n, INPUTS * images, square[j], std::min(V, count - n));
+                    }
                 to += count;
             }
         }
     }
 
-    // and of the gradients, in panels.
-    void pair(const std::vector<Seen>& seen, LinearScratch& scratch) const {
-        if constexpr (!std::is_same_v<P, Float32>) {
-            const int64_t all = places(seen), part = panels(output_.count()) * all * master_.width;
-            Element* to = reinterpret_cast<Element*>(static_cast<float*>(scratch.paired));
-            int64_t first = 0;
-            for (const Seen& s : seen) {
-                const int64_t count = round_up(s.images, P::GRAIN);
-                const auto grad = [&](int64_t n, int64_t o) {
-                    return n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{};
-                };
-                for (int64_t n = 0; n < count; n += 2)
-                    for (int64_t o = 0; o < output_.count(); o += V)
-                        put_pair<P>(to + o / PANEL * all * master_.width, first + n, master_.width, o % PANEL / V,
-                                    grad(n, o), grad(n + 1, o), part);
-                first += count;
-            }
+    // and of the gradients, in panels: as they lie, the same numbers of all images would compete for a few lines of
+    // the first cache.
+    void pair(const std::vector<Seen>& seen, int64_t images, LinearScratch& scratch) const {
+        const int64_t width = master_.width, panel = images * width, part = panels(output_.count()) * panel;
+        Element* to = reinterpret_cast<Element*>(static_cast<float*>(scratch.paired));
+        int64_t first = 0;
+        for (const Seen& s : seen) {
+            const int64_t count = round_up(s.images, P::GRAIN);
+            const auto grad = [&](int64_t n, int64_t o) {
+                return n < s.images ? s.grad.load(s.grad.at(n, 0, 0) + o, output_.count() - o) : vec{};
+            };
+            for (int64_t n = 0; n < count; n += std::min<int64_t>(P::GRAIN, 2))
+                for (int64_t o = 0; o < output_.count(); o += V) {
+                    Element* of = to + o / PANEL * panel;
+                    if constexpr (std::is_same_v<P, Float32>) store(of + (first + n) * width + o % PANEL, grad(n, o));
+                    else put_pair<P>(of, first + n, width, o % PANEL / V, grad(n, o), grad(n + 1, o), part);
+                }
+            first += count;
         }
     }
 
