@@ -17,7 +17,7 @@ from unittest import mock
 
 import pandas as pd
 
-from aebench.analysis import fitness, frames, published, searches, words
+from aebench.analysis import fitness, frames, optimum, published, searches, words
 from aebench.analysis.fights import BOTTLENECK
 from aebench.analysis.outcomes import VERDICTS, headline, tally
 from aebench.analysis.statistics import LEAST
@@ -191,8 +191,9 @@ def trained_properly(study: Reference, best: Reference) -> str:
         "error of PCA with the same 128 numbers. "
         "What follows is of models and settings that a search on validation error chose "
         f"(`--protocol tuned --model tuned`): {words.counted(len(jobs), 'training')} of "
-        f"{_spread(jobs, 'epochs')} epochs: [report](reports/reference-{best.name}.html), "
-        f"[records](results/reference-{best.name}). `conv-bottleneck` are convolutions down to "
+        f"{_spread(jobs, 'epochs')} epochs{_rounded(jobs)}: "
+        f"[report](reports/reference-{best.name}.html), [records](results/reference-{best.name}). "
+        "`conv-bottleneck` are convolutions down to "
         "exactly as many numbers as the MLP has in its code. The test MSE at equal bottleneck, a "
         f"geometric mean over {words.count(LEAST)} seeds or more where not said otherwise; bold is "
         "what is better with p below 0.05, adjusted for all of a data set:"
@@ -212,6 +213,14 @@ def trained_properly(study: Reference, best: Reference) -> str:
             )
         )
     return "\n\n".join(parts)
+
+
+def _rounded(jobs: pd.DataFrame) -> str:
+    """In which precisions, and how far errors are then apart; nothing where all is in fp32."""
+    jobs = frames.done(jobs)
+    pooled = frames.settings(jobs, without="precision")
+    told = optimum.precisions(jobs.assign(settings=pooled)).told
+    return f" ({told[0].lower()}{told[1:-1]})" if told else ""
 
 
 def tuned_table(known: Sequence[answers.Answer]) -> str:

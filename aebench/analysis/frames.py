@@ -126,7 +126,9 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
         # `Job.modified` writes each change as field=value.
         changes = _UNKNOWN if modified is None or modified != modified else modified
         told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
-        told += [precision] if precision not in ("fp32", "tf32", "bf16x3") else []
+        told += [precision] * (
+            without != "precision" and precision not in ("fp32", "tf32", "bf16x3")
+        )
         return f"{protocol} with {', '.join(told)}" if told else str(protocol)
 
     rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)

@@ -5,13 +5,14 @@ A ratio to PCA's error is told of a real bottleneck only, as `frames.beside_pca`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from aebench.analysis import fights, frames
+from aebench.analysis import fights, frames, words
 from aebench.analysis.statistics import interval
+from aebench.language import plural, say
 from aebench.store import Results
 
 _ERRORS = ["mse", "pca_mse", "mean_mse"]
@@ -53,6 +54,44 @@ def to_optimum(results: Results) -> pd.DataFrame:
         for identity, group in seeds.groupby(by, sort=False)
     ]
     return pd.DataFrame(rows, columns=[*by, *_BESIDE])
+
+
+class Precisions(NamedTuple):
+    """What was trained in which precisions: `several` trainings in more than one of them.
+
+    The errors of one training are at most a share `apart` from one another, 0.01 is one percent.
+    """
+
+    names: tuple[str, ...]
+    several: int = 0
+    apart: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """A sentence on them; empty where everything was trained in fp32."""
+        names = words.listed(self.names)
+        if self.names in ((), ("fp32",)):
+            return ""
+        if not self.several:
+            return say("Trained in {names}.", names=names)
+        told = plural(
+            self.several,
+            "{count} training was done in several, with errors within {share} of each other",
+            "{count} trainings were done in several, with errors within {share} of each other",
+            count=words.count(self.several),
+            share=words.in_percent(words.number(100 * self.apart)),
+        )
+        return say("Trained in {names}; {told}.", names=names, told=told)
+
+
+def precisions(jobs: pd.DataFrame) -> Precisions:
+    """Those of `jobs`, which are finished and alike in what `settings` says but for them."""
+    by = ["dataset", "settings", *frames.MODEL, "seed"]
+    errors = jobs.assign(mse=jobs["mse"].astype("float64")).groupby([*by, "precision"])["mse"]
+    sides = errors.median().unstack("precision").dropna(thresh=2)
+    apart = (sides.max(axis="columns") / sides.min(axis="columns") - 1).max()
+    names = tuple(sorted(set(jobs["precision"])))
+    return Precisions(names, len(sides), float(apart) if len(sides) else 0.0)
 
 
 def codes(results: Results) -> pd.DataFrame:

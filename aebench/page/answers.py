@@ -16,6 +16,7 @@ import pandas as pd
 from aebench.analysis import budgets, fights, frames, optimum, published, words
 from aebench.analysis.budgets import Range
 from aebench.analysis.fights import BOTTLENECK, COSTS, FIRST, Cost, Fight
+from aebench.analysis.optimum import Precisions
 from aebench.language import later, say
 from aebench.store import Results
 
@@ -30,7 +31,8 @@ class Answer:
 
     `protocol` is the one that these are of, empty where of each family the best counts whatever
     it was trained under. `where` are the conditions of its times, `pca` the curve of its exact
-    baselines.
+    baselines. Trainings that differ in their `precisions` alone count as one: the rounding of bf16
+    changes an error by far less than another seed does.
     """
 
     dataset: str
@@ -39,6 +41,7 @@ class Answer:
     points: dict[str, pd.DataFrame]
     where: str
     pca: pd.DataFrame
+    precisions: Precisions
     protocol: str = ""
 
     @property
@@ -54,10 +57,14 @@ class Answer:
 
 def answers(results: Results) -> list[Answer]:
     """One for each data set with a code smaller than the image; `results` are ordered."""
+    jobs = frames.done(results.jobs)
+    jobs = jobs.assign(settings=frames.settings(jobs, without="precision"))
+    results = replace(results, jobs=jobs)
     every = optimum.codes(results)
     spent = {cost: fights.spent(results, cost) for cost in COSTS}
     made = []
-    for (dataset,), _ in frames.by_dataset(frames.done(results.jobs)):
+    for (dataset,), own in frames.by_dataset(jobs):
+        kept = optimum.precisions(own[frames.compressing(own)])
         codes = every[every["dataset"] == dataset]
         met, points, where = {}, {}, ""
         for cost, rows in spent.items():
@@ -65,7 +72,7 @@ def answers(results: Results) -> list[Answer]:
             met[cost.name], points[cost.name] = fights.fights(mine, cost), mine
             where = where or conditions
         curve = frames.baseline_curve(results, dataset)
-        made.append(Answer(dataset, codes, met, points, where, curve))
+        made.append(Answer(dataset, codes, met, points, where, curve, kept))
     return made
 
 
@@ -94,7 +101,8 @@ def sentences(answer: Answer) -> list[str]:
         settings=words.listed(map(words.under, dict.fromkeys(answer.codes["settings"]))),
     )
     first = sentence(answer, BOTTLENECK)
-    return [first, *_beside_pca(answer.codes), *_beside_others(answer), trained]
+    rounded = [answer.precisions.told] if answer.precisions.told else []
+    return [first, *_beside_pca(answer.codes), *_beside_others(answer), trained, *rounded]
 
 
 def sentence(answer: Answer, cost: Cost) -> str:
