@@ -19,6 +19,7 @@ from aebench.analysis.statistics import LEAST
 from aebench.budget import Admission, Costs, fitting
 from aebench.errors import RequestError
 from aebench.estimate import Estimator, Guess
+from aebench.executors import RunOptions
 from aebench.grid import Grid
 from aebench.job import Job
 from aebench.store import Store
@@ -112,8 +113,8 @@ def measured(store: Store, took_s: float, *, here: bool, **model: Any) -> None:
     """A record of a job that took so long in all, beside others, on a CPU like this or another."""
     like = {
         "cpu_name": machine.cpu_name(), "cpu_details": machine.cpu_details(),
-        "cores": machine.cores(), "concurrent": True, "total_s": took_s,
-        "compile_s": 0.0, "baseline_s": 0.0,
+        "cores": machine.cores(), "threads": machine.cores(), "concurrent": True,
+        "total_s": took_s, "compile_s": 0.0, "baseline_s": 0.0,
     }  # fmt: skip
     other = {} if here else {"cpu_details": "another of that name"}
     store.write(record(**model, row=like | other))
@@ -152,6 +153,30 @@ def test_other_machines_say_nothing_of_how_long_jobs_take_here(
     costs = Costs.of(store.survey().jobs, "here", machine.cores())
     assert costs.seconds(mlp) == pytest.approx(50.0)
     assert costs.seconds(conv) == pytest.approx(50.0 * rough[conv] / rough[mlp])
+
+
+def test_more_workers_than_cores_get_no_more_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On this machine; elsewhere there may be as many as were asked for."""
+    monkeypatch.setattr(machine, "cores", lambda: 4)
+    few, many = RunOptions(workers=2), RunOptions(workers=1000)
+    assert [few.threads_of_each(n) for n in (1, 2, 9)] == [4, 2, 2]
+    assert [(many.at_once(n), many.abreast(n), many.threads_of_each(n)) for n in (0, 3, 9)] == [
+        (1, 1, 4), (3, 3, 1), (9, 4, 1),
+    ]  # fmt: skip
+    assert RunOptions(workers=2, threads=3).threads_of_each(9) == 3
+    ray = RunOptions(on="ray", workers=9)
+    assert (ray.abreast(9), ray.threads_of_each(9)) == (9, 4)
+    assert dataclasses.replace(ray, cpus_per_job=2).threads_of_each(9) == 2
+
+
+def test_a_plan_tells_how_many_run_at_a_time(invoke: Invoke) -> None:
+    told = []
+    for workers in ("2", "1000"):
+        code, out, _ = invoke("run", "--grid", "quick", "--plan", "--workers", workers)
+        assert code == 0
+        told.append(re.search(r"about (.*), (\d+) at a time", out).groups())
+    (_, two), (_, all_of_it) = told
+    assert (two, all_of_it) == ("2", "5")
 
 
 # The order

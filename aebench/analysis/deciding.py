@@ -13,11 +13,9 @@ from functools import cache
 from aebench import engines
 from aebench.analysis.evidence import Rule
 from aebench.analysis.findings import FINDINGS
-from aebench.analysis.frames import Model
+from aebench.analysis.frames import EXACT, Model
 from aebench.analysis.statistics import LEAST
 from aebench.job import Job
-
-_EXACT = ("fp32", "tf32", "bf16x3")  # precisions that count as the study's: see `frames.settings`
 
 
 def waits(jobs: Sequence[Job], there: Collection[str]) -> dict[str, list[Job]]:
@@ -67,7 +65,7 @@ def _speaks(job: Job, *, times: bool) -> bool:
     if times:  # whose ratio needs none of the study's 15 epochs
         changes = [change for change in changes if not change.startswith("epochs=")]
     plain = not (changes or job.code or job.options)
-    return plain and job.protocol == "study" and job.precision in _EXACT
+    return plain and job.protocol == "study" and job.precision in EXACT
 
 
 def _missing(rule: Rule, jobs: Sequence[Job], is_there: Callable[[Job], bool]) -> list[Job] | None:

@@ -28,6 +28,7 @@ ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads"
 # A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
 NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
 MODEL = ["architecture", "depth", "latent"]
+EXACT = ("fp32", "tf32", "bf16x3")  # precisions that count as the study's: see `settings`
 # Towards full size PCA's error vanishes, and a ratio to it says nothing. Models are set beside it
 # whose code is at most two thirds of the image, and only while PCA has at least a hundredth of the
 # error of the mean image: of MNIST, whose border is empty, 512 numbers tell all but everything.
@@ -117,8 +118,7 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
 
     Engine and device do not belong here, nor does tf32 beside fp32: torch's own defaults, which
     the study used, mix the two; nor bf16x3, which keeps 16 bits of a number where tf32 keeps 11.
-    bf16 rounds to three digits and is another experiment. `without` names a field of a job whose
-    changes are not told.
+    bf16 rounds to three digits: another experiment. Changes of the field `without` are not told.
     """
 
     @cache
@@ -126,9 +126,7 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
         # `Job.modified` writes each change as field=value.
         changes = _UNKNOWN if modified is None or modified != modified else modified
         told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
-        told += [precision] * (
-            without != "precision" and precision not in ("fp32", "tf32", "bf16x3")
-        )
+        told += [precision] * (without != "precision" and precision not in EXACT)
         return f"{protocol} with {', '.join(told)}" if told else str(protocol)
 
     rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)

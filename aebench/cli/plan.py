@@ -10,6 +10,7 @@ from aebench import engines
 from aebench.cli import text
 from aebench.errors import printable
 from aebench.estimate import Estimator
+from aebench.executors import RunOptions
 from aebench.grid import Grid, size, steps, system
 from aebench.job import Job
 
@@ -25,13 +26,13 @@ def print_plan(
     there: Mapping[str, str],
     todo: Sequence[Job],
     estimator: Estimator,
-    workers: int,
+    options: RunOptions,
     started: Collection[Job] = (),
 ) -> None:
     """Print one line per system, seeds and repeats counted together, and the estimated time.
 
     `there` maps the keys of stored jobs to their status; `todo` are the jobs that would run, those
-    of `started` in processes of their own.
+    of `started` in processes of their own, as `options` say.
     """
 
     systems: dict[tuple[object, ...], list[Job]] = {}
@@ -72,9 +73,10 @@ def print_plan(
     for sentence in by_other_engines(run, there):
         out.print(sentence)
     known = [job for job in run if estimator.job(job) is not None]
-    total = estimator.total(known, workers, started)
+    total = estimator.total(known, options.abreast(len(run)), started)
     about = text.between(total.low_s, total.high_s) if known else "no time"
-    beside = f", {workers} at a time" if workers > 1 else ""
+    at_once = options.at_once(len(run))
+    beside = f", {at_once} at a time" if at_once > 1 else ""
     jobs_to_do = text.count(len(run), "job")
     unsized = len(run) - len(known)
     out.print(

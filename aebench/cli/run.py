@@ -121,7 +121,7 @@ def run(**given: Any) -> None:
     todo = to_do(grid, known, options, given["retry_failed"])
     estimator = Estimator.from_survey(known, options.threads_of_each(len(todo)))
     text.detail(f"results: {store.path}, {len(there)} records there; times: {estimator.basis}")
-    plan, workers = None, options.workers or 1
+    plan = None
     if budget_s is not None:
         if any(job not in grid.impossible for job in todo):
             plan = within(grid, todo, known, store.path.name, options, budget_s)
@@ -130,8 +130,8 @@ def run(**given: Any) -> None:
             text.stderr().print("nothing is left to do, so nothing of the budget is used")
     if given["plan"]:
         started = () if options.repeats_in_process else grid.repeated
-        print_plan(grid, there, todo, estimator, workers, started)
-        for sentence in told_before(plan, workers) if plan else ():
+        print_plan(grid, there, todo, estimator, options, started)
+        for sentence in told_before(plan, options) if plan else ():
             text.stdout().print(sentence, soft_wrap=True)
         return
     possible = [job for job in todo if job not in grid.impossible]

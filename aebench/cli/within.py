@@ -52,7 +52,7 @@ class Within:
             return Costs.of(store.survey().jobs, folder, threads, started)
 
         end = time.monotonic() + self.budget_s
-        return Admission(self.costs, end, options.workers or 1, learn=learn)
+        return Admission(self.costs, end, options.abreast(len(self.todo)), learn=learn)
 
 
 def within(
@@ -79,7 +79,7 @@ def within(
         [job for job in grid.jobs if job in wanted or job.key in there], there, costs.seconds
     )
     ordered = tuple(dict.fromkeys([*first, *possible]))
-    fit = fitting(ordered, costs, budget_s, options.workers or 1)
+    fit = fitting(ordered, costs, budget_s, options.abreast(len(todo)))
     skipped = [job for job in todo if job in grid.impossible]
     return Within(grid, there, (*skipped, *ordered), costs, budget_s, fit)
 
@@ -88,13 +88,15 @@ def _done(statuses: Mapping[str, str]) -> frozenset[str]:
     return frozenset(key for key, status in statuses.items() if status == "ok")
 
 
-def told_before(plan: Within, workers: int) -> list[str]:
+def told_before(plan: Within, options: RunOptions) -> list[str]:
     """What likely fits and what is left out, in sentences, before anything runs."""
     from aebench.analysis import deciding
 
     fits, ordered = set(plan.fit.jobs), [j for j in plan.todo if j not in plan.grid.impossible]
     out = [job for job in ordered if job not in fits]
-    took = sum(map(plan.costs.guess, plan.fit.jobs), Guess()).times(1 / workers)
+    took = sum(map(plan.costs.guess, plan.fit.jobs), Guess()).times(
+        1 / options.abreast(len(plan.todo))
+    )
     between = f"{plan.fit.least} to {plan.fit.most}"
     said = [
         f"within {text.duration(plan.budget_s)}: about {len(fits)} of {len(ordered)} jobs"

@@ -89,11 +89,17 @@ class RunOptions:
     wait: bool = False
 
     def at_once(self, jobs: int) -> int:
-        """How many of so many jobs run at a time on this machine."""
+        """How many of so many jobs run at a time."""
         return max(1, min(self.workers or 1, jobs))
 
+    def abreast(self, jobs: int) -> int:
+        """How many of them have a core for themselves, as on this machine not all may."""
+        return self.at_once(jobs) if self.on else min(self.at_once(jobs), machine.cores())
+
     def threads_of_each(self, jobs: int) -> int:
-        """Threads of each worker on this machine, where there are so many jobs to do."""
+        """Threads of each worker, where there are so many jobs to do."""
+        if self.on:
+            return self.threads or self.cpus_per_job or machine.cores()
         return self.threads or machine.share_of_cores(self.at_once(jobs))
 
 

@@ -52,6 +52,11 @@ class Running:
     exhausted: set[tuple[Search, int]] = field(default_factory=set)
     unable: str = ""  # why a point was none that can be trained
 
+    @property
+    def _abreast(self) -> int:
+        """How many jobs have a core for themselves."""
+        return min(self.workers, machine.cores())
+
     def stands(self) -> list[Stand]:
         """Where each search stands, by the records."""
         return self._stands(_jobs(self.store))
@@ -91,7 +96,7 @@ class Running:
                 last = batch
                 # For a better estimate of what is left, no job starts long after the first.
                 admission = Admission(
-                    costs, begun + budget_s, self.workers, self.clock, patience_s=2 * _BATCH_S
+                    costs, begun + budget_s, self._abreast, self.clock, patience_s=2 * _BATCH_S
                 )
                 if not train(batch, costs.estimator, admission):
                     return False
@@ -114,7 +119,7 @@ class Running:
                 job_s = costs.seconds(job)
                 alone_s = costs.start_s + job_s
                 least_s = min(least_s, alone_s)
-                wall_s = costs.start_s + max(job_s, (taken_s + job_s) / self.workers)
+                wall_s = costs.start_s + max(job_s, (taken_s + job_s) / self._abreast)
                 full = len(batch) >= self.workers and wall_s > _BATCH_S
                 if wall_s <= left_s and not full and job not in batch:
                     batch.append(job)
