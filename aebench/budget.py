@@ -48,7 +48,8 @@ class Costs:
         estimator = Estimator.from_jobs(jobs, folder, threads)
         columns = list(dict.fromkeys([*_TIMED, *FIELDS]))
         here = of_this_machine(jobs)
-        known = jobs[here] if here.any() else jobs
+        any_here = bool(here.any())
+        known = jobs[here] if any_here else jobs
         off: dict[tuple[str, ...], list[float]] = {}
         took: dict[tuple[str, ...], list[float]] = {}
         known = known.loc[:, columns].fillna({"threads": threads})
@@ -58,7 +59,7 @@ class Costs:
                 continue
             alike = (str(row["architecture"]), str(row["dataset"]))
             took.setdefault(alike, []).append(job_s / row["epochs"])
-            if not here.any():
+            if not any_here:
                 continue
             try:
                 job = Job(**{name: row[name] for name in FIELDS})

@@ -217,9 +217,7 @@ def trained_properly(study: Reference, best: Reference) -> str:
 
 def _rounded(jobs: pd.DataFrame) -> str:
     """In which precisions, and how far errors are then apart; nothing where all is in fp32."""
-    jobs = frames.done(jobs)
-    pooled = frames.settings(jobs, without="precision")
-    told = optimum.precisions(jobs.assign(settings=pooled)).told
+    told = optimum.precisions(frames.done(jobs)).told
     return f" ({told[0].lower()}{told[1:-1]})" if told else ""
 
 

@@ -134,6 +134,19 @@ def test_costs_are_those_of_this_machine_and_of_the_same_kind_of_job(tmp_path: P
     assert costs.seconds(mlp) < 0.1 * costs.seconds(dataclasses.replace(mlp, epochs=1000))
 
 
+def test_what_a_job_took_is_set_beside_what_it_takes_with_as_many_threads(tmp_path: Path) -> None:
+    """Of one thread it took so long; with four, which share its arithmetic, a quarter."""
+    store, model = Store(tmp_path), {"architecture": "mlp-separate", "latent": 8500}
+    row = {"cpu_name": machine.cpu_name(), "cpu_details": machine.cpu_details(),
+           "cores": machine.cores(), "threads": 1, "concurrent": True, "total_s": 4000.0,
+           "compile_s": 0.0, "baseline_s": 0.0}  # fmt: skip
+    store.write(record(dataset="cifar10", row=row, **model))
+    job = Job("mlp-separate", "cifar10", 8500)
+    for threads, seconds in ((1, 4000.0), (4, 1000.0)):
+        costs = Costs.of(store.survey().jobs, "here", threads)
+        assert costs.seconds(job) == pytest.approx(seconds, rel=0.03)
+
+
 def test_other_machines_say_nothing_of_how_long_jobs_take_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,9 +85,10 @@ class Precisions(NamedTuple):
 
 
 def precisions(jobs: pd.DataFrame) -> Precisions:
-    """Those of `jobs`, which are finished and alike in what `settings` says but for them."""
-    by = ["dataset", "settings", *frames.MODEL, "seed"]
-    errors = jobs.assign(mse=jobs["mse"].astype("float64")).groupby([*by, "precision"])["mse"]
+    """Those of `jobs`, which are finished; alike in all else, they are one training."""
+    pooled = frames.settings(jobs, without="precision")
+    jobs = jobs.assign(settings=pooled, mse=jobs["mse"].astype("float64"))
+    errors = jobs.groupby(["dataset", "settings", *frames.MODEL, "seed", "precision"])["mse"]
     sides = errors.median().unstack("precision").dropna(thresh=2)
     apart = (sides.max(axis="columns") / sides.min(axis="columns") - 1).max()
     names = tuple(sorted(set(jobs["precision"])))

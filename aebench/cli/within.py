@@ -42,11 +42,8 @@ class Within:
 
     def admission(self, store: Store, options: RunOptions) -> Admission:
         """Who says at a job's turn whether it still fits; the budget begins now."""
-        folder, threads, started = (
-            store.path.name,
-            options.threads_of_each(len(self.todo)),
-            self.costs.started,
-        )
+        folder, started = store.path.name, self.costs.started
+        threads = options.threads_of_each(len(self.todo))
 
         def learn() -> Costs:
             return Costs.of(store.survey().jobs, folder, threads, started)
