@@ -12,7 +12,7 @@ namespace chain {
 template <class P>
 struct Scratch {
     std::optional<Tiles36> tiles;
-    Buffer sums{0};
+    Buffer sums{0}, seen{0};      // of `scatter_patches` and `slide`
     Buffer turned{0}, paired{0};  // what a gradient of weights multiplies, places side by side; not in float32
 };
 
@@ -100,8 +100,7 @@ class Convolution {
         const Pair start = {-g.padding.y, -g.padding.x}, results = {g.small.height, g.small.width};
         if constexpr (P::FAST_CONVOLUTION)
             if (fast_gather_) return fast_gather_->slide(from, images, start, results, *scratch.tiles, sink);
-        for (int64_t n = 0; n < images; n++)
-            slide(from, n, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), sink);
+        slide(from, images, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), scratch.seen, sink);
     }
 
     template <class Sink>
@@ -110,18 +109,16 @@ class Convolution {
             if (fast_scatter_)
                 return fast_scatter_->slide(from, images, {down(0).from, across(0).from}, {g.big.height, g.big.width},
                                             *scratch.tiles, sink);
-        for (int64_t n = 0; n < images; n++) {
-            if (patches()) {
-                scatter_patches(from, n, g, scatter_[0], scratch.sums, sink);
-                continue;
-            }
-            for (int64_t a = 0; a < g.stride.y; a++)
-                for (int64_t b = 0; b < g.stride.x; b++) {
-                    const Phase y = down(a), x = across(b);
-                    slide(from, n, {{y.from, x.from}, {1, 1}, {y.results, x.results}, {y.first, x.first}, g.stride},
-                          scatter_[a * g.stride.x + b], sink);
-                }
+        if (patches()) {
+            for (int64_t n = 0; n < images; n++) scatter_patches(from, n, g, scatter_[0], scratch.sums, sink);
+            return;
         }
+        for (int64_t a = 0; a < g.stride.y; a++)
+            for (int64_t b = 0; b < g.stride.x; b++) {
+                const Phase y = down(a), x = across(b);
+                slide(from, images, {{y.from, x.from}, {1, 1}, {y.results, x.results}, {y.first, x.first}, g.stride},
+                      scatter_[a * g.stride.x + b], scratch.seen, sink);
+            }
     }
 
     // Add the gradient by the weights to `to`, master panels; `fast` is what `finish` will add, see `Winograd`.
@@ -136,6 +133,14 @@ class Convolution {
     bool is_fast() const { return bool(fast_gather_); }
 
     const Geometry g;
+
+    // Floats of a thread's memory that `slide` takes.
+    int64_t seen() const {
+        int64_t most = is_fast() ? 0 : Seen<P>(forward()).floats();
+        if (!is_fast() && !patches())
+            for (const Panels<P>& b : scatter_) most = std::max(most, Seen<P>(b).floats());
+        return most;
+    }
 
     // Whether to scatter goes by patches.
     bool patches() const { return g.big.channels < V; }

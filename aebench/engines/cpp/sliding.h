@@ -115,17 +115,6 @@ struct Window {
     Pair from, step, results, to, to_step;
 };
 
-// What a sink gets from a tile of results: `count` pixels of a row, from panel `p` on.
-template <class Sink>
-INLINE void hand_over(const float* tile, int64_t count, int64_t columns, int64_t p, Sink& sink, int64_t n, int64_t y,
-                      int64_t x, int64_t x_step) {
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < vectors(columns, p); j++) {
-            const int64_t c = p * PANEL + j * V;
-            sink(n, y, x + i * x_step, c, columns - c, load(tile + i * PANEL + j * V));
-        }
-}
-
 // Rows of a product at a time, as even as can be.
 template <class P>
 INLINE int64_t tall(int64_t rows) {
@@ -133,23 +122,70 @@ INLINE int64_t tall(int64_t rows) {
     return (rows + pieces - 1) / pieces;
 }
 
-// Slide a kernel over image `n`.
+// Memory of one thread for what a kernel sees at some pixels: a row for each, so that rows of a product go on from one
+// line of an image, and from one image, to the next. Small images would else fill no tile; and beside as many rows as
+// fit, what the second cache has to hold of the weights is one panel.
+template <class P>
+struct Seen {
+    using Element = typename P::Element;
+    static constexpr int64_t SIZE = sizeof(Element), BYTES = 128 << 10;
+
+    const int64_t row, count, part;  // from one row to the next; rows; from one part of a number to the next
+
+    explicit Seen(const Panels<P>& b)
+        // A line of the cache more than a row takes: in steps of 4 KB all would compete for the same few lines.
+        : row(round_up(b.segments * b.padded, 64 / SIZE) + 64 / SIZE),
+          count(std::max<int64_t>(1, BYTES / (row * SIZE * P::PARTS * P::ROWS)) * P::ROWS),
+          part(count * row) {}
+
+    int64_t floats() const { return P::PARTS * part * SIZE / 4; }
+
+    // Copy what a kernel sees from a pixel on. Behind each of its lines may come what the next one takes the place of.
+    INLINE void copy(const Tensor<P>& from, const Element* first, const Panels<P>& b, Element* to) const {
+        constexpr int64_t STEP = 4 * V / SIZE;
+        for (int64_t h = 0; h < P::PARTS; h++)
+            for (int64_t s = 0; s < b.segments; s++)
+                for (int64_t k = 0; k < b.padded; k += STEP)
+                    ::store(reinterpret_cast<float*>(to + h * part + s * b.padded + k),
+                            ::load(reinterpret_cast<const float*>(first + h * from.part + s * from.line + k)));
+    }
+};
+
+// Slide a kernel over `images`. `memory` is that of `Seen`.
 template <class P, class Sink>
-void slide(const Tensor<P>& from, int64_t n, const Window& w, const Panels<P>& b, Sink& sink) {
+void slide(const Tensor<P>& from, int64_t images, const Window& w, const Panels<P>& b, float* memory, Sink& sink) {
+    struct Pixel {
+        int64_t n, y, x;
+    };
     alignas(64) float tile[P::ROWS * PANEL];
-    const int64_t pixel = from.shape.channels, height = tall<P>(w.results.x);
-    for (int64_t y = 0; y < w.results.y; y++)
-        for (int64_t x = 0; x < w.results.x; x += height) {
-            const int64_t count = std::min(height, w.results.x - x);
-            for (int64_t p = 0; p < panels(b.columns); p++) {
-                P::multiply({from.at(n, w.from.y + y * w.step.y, w.from.x + x * w.step.x), w.step.x * pixel, 1,
-                             from.line, b.at(p), b.width, b.padded * b.width, b.segments, b.padded, tile, PANEL, false},
-                            count, vectors(b.columns, p), from.part, b.part);
-                hand_over(tile, count, b.columns, p, sink, n, w.to.y + y * w.to_step.y, w.to.x + x * w.to_step.x,
-                          w.to_step.x);
-            }
-            sink.finish();
+    const Seen<P> seen(b);
+    auto* rows = reinterpret_cast<typename P::Element*>(memory);
+    std::vector<Pixel> pixels(seen.count);
+    Pixel next = {0, 0, 0};
+    for (int64_t left = images * w.results.y * w.results.x; left > 0; left -= seen.count) {
+        const int64_t count = std::min(seen.count, left), height = tall<P>(count);
+        for (int64_t i = 0; i < count; i++) {
+            pixels[i] = {next.n, w.to.y + next.y * w.to_step.y, w.to.x + next.x * w.to_step.x};
+            seen.copy(from, from.at(next.n, w.from.y + next.y * w.step.y, w.from.x + next.x * w.step.x), b,
+                      rows + i * seen.row);
+            if (++next.x == w.results.x) next.x = 0, next.y++;
+            if (next.y == w.results.y) next.y = 0, next.n++;
         }
+        for (int64_t p = 0; p < panels(b.columns); p++)
+            for (int64_t i = 0; i < count; i += height) {
+                const int64_t tall = std::min(height, count - i);
+                P::multiply({rows + i * seen.row, seen.row, 1, 0, b.at(p), b.width, 0, 1, b.segments * b.padded, tile,
+                             PANEL, false},
+                            tall, vectors(b.columns, p), seen.part, b.part);
+                for (int64_t r = 0; r < tall; r++)
+                    for (int64_t j = 0; j < vectors(b.columns, p); j++) {
+                        const int64_t c = p * PANEL + j * V;
+                        const auto [n, y, x] = pixels[i + r];
+                        sink(n, y, x, c, b.columns - c, load(tile + r * PANEL + j * V));
+                    }
+            }
+        sink.finish();
+    }
 }
 
 // A big image with fewer channels than fill a vector: every pixel of the small one gives a patch, and overlapping

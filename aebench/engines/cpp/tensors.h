@@ -94,48 +94,51 @@ struct Activation {
     int64_t kind;
     float leak;  // slope of a leaky ReLU below 0
 
-    // Whether the derivative is had from what goes in, and not from what comes out.
-    bool keeps_input() const { return kind == GELU || kind == SILU; }
+    // Whether the derivative is not had from what comes out, and is kept beside it.
+    bool keeps_slope() const { return kind == GELU || kind == SILU; }
 
-    INLINE vec operator()(vec x) const {
+    // What comes out, and the derivative, which has much of its arithmetic in common with that.
+    INLINE vec operator()(vec x, vec& slope) const {
         switch (kind) {
-            case TANH: return tanh(x);
-            case LEAKY_RELU: return x < 0 ? x * leak : x;
-            case GELU: return x * 0.5f * (1.0f + error_function(x * 0.70710678118654752f));
-            case SILU: return x * sigmoid(x);
-            default: return activate(x, kind);
+            case GELU: {
+                const vec share = 0.5f * (1.0f + error_function(x * 0.70710678118654752f));
+                slope = share + x * (0.39894228040143268f * exponential(-0.5f * x * x));
+                return x * share;
+            }
+            case SILU: {
+                const vec s = sigmoid(x);
+                slope = s * (1.0f + x * (1.0f - s));
+                return x * s;
+            }
+            default: {
+                const vec y = kind == TANH ? tanh(x) : kind == LEAKY_RELU ? (x < 0 ? x * leak : x) : activate(x, kind);
+                slope = slope_at(y);
+                return y;
+            }
         }
     }
 
-    // The derivative; `kept` is what went in or came out.
-    INLINE vec slope(vec kept) const {
+    // The derivative where `y` came out; not of those that keep it.
+    INLINE vec slope_at(vec y) const {
         switch (kind) {
-            case TANH: return 1.0f - kept * kept;
-            case LEAKY_RELU: return kept > 0 ? broadcast(1) : broadcast(leak);
-            case GELU: {
-                const vec density = 0.39894228040143268f * exponential(-0.5f * kept * kept);
-                return 0.5f * (1.0f + error_function(kept * 0.70710678118654752f)) + kept * density;
-            }
-            case SILU: {
-                const vec s = sigmoid(kept);
-                return s * (1.0f + kept * (1.0f - s));
-            }
-            default: return ::slope(kept, kind);
+            case TANH: return 1.0f - y * y;
+            case LEAKY_RELU: return y > 0 ? broadcast(1) : broadcast(leak);
+            default: return slope(y, kind);
         }
     }
 };
 
-// What a layer gave: after its activation and, where the derivative wants that, before.
+// What a layer gave, after its activation; and that one's derivative, where it is kept.
 template <class P>
 struct Output {
     Activation activation;
     Tensor<P> values;
-    Buffer inputs;  // of the activation, [images, height, width, channels]
+    Buffer slopes;  // [images, height, width, channels]
 
     Output(int64_t images, Shape shape, Border border, Activation activation)
         : activation(activation),
           values(images, shape, border),
-          inputs(activation.keeps_input() ? images * shape.count() : 0) {}
+          slopes(activation.keeps_slope() ? images * shape.count() : 0) {}
 
     INLINE int64_t dense(int64_t n, int64_t y, int64_t x, int64_t c) const {
         const Shape& s = values.shape;
@@ -143,9 +146,9 @@ struct Output {
     }
     INLINE vec slope(int64_t n, int64_t y, int64_t x, int64_t c, int64_t count) const {
         if (activation.kind == NONE) return broadcast(1);
-        if (!activation.keeps_input()) return activation.slope(values.load(values.at(n, y, x) + c, count));
-        const float* from = inputs + dense(n, y, x, c);
-        return activation.slope(count >= V ? load(from) : load(from, count));
+        if (!activation.keeps_slope()) return activation.slope_at(values.load(values.at(n, y, x) + c, count));
+        const float* from = slopes + dense(n, y, x, c);
+        return count >= V ? load(from) : load(from, count);
     }
 };
 
@@ -160,8 +163,12 @@ struct Forward {
 
     INLINE void operator()(int64_t n, int64_t y, int64_t x, int64_t c, int64_t count, vec v) const {
         if (bias) v += load(bias + (y * to.values.shape.width + x) * bias_pixel + c);
-        if (to.activation.keeps_input()) std::memcpy(to.inputs + to.dense(n, y, x, c), &v, std::min(count, V) * 4);
-        to.values.store(to.values.at(n, y, x) + c, to.activation(v), count);
+        vec slope;
+        to.values.store(to.values.at(n, y, x) + c, to.activation(v, slope), count);
+        if (!to.activation.keeps_slope()) return;
+        float* kept = to.slopes + to.dense(n, y, x, c);
+        if (count >= V) ::store(kept, slope);
+        else std::memcpy(kept, &slope, count * 4);
     }
     bool dense() const { return to.values.dense(); }
     void finish() {}
@@ -182,11 +189,12 @@ struct Compare {
     INLINE void operator()(int64_t n, int64_t y, int64_t x, int64_t c, int64_t count, vec v) {
         const Shape& s = grad.shape;
         if (bias) v += load(bias + (y * s.width + x) * bias_pixel + c);
-        const vec out = activation(v);
+        vec slope;
+        const vec out = activation(v, slope);
         const float* wanted = target + ((n * s.height + y) * s.width + x) * s.channels + c;
         vec error = count >= V ? out - load(wanted) : mask(out - load(wanted, count), count);
         squares += error * error;
-        error *= scale * activation.slope(activation.keeps_input() ? v : out);
+        error *= scale * slope;
         grad.store(grad.at(n, y, x) + c, error, count);
     }
     bool dense() const { return grad.dense(); }
