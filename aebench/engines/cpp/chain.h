@@ -29,7 +29,7 @@ class Share {
           at_once(images_at_once()),
           input(is_whole(0) ? mine : at_once, chain.image, border_of_input(0)),
           target(mine * chain.image.count()) {
-        int64_t tile_channels = 0, sums = 0, seen = 0;
+        int64_t tile_channels = 0, sums = 0, im2row = 0;
         for (int64_t l = 0; l < chain.count; l++) {
             const Stage& s = chain.stages[l];
             const int64_t images = is_whole(l) || (l < last && is_whole(l + 1)) ? mine : at_once;
@@ -43,7 +43,7 @@ class Share {
             spread.emplace_back(by_patches(l) ? s.output.width * s.output.channels + V : 0);
             means.emplace_back();
             scales.emplace_back();
-            if (layer) seen = std::max(seen, layer->seen());
+            if (layer) im2row = std::max(im2row, layer->im2row());
             if (layer && layer->patches()) sums = std::max(sums, layer->g.big.count() + V);
             if (layer && layer->is_fast()) {
                 tile_channels = std::max({tile_channels, layer->g.big.channels, layer->g.small.channels});
@@ -51,7 +51,7 @@ class Share {
         }
         if (tile_channels) scratch.tiles.emplace(tile_channels);
         scratch.sums = Buffer(sums);
-        scratch.seen = Buffer(seen);
+        scratch.im2row = Buffer(im2row);
         if constexpr (!std::is_same_v<P, Float32>) {
             std::vector<const Convolution<P>*> layers;
             for (const auto& layer : model.convolutions)

@@ -12,7 +12,7 @@ namespace chain {
 template <class P>
 struct Scratch {
     std::optional<Tiles36> tiles;
-    Buffer sums{0}, seen{0};      // of `scatter_patches` and `slide`
+    Buffer sums{0}, im2row{0};    // of `scatter_patches` and `slide`
     Buffer turned{0}, paired{0};  // what a gradient of weights multiplies, places side by side; not in float32
 };
 
@@ -100,7 +100,7 @@ class Convolution {
         const Pair start = {-g.padding.y, -g.padding.x}, results = {g.small.height, g.small.width};
         if constexpr (P::FAST_CONVOLUTION)
             if (fast_gather_) return fast_gather_->slide(from, images, start, results, *scratch.tiles, sink);
-        slide(from, images, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), scratch.seen, sink);
+        slide(from, images, {start, g.stride, results, {0, 0}, {1, 1}}, forward(), scratch.im2row, sink);
     }
 
     template <class Sink>
@@ -117,7 +117,7 @@ class Convolution {
             for (int64_t b = 0; b < g.stride.x; b++) {
                 const Phase y = down(a), x = across(b);
                 slide(from, images, {{y.from, x.from}, {1, 1}, {y.results, x.results}, {y.first, x.first}, g.stride},
-                      scatter_[a * g.stride.x + b], scratch.seen, sink);
+                      scatter_[a * g.stride.x + b], scratch.im2row, sink);
             }
     }
 
@@ -135,10 +135,10 @@ class Convolution {
     const Geometry g;
 
     // Floats of a thread's memory that `slide` takes.
-    int64_t seen() const {
-        int64_t most = is_fast() ? 0 : Seen<P>(forward()).floats();
+    int64_t im2row() const {
+        int64_t most = is_fast() ? 0 : Im2row<P>(forward()).floats();
         if (!is_fast() && !patches())
-            for (const Panels<P>& b : scatter_) most = std::max(most, Seen<P>(b).floats());
+            for (const Panels<P>& b : scatter_) most = std::max(most, Im2row<P>(b).floats());
         return most;
     }
 

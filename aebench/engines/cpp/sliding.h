@@ -122,17 +122,18 @@ INLINE int64_t tall(int64_t rows) {
     return (rows + pieces - 1) / pieces;
 }
 
-// Memory of one thread for what a kernel sees at some pixels: a row for each, so that rows of a product go on from one
-// line of an image, and from one image, to the next. Small images would else fill no tile; and beside as many rows as
-// fit, what the second cache has to hold of the weights is one panel.
+// Memory of one thread for what a kernel sees at some pixels: a row of a product for each, as K. Chellapilla, S. Puri,
+// P. Simard unroll convolutions (High Performance Convolutional Neural Networks for Document Processing, 2006). Rows
+// go on from one line of an image, and from one image, to the next: lines of small images would fill no tile. And
+// beside as many rows as lie in the second cache, that has to hold one panel of the weights only.
 template <class P>
-struct Seen {
+struct Im2row {
     using Element = typename P::Element;
     static constexpr int64_t SIZE = sizeof(Element), BYTES = 128 << 10;
 
     const int64_t row, count, part;  // from one row to the next; rows; from one part of a number to the next
 
-    explicit Seen(const Panels<P>& b)
+    explicit Im2row(const Panels<P>& b)
         // A line of the cache more than a row takes: in steps of 4 KB all would compete for the same few lines.
         : row(round_up(b.segments * b.padded, 64 / SIZE) + 64 / SIZE),
           count(std::max<int64_t>(1, BYTES / (row * SIZE * P::PARTS * P::ROWS)) * P::ROWS),
@@ -145,39 +146,41 @@ struct Seen {
         constexpr int64_t STEP = 4 * V / SIZE;
         for (int64_t h = 0; h < P::PARTS; h++)
             for (int64_t s = 0; s < b.segments; s++)
-                for (int64_t k = 0; k < b.padded; k += STEP)
-                    ::store(reinterpret_cast<float*>(to + h * part + s * b.padded + k),
-                            ::load(reinterpret_cast<const float*>(first + h * from.part + s * from.line + k)));
+                for (int64_t k = 0; k < b.padded; k += STEP) {
+                    vec some;
+                    std::memcpy(&some, first + h * from.part + s * from.line + k, 4 * V);
+                    std::memcpy(to + h * part + s * b.padded + k, &some, 4 * V);
+                }
     }
 };
 
-// Slide a kernel over `images`. `memory` is that of `Seen`.
+// Slide a kernel over `images`. `memory` is that of `Im2row`.
 template <class P, class Sink>
 void slide(const Tensor<P>& from, int64_t images, const Window& w, const Panels<P>& b, float* memory, Sink& sink) {
     struct Pixel {
         int64_t n, y, x;
     };
     alignas(64) float tile[P::ROWS * PANEL];
-    const Seen<P> seen(b);
+    const Im2row<P> im2row(b);
     auto* rows = reinterpret_cast<typename P::Element*>(memory);
-    std::vector<Pixel> pixels(seen.count);
+    std::vector<Pixel> pixels(im2row.count);
     Pixel next = {0, 0, 0};
-    for (int64_t left = images * w.results.y * w.results.x; left > 0; left -= seen.count) {
-        const int64_t count = std::min(seen.count, left), height = tall<P>(count);
+    for (int64_t left = images * w.results.y * w.results.x; left > 0; left -= im2row.count) {
+        const int64_t count = std::min(im2row.count, left), height = tall<P>(count);
         for (int64_t i = 0; i < count; i++) {
             pixels[i] = {next.n, w.to.y + next.y * w.to_step.y, w.to.x + next.x * w.to_step.x};
-            seen.copy(from, from.at(next.n, w.from.y + next.y * w.step.y, w.from.x + next.x * w.step.x), b,
-                      rows + i * seen.row);
+            im2row.copy(from, from.at(next.n, w.from.y + next.y * w.step.y, w.from.x + next.x * w.step.x), b,
+                      rows + i * im2row.row);
             if (++next.x == w.results.x) next.x = 0, next.y++;
             if (next.y == w.results.y) next.y = 0, next.n++;
         }
         for (int64_t p = 0; p < panels(b.columns); p++)
             for (int64_t i = 0; i < count; i += height) {
-                const int64_t tall = std::min(height, count - i);
-                P::multiply({rows + i * seen.row, seen.row, 1, 0, b.at(p), b.width, 0, 1, b.segments * b.padded, tile,
-                             PANEL, false},
-                            tall, vectors(b.columns, p), seen.part, b.part);
-                for (int64_t r = 0; r < tall; r++)
+                const int64_t some = std::min(height, count - i);
+                P::multiply({rows + i * im2row.row, im2row.row, 1, 0, b.at(p), b.width, 0, 1, b.segments * b.padded,
+                             tile, PANEL, false},
+                            some, vectors(b.columns, p), im2row.part, b.part);
+                for (int64_t r = 0; r < some; r++)
                     for (int64_t j = 0; j < vectors(b.columns, p); j++) {
                         const int64_t c = p * PANEL + j * V;
                         const auto [n, y, x] = pixels[i + r];
