@@ -93,3 +93,15 @@ def test_without_scripts_the_first_is_shown_and_the_rest_folded(
         assert shown.run(VIEWS) == 20
         shown.run("document.querySelector('.chooser noscript details').open = true")
         assert shown.run(seen) == 20
+
+
+def test_what_folds_below_a_chart_does_not_lie_on_its_caption(
+    browser: Browser, report: Path
+) -> None:
+    with browser.open(report) as shown:
+        gap = shown.run(
+            """const below = document.querySelector('.chooser figure + details');
+            const caption = document.querySelector('.chooser figcaption');
+            return below.getBoundingClientRect().top - caption.getBoundingClientRect().bottom"""
+        )
+    assert gap >= 0

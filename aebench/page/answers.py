@@ -285,32 +285,41 @@ def _where(found: Range, cost: Cost) -> str:
 
 
 def _beside_pca(codes: pd.DataFrame) -> list[str]:
-    """How many times PCA's error each family has, and where PCA is better than all of them."""
+    """How many times PCA's error each family has, and where PCA is better than all of them.
+
+    Where PCA is all but exact no ratio to it is told; that it is better is.
+    """
     known = codes[codes["ratio"].notna()]
     said: list[str] = []
     for family, rows in known.groupby("family", sort=False):
         ends = rows.sort_values("ratio").iloc[[0, -1][: len(rows)]]
-        each = [
+        span = words.span(
             say("{factor} (at {size})", factor=words.number(r), size=words.count(b))
             for r, b in ends[["ratio", "bottleneck"]].values
-        ]
+        )
         if said:
-            said.append(
-                say("that of {family} {factor} times", family=family, factor=words.span(each))
-            )
+            said.append(say("that of {family} {factor} times", family=family, factor=span))
         else:
             first = say(
                 "{family} is {factor} times that of PCA with as many components",
                 family=family,
-                factor=words.span(each),
+                factor=span,
             )
             said.append(first)
-    lost = known.assign(lost=known["low"].astype("float64") > 1).groupby("bottleneck")["lost"].all()
-    worse = words.listed(words.count(b) for b in lost[lost].index)
     if not said:
         return []
+    worse = _lost(known, known["low"].astype("float64") > 1)
     more = say("; PCA is better at {worse}", worse=worse) if worse else ""
+    other = codes[codes["ratio"].isna()]
+    exact = _lost(other, other["mse_low"].astype("float64") > other["pca_mse"])
+    more += say("; at {exact} PCA is all but exact, and better", exact=exact) if exact else ""
     return [say("The error of {said}{more}.", said=", ".join(said), more=more)]
+
+
+def _lost(codes: pd.DataFrame, lost: pd.Series[bool]) -> str:
+    """Bottlenecks at which every code has `lost`, in words."""
+    every = lost.groupby(codes["bottleneck"]).all()
+    return words.listed(words.count(b) for b in every[every].index)
 
 
 def _beside_others(answer: Answer) -> list[str]:
