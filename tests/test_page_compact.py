@@ -103,6 +103,10 @@ def test_path_that_it_cannot_read_is_refused(data: str) -> None:
         path(data, 1)
 
 
-@pytest.mark.parametrize("name", ["reference-study", "reference-best", "reference-quick"])
-def test_reference_reports_can_be_mailed(name: str) -> None:
-    assert (REPORTS / f"{name}.html").stat().st_size < 1_000_000
+@pytest.mark.parametrize(
+    ("name", "most_bytes"),
+    # Of each training the page of the answer has its curve, its rates and its record: some 7 KB.
+    [("study", 1_000_000), ("best", 1_500_000), ("quick", 1_000_000)],
+)
+def test_reference_reports_can_be_mailed(name: str, most_bytes: int) -> None:
+    assert (REPORTS / f"reference-{name}.html").stat().st_size < most_bytes
