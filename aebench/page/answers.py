@@ -285,10 +285,7 @@ def _where(found: Range, cost: Cost) -> str:
 
 
 def _beside_pca(codes: pd.DataFrame) -> list[str]:
-    """How many times PCA's error each family has, and where PCA is better than all of them.
-
-    Where PCA is all but exact no ratio to it is told; that it is better is.
-    """
+    """How many times PCA's error each family has, and where PCA is better than all of them."""
     known = codes[codes["ratio"].notna()]
     said: list[str] = []
     for family, rows in known.groupby("family", sort=False):
@@ -308,18 +305,14 @@ def _beside_pca(codes: pd.DataFrame) -> list[str]:
             said.append(first)
     if not said:
         return []
-    worse = _lost(known, known["low"].astype("float64") > 1)
+    # A multiple of the error of an all but exact PCA says nothing; that PCA is better does.
+    times = codes["low"].where(
+        codes["ratio"].notna(), codes["mse_low"].astype("float64") / codes["pca_mse"]
+    )
+    lost = (times.astype("float64") > 1).groupby(codes["bottleneck"]).all()
+    worse = words.listed(words.count(b) for b in lost[lost].index)
     more = say("; PCA is better at {worse}", worse=worse) if worse else ""
-    other = codes[codes["ratio"].isna()]
-    exact = _lost(other, other["mse_low"].astype("float64") > other["pca_mse"])
-    more += say("; at {exact} PCA is all but exact, and better", exact=exact) if exact else ""
     return [say("The error of {said}{more}.", said=", ".join(said), more=more)]
-
-
-def _lost(codes: pd.DataFrame, lost: pd.Series[bool]) -> str:
-    """Bottlenecks at which every code has `lost`, in words."""
-    every = lost.groupby(codes["bottleneck"]).all()
-    return words.listed(words.count(b) for b in every[every].index)
 
 
 def _beside_others(answer: Answer) -> list[str]:
