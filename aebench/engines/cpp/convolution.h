@@ -136,8 +136,9 @@ class Convolution {
 
     // Floats of a thread's memory that `slide` takes.
     int64_t im2row() const {
-        int64_t most = is_fast() ? 0 : Im2row<P>(forward()).floats();
-        if (!is_fast() && !patches())
+        if (is_fast()) return 0;
+        int64_t most = Im2row<P>(forward()).floats();
+        if (!patches())
             for (const Panels<P>& b : scatter_) most = std::max(most, Im2row<P>(b).floats());
         return most;
     }
