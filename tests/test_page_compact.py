@@ -105,7 +105,7 @@ def test_path_that_it_cannot_read_is_refused(data: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "most_bytes"),
-    # Of each training the page of the answer has its curve, its rates and its record: some 7 KB.
+    # The page of the answer grows with every training: its curve, its rates, its record.
     [("study", 1_000_000), ("best", 1_500_000), ("quick", 1_000_000)],
 )
 def test_reference_reports_can_be_mailed(name: str, most_bytes: int) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 
 from aebench.analysis import frames, words
+from aebench.analysis.searches import searched
 from aebench.errors import printable
 from aebench.language import later, numeral, plural, say
 from aebench.page.parts import Cell, Column, Section, Table, check, columns, model, table
 from aebench.store import Results
 
-MOST = 400  # jobs that are listed; of more, only those that did not finish
+MOST = 400  # jobs that are listed beside candidates; of more, only those that did not finish
 
 
 def sections(results: Results, compared: Results) -> list[Section]:
@@ -44,25 +45,39 @@ def endings(jobs: pd.DataFrame) -> str:
 
 
 def _all_jobs(frame: pd.DataFrame) -> Section:
-    listed, intro = frame, say("Failed jobs are rows too, with their reason.")
-    if len(frame) > MOST:
-        listed = frame[frame["status"] != "ok"].head(MOST)
-        intro = say(
-            "{jobs} jobs are too many to list here. All their rows are in jobs.parquet of "
-            'the results folder: pandas.read_parquet("jobs.parquet").',
-            jobs=numeral(len(frame), ","),
+    ended = frame["status"].eq("ok")
+    candidates = searched(frame) & ended  # which the section of searches shows
+    listed, intro = frame[~candidates], [say("Failed jobs are rows too, with their reason.")]
+    stored = say(
+        "All their rows are in jobs.parquet of the results folder: "
+        'pandas.read_parquet("jobs.parquet").'
+    )
+    if candidates.any():
+        searching = say(
+            "{candidates} of searches finished and are not listed here.",
+            candidates=words.counted(int(candidates.sum()), "candidate"),
         )
+        intro.append(f"{searching} {stored}")
+    if len(listed) > MOST:
+        many = say("{jobs} jobs are too many to list here.", jobs=numeral(len(listed), ","))
+        intro = [f"{many} {stored}", *intro[1:]]
+        listed = frame[~ended].head(MOST)
         if len(listed):
-            unfinished = int(frame["status"].ne("ok").sum())
+            unfinished = int((~ended).sum())
             first = say("the first {n} of ", n=len(listed)) if unfinished > len(listed) else ""
-            intro += say(
+            intro[0] += say(
                 " Below are {first}{jobs} that did not finish.",
                 first=first,
                 jobs=words.counted(unfinished, "job"),
             )
     made = (jobs(listed),) if len(listed) else ()
     return Section(
-        "jobs", say("All jobs"), (intro,), tables=made, filtered=bool(made), message=endings(frame)
+        "jobs",
+        say("All jobs"),
+        tuple(intro),
+        tables=made,
+        filtered=bool(made),
+        message=endings(frame),
     )
 
 

@@ -26,8 +26,7 @@ def section(results: Results) -> Section | None:
         say(
             "Candidates that aebench tune trained: settings of training, and forms of a model. The "
             "best of a rung were trained anew with the epochs of the next, and the winner is the "
-            "best "
-            "of the last one, on validation images alone. They appear here and among all jobs only."
+            "best of the last one, on validation images alone. They appear here only."
         )
     ]
     if len(found) > len(drawn):
