@@ -24,7 +24,7 @@ from aebench.analysis.statistics import LEAST
 from aebench.cli import text
 from aebench.engines import ENGINES
 from aebench.grid import load_grid
-from aebench.page import answers
+from aebench.page import answers, best_sentences
 from aebench.store import Results
 from bench import measured
 from bench.committed import NAMES, Reference
@@ -199,7 +199,7 @@ def trained_properly(study: Reference, best: Reference) -> str:
         "what is better with p below 0.05, adjusted for all of a data set:"
     )
     met = [
-        wrapped(f"- {answers.sentence(answer, BOTTLENECK)}", indent="  ")
+        wrapped(f"- {best_sentences.sentence(answer, BOTTLENECK)}", indent="  ")
         for answer in known
         if len(answer.families) > 1
     ]

@@ -85,6 +85,8 @@ def test_errors_of_near_float32_are_those_of_float32() -> None:
     jobs = pd.DataFrame({"protocol": "study", "modified": "", "precision": [*near, "bf16"]})
     assert list(frames.settings(jobs)) == ["study"] * 3 + ["study with bf16"]
     assert list(frames.settings(jobs, without="precision")) == ["study"] * 4
+    beyond = jobs.assign(protocol="tuned", modified="epochs=2")
+    assert list(frames.settings(beyond)) == ["tuned with epochs=2"] * 4
 
 
 def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from test_report_records import MEAN_MSE, SHAPES, record, stored
 from aebench.analysis import fights, fitness, frames, searches, words
 from aebench.analysis.fights import BOTTLENECK, COSTS, PARAMETERS, STEP, TRAINING
 from aebench.page import answers, best
+from aebench.page import best_sentences as spoken
 from aebench.store import Record, Results, read
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -37,7 +38,7 @@ def answered(folder, *models: list[Record]) -> answers.Answer:
 
 
 def said(folder, *models: list[Record], cost: fights.Cost = BOTTLENECK) -> str:
-    return answers.sentence(answered(folder, *models), cost)
+    return spoken.sentence(answered(folder, *models), cost)
 
 
 def without_intervals(sentence: str) -> str:
@@ -55,7 +56,7 @@ def test_a_winner_at_every_bottleneck(tmp_path) -> None:
         model("mlp", 8, *TWICE), model("conv-bottleneck", 8, *CLEAR),
         model("mlp", 32, *CLEAR), model("conv-bottleneck", 32, 0.003, 0.0036, 0.0033),
     )  # fmt: skip
-    first, *rest = answers.sentences(answer)
+    first, *rest = spoken.sentences(answer)
     ratio = answer.fights["bottleneck"][1].ratio
     assert first == (
         "On MNIST at equal bottleneck conv-bottleneck is better than mlp at 8 and 32 numbers: at "
@@ -68,7 +69,7 @@ def test_a_winner_at_every_bottleneck(tmp_path) -> None:
         "Of published errors conv-bottleneck-32 has 0.860 times that at 30 (Hinton 2006).",
         "Trained under study.",
     ]
-    assert answers.brief(answer, BOTTLENECK) == ["conv-bottleneck over mlp"]
+    assert spoken.brief(answer, BOTTLENECK) == ["conv-bottleneck over mlp"]
 
 
 def test_where_the_outcome_turns_one_sentence_says_so(tmp_path) -> None:
@@ -79,12 +80,12 @@ def test_where_the_outcome_turns_one_sentence_says_so(tmp_path) -> None:
         model("mlp", 32, *TWICE), model("conv", 32, *CLEAR),
         model("mlp", 64, *TWICE), model("conv", 64, *CLEAR),
     )  # fmt: skip
-    assert without_intervals(answers.sentence(answer, BOTTLENECK)) == (
+    assert without_intervals(spoken.sentence(answer, BOTTLENECK)) == (
         "On MNIST at equal bottleneck mlp is better than conv at 2 numbers, conv at 32 and 64 "
         "numbers, elsewhere nothing is decided: conv-2 has 2.00 times the test MSE of mlp-2 and "
         "at 64, mlp-64 has 2.00 times the test MSE of conv-64."
     )
-    assert answers.brief(answer, BOTTLENECK) == ["mlp, then conv"]
+    assert spoken.brief(answer, BOTTLENECK) == ["mlp, then conv"]
 
 
 def test_a_threshold_is_told_where_nothing_changes_between_budgets(tmp_path) -> None:
@@ -93,7 +94,7 @@ def test_a_threshold_is_told_where_nothing_changes_between_budgets(tmp_path) -> 
         model("mlp", 8, *CLEAR, row=SMALL), model("conv", 8, *TWICE, row=SMALL),
         model("conv", 32, *(e / 2 for e in CLEAR), row=LARGE),
     )  # fmt: skip
-    assert without_intervals(answers.sentence(answer, PARAMETERS)) == (
+    assert without_intervals(spoken.sentence(answer, PARAMETERS)) == (
         "On MNIST at equal parameters mlp is better than conv below 5,000 parameters, conv from "
         "there on: conv-8 has 2.00 times the test MSE of mlp-8 and mlp-8 has 2.00 times the test "
         "MSE of conv-32."
@@ -107,7 +108,7 @@ def test_a_threshold_after_which_nothing_is_decided_is_no_from_there_on(tmp_path
         model("conv", 16, *CLEAR[::-1], row=MIDDLE),
         model("conv", 32, *(e / 2 for e in CLEAR), row=LARGE),
     )  # fmt: skip
-    assert without_intervals(answers.sentence(answer, PARAMETERS)) == (
+    assert without_intervals(spoken.sentence(answer, PARAMETERS)) == (
         "On MNIST at equal parameters mlp is better than conv below 2,000 parameters, conv from "
         "5,000 parameters on, elsewhere nothing is decided: conv-8 has 2.00 times the test MSE "
         "of mlp-8 and mlp-8 has 2.00 times the test MSE of conv-32."
@@ -119,9 +120,9 @@ def test_a_threshold_after_which_nothing_is_decided_is_no_from_there_on(tmp_path
         model("mlp", 16, *(e / 2 for e in CLEAR[::-1]), row=LARGE),
     )  # fmt: skip
     assert "conv is better than mlp from 2,000 to below 5,000 parameters, elsewhere" in (
-        answers.sentence(middle, PARAMETERS)
+        spoken.sentence(middle, PARAMETERS)
     )
-    assert answers.brief(middle, PARAMETERS) == ["conv over mlp, in part"]
+    assert spoken.brief(middle, PARAMETERS) == ["conv over mlp, in part"]
 
 
 def test_what_is_spent_by_epoch_is_told_at_the_budgets_looked_at(tmp_path) -> None:
@@ -137,7 +138,7 @@ def test_what_is_spent_by_epoch_is_told_at_the_budgets_looked_at(tmp_path) -> No
             for s, f in enumerate(scatter)
         ),
     )  # fmt: skip
-    assert without_intervals(answers.sentence(answer, TRAINING)) == (
+    assert without_intervals(spoken.sentence(answer, TRAINING)) == (
         "On MNIST at equal training arithmetic mlp is better than conv up to 1.21 TFLOP, conv at "
         "1.72 TFLOP: at 1.21, conv-8 has 2.00 times the validation MSE of mlp-8 and mlp-8 has 2.00 "
         "times the validation MSE of conv-8."
@@ -152,7 +153,7 @@ def test_what_is_spent_by_epoch_is_told_at_the_budgets_looked_at(tmp_path) -> No
         ),
     )  # fmt: skip
     assert "mlp is better than conv at 5 budgets from 0.429 to 1.72 TFLOP: at 1.72, conv-8" in (
-        answers.sentence(whole, TRAINING)
+        spoken.sentence(whole, TRAINING)
     )
 
 
@@ -184,14 +185,14 @@ def test_an_interval_apart_from_one_that_decides_nothing_is_explained(tmp_path) 
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_seeds_decide_nothing(tmp_path, n: int) -> None:
     answer = answered(tmp_path, model("mlp", 8, *[0.09] * n), model("conv", 8, *[0.03] * n))
-    first, *rest = answers.sentences(answer)
+    first, *rest = spoken.sentences(answer)
     assert first == (
         "On MNIST at equal bottleneck fewer than three seeds decide nothing: at 8 numbers mlp-8 "
         "has 3.00 times the test MSE of conv-8."
     )
     assert "PCA is better" not in " ".join(rest)
-    assert answers.brief(answer, BOTTLENECK) == ["mlp or conv: too few seeds"]
-    assert "nothing: with at most" in answers.sentence(answer, PARAMETERS)
+    assert spoken.brief(answer, BOTTLENECK) == ["mlp or conv: too few seeds"]
+    assert "nothing: with at most" in spoken.sentence(answer, PARAMETERS)
 
 
 def test_several_opponents_have_a_clause_each_and_what_is_decided_comes_first(tmp_path) -> None:
@@ -201,35 +202,35 @@ def test_several_opponents_have_a_clause_each_and_what_is_decided_comes_first(tm
         model("conv-bottleneck", 8, *TWICE),
         [record("mlp-shared", 8, 0.78, row={"bottleneck": 8}, dataset="mnist")],
     )  # fmt: skip
-    assert without_intervals(answers.sentence(answer, BOTTLENECK)) == (
+    assert without_intervals(spoken.sentence(answer, BOTTLENECK)) == (
         "On MNIST at equal bottleneck mlp is better than conv-bottleneck at 8 numbers: "
         "conv-bottleneck-8 has 2.00 times the test MSE of mlp-8; neither mlp nor conv is clearly "
         "better: at 8 numbers mlp-8 has 1.00 times the test MSE of conv-8; fewer than three seeds "
         "decide nothing: at 8 numbers mlp-8 has 1.01 times the test MSE of mlp-shared-8."
     )
-    assert answers.brief(answer, BOTTLENECK) == [
+    assert spoken.brief(answer, BOTTLENECK) == [
         "mlp over conv-bottleneck", "mlp or conv: undecided", "mlp or mlp-shared: too few seeds",
     ]  # fmt: skip
     few = answered(tmp_path / "b", *(model(f, 8, 0.1) for f in ("mlp", "conv", "conv-bottleneck")))
-    assert answers.brief(few, BOTTLENECK) == ["too few seeds"]
+    assert spoken.brief(few, BOTTLENECK) == ["too few seeds"]
 
 
 @pytest.mark.slow
 def test_without_an_opponent_the_sentence_says_so(tmp_path) -> None:
     apart = answered(tmp_path, model("mlp", 8, *TWICE), model("conv", 32, *CLEAR))
-    assert answers.sentence(apart, BOTTLENECK) == (
+    assert spoken.sentence(apart, BOTTLENECK) == (
         "On MNIST mlp shares no bottleneck with another: mlp has 8 and conv has 32."
     )
-    assert answers.brief(apart, BOTTLENECK) == []
+    assert spoken.brief(apart, BOTTLENECK) == []
     one = answered(tmp_path / "c", model("conv", 8, *TWICE), model("conv", 32, *CLEAR))
-    assert answers.sentence(one, STEP) == "On MNIST only conv has codes smaller than the image."
+    assert spoken.sentence(one, STEP) == "On MNIST only conv has codes smaller than the image."
     both = answered(tmp_path / "d", model("conv", 8, 0.1), model("conv-bottleneck", 8, 0.1))
-    assert answers.sentence(both, PARAMETERS) == (
+    assert spoken.sentence(both, PARAMETERS) == (
         "On MNIST there is no mlp to set beside conv and conv-bottleneck."
     )
     shared = {"row": {"concurrent": True}}
     busy = answered(tmp_path / "e", model("mlp", 8, 0.1, **shared), model("conv", 8, 0.1, **shared))
-    assert answers.sentence(busy, fights.TIME) == (
+    assert spoken.sentence(busy, fights.TIME) == (
         "On MNIST nothing can be compared at equal training time."
     )
 
@@ -242,7 +243,7 @@ def test_a_winner_at_both_ends_is_told_apart_from_the_middle(tmp_path) -> None:
         *(model("conv", b, *CLEAR) for b in (2, 4, 32)),
         *(model("conv", b, *TWICE[::-1]) for b in (8, 16)),
     )  # fmt: skip
-    assert answers.sentence(answer, BOTTLENECK).startswith(
+    assert spoken.sentence(answer, BOTTLENECK).startswith(
         "On MNIST at equal bottleneck conv is better than mlp at 2 and 4 numbers, conv at 32 "
         "numbers, elsewhere nothing is decided: "
     )
@@ -251,7 +252,7 @@ def test_a_winner_at_both_ends_is_told_apart_from_the_middle(tmp_path) -> None:
         *(model(family, b, *errors) for b in (2, 4, 8, 16, 32)
           for family, errors in (("mlp", TWICE), ("conv", CLEAR))),
     )  # fmt: skip
-    assert "conv is better than mlp at 2 to 32 numbers: " in answers.sentence(many, BOTTLENECK)
+    assert "conv is better than mlp at 2 to 32 numbers: " in spoken.sentence(many, BOTTLENECK)
 
 
 @pytest.mark.slow
@@ -261,7 +262,8 @@ def test_every_data_set_has_its_sentence(tmp_path) -> None:
         for dataset in ("mnist", "cifar10")
         for family, errors in (("mlp", TWICE), ("conv", CLEAR))
     ]
-    section = best.section(ordered(tmp_path, *(r for m in models for r in m)))
+    results = ordered(tmp_path, *(r for m in models for r in m))
+    section = best.section(results, answers.answers(results))
     assert section.chooser is not None
     for name in ("MNIST", "CIFAR-10"):
         said = [text for text in section.chooser.answers if text.startswith(f"On {name} ")]
@@ -277,31 +279,9 @@ def test_only_validation_differs(tmp_path) -> None:
         model("mlp", 8, *TWICE, losses=(0.04,), epochs=2),
         model("conv", 8, *TWICE, losses=(0.06,), epochs=1),
     )
-    first, *rest = answers.sentences(answer)
+    first, *rest = spoken.sentences(answer)
     assert "neither mlp nor conv is clearly better: at 8 numbers mlp-8 has 1.00 times" in first
     assert rest[-1] == "Trained under study with epochs=2 and study with epochs=1."
-
-
-def test_seeds_of_either_precision_are_seeds_of_one_model(tmp_path) -> None:
-    """Here the first of three is in both, one percent apart: it counts once, as their mean."""
-    answer = answered(
-        tmp_path,
-        model("mlp", 8, *CLEAR, losses=(0.05,)),
-        model("mlp", 8, 1.01 * CLEAR[0], losses=(0.04,), precision="bf16"),
-        model("conv", 8, *TWICE, losses=(0.06,), precision="bf16"),
-    )
-    (fight,) = answer.fights["bottleneck"]
-    mlp, conv = fight.sides
-    assert (mlp.seeds, conv.seeds, mlp.settings, conv.settings) == (3, 3, "study", "study")
-    assert mlp.error == pytest.approx(frames.mean([1.005 * CLEAR[0], *CLEAR[1:]]))
-    assert answer.codes["n_seeds"].tolist() == [3, 3]
-    assert answers.sentences(answer)[-2:] == [
-        "Trained under study.",
-        "Trained in bf16 and fp32; 1 training was done in several, with errors within 1.00 % of "
-        "each other.",
-    ]
-    alone = answered(tmp_path / "alone", model("mlp", 8, *CLEAR, precision="bf16"))
-    assert answers.sentences(alone)[-1] == "Trained in bf16."
 
 
 def test_pca_is_said_to_be_better_only_where_it_clearly_is(tmp_path) -> None:
@@ -311,7 +291,7 @@ def test_pca_is_said_to_be_better_only_where_it_clearly_is(tmp_path) -> None:
         model("mlp", 32, *TWICE, pca=0.015), model("conv", 32, *CLEAR, pca=0.015),
         model("mlp", 64, *TWICE, pca=0.0006), model("mlp", 96, 0.04, pca=0.0006),  # all but exact
     )  # fmt: skip
-    _, beside, *_ = answers.sentences(answer)
+    _, beside, *_ = spoken.sentences(answer)
     assert beside == (
         "The error of mlp is 1.35 (at 32) to 20.2 (at 8) times that of PCA with as many components"
         ", that of conv 0.673 (at 32) to 10.1 (at 8) times; PCA is better at 8 and "
@@ -327,7 +307,7 @@ def test_what_is_said_of_the_committed_records(name: str) -> None:
     for answer in (*answers.answers(results), *answers.by_protocol(results)):
         for cost in COSTS:
             met = [f for f in answer.fights[cost.name] if f.ratio]
-            sentence = answers.sentence(answer, cost)
+            sentence = spoken.sentence(answer, cost)
             if not met:
                 continue
             # One sentence; every clause has both names, and an outcome that a fight has.

@@ -10,7 +10,14 @@ from test_report_records import record, stored
 from aebench.analysis import fitness, frames
 from aebench.analysis.fights import BOTTLENECK, COSTS
 from aebench.page import answers, best, definitions, stopwatch
+from aebench.page import best_sentences as spoken
 from aebench.page.html import page
+from aebench.page.parts import Section
+from aebench.store import Results
+
+
+def section_of(results: Results) -> Section:
+    return best.section(results, answers.answers(results))
 
 
 def test_protocols_are_told_apart_where_there_are_several(tmp_path) -> None:
@@ -27,7 +34,7 @@ def test_protocols_are_told_apart_where_there_are_several(tmp_path) -> None:
     assert [(answer.dataset, answer.protocol) for answer in made] == [
         ("mnist", "study"), ("mnist", "tuned"),
     ]  # fmt: skip
-    study, tuned = (answers.sentence(answer, BOTTLENECK) for answer in made)
+    study, tuned = (spoken.sentence(answer, BOTTLENECK) for answer in made)
     assert study.startswith("On MNIST under protocol study at equal bottleneck conv is better")
     assert tuned.startswith("On MNIST under protocol tuned at equal bottleneck mlp is better")
 
@@ -41,7 +48,7 @@ def test_one_chart_is_shown_and_the_others_are_chosen(tmp_path) -> None:
         *model("mlp", 8, *TWICE, dataset="cifar10"), *model("conv", 8, *CLEAR, dataset="cifar10"),
         *model("mlp", 8, *TWICE, dataset="digits"),
     )  # fmt: skip
-    section = best.section(results)
+    section = section_of(results)
     chooser = section.chooser
     assert chooser.questions == (
         ("Data set", ("MNIST", "CIFAR-10")),
@@ -73,7 +80,7 @@ def test_at_equal_bottleneck_a_chart_has_two_models_or_more(tmp_path) -> None:
         *model("mlp", 8, *TWICE, dataset="digits"),
         *model("mlp", 8, *TWICE, dataset="cifar10"), *model("mlp", 16, *TWICE, dataset="cifar10"),
     )  # fmt: skip
-    titles = [chart.title for chart in best.section(results).charts]
+    titles = [chart.title for chart in section_of(results).charts]
     assert "CIFAR-10, equal bottleneck" in titles
     assert not [title for title in titles if "digits" in title]
 
@@ -88,7 +95,7 @@ def test_hostile_names_are_text_and_links_stay_links(tmp_path) -> None:
         for family in ("mlp", "conv")
     ]
     results = stored(tmp_path, *made)
-    section = best.section(frames.ordered(results))
+    section = section_of(frames.ordered(results))
     assert len(set(section.chooser.ids)) == len(section.charts)
     assert all(re.fullmatch(r"[a-z0-9-]+", id) for id in section.chooser.ids)
     html = page(results)
@@ -110,8 +117,8 @@ def test_published_errors_stand_beside_our_best_by_validation(tmp_path) -> None:
     two, thirty = answers.matched(answer)
     assert two[1] is None
     assert thirty[1]["family"] == "mlp"  # though the other has the lesser test error
-    assert "mlp-32 has 10.0 times that at 30 (Hinton 2006)" in " ".join(answers.sentences(answer))
-    (table,) = (t for t in best.section(results).charts[0].tables if "published" in t.caption)
+    assert "mlp-32 has 10.0 times that at 30 (Hinton 2006)" in " ".join(spoken.sentences(answer))
+    (table,) = (t for t in section_of(results).charts[0].tables if "published" in t.caption)
     row = table.rows[0]
     assert row[0].text == "Moor 2020, as recalled, not checked"
     assert (row[2].text, row[3].text) == ("0.0343", "0.1373")
@@ -124,7 +131,7 @@ def test_the_chart_at_equal_bottleneck_has_pca_and_what_others_published(tmp_pat
         tmp_path,
         *model("mlp", 8, *CLEAR), *model("mlp", 16, *CLEAR), *model("conv", 8, *TWICE),
     )  # fmt: skip
-    svg = best.section(results).charts[0].svg
+    svg = section_of(results).charts[0].svg
     for text in ("mlp", "conv", "PCA", "mean image", "published", "published, not checked"):
         assert svg.count(f">{text}</text>") == 1, text
     for text in ("mlp-8", "mlp-16", "conv-8", "Hinton 2006"):
@@ -138,7 +145,7 @@ def test_families_are_told_apart_without_colour(tmp_path) -> None:
         tmp_path,
         *(r for f in ("mlp", "conv", "conv-bottleneck") for k in (8, 16) for r in model(f, k, 0.1)),
     )
-    for chart in best.section(results).charts:
+    for chart in section_of(results).charts:
         lines = re.findall(r'style="fill: none; ([^"]*var\(--series-(\d)\)[^"]*)"', chart.svg)
         dashes = {i: set() for _, i in lines}
         for style, i in lines:
@@ -153,7 +160,7 @@ def test_tables_tell_models_settings_and_verdicts(tmp_path) -> None:
         tmp_path,
         *model("mlp", 8, *TWICE, epochs=2), *model("conv", 8, *CLEAR), *model("conv", 16, *CLEAR),
     )  # fmt: skip
-    charts = {chart.title: chart for chart in best.section(results).charts}
+    charts = {chart.title: chart for chart in section_of(results).charts}
     met, _ = charts["MNIST, equal bottleneck"].tables
     both, alone = met.rows
     assert [both[i].text for i in (0, 1, 3, 5, 9, 8)] == [
@@ -176,7 +183,7 @@ def test_sources_name_what_others_published_of_the_data_sets_shown(tmp_path) -> 
 
 def test_codes_as_large_as_the_image_are_left_out_and_named(tmp_path) -> None:
     results = ordered(tmp_path, *model("mlp", 8, 0.1), *model("conv", 8, 0.1), record("conv", 16))
-    text = " ".join(best.section(results).chooser.notes)
+    text = " ".join(section_of(results).chooser.notes)
     assert "Left out are conv where the code is no smaller than the image" in text
 
 
@@ -186,7 +193,7 @@ def test_times_of_two_machines_do_not_meet(tmp_path) -> None:
         record("mlp", 16, seconds=1.0),
         record("conv", 1, seconds=5.0, row={"machine_id": "another"}),
     )
-    titles = [chart.title for chart in best.section(results).charts]
+    titles = [chart.title for chart in section_of(results).charts]
     assert not any("training time" in title for title in titles)
     assert any("parameters" in title for title in titles)
 
@@ -199,7 +206,7 @@ def test_times_that_check_rejects_are_in_no_fight_and_no_ratio(tmp_path) -> None
         for engine in ("reference", "eager")
     ]
     results = fitness.marked(ordered(tmp_path, *records))
-    fought, watch = best.section(results), stopwatch.section(results)
+    fought, watch = section_of(results), stopwatch.section(results)
     titles = " ".join(chart.title for chart in fought.charts)
     assert "training arithmetic" in titles
     assert "training time" not in titles

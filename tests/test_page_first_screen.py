@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,21 @@ from test_report_records import record, stored, strip, study
 
 from aebench.analysis import findings, fitness, frames, ranking
 from aebench.analysis.findings import FINDINGS
-from aebench.page import digits, dots, first_screen, images, replication_plot
+from aebench.page import answers, digits, dots, first_screen, images, replication_plot
 from aebench.page.html import page
 from aebench.page.images import Images
-from aebench.store import Record
+from aebench.store import Record, Results
 
 MNIST = [f.model for f in FINDINGS if f.model is not None and f.model.dataset == "mnist"]
 
 
+def of(results: Results, images: Images | None = None) -> first_screen.Head:
+    known = answers.answers(results)
+    return first_screen.head(results, findings.evaluate(results), known, images or Images())
+
+
 def head(folder: Path, *records: Record) -> first_screen.Head:
-    results = fitness.marked(frames.ordered(stored(folder, *records)))
-    return first_screen.head(results, findings.evaluate(results), Images())
+    return of(fitness.marked(frames.ordered(stored(folder, *records))))
 
 
 def circles(drawing: str) -> list[float]:
@@ -75,15 +80,53 @@ def rivals(mse: float) -> list[Record]:
 
 
 @pytest.mark.slow
-def test_the_best_is_told_with_its_rival_and_whether_that_is_sure(tmp_path: Path) -> None:
+def test_who_is_better_is_told_and_else_how_the_best_and_its_rival_do(tmp_path: Path) -> None:
     assert head(tmp_path / "clear", *rivals(0.02)).found == (
-        "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
-        "PCA, ahead of mlp-32 (1.00 times)."
+        "At equal bottleneck on MNIST conv-bottleneck is better than mlp at 32 numbers."
     )
     assert head(tmp_path / "near", *rivals(0.0101)).found == (
         "With 32 numbers per MNIST image conv-bottleneck-32 is best, with 0.500 times the error of "
         "PCA, though not clearly ahead of mlp-32 (0.506 times)."
     )
+
+
+CLEAR, TWICE = (0.01, 0.0101, 0.0102), (0.02, 0.0202, 0.0204)  # errors by seed
+
+
+def pairs(
+    dataset: str, bottleneck: int, one: str, other: str, errors: Sequence[float] = TWICE
+) -> Iterator[Record]:
+    """Three seeds of each of two families; the other has these errors."""
+    for family, mses in ((one, CLEAR), (other, errors)):
+        for seed, mse in enumerate(mses):
+            more = {"seed": seed, "row": {"bottleneck": bottleneck}, "epochs": 1}
+            yield record(family, bottleneck, 78 * mse, dataset=dataset, **more)
+
+
+def test_the_headline_has_every_data_set_on_which_something_is_decided(tmp_path: Path) -> None:
+    found = head(
+        tmp_path,
+        *pairs("mnist", 2, "mlp", "conv"), *pairs("mnist", 32, "conv", "mlp"),
+        *pairs("mnist", 8, "mlp", "conv", CLEAR[::-1]), *pairs("cifar10", 8, "conv", "mlp"),
+        *pairs("digits", 8, "mlp", "conv", CLEAR[::-1]),
+    ).found  # fmt: skip
+    assert found == (
+        "At equal bottleneck on MNIST mlp is better than conv at 2 numbers, conv at 32 numbers, "
+        "elsewhere nothing is decided; on CIFAR-10 conv is better than mlp at 8 numbers."
+    )
+
+
+def test_a_long_headline_names_what_is_first(tmp_path: Path) -> None:
+    many = [
+        each
+        for dataset in ("mnist", "cifar10", "digits")
+        for family in ("conv", "conv-bottleneck")
+        for each in pairs(dataset, 8, family, "mlp")
+    ]
+    told = head(tmp_path, *many).found.split("; ")
+    assert told[0] == "At equal bottleneck on MNIST conv is better than mlp at 8 numbers"
+    assert told[3] == "on CIFAR-10 conv-bottleneck is better than mlp at 8 numbers"
+    assert told[4:] == ["and more below."]
 
 
 @pytest.mark.slow
@@ -112,11 +155,11 @@ def test_candidates_of_searches_are_counted_apart(tmp_path: Path) -> None:
     results = frames.ordered(stored(tmp_path, record("mlp", 4)))
     outcomes = findings.evaluate(results)
     assert (
-        first_screen.head(results, outcomes, Images(), 5).jobs
+        first_screen.head(results, outcomes, [], Images(), 5).jobs
         == "1 job and 5 candidates of searches"
     )
     none = frames.ordered(stored(tmp_path / "none"))
-    said = first_screen.head(none, findings.evaluate(none), Images(), 1).found
+    said = first_screen.head(none, findings.evaluate(none), [], Images(), 1).found
     assert said == "All of these are candidates of searches."
 
 
@@ -193,7 +236,7 @@ def test_digits_show_the_seed_nearest_to_the_mean_and_the_originals_once(tmp_pat
         each.samples[0]["output_png"] = strip(8, (1, 28, 28), 100 + seed)
     records.append(record("conv", 16, 0.17))
     results, held = fitness.marked(frames.ordered(stored(tmp_path, *records))), Images()
-    found = first_screen.head(results, findings.evaluate(results), held).digits
+    found = of(results, held).digits
     assert found is not None
     assert [film.name for film in found.films] == ["original", "mlp-512", "conv-16"]
     original, mlp, conv = found.films

@@ -116,9 +116,9 @@ def _study_first(column: pd.Series[Any]) -> pd.Series[Any]:
 def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
     """What an error depends on besides model, dataset and seed: ``study``, ``study with epochs=2``.
 
-    Engine and device do not belong here, nor does tf32 beside fp32: torch's own defaults, which
-    the study used, mix the two; nor bf16x3, which keeps 16 bits of a number where tf32 keeps 11.
-    bf16 rounds to three digits: another experiment. Changes of the field `without` are not told.
+    Neither engine nor device, nor tf32 beside fp32: torch's own defaults, which the study used, mix
+    the two; nor bf16x3, which keeps more. bf16 rounds to three digits: not the study's experiment,
+    beyond it the same: see `optimum.precisions`. Changes of the field `without` are not told.
     """
 
     @cache
@@ -126,7 +126,8 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
         # `Job.modified` writes each change as field=value.
         changes = _UNKNOWN if modified is None or modified != modified else modified
         told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
-        told += [precision] * (without != "precision" and precision not in EXACT)
+        if protocol == "study" and precision not in EXACT and without != "precision":
+            told.append(precision)
         return f"{protocol} with {', '.join(told)}" if told else str(protocol)
 
     rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)
@@ -154,7 +155,6 @@ REAL_BOTTLENECK = later(
     "a code of at most two thirds of the image, and so small that PCA with as many components "
     "still has at least 1 % of the error of the mean image"
 )
-
 
 Groups = list[tuple[tuple[str, ...], pd.DataFrame]]
 

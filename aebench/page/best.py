@@ -1,6 +1,6 @@
 """The section that answers which family is better: one chart, chosen by data set, settings, cost.
 
-Sentences are made in `answers`, charts in `best_charts`; a section without data says so.
+Sentences are made in `best_sentences`, charts in `best_charts`; a section without data says so.
 """
 
 from __future__ import annotations
@@ -13,16 +13,9 @@ from typing import Any
 from aebench.analysis import fights, frames, words
 from aebench.analysis.fights import BOTTLENECK, COSTS, Cost, Fight
 from aebench.language import later, numeral, plural, say
-from aebench.page.answers import (
-    Answer,
-    answers,
-    brief,
-    by_protocol,
-    matched,
-    sentence,
-    sentences,
-)
+from aebench.page.answers import Answer, by_protocol, matched
 from aebench.page.best_charts import chart
+from aebench.page.best_sentences import brief, sentence, sentences
 from aebench.page.parts import ABOUT, Cell, Chart, Chooser, Column, Section, Table, columns, table
 from aebench.store import Results
 
@@ -37,9 +30,11 @@ _FRONT = later(
 _FEW = 2  # models below which a chart says nothing that a sentence does not
 
 
-def section(results: Results) -> Section:
-    """One chart for each data set, protocol and cost at which families meet, and all in brief."""
-    known = answers(results)
+def section(results: Results, known: Sequence[Answer]) -> Section:
+    """One chart for each data set, protocol and cost at which families meet, and all in brief.
+
+    `known` is what `answers` found in `results`.
+    """
     every = [*known, *by_protocol(results)]
     views = [(answer, cost) for answer in every for cost in COSTS if _worth(answer, cost)]
     if not views:

@@ -17,6 +17,8 @@ from aebench.analysis.outcomes import Outcome, tally, tested
 from aebench.analysis.ranking import Best
 from aebench.language import later, plural, say
 from aebench.page import digits, ranking_plot, replication_plot, verdicts
+from aebench.page.answers import Answer
+from aebench.page.best_sentences import headline
 from aebench.page.cards import SYMBOLS
 from aebench.page.dots import DotTable
 from aebench.page.images import Images
@@ -52,10 +54,17 @@ class Head:
     more: tuple[str, ...]
 
 
-def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched: int = 0) -> Head:
+def head(
+    results: Results,
+    outcomes: Sequence[Outcome],
+    known: Sequence[Answer],
+    images: Images,
+    searched: int = 0,
+) -> Head:
     """The head of the page; `results` are ordered and marked, and without those of searches.
 
-    Of these there are `searched` more jobs. `images` are those that the page has already.
+    Of these there are `searched` more jobs. `known` is what `answers` found in `results`, `images`
+    are those that the page has already.
     """
     dataset = ranking.main_dataset(results.jobs)
     studied = tested(outcomes)
@@ -82,7 +91,7 @@ def head(results: Results, outcomes: Sequence[Outcome], images: Images, searched
     return Head(
         title=f"{h1} ({where})" if where else h1,
         h1=h1,
-        found=_found(outcomes, best, len(frames.done(results.jobs)), searched),
+        found=found(results, outcomes, known, searched),
         tally=tuple((v, SYMBOLS[v], n) for v, n in tally(outcomes).items() if studied),
         where=where,
         jobs=words.listed(filter(None, [words.counted(len(results.jobs), "job"), of_searches])),
@@ -123,10 +132,20 @@ def _day(day: date) -> str:
     return say("{day} {month} {year}", day=day.day, month=month, year=day.year)
 
 
-def _found(outcomes: Sequence[Outcome], best: Best | None, finished: int, searched: int) -> str:
-    """What was found, in one sentence."""
+def found(
+    results: Results, outcomes: Sequence[Outcome], known: Sequence[Answer], searched: int = 0
+) -> str:
+    """What was found, in one sentence: of the study, then which family is better, or which model.
+
+    Where nothing is decided between families the best model stands for what is known.
+    """
     said = [_of_the_study(outcomes)] if tested(outcomes) else []
-    said += [_of_the_best(best)] if best is not None else []
+    finished = len(frames.done(results.jobs))
+    dataset = ranking.main_dataset(results.jobs)
+    if better := headline(known):
+        said.append(better)
+    elif dataset is not None and (best := ranking.best(ranking.on(results, dataset))):
+        said.append(_of_the_best(best))
     if not said and finished:
         said = [
             say(

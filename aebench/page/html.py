@@ -19,6 +19,7 @@ from aebench.analysis.outcomes import Outcome
 from aebench.disk import write_whole
 from aebench.language import ENGLISH, now, say, use
 from aebench.page import (
+    answers,
     assets,
     best,
     compact,
@@ -48,11 +49,13 @@ def page(results: Results) -> str:
     judged = findings.evaluate(results)
     images = Images()
     told = verdicts.section(judged, pictures.Album(results, images))
-    answer = best.section(results)
+    known = answers.answers(results)
+    answer = best.section(results, known)
     studied = outcomes.tested(judged)  # else its findings are not what the reader came for
     leading = [told, answer] if studied else [answer]
     # Images are claimed in the order of their shares in `images`.
-    head = first_screen.head(results, judged, images, len(whole.jobs) - len(results.jobs))
+    searched = len(whole.jobs) - len(results.jobs)
+    head = first_screen.head(results, judged, known, images, searched)
     models.claim(results, images)
     folded = subjects.subjects(given, whole, results, images, study=[] if studied else [told])
     folded.append(subjects.words_used(leading, folded, whole))

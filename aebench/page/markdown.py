@@ -18,7 +18,7 @@ from aebench.analysis import findings, fitness, frames, optimum, outcomes, searc
 from aebench.analysis.outcomes import Outcome
 from aebench.errors import printable
 from aebench.language import say
-from aebench.page import best, first_screen, pictures, svg, taking, verdicts
+from aebench.page import answers, best, first_screen, pictures, svg, taking, verdicts
 from aebench.page.cards import SYMBOLS
 from aebench.page.images import Images
 from aebench.page.parts import Cell, Chart, Section, Strip, Strips, Table, table
@@ -47,13 +47,13 @@ def document(results: Results, folder: str) -> Document:
     made = _Pages(quote(folder))
     told = verdicts.sentences(results, judged)
     studied = outcomes.tested(judged)
-    made.add(f"# {cell(first_screen.title(results, studied))}", paragraph(told[0]))
+    known = answers.answers(results)
+    found = first_screen.found(results, judged, known)
+    made.add(f"# {cell(first_screen.title(results, studied))}", paragraph(found))
+    made.add(_tally(judged) if studied else "", paragraph(" ".join(told)))
     if studied:
-        made.add(_tally(judged), paragraph(" ".join(told[1:])))
         made.add(f"## {say('Findings of the study')}", pipes(_findings(judged)))
-    else:
-        made.add(paragraph(" ".join(told[1:])))
-    made.best(results)
+    made.best(results, known)
     images = Images()
     made.strips(pictures.section(results, images).strips, images)
     made.add(*_made_how(results))
@@ -97,10 +97,10 @@ class _Pages:
         self.pictures[file] = content
         return f"![{cell(alt)}]({self.folder}/{file})"
 
-    def best(self, results: Results) -> None:
+    def best(self, results: Results, known: Sequence[answers.Answer]) -> None:
         """The question beyond the study: its words, its first chart, the best models."""
         with svg.kept() as drawn:
-            section = best.section(results)
+            section = best.section(results, known)
         self.section(section)
         for chart in section.charts[:1]:
             self.chart(chart, drawn)

@@ -126,7 +126,9 @@ def block(results: Results, images: Images) -> str:
                 "runs": [_run(row) for row in _rows(rows.head(_RUNS))],
                 "more": max(0, len(rows) - _RUNS),
                 "times": _times(rows),
-                "settings": [_setting(rows.iloc[0][name]) for name in _SETTINGS],
+                "settings": [
+                    words.listed(dict.fromkeys(map(_setting, rows[name]))) for name in _SETTINGS
+                ],
                 "command": commands.repeating(rows),
                 "films": films.of(model),
             }
