@@ -72,6 +72,19 @@ def test_figures_runs_and_curve_are_those_of_the_records(tmp_path: Path) -> None
     assert model["command"].startswith("aebench run --architecture mlp --dataset mnist --latent 4")
 
 
+def test_a_model_of_both_precisions_is_one_and_says_so(tmp_path: Path) -> None:
+    both = [
+        record("mlp", 4, protocol="tuned", seed=seed, precision=precision)
+        for seed, precision in enumerate(("fp32", "bf16"))
+    ]
+    content = read(stored(tmp_path, *both))
+    (model,) = content["models"]
+    settings = dict(zip((n for n, _ in content["settings"]), model["settings"], strict=True))
+    assert (model["under"], settings["precision"]) == ("tuned", "bf16 and fp32")
+    assert figures(content, model)["seeds"] == "2"
+    assert "--precision bf16,fp32" in model["command"]
+
+
 def test_a_failed_job_says_why_and_a_model_of_failures_has_no_figures(tmp_path: Path) -> None:
     content = read(stored(tmp_path, record("mlp", 4), failure("conv", 8, reason="too large")))
     model = next(m for m in content["models"] if m["name"] == "conv-8")
