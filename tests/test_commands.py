@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from aebench.analysis.commands import repeating
-from aebench.analysis.names import told_apart
+from aebench.analysis.names import settings, told_apart
 from aebench.cli import run
 from aebench.job import Job
 
@@ -37,12 +37,13 @@ MODELS = [
 
 
 def frame(jobs: list[Job]) -> pd.DataFrame:
-    """The rows of `jobs` as the report has them: named by their options."""
+    """The rows of `jobs` as the report has them: named by their options, with their settings."""
     rows = [
         {name: getattr(job, name) for name in job.__dataclass_fields__} | {"modified": job.modified}
         for job in jobs
     ]
-    return told_apart(pd.DataFrame(rows))
+    jobs = told_apart(pd.DataFrame(rows))
+    return jobs.assign(settings=settings(jobs))
 
 
 @pytest.mark.parametrize("jobs", MODELS)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from test_report_records import MEAN_MSE, record, stored
 
-from aebench.analysis import fitness, frames, words
+from aebench.analysis import commands, fitness, frames, names, words
+from aebench.store import Record
 
 
 def test_one_statistic_for_one_model_throughout(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_options_make_another_system_that_says_nothing_of_the_study(tmp_path: Pa
 
 def test_settings_tell_the_optimizer(tmp_path: Path) -> None:
     results = stored(tmp_path, record("mlp", 4, optimizer="sgd", momentum=0.9))
-    assert list(frames.settings(results.jobs)) == ["study with optimizer=sgd, momentum=0.9"]
+    assert list(names.settings(results.jobs)) == ["study with optimizer=sgd, momentum=0.9"]
 
 
 def test_data_of_one_name_and_different_pixels_stay_apart(tmp_path: Path) -> None:
@@ -80,13 +81,37 @@ def test_changed_settings_stay_apart(tmp_path: Path) -> None:
     assert list(summary["settings"]) == ["study", "study with bf16", "study with epochs=2"]
 
 
+def test_a_protocol_that_was_chosen_anew_is_another_setting(tmp_path: Path) -> None:
+    """As after a new search: no job departs from the `tuned` of its day."""
+
+    def tuned(latent: int, seed: int, modified: str = "", **fields: float) -> Record:
+        own = {"protocol": "tuned", "seed": seed, "row": {"modified": modified}}
+        return record("mlp", latent, **own, **fields)
+
+    records = [
+        tuned(4, 0, learning_rate=0.01), tuned(4, 1, learning_rate=0.003, warmup=0.1),
+        tuned(4, 0, "train_noise=0.3", train_noise=0.3, learning_rate=0.01),
+        tuned(4, 1, "train_noise=0.3", train_noise=0.3, learning_rate=0.003, warmup=0.1),
+        tuned(8, 0, learning_rate=0.01),
+    ]  # fmt: skip
+    jobs = frames.ordered(stored(tmp_path, *records)).jobs
+    differ = ("learning_rate=0.003, warmup=0.1", "learning_rate=0.01, warmup=0.0")
+    assert set(jobs.loc[jobs["latent"] == 4, "settings"]) == {
+        *(f"tuned with {changes}" for changes in differ),
+        *(f"tuned with train_noise=0.3, {changes}" for changes in differ),
+    }
+    assert set(jobs.loc[jobs["latent"] == 8, "settings"]) == {"tuned"}
+    (first,) = (rows for key, rows in jobs.groupby("settings") if key.endswith(f"h {differ[1]}"))
+    assert "--protocol tuned --learning-rate 0.01 --warmup 0.0" in commands.repeating(first)
+
+
 def test_errors_of_near_float32_are_those_of_float32() -> None:
     near = ("fp32", "tf32", "bf16x3")
     jobs = pd.DataFrame({"protocol": "study", "modified": "", "precision": [*near, "bf16"]})
-    assert list(frames.settings(jobs)) == ["study"] * 3 + ["study with bf16"]
-    assert list(frames.settings(jobs, without="precision")) == ["study"] * 4
+    assert list(names.settings(jobs)) == ["study"] * 3 + ["study with bf16"]
+    assert list(names.settings(jobs, without="precision")) == ["study"] * 4
     beyond = jobs.assign(protocol="tuned", modified="epochs=2")
-    assert list(frames.settings(beyond)) == ["tuned with epochs=2"] * 4
+    assert list(names.settings(beyond)) == ["tuned with epochs=2"] * 4
 
 
 def test_baselines_fall_back_on_the_jobs(tmp_path: Path) -> None:

@@ -81,6 +81,22 @@ def test_of_equally_close_entries_the_one_with_the_least_error_is_taken(tmp_path
     assert {k: s.learning_rate for k, s in rates.items()} == {8: 0.1, 32: 0.2, 100: 0.2}
 
 
+def test_between_two_latents_the_smaller_is_taken_whatever_their_errors(tmp_path: Path) -> None:
+    """A larger code has the lesser error, however good its settings are."""
+    both = [
+        entry(
+            "mnist", [latent], 2, rate, f'models = 3\nval_mse = {{ "mnist mlp-{latent}" = {mse} }}'
+        )
+        for latent, rate, mse in ((512, 0.1, 0.01), (128, 0.2, 0.02))
+    ]
+    path = tmp_path / "two.toml"
+    path.write_text("".join(both))
+    assert protocols.from_file(path, "mlp", "mnist", 256, 2).settings.learning_rate == 0.2
+    axes = {"architecture": "mlp", "dataset": "mnist", "latent": 256, "model": "tuned"}
+    (job,) = load_grid(None, axes | {"protocol": str(path), "engine": "eager"}).jobs
+    assert job.learning_rate == 0.2
+
+
 def test_an_entry_says_what_it_was_searched_on_and_what_was_accepted(tmp_path: Path) -> None:
     said = (
         'options = "hidden=9"\nat_edge = ["epochs", "learning_rate"]\ngrid = "g"\n'

@@ -16,7 +16,7 @@ _PLUGIN = "FILE.py"  # a record says that code or data were a user's own, not wh
 
 
 def repeating(rows: pd.DataFrame) -> str:
-    """One line for a shell, from the `jobs` rows of one model under the same settings."""
+    """One line for a shell, from the `jobs` rows of one model under the same `settings`."""
     first = rows.iloc[0]
     words = ["aebench", "run"]
     given = {
@@ -29,7 +29,8 @@ def repeating(rows: pd.DataFrame) -> str:
     for option in str(texts(rows, "options").iloc[0]).split():
         words += ["--option", option]
     seeds, repeats = (int(rows[name].max()) + 1 for name in ("seed", "repeat"))
-    changes = (change.partition("=") for change in str(texts(rows, "modified").iloc[0]).split(", "))
+    told = str(first["settings"]).partition(" with ")[2]
+    changes = (change.partition("=") for change in told.split(", "))
     words += _options({
         "protocol": first["protocol"] if first["protocol"] != "study" else None,
         **{name: value for name, equals, value in changes if equals},

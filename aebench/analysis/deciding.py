@@ -13,7 +13,8 @@ from functools import cache
 from aebench import engines
 from aebench.analysis.evidence import Rule
 from aebench.analysis.findings import FINDINGS
-from aebench.analysis.frames import EXACT, Model
+from aebench.analysis.frames import Model
+from aebench.analysis.names import EXACT
 from aebench.analysis.statistics import LEAST
 from aebench.job import Job
 

@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import pandas as pd
 
 from aebench import schema
 from aebench.analysis import names, processes, words
-from aebench.analysis.names import quick, shown, texts, told_apart
+from aebench.analysis.names import quick, settings, shown, texts, told_apart
 from aebench.analysis.statistics import interval, log_mean
 from aebench.language import later, say
 from aebench.store import Results
@@ -28,7 +27,6 @@ ALIKE = ["device_name", "machine_id", "device", "engine", "precision", "threads"
 # A fixed piece of work that takes so much more or less time than usual marks a row as noisy.
 NOISE_LIMIT = {"cpu": 0.08, "cuda": 0.03}
 MODEL = ["architecture", "depth", "latent"]
-EXACT = ("fp32", "tf32", "bf16x3")  # precisions that count as the study's: see `settings`
 # Towards full size PCA's error vanishes, and a ratio to it says nothing. Models are set beside it
 # whose code is at most two thirds of the image, and only while PCA has at least a hundredth of the
 # error of the mean image: of MNIST, whose border is empty, 512 numbers tell all but everything.
@@ -47,7 +45,6 @@ _ORDER = {
 _STUDY_ORDER = {
     "dataset": ["mnist", "cifar10"], "architecture": ["mlp", "conv"], "settings": ["study"],
 }  # fmt: skip
-_UNKNOWN = later("unknown changes")
 PHASES = [f"{phase}_s" for phase in schema.PHASES]
 
 
@@ -111,27 +108,6 @@ def _study_first(column: pd.Series[Any]) -> pd.Series[Any]:
     """Sort what the study has in its own order, before anything else."""
     first = _STUDY_ORDER.get(str(column.name), [])
     return column.replace({name: str(rank) for rank, name in enumerate(first)}) if first else column
-
-
-def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
-    """What an error depends on besides model, dataset and seed: ``study``, ``study with epochs=2``.
-
-    Neither engine nor device, nor tf32 beside fp32: torch's own defaults, which the study used, mix
-    the two; nor bf16x3, which keeps more. bf16 rounds to three digits: not the study's experiment,
-    beyond it the same: see `optimum.precisions`. Changes of the field `without` are not told.
-    """
-
-    @cache
-    def text(protocol: str, modified: Any, precision: str) -> str:
-        # `Job.modified` writes each change as field=value.
-        changes = _UNKNOWN if modified is None or modified != modified else modified
-        told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
-        if protocol == "study" and precision not in EXACT and without != "precision":
-            told.append(precision)
-        return f"{protocol} with {', '.join(told)}" if told else str(protocol)
-
-    rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)
-    return pd.Series([text(*row) for row in rows], index=jobs.index, dtype="str")
 
 
 def family(rows: pd.DataFrame) -> pd.Series[str]:

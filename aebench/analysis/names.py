@@ -6,16 +6,22 @@ A plugin or a folder of images may be called anything, and what is called alike 
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from aebench.errors import printable
 from aebench.job import named
+from aebench.language import later
+from aebench.protocols import SETTINGS
 
 _LONGEST = 300  # characters of a text in a page
 # What is one model, whatever its seeds.
 IDENTITY = ["dataset", "settings", "architecture", "depth", "latent"]
+EXACT = ("fp32", "tf32", "bf16x3")  # precisions that count as the study's: see `settings`
+_UNKNOWN = later("unknown changes")
+_MODEL = ["dataset", "architecture", "options", "depth", "latent"]
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
@@ -67,6 +73,47 @@ def texts(jobs: pd.DataFrame, column: str) -> pd.Series[str]:
     if column not in jobs:
         return pd.Series("", index=jobs.index, dtype="str")
     return jobs[column].astype("object").fillna("").astype("str")
+
+
+def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
+    """What an error depends on besides model, dataset and seed: ``study``, ``study with epochs=2``.
+
+    Neither engine nor device, nor tf32 beside fp32: torch's own defaults, which the study used, mix
+    the two; nor bf16x3, which keeps more. bf16 rounds to three digits: not the study's experiment,
+    beyond it the same: see `optimum.precisions`. Changes of the field `without` are not told.
+
+    A protocol may change: a new search chooses other settings for `tuned`. Where trainings of one
+    model differ under one name, what differs is told: ``tuned with learning_rate=0.003``.
+    """
+
+    @cache
+    def text(protocol: str, modified: Any, precision: str) -> str:
+        # `Job.modified` writes each change as field=value.
+        changes = _UNKNOWN if modified is None or modified != modified else modified
+        told = [c for c in changes.split(", ") if c and c.partition("=")[0] != without]
+        if protocol == "study" and precision not in EXACT and without != "precision":
+            told.append(precision)
+        return f"{protocol} with {', '.join(told)}" if told else str(protocol)
+
+    rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)
+    told = pd.Series([text(*row) for row in rows], index=jobs.index, dtype="str")
+    return _since_changed(jobs, told)
+
+
+def _since_changed(jobs: pd.DataFrame, told: pd.Series[str]) -> pd.Series[str]:
+    """`told`, with the settings in which trainings of one model differ though their names agree."""
+    model = [*(name for name in _MODEL if name in jobs), "told"]
+    own = [name for name in SETTINGS if name in jobs]
+    every = jobs[[*model[:-1], *own]].assign(told=told)
+    kinds = every.drop_duplicates()
+    for _, group in kinds[kinds.duplicated(model, keep=False)].groupby(model, dropna=False):
+        differ = [name for name in own if group[name].nunique(dropna=False) > 1]
+        for _, kind in group.iterrows():
+            changes = ", ".join(f"{name}={kind[name]}" for name in differ)
+            joint = ", " if " with " in kind["told"] else " with "
+            same = (every == kind) | (every.isna() & kind.isna())
+            told = told.mask(same.all(axis="columns"), f"{kind['told']}{joint}{changes}")
+    return told
 
 
 def told_apart(jobs: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from aebench.analysis import frames
+from aebench.analysis import frames, names
 from aebench.analysis.statistics import interval
 from aebench.store import Results
 
@@ -25,7 +25,7 @@ def summary(results: Results) -> pd.DataFrame:
     jobs = frames.done(results.jobs)
     jobs = jobs.assign(
         train_noise=jobs["train_noise"].astype("float64").fillna(0.0),
-        base=frames.settings(jobs, without="train_noise"),
+        base=names.settings(jobs, without="train_noise"),
     )
     probes = frames.probed(jobs, results.probes, "base", "train_noise", "settings")
     share = (probes["bottleneck"] / probes["input_size"]).astype("float64")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from aebench.analysis import fights, frames, words
+from aebench.analysis import fights, frames, names, words
 from aebench.analysis.statistics import interval
 from aebench.language import plural, say
 from aebench.store import Results
@@ -86,13 +86,13 @@ class Precisions(NamedTuple):
 
 def precisions(jobs: pd.DataFrame) -> Precisions:
     """Those of `jobs`, which are finished; alike in all else, they are one training."""
-    pooled = frames.settings(jobs, without="precision")
+    pooled = names.settings(jobs, without="precision")
     jobs = jobs.assign(settings=pooled, mse=jobs["mse"].astype("float64"))
     errors = jobs.groupby(["dataset", "settings", *frames.MODEL, "seed", "precision"])["mse"]
     sides = errors.median().unstack("precision").dropna(thresh=2)
     apart = (sides.max(axis="columns") / sides.min(axis="columns") - 1).max()
-    names = tuple(sorted(set(jobs["precision"])))
-    return Precisions(names, len(sides), float(apart) if len(sides) else 0.0)
+    known = tuple(sorted(set(jobs["precision"])))
+    return Precisions(known, len(sides), float(apart) if len(sides) else 0.0)
 
 
 def codes(results: Results) -> pd.DataFrame:

@@ -212,7 +212,7 @@ def titled(dataset_name: str, settings: str) -> str:
 
 
 def under(settings: str) -> str:
-    """Write settings as `frames.settings` names them: study, study with epochs=2."""
+    """Write settings as `names.settings` names them: study, study with epochs=2."""
     protocol, changed, changes = str(settings).partition(" with ")
     if not changed:
         return protocol

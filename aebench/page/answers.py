@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from aebench.analysis import fights, frames, optimum, published, words
+from aebench.analysis import fights, frames, names, optimum, published, words
 from aebench.analysis.fights import COSTS, Fight
 from aebench.analysis.optimum import Precisions
 from aebench.store import Results
@@ -48,7 +48,7 @@ class Answer:
 def answers(results: Results) -> list[Answer]:
     """One for each data set with a code smaller than the image; `results` are ordered."""
     jobs = frames.done(results.jobs)
-    jobs = jobs.assign(settings=frames.settings(jobs, without="precision"))
+    jobs = jobs.assign(settings=names.settings(jobs, without="precision"))
     results = replace(results, jobs=jobs)
     every = optimum.codes(results)
     spent = {cost: fights.spent(results, cost) for cost in COSTS}

@@ -71,15 +71,16 @@ def closest(entries: Sequence[Entry], dataset: str, latent: int, depth: int, opt
 
     First come entries of the same data set, then of one with as many colours, then all others;
     among those, entries of the same depth and options, then of the same depth; among those the
-    nearest latent on a log scale, and of several the one with the least validation error.
+    nearest latent on a log scale, of two as near the smaller, and of several the one with the
+    least validation error: errors of codes of different sizes say nothing of their settings.
     """
 
     def distance(entry: Entry) -> tuple[float, ...]:
         same_depth = entry.depth in (None, depth)
         same = same_depth and (entry.depth is None or entry.options == options)
         model = 0 if same else 1 if same_depth else 2
-        apart = _latents_apart(entry, latent)
-        return (_data_apart(entry, dataset), model, apart, entry.error_at(latent))
+        near = _nearest(entry, latent)
+        return (_data_apart(entry, dataset), model, *near, entry.error_at(latent))
 
     return min(entries, key=distance)
 
@@ -88,12 +89,13 @@ def best_model(entries: Sequence[Entry], dataset: str, latent: int) -> Entry | N
     """The entry of the best model known of its family at `latent`; None if no entry has a model.
 
     Of the entries of the nearest data set (see `closest`) those whose search had several models to
-    choose from, if there are any; of these the nearest latent, then the least validation error.
+    choose from, if there are any; of these the nearest latent, the smaller of two as near, then the
+    least validation error.
     """
 
     def distance(entry: Entry) -> tuple[float, ...]:
-        apart = _latents_apart(entry, latent)
-        return (_data_apart(entry, dataset), entry.models < 2, apart, entry.error_at(latent))
+        near = _nearest(entry, latent)
+        return (_data_apart(entry, dataset), entry.models < 2, *near, entry.error_at(latent))
 
     return min((e for e in entries if e.depth), key=distance, default=None)
 
@@ -112,12 +114,14 @@ def _channels(dataset: str) -> int | None:
         return None
 
 
-def _latents_apart(entry: Entry, latent: int) -> float:
-    return min((_apart(own, latent) for own in entry.latent), default=0.0)
+def _nearest(entry: Entry, latent: int) -> tuple[float, int]:
+    """How far the entry's nearest latent is, and which it is; an entry of no latent is near all."""
+    return min(((_apart(own, latent), own) for own in entry.latent), default=(1.0, latent))
 
 
 def _apart(one: int, other: int) -> float:
-    return abs(math.log(one / other))
+    """The ratio of the two, 1 or more: exact where both are powers of two."""
+    return max(one, other) / min(one, other)
 
 
 def of_family(path: Path, architecture: str) -> tuple[Entry, ...]:
