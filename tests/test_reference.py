@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 from test_report_records import record, stored
 
-from aebench.analysis import fitness, frames, outcomes, searches
+from aebench.analysis import fitness, frames, names, outcomes, searches
 from aebench.grid import load_grid
-from aebench.page import verdicts
+from aebench.page import answers, verdicts
+from aebench.protocols import SETTINGS
 from aebench.store import read
 from bench import readme
 from bench.committed import NAMES, ROOT, Reference
@@ -105,6 +106,27 @@ def test_the_table_tells_the_five_apart_and_has_every_figure(made: dict[str, str
         r"(\d+) (?:replicates?|is|are|does not|do not|was|were) ?", made["study"].replace("\n", " ")
     )
     assert sum(map(int, counts)) == len(outcomes)
+
+
+def test_grid_best_trains_the_models_of_the_answer() -> None:
+    """Else who runs it gets other figures than README's."""
+    stored = searches.without(Reference("best").results)
+    tuned = replace(stored, jobs=stored.jobs[stored.jobs["protocol"] == "tuned"])
+    planned: dict[tuple, set[tuple]] = {}
+    for job in load_grid("best").jobs:
+        settings = (job.depth, job.options, *(getattr(job, name) for name in SETTINGS))
+        planned.setdefault((job.dataset, job.architecture, job.latent), set()).add(settings)
+    jobs = tuned.jobs.assign(settings=names.settings(tuned.jobs, without="precision"))
+    cells = 0
+    for answer in answers.answers(tuned):
+        for code in answer.codes.to_dict("records"):
+            model = {name: code[name] for name in ("dataset", "settings", *frames.MODEL)}
+            row = frames.matching(jobs, model).iloc[0]
+            cell = (code["dataset"], code["family"], int(code["bottleneck"]))
+            trained = (row["depth"], row["options"] or "", *(row[name] for name in SETTINGS))
+            assert trained in planned[cell], cell
+            cells += 1
+    assert cells >= 20
 
 
 @pytest.mark.slow
