@@ -69,6 +69,21 @@ def test_every_candidate_is_drawn_by_its_rung_and_the_winner_has_a_ring(
     assert (other[0], other[-2]) == ("2", "optimizer=adamw")
 
 
+def test_of_too_many_searches_the_first_are_drawn_and_the_others_have_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(svg, "inline", lambda figure, *_: drawn.append(figure) or "")
+    monkeypatch.setattr(page_search, "_PANELS", 1)
+    row = TUNED | {"val_mse": 0.1}
+    more = [record("conv", 8, row=row, epochs=1, dataset=d) for d in ("mnist", "cifar10")]
+    section = page_search.section(stored(tmp_path, candidate(1e-3, 1, 0.05), *more))
+    assert section is not None
+    assert [axes.get_title() for axes in drawn[0].axes] == ["CIFAR-10 conv-8"]
+    assert "2 further searches not drawn." in section.intro
+    assert len(section.charts[0].tables) == 3
+
+
 # What counts all jobs: in a page without candidates, and in the same with seven.
 COUNTS = {
     "<span>2 jobs</span>": "<span>2 jobs and 7 candidates of searches</span>",
