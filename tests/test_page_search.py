@@ -79,7 +79,7 @@ def test_of_too_many_searches_the_first_are_drawn_and_the_others_have_tables(
     more = [record("conv", 8, row=row, epochs=1, dataset=d) for d in ("mnist", "cifar10")]
     section = page_search.section(stored(tmp_path, candidate(1e-3, 1, 0.05), *more))
     assert section is not None
-    assert [axes.get_title() for axes in drawn[0].axes] == ["CIFAR-10 conv-8"]
+    assert [axes.get_title("left") for axes in drawn[0].axes] == ["CIFAR-10 conv-8"]
     assert "2 further searches not drawn." in section.intro
     assert len(section.charts[0].tables) == 3
 
