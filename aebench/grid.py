@@ -22,7 +22,7 @@ from aebench import architectures, datasets, engines, protocols
 from aebench.axes import MOST_VALUES, OF_MODEL, Axes, read_axes
 from aebench.datasets import own
 from aebench.errors import RequestError, printable, unknown
-from aebench.job import FIELDS, Job
+from aebench.job import FIELDS, Job, checked
 from aebench.selection import matches
 
 PRESETS = ("quick", "study", "best", "full")
@@ -269,6 +269,7 @@ def make_job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
     model = (*where, fields.get("depth", Job.depth), form)
     if protocols.is_file(protocol):
         entry = protocols.from_file(Path(protocol), family, *model)
+        _check_settings(entry, printable(Path(protocol).name))
         source = f"{printable(Path(protocol).name)}: {entry.source}"
         fields = dataclasses.asdict(entry.settings) | {"settings_from": source} | fields
         fields["protocol"] = Job.protocol
@@ -288,6 +289,17 @@ def make_job(fields: dict[str, Any], notes: dict[str, None]) -> Job:
     if note:
         notes[note] = None
     return Job.create(**fields | {"engine": engine, "engine_choice": f"auto: {why}"})
+
+
+def _check_settings(entry: protocols.Entry, file: str) -> None:
+    """Refuse the settings of an entry in a user's file as a mistake in that file."""
+    for name, value in vars(entry.settings).items():
+        try:
+            checked(name, value)
+        except RequestError as error:
+            latents = ", ".join(map(str, entry.latent))
+            of = f" for {entry.dataset}, latent {latents}" if entry.dataset else ""
+            raise RequestError(f"{file}, [[{entry.architecture}]]{of}: {error}") from None
 
 
 def _is_tables(value: object) -> bool:

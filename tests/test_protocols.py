@@ -97,6 +97,24 @@ def test_between_two_latents_the_smaller_is_taken_whatever_their_errors(tmp_path
     assert job.learning_rate == 0.2
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("warmup = 2", "warmup must be a number from 0 to 1, not 2"),
+        ('optimizer = "adm"', "unknown optimizer 'adm'"),
+    ],
+)
+def test_a_wrong_value_in_a_file_of_settings_is_said_to_be_there(
+    tmp_path: Path, more: str, says: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(entry("mnist", [8, 32], 1, 0.1, more))
+    axes = {"architecture": "mlp", "dataset": "mnist", "latent": 4, "protocol": str(path)}
+    with pytest.raises(RequestError) as found:
+        load_grid(None, axes)
+    assert f"mine.toml, [[mlp]] for mnist, latent 8, 32: {says}" in str(found.value)
+
+
 def test_an_entry_says_what_it_was_searched_on_and_what_was_accepted(tmp_path: Path) -> None:
     said = (
         'options = "hidden=9"\nat_edge = ["epochs", "learning_rate"]\ngrid = "g"\n'
