@@ -103,6 +103,11 @@ def test_a_protocol_that_was_chosen_anew_is_another_setting(tmp_path: Path) -> N
     assert set(jobs.loc[jobs["latent"] == 8, "settings"]) == {"tuned"}
     (first,) = (rows for key, rows in jobs.groupby("settings") if key.endswith(f"h {differ[1]}"))
     assert "--protocol tuned --learning-rate 0.01 --warmup 0.0" in commands.repeating(first)
+    four = jobs[(jobs["latent"] == 4) & (jobs["modified"] == "")]
+    assert set(names.settings(four, without="learning_rate")) == {
+        "tuned with warmup=0.0",
+        "tuned with warmup=0.1",
+    }
 
 
 def test_errors_of_near_float32_are_those_of_float32() -> None:

@@ -97,13 +97,13 @@ def settings(jobs: pd.DataFrame, *, without: str = "") -> pd.Series[str]:
 
     rows = zip(jobs["protocol"], jobs["modified"], jobs["precision"], strict=True)
     told = pd.Series([text(*row) for row in rows], index=jobs.index, dtype="str")
-    return _since_changed(jobs, told)
+    return _since_changed(jobs, told, without)
 
 
-def _since_changed(jobs: pd.DataFrame, told: pd.Series[str]) -> pd.Series[str]:
+def _since_changed(jobs: pd.DataFrame, told: pd.Series[str], without: str) -> pd.Series[str]:
     """`told`, with the settings in which trainings of one model differ though their names agree."""
     model = [*(name for name in _MODEL if name in jobs), "told"]
-    own = [name for name in SETTINGS if name in jobs]
+    own = [name for name in SETTINGS if name in jobs and name != without]
     every = jobs[[*model[:-1], *own]].assign(told=told)
     kinds = every.drop_duplicates()
     for _, group in kinds[kinds.duplicated(model, keep=False)].groupby(model, dropna=False):
