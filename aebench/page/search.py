@@ -26,7 +26,8 @@ def section(results: Results) -> Section | None:
         say(
             "Candidates that aebench tune trained: settings of training, and forms of a model. The "
             "best of a rung were trained anew with the epochs of the next, and the winner is the "
-            "best of the last one, on validation images alone. They appear here only."
+            "best of the last one, on validation images alone. Those that finished appear here "
+            "only."
         )
     ]
     if len(found) > len(drawn):
