@@ -271,6 +271,31 @@ def test_the_probe_of_a_busy_machine_is_short_and_its_median_honest(monkeypatch)
     assert probe(9.0, 0.02, 0.04, 7.0) == (0.03, 3)
 
 
+def test_waiting_for_a_turn_lowers_no_peak(monkeypatch) -> None:
+    def product() -> None:
+        clock["wall"] += 0.08
+        clock["cpu"] += 0.02  # of both threads
+
+    clock = dict.fromkeys(("wall", "cpu"), 0.0)
+    monkeypatch.setattr(device.time, "perf_counter", lambda: clock["wall"])
+    monkeypatch.setattr(device.time, "process_time", lambda: clock["cpu"])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(device, "_synchronize", lambda where: None)
+    assert device._computing_s(CPU, product) == pytest.approx(0.01)
+    assert device._computing_s(CUDA, product) == pytest.approx(0.08)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 0.1)  # more CPU time than by the wall
+    assert device._computing_s(CPU, product) == pytest.approx(0.08)
+    monkeypatch.setattr(device, "_CLOCK_S", 0.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert device._computing_s(CPU, product) == pytest.approx(0.08)
+
+
+def test_a_peak_leaves_out_what_its_products_waited(monkeypatch) -> None:
+    monkeypatch.setattr(device, "_seconds", lambda where, work: 1.0)
+    monkeypatch.setattr(device, "_computing_s", lambda where, work: 0.5)
+    assert device._rate(CPU, torch.float32) == pytest.approx(2 * 1024**3 / 0.5 / 1e9)
+
+
 def test_products_multiply() -> None:
     a = torch.arange(16.0).reshape(4, 4)
     for product in device._products(CPU, torch.float32):

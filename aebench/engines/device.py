@@ -30,6 +30,7 @@ WARM_S = 1.0
 _PEAKS: dict[tuple[str, str, int], float] = {}
 _BF16_PRODUCTS = {"bf16": 1, "bf16x3": 3}
 _LONG_S = 0.02  # one product of this length is long enough to know its rate
+_CLOCK_S = 1e-5  # a clock of coarser ticks (on Windows 16 ms) tells no product's time
 _LARGEST = {"cpu": 4096, "cuda": 8192}
 # Size of the noise probe: rows of the square matrix, numbers copied, copies. The work of a round
 # is fixed, so that its time tells about the machine: some 4 ms on two cores or on a large GPU.
@@ -157,7 +158,7 @@ def _rate(device: torch.device, dtype: torch.dtype) -> float:
         a = torch.full((size, size), 0.5, dtype=dtype, device=device)
         out = torch.empty_like(a)
         taken = [
-            min(_seconds(device, partial(product, a, out)) for _ in range(3))
+            min(_computing_s(device, partial(product, a, out)) for _ in range(3))
             for product in products
         ]
         seconds = min(taken)
@@ -280,6 +281,20 @@ def _seconds(device: torch.device, work: Callable[[], object]) -> float:
     work()
     _synchronize(device)
     return time.perf_counter() - start
+
+
+def _computing_s(device: torch.device, work: Callable[[], object]) -> float:
+    """Seconds of `work`, without those in which a CPU's threads waited for their turn.
+
+    A job of milliseconds fits between two turns of a busy neighbour, a large product does not: by
+    the clock on the wall its rate would be no peak. A thread that waits has no CPU time, so a
+    thread's mean share of the process's is never too long.
+    """
+    start = time.process_time()
+    wall_s = _seconds(device, work)
+    if device.type != "cpu" or time.get_clock_info("process_time").resolution > _CLOCK_S:
+        return wall_s
+    return min(wall_s, (time.process_time() - start) / torch.get_num_threads())
 
 
 def _synchronize(device: torch.device) -> None:
