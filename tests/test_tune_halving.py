@@ -338,6 +338,34 @@ def test_a_batch_ends_after_minutes_so_that_what_was_measured_counts(
     assert all(len(batch) <= 3 for batch in search.batches[1:])
 
 
+def test_beside_a_long_job_others_fill_the_time_of_who_would_wait_for_it(tmp_path: Path) -> None:
+    def taking(long_s: float, workers: int) -> Counter[int]:
+        search = Search(tmp_path, bowl(3e-3), both, workers=workers)
+        costs: Any = SimpleNamespace(
+            start_s=0.0, seconds=lambda job: {4: 50.0, 8: long_s}[job.latent]
+        )
+        batch, least_s, batch_s = search.run._batch(search.run.stands(), 1e6, costs)
+        assert (least_s, batch_s) == (50.0, max(long_s, 300.0))
+        return Counter(job.latent for job in batch)
+
+    both = text(candidates=10) + text(candidates=10, latent=8)
+    assert taking(800.0, workers=2) == {8: 1, 4: 10}  # 500 s beside 800
+    assert taking(450.0, workers=2) == {8: 1, 4: 9}  # and no tenth
+    assert taking(250.0, workers=1) == {8: 1, 4: 1}
+
+
+@pytest.mark.parametrize(("batch_s", "started"), [(2000.0, 5), (10.0, 2)])
+def test_as_long_as_a_batch_is_planned_its_jobs_may_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_s: float, started: int
+) -> None:
+    search = Search(tmp_path, bowl(3e-3), text(candidates=5))
+    search.job_s = 300.0
+    real = Running._batch
+    monkeypatch.setattr(Running, "_batch", lambda *given: (*real(*given)[:2], batch_s))
+    assert search.search()
+    assert len(search.batches[0]) == started
+
+
 def test_a_budget_for_no_job_is_refused_with_the_least_that_would_do(tmp_path: Path) -> None:
     search = Search(tmp_path, bowl(3e-3), text())
     with pytest.raises(RequestError) as error:

@@ -89,14 +89,15 @@ class Running:
                 return True
             left_s = budget_s - (self.clock() - begun)
             costs = Costs.of(jobs, self.store.path.name, threads)
-            batch, least_s = self._batch(stands, left_s, costs)
+            batch, least_s, batch_s = self._batch(stands, left_s, costs)
             if batch:
                 if batch == last and admission.started:
                     raise RequestError(f"jobs leave no readable record in {self.store.path}")
                 last = batch
                 # For a better estimate of what is left, no job starts long after the first.
+                patience_s = max(2 * _BATCH_S, batch_s)
                 admission = Admission(
-                    costs, begun + budget_s, self._abreast, self.clock, patience_s=2 * _BATCH_S
+                    costs, begun + budget_s, self._abreast, self.clock, patience_s=patience_s
                 )
                 if not train(batch, costs.estimator, admission):
                     return False
@@ -108,25 +109,30 @@ class Running:
 
     def _batch(
         self, stands: Sequence[Stand], left_s: float, costs: Costs
-    ) -> tuple[list[Job], float]:
-        """The jobs to train next, and the seconds of the one that takes the least."""
+    ) -> tuple[list[Job], float, float]:
+        """The jobs to train next, the seconds of the one that takes the least, and those of all.
+
+        Beside a job that takes longer than a batch should, others fill the time of the workers that
+        would wait for it.
+        """
         least_s = math.inf
         waiting = sorted((s for s in stands if not s.done), key=_turn)
         for _, turn in groupby(waiting, key=_turn):
             batch: list[Job] = []
-            taken_s = 0.0
+            taken_s = batch_s = 0.0
             for job in _in_turn([self._jobs(one) for one in turn]):
                 job_s = costs.seconds(job)
                 alone_s = costs.start_s + job_s
                 least_s = min(least_s, alone_s)
                 wall_s = costs.start_s + max(job_s, (taken_s + job_s) / self._abreast)
-                full = len(batch) >= self.workers and wall_s > _BATCH_S
+                full = len(batch) >= self.workers and wall_s > max(_BATCH_S, batch_s)
                 if wall_s <= left_s and not full and job not in batch:
                     batch.append(job)
                     taken_s += job_s
+                    batch_s = max(batch_s, wall_s)
             if batch:
-                return batch, least_s
-        return [], least_s
+                return batch, least_s, batch_s
+        return [], least_s, 0.0
 
     def _jobs(self, stand: Stand) -> list[Job]:
         """The jobs of a search on its rung, those of new candidates included."""
