@@ -297,6 +297,25 @@ def test_two_candidates_are_needed_and_one_rung_judges_no_epochs(tmp_path: Path)
     assert one.chosen().startswith("candidates that reached the last rung: 1, and")
 
 
+def test_more_candidates_leave_the_best_that_is_known_in_the_last_comparison(
+    tmp_path: Path,
+) -> None:
+    few = Search(tmp_path, bowl(3e-3), text(candidates=6, epochs=[1, 9]))
+    assert few.search()
+    best = few.chosen().candidates[0].settings.learning_rate
+    old = {job.learning_rate for job in few.jobs}
+
+    def early(job: Job) -> float:  # those that come are better at first, and only there
+        return 1.0 if job.epochs == 1 else 100.0
+
+    more = Search(tmp_path, early, text(candidates=12, epochs=[1, 9]))
+    assert more.search()
+    assert not old & {job.learning_rate for job in more.jobs}
+    assert Counter(job.epochs for job in more.jobs) == {1: 6, 9: 4}
+    assert more.chosen().candidates[0].settings.learning_rate == best
+    assert len(more.chosen().candidates) == 6
+
+
 # The budget
 
 

@@ -2,9 +2,9 @@
 
 Successive halving: K. Jamieson, A. Talwalkar: Non-stochastic Best Arm Identification (AISTATS
 2016). On every rung candidates are trained from scratch with so many epochs, and the best of them,
-one in `keep` and two at least, go on to the next. Optuna's own pruners are not used: they judge a
-training by its curve before it has ended, and under a cosine schedule only complete trainings can
-be compared. Everything here follows from the records, so that a search which was stopped goes on
+one in `keep` and two at least, go on to the next, and so do those that had been on it already.
+Optuna's own pruners are not used: they judge a training by its curve before it has ended, and under
+a cosine schedule only complete trainings can be compared. Everything here follows from the records, so that a search which was stopped goes on
 as if it had not been, and no record is needed of how far it came.
 """
 
@@ -170,7 +170,10 @@ def stand(
             ranked = here.ranked(members, epochs)
             keep = max(2, len(ranked) // search.keep)
             if rung + 1 < len(rungs):
-                members = [_point(candidate) for candidate in ranked[:keep]]
+                points = [_point(candidate) for candidate in ranked]
+                # Who was on the next rung before better ones came is compared there all the same.
+                been = (p for p in points[keep:] if not here.pending([p], rungs[rung + 1]))
+                members = [*points[:keep], *been]
         edges = _edges(whole, rungs, ranked, here) if ranked else {}
         grown = None
         for name in edges:
