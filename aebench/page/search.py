@@ -13,7 +13,7 @@ from aebench.page.parts import Chart, Section, Table, table
 from aebench.store import Results
 
 _BEST = 10
-_PANELS = 20  # more would make the page too heavy
+_PANELS = 30  # more would make the page too heavy
 
 
 def section(results: Results) -> Section | None:
