@@ -4,8 +4,9 @@ Successive halving: K. Jamieson, A. Talwalkar: Non-stochastic Best Arm Identific
 2016). On every rung candidates are trained from scratch with so many epochs, and the best of them,
 one in `keep` and two at least, go on to the next, and so do those that had been on it already.
 Optuna's own pruners are not used: they judge a training by its curve before it has ended, and under
-a cosine schedule only complete trainings can be compared. Everything here follows from the records, so that a search which was stopped goes on
-as if it had not been, and no record is needed of how far it came.
+a cosine schedule only complete trainings can be compared. Everything here follows from the records,
+so that a search which was stopped goes on as if it had not been, and no record is needed of how far
+it came.
 """
 
 from __future__ import annotations
