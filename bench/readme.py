@@ -211,8 +211,8 @@ def trained_properly(study: Reference, best: Reference) -> str:
                 "More epochs would still have paid when the budget of the search ended: of "
                 f"{part} the errors are what was reached so far. Where there is time, or a GPU "
                 "(`--device cuda`), `aebench tune --grid search --budget 24h --out more.toml` goes "
-                "on to 54 and 162 epochs, and `aebench run --grid best --protocol more.toml` "
-                "trains the answer anew with what it found, five seeds each."
+                "on to 54 and 162 epochs where these pay, and `aebench run --grid best --protocol "
+                "more.toml` trains the answer anew with what it found, five seeds each."
             )
         )
     return "\n\n".join(parts)

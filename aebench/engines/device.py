@@ -137,11 +137,11 @@ class PhaseClock:
 def peak_gflops(device: torch.device, precision: str, *, again: bool = False) -> float:
     """Largest rate of a large matrix product on `device`, 1e9 FLOP/s, at the precision now set.
 
-    Measured once per process, precision and number of threads, in about a second on a CPU; with
-    `again` once more, and the larger of both is kept. On a CPU torch gives products to MKL,
-    which on some processors reaches half of what oneDNN does, so both are asked; `bf16` may
-    also compute in float32, so its peak is that of the faster one, and so may `bf16x3`, which
-    takes three products of bfloat16 for one.
+    Measured once per process, precision and number of threads, in about a second on a CPU, where
+    the time that threads wait for their turn does not count; with `again` once more, and the larger
+    of both is kept. There torch gives products to MKL, which on some processors reaches half of
+    what oneDNN does, so both are asked; `bf16` may also compute in float32, so its peak is that of
+    the faster one, and so may `bf16x3`, which takes three products of bfloat16 for one.
     """
     key = (str(device), precision, torch.get_num_threads())
     if again or key not in _PEAKS:
