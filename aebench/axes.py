@@ -7,6 +7,7 @@ into jobs is the grid's business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aebench import architectures, datasets, protocols
@@ -133,6 +134,8 @@ def _value(name: str, value: Any) -> Any:
         architectures.get(value)
     elif name == "dataset":
         datasets.info(value)
-    elif value not in _NAMES[name] and not (name == "protocol" and protocols.is_file(value)):
+    elif name == "protocol" and protocols.is_file(value):
+        protocols.read(Path(value))  # what is wrong with the file is said of who named it
+    elif value not in _NAMES[name]:
         raise RequestError(unknown(name, value, _NAMES[name]))
     return value

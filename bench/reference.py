@@ -22,7 +22,8 @@ from bench import readme
 from bench.committed import NAMES, ROOT
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_WINDOW = (1280, 800)  # what a laptop shows of the page at first
+_SHOWN = (1280, 800)  # what a laptop shows of the page at first
+_BAR_PX = 200  # some Chromiums take a bar of their own from the window, and leave it white
 
 
 def outcomes_file() -> str:
@@ -50,17 +51,18 @@ def picture(page: Path, png: Path) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "shot.png"
-        width, height = _WINDOW
+        width, height = _SHOWN
         subprocess.run(
             [
                 browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                f"--user-data-dir={folder}/profile", f"--window-size={width},{height}",
+                f"--user-data-dir={folder}/profile", f"--window-size={width},{height + _BAR_PX}",
                 f"--screenshot={shot}", page.as_uri(),
             ],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         with Image.open(shot) as image:
-            image.convert("RGB").quantize(256).save(png, optimize=True)
+            shown = image.convert("RGB").crop((0, 0, width, height))
+            shown.quantize(256).save(png, optimize=True)
 
 
 def main() -> None:

@@ -273,6 +273,18 @@ def test_settings_that_cannot_be_used_are_one_message(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("content", [None, "[mlp"])
+def test_a_file_of_settings_is_named_with_who_asked_for_it(content: str | None, invoke) -> None:
+    """Not with the table of the grid that would have used it."""
+    if content is not None:
+        Path("mine.toml").write_text(content)
+    code, _, err = invoke("run", "--grid", "quick", "--plan", "--protocol", "mine.toml")
+    assert code == 2
+    assert err.startswith("aebench: the command line: ")
+    assert "mine.toml" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_store_without_a_search_is_refused(tmp_path: Path, tuned_file: Path) -> None:
     searched(tmp_path / "plain", row(1, 0.1), row(2, 0.1))
     result = CliRunner().invoke(app, ["tune", str(tmp_path / "plain")])
