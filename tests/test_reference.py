@@ -56,7 +56,7 @@ def test_committed_reports_say_what_the_records_say(name: str) -> None:
 
 def test_trainings_of_the_study_are_counted_once_whatever_engine_made_them(made) -> None:
     jobs = Reference("study").results.jobs
-    models = jobs[["dataset", "architecture", "latent", "depth", "seed", "repeat"]]
+    models = jobs[["dataset", "architecture", "latent", "depth", "seed", "repeat", "epochs"]]
     there = len(models.assign(loop=jobs["engine"].eq("reference")).drop_duplicates())
     planned = len(load_grid("study").jobs)
     far = "all of" if there == planned else f"so far {there} of"
