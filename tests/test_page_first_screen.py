@@ -180,6 +180,16 @@ def test_what_lies_outside_of_the_axis_is_an_arrow_with_its_ratio() -> None:
     assert ">0.200 ×<" not in drawing
 
 
+@pytest.mark.parametrize(
+    ("values", "numbers"),
+    [([0.1, 1.06, 240.0], ["0.100"]), ([0.1, 0.94, 240.0], ["240"]), ([0.9, 1.1, 240.0], [])],
+)
+def test_no_number_is_written_over_a_dot(values: list[float], numbers: list[str]) -> None:
+    drawing = dots.drawn(values, replication_plot.AXIS)
+    assert re.findall(r">([^<>]+) ×<", drawing) == numbers
+    assert drawing.count("<path") == sum(value not in (0.9, 0.94, 1.06, 1.1) for value in values)
+
+
 def test_a_fitting_axis_holds_all_values_and_has_few_labels() -> None:
     for values in ([0.01, 0.012], [1e-5, 0.9], [0.5], [0.0021, 0.0675]):
         axis = dots.fitting(values)

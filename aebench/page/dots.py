@@ -16,6 +16,7 @@ from aebench.page.parts import Cell
 
 _TICKS = 3  # labels that a narrow axis has room for
 _EDGE = 3.0  # per cent of the cell left free at either end, so that no dot is cut
+_HALF = 50.0  # per cent of the cell, which the number beside an arrow may fill
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def told(values: Sequence[float]) -> str:
 def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:
     """A dot for each of `values`; an arrow with the outermost where some lie outside of `axis`.
 
+    Its number is left out where a dot lies in the same half, over which it would be written.
     `mark` is the class of the dots, as exact figures look otherwise than measured ones.
     """
     parts = []
@@ -111,15 +113,19 @@ def drawn(values: Sequence[float], axis: Axis, mark: str = "") -> str:
     parts += [f'<circle{look} cx="{axis.at(v):.2f}%" cy="50%" r="4"/>' for v in sorted(inside)]
     below, above = [v for v in values if v < axis.low], [v for v in values if v > axis.high]
     if below:
-        parts.append(_arrow(min(below), 0, "M9-5 0 0 9 5z", 13, "start"))
+        free = all(axis.at(value) >= _HALF for value in inside)
+        parts.append(_arrow(min(below) if free else None, 0, "M9-5 0 0 9 5z", 13, "start"))
     if above:
-        parts.append(_arrow(max(above), 100, "M-9-5 0 0-9 5z", -13, "end"))
+        free = all(axis.at(value) <= _HALF for value in inside)
+        parts.append(_arrow(max(above) if free else None, 100, "M-9-5 0 0-9 5z", -13, "end"))
     return _svg("dots", parts)
 
 
-def _arrow(value: float, x: int, path: str, dx: int, anchor: str) -> str:
-    text = f'<text x="{dx}" y=".35em" text-anchor="{anchor}">{words.number(value)} ×</text>'
-    arrow = f'<path d="{path}"/>{text}'
+def _arrow(value: float | None, x: int, path: str, dx: int, anchor: str) -> str:
+    arrow = f'<path d="{path}"/>'
+    if value is not None:
+        number = words.number(value)
+        arrow += f'<text x="{dx}" y=".35em" text-anchor="{anchor}">{number} ×</text>'
     return f'<svg x="{x}%" y="50%" overflow="visible" aria-hidden="true">{arrow}</svg>'
 
 
