@@ -138,19 +138,20 @@ def study_paragraph(study: Reference) -> str:
         f"{far} its {words.count(len(planned))} trainings "
         "are in [the records](results/reference-study), trained in parts, in "
         f"{text.duration(float(jobs['total_s'].sum()))} of jobs on {words.listed(makes)}; this is "
-        f"[their report](reports/reference-study.html). {_alone(study.results)} The study's "
+        f"[their report](reports/reference-study.html). {_fit(study.results)} The study's "
         f"{claims} findings are judged in {len(study.outcomes)} rows, one for each way to read "
         f"them and each device: {said}."
     )
 
 
-def _alone(results: Results) -> str:
-    """Whether the times of these jobs may be compared."""
+def _fit(results: Results) -> str:
+    """How many times may be compared: of jobs that ran alone some may be noisy all the same."""
     fit = int(fitness.marked(results).jobs["doubt"].eq("").sum())
+    why = "`aebench check` says why others are not"
     if not fit:
-        return "Other work shared their machines, so that none of their times is compared."
-    had = "had the machine to themselves" if fit > 1 else "had the machine to itself"
-    return f"Of these, {fit} {had}, and only such times are compared."
+        return f"None of their times is fit to compare ({why})."
+    are = "times are" if fit > 1 else "time is"
+    return f"Of these, {fit} {are} fit to compare ({why}), and only such times are compared."
 
 
 def findings_table(study: Reference) -> str:

@@ -6,7 +6,6 @@ records alone, so that no figure is copied by hand; a test holds README to what 
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from aebench.analysis import expected, findings
-from aebench.page import render
+from aebench.errors import RequestError
+from aebench.page import printing, render
 from aebench.store import Results, read
 from bench import readme
 from bench.committed import NAMES, ROOT
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _SHOWN = (1280, 800)  # what a laptop shows of the page at first
 _BAR_PX = 200  # some Chromiums take a bar of their own from the window, and leave it white
 
@@ -43,9 +42,10 @@ def outcomes_file() -> str:
 
 def picture(page: Path, png: Path) -> None:
     """Take the head of a report as a picture; skipped, with a word, where there is no browser."""
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    if browser is None:
-        print(f"{png.name} is left as it was: none of {', '.join(_BROWSERS)} is installed")
+    try:
+        browser = printing.browser()
+    except RequestError as error:
+        print(f"{png.name} is left as it was: {error}")
         return
     from PIL import Image
 

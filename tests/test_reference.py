@@ -63,12 +63,12 @@ def test_trainings_of_the_study_are_counted_once_whatever_engine_made_them(made)
     assert f"{far} its {planned} trainings" in made["study"].replace("\n", " ")
 
 
-def test_only_undisturbed_times_are_called_so(tmp_path) -> None:
+def test_only_times_that_are_fit_to_compare_are_called_so(tmp_path) -> None:
     shared = record("mlp", 4, seed=1, row={"concurrent": True})
-    said = readme._alone(stored(tmp_path / "a", shared))
-    assert said.startswith("Other work shared their machines")
-    said = readme._alone(stored(tmp_path / "b", shared, record("mlp", 4, seed=2)))
-    assert said.startswith("Of these, 1 had the machine")
+    said = readme._fit(stored(tmp_path / "a", shared))
+    assert said.startswith("None of their times is fit")
+    said = readme._fit(stored(tmp_path / "b", shared, record("mlp", 4, seed=2)))
+    assert said.startswith("Of these, 1 time is fit")
 
 
 def test_readme_says_how_many_repeats_find_how_much() -> None:
